@@ -1,0 +1,342 @@
+"""The command line: translates arguments into calls, and mistakes into one line and an exit status.
+
+Exit status 0 success, 1 the work failed, 2 wrong usage or input. Results go to standard output, everything else to
+standard error. torch and datasets are imported inside the commands that need them only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from nmt import __version__
+from nmt.errors import TrainingError, UserError
+
+
+def say(line: str) -> None:
+    """A message to the person at the terminal."""
+    print(line, file=sys.stderr, flush=True)
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and where the options are listed."""
+        say(f"{self.prog}: error: {message} (see `{self.prog} --help`)")
+        raise SystemExit(2)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command `nmt`."""
+    return run(make_parser(), arguments)
+
+
+def translate_main(arguments: Sequence[str] | None = None) -> int:
+    """The command `translate`: `nmt translate` under a name of its own."""
+    parser = Parser(prog="translate", **DESCRIPTIONS["translate"])
+    add_translate_options(parser)
+    return run(parser, arguments)
+
+
+def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
+    """Parse and run; every mistake becomes one line and an exit status."""
+    options = parser.parse_args(arguments)
+    try:
+        options.command(options)
+    except UserError as error:
+        say(f"{parser.prog}: error: {error}")
+        return 2
+    except TrainingError as error:
+        say(f"{parser.prog}: {error}")
+        return 1
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] == "nmt":
+            raise
+        say(f"{parser.prog}: error: this needs `{error.name}`: pip install 'recurrent-nmt[train]'")
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        say(f"{parser.prog}: interrupted")
+        return 1
+    except OSError as error:
+        say(f"{parser.prog}: error: {error.filename or 'input or output'}: {error.strerror or error}")
+        return 1
+    return 0
+
+
+def _example(text: str, example: str) -> dict[str, Any]:
+    return {
+        "description": text,
+        "epilog": f"example:\n  {example}",
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+        "allow_abbrev": False,
+    }
+
+
+DESCRIPTIONS = {
+    "vocab": _example(
+        "Learn the SentencePiece model(s) of a configuration and write them to a folder.",
+        "nmt vocab configs/multi30k-de-en.toml --output vocab/multi30k-de-en",
+    ),
+    "train": _example(
+        "Train a model. `train` learns the vocabulary itself when the configuration names none.",
+        "nmt train configs/captions-de-en.toml --set training.epochs=4 --output runs/captions",
+    ),
+    "evaluate": _example(
+        "Score a model, or the output of another system, with BLEU, chrF and TER.",
+        "nmt evaluate runs/captions --split test --report runs/captions/report",
+    ),
+    "translate": _example(
+        "Translate standard input, or a file, line by line.",
+        'echo "Ein Hund schläft auf dem Sofa." | translate --model runs/captions',
+    ),
+}
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    parser = Parser(prog="nmt", description="Recurrent neural machine translation.", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"nmt {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=Parser)
+    for name, add_options in {
+        "vocab": add_vocab_options,
+        "train": add_train_options,
+        "evaluate": add_evaluate_options,
+        "translate": add_translate_options,
+    }.items():
+        short = str(DESCRIPTIONS[name]["description"]).split(". ")[0].rstrip(".")
+        add_options(commands.add_parser(name, help=short, **DESCRIPTIONS[name]))
+    return parser
+
+
+def positive(text: str) -> int:
+    """A whole number from 1 on."""
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+positive.__name__ = "positive whole number"
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """A configuration file and changes to it."""
+    parser.add_argument("config", metavar="CONFIG", help="configuration file (TOML)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="change a setting; can be repeated"
+    )
+
+
+def add_machine_options(parser: argparse.ArgumentParser) -> None:
+    """Where to compute."""
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, ...")
+    parser.add_argument("--threads", type=positive, help="processor threads (default: all cores)")
+
+
+def add_vocab_options(parser: argparse.ArgumentParser) -> None:
+    """Options of `nmt vocab`."""
+    add_config_options(parser)
+    parser.add_argument("--output", metavar="DIR", help="folder to write to (default: vocab/NAME_OF_CONFIG)")
+    parser.set_defaults(command=vocab)
+
+
+def add_train_options(parser: argparse.ArgumentParser) -> None:
+    """Options of `nmt train`."""
+    add_config_options(parser)
+    parser.add_argument("--output", metavar="DIR", help="run folder (default: runs/NAME_OF_CONFIG)")
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument("--resume", action="store_true", help="go on with an interrupted run, exactly as if never stopped")
+    existing.add_argument("--overwrite", action="store_true", help="start an existing run folder again from nothing")
+    add_machine_options(parser)
+    parser.set_defaults(command=train)
+
+
+def add_decoding_options(parser: argparse.ArgumentParser) -> None:
+    """Options of search; each default stands in the model's configuration."""
+    parser.add_argument("--beam-size", type=positive, metavar="N", help="hypotheses kept per sentence; 1 is greedy")
+    parser.add_argument("--length-penalty", choices=("none", "average", "gnmt"), help="how scores depend on length")
+    parser.add_argument("--alpha", type=float, metavar="A", help="exponent of the gnmt length penalty")
+    parser.add_argument("--min-length", type=int, metavar="N", help="fewest target pieces")
+    parser.add_argument("--max-length-factor", type=float, metavar="F", help="most target pieces per source piece")
+    parser.add_argument("--max-length-offset", type=int, metavar="N", help="target pieces allowed on top of that")
+    parser.add_argument("--batch-size", type=positive, metavar="N", help="sentences translated at once")
+
+
+DECODING = ("beam_size", "length_penalty", "alpha", "min_length", "max_length_factor", "max_length_offset", "batch_size")
+
+
+def decoding_options(options: argparse.Namespace) -> dict[str, Any]:
+    """The search options that were given."""
+    return {name: getattr(options, name) for name in DECODING if getattr(options, name) is not None}
+
+
+def add_evaluate_options(parser: argparse.ArgumentParser) -> None:
+    """Options of `nmt evaluate`."""
+    parser.add_argument("model", metavar="MODEL", nargs="?", help="model folder, run folder, or hub id")
+    parser.add_argument("--split", help="split of the model's data: train, validation, or test (default: test)")
+    parser.add_argument("--set", action="append", default=[], metavar="data.KEY=VALUE", help="other data than trained on")
+    parser.add_argument("--source", metavar="FILE", help="source text, a sentence a line")
+    parser.add_argument("--reference", metavar="FILE", action="append", help="reference; repeat for several")
+    parser.add_argument("--hypothesis", metavar="FILE", help="score this translation instead of the model's")
+    parser.add_argument("--target-language", metavar="CODE", help="chooses BLEU's tokeniser (default: the model's target)")
+    parser.add_argument("--tokenizer", help="sacrebleu's tokeniser for BLEU (default: by target language)")
+    parser.add_argument("--report", metavar="DIR", help="write report.json and report.md here")
+    add_decoding_options(parser)
+    add_machine_options(parser)
+    parser.set_defaults(command=evaluate)
+
+
+def add_translate_options(parser: argparse.ArgumentParser) -> None:
+    """Options of `translate`."""
+    parser.add_argument("--model", required=True, metavar="MODEL", help="model folder, run folder, or hub id")
+    parser.add_argument("--input", metavar="FILE", help="read this file instead of standard input")
+    parser.add_argument("--output", metavar="FILE", help="write to this file instead of standard output")
+    parser.add_argument("--n-best", type=positive, metavar="N", help="N translations a line: number, rank, score, text")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--split-sentences", action="store_true", help="translate the sentences of a line one by one")
+    add_decoding_options(parser)
+    add_machine_options(parser)
+    parser.set_defaults(command=translate)
+
+
+def vocab(options: argparse.Namespace) -> None:
+    """`nmt vocab`."""
+    from nmt.config import load_config
+    from nmt.model_folder import vocabulary_files, write_atomically
+    from nmt.training import make_vocabularies
+
+    config = load_config(options.config, options.set)
+    folder = Path(options.output or Path("vocab") / Path(options.config).stem)
+    made = make_vocabularies(config, say)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, vocabulary in zip(vocabulary_files(config), made, strict=False):
+        write_atomically(folder / name, vocabulary.model)
+        say(f"{folder / name}: {len(vocabulary)} pieces")
+
+
+def train(options: argparse.Namespace) -> None:
+    """`nmt train`."""
+    from nmt.config import load_config
+
+    config = load_config(options.config, options.set)
+    output = Path(options.output or Path("runs") / Path(options.config).stem)
+    from nmt import training
+
+    training.train(
+        config,
+        output,
+        resume=options.resume,
+        overwrite=options.overwrite,
+        device=options.device,
+        threads=options.threads,
+        say=say,
+    )
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """`nmt evaluate`."""
+    from nmt.config import apply_setting, parse_config
+    from nmt.evaluation import evaluate_translations
+    from nmt.parallel_files import read_parallel
+    from nmt.report import describe, write_report
+
+    if options.model is None and (options.hypothesis is None or options.reference is None):
+        raise UserError("evaluate needs a MODEL, or --hypothesis with --reference")
+    if options.split is not None and (options.source or options.reference):
+        raise UserError("--split and --source/--reference exclude each other")
+    if options.source and not options.reference:
+        raise UserError("--source needs --reference")
+    if options.reference and not options.source and options.hypothesis is None:
+        raise UserError("--reference needs --source, or the translation as --hypothesis")
+    settings: dict[str, Any] = {"command": " ".join(["nmt evaluate", *sys.argv[2:]])}
+    config = None
+    if options.model is not None:
+        from nmt.model_folder import open_model
+
+        config = open_model(options.model).config
+        settings["model"] = str(options.model)
+    target_language = options.target_language or (config.data.target if config else None)
+    if target_language is None:
+        raise UserError("--hypothesis without a MODEL needs --target-language, which chooses BLEU's tokeniser")
+    sources: list[str] | None = None
+    if options.reference:
+        names = [options.source] if options.source else []
+        names += options.reference + ([options.hypothesis] if options.hypothesis else [])
+        sides = read_parallel([Path(name) for name in names])
+        if options.source:
+            sources = sides.pop(0)
+        hypotheses = sides.pop() if options.hypothesis else None
+        references = sides
+    else:
+        from nmt.corpus import load_pairs, read_lines
+
+        assert config is not None
+        values: dict[str, Any] = {"data": dict(vars(config.data))}
+        for setting in options.set:
+            apply_setting(values, setting)
+        data = parse_config(values, "--set").data
+        settings["data"] = f"{data.path}, split {options.split or 'test'}"
+        pairs = load_pairs(data, options.split or "test")
+        sources, references = list(pairs["source"]), [list(pairs["target"])]
+        hypotheses = read_lines(Path(options.hypothesis)) if options.hypothesis else None
+    if hypotheses is None:
+        from nmt.translation import Translator
+
+        assert sources is not None
+        translator = Translator.load(options.model, device=options.device, threads=options.threads)
+        overrides = decoding_options(options)
+        settings.update(vars(translator.decoding_with(**overrides)))
+        hypotheses = [translation.text for translation in translator.translate(sources, **overrides)]
+    else:
+        settings["hypotheses"] = options.hypothesis
+    evaluation = evaluate_translations(
+        hypotheses, references, target_language=target_language, tokenizer=options.tokenizer, sources=sources
+    )
+    evaluation.settings = settings
+    print(describe(evaluation))
+    if options.report:
+        write_report(evaluation, Path(options.report))
+        say(f"report in `{options.report}`")
+
+
+def translate(options: argparse.Namespace) -> None:
+    """`translate`, `nmt translate`."""
+    from nmt.translation import Translator, translate_stream
+
+    source = open(options.input, "rb") if options.input else sys.stdin.buffer  # noqa: SIM115 (closed below)
+    interactive = options.input is None and sys.stdin.isatty()
+    translator = Translator.load(options.model, device=options.device, threads=options.threads)
+    overrides = decoding_options(options)
+    translator.decoding_with(**overrides)
+    if interactive:
+        say("type a sentence and press Enter; Ctrl-D ends")
+    output = open(options.output, "wb") if options.output else sys.stdout.buffer  # noqa: SIM115 (closed below)
+    try:
+        translate_stream(
+            translator,
+            source,
+            output,
+            n_best=options.n_best,
+            json=options.json,
+            split_sentences=options.split_sentences,
+            interactive=interactive,
+            warn=lambda line: say(f"translate: {line}"),
+            **overrides,
+        )
+    finally:
+        if options.input:
+            source.close()
+        if options.output:
+            output.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

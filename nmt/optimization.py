@@ -1,0 +1,88 @@
+"""Optimisers, learning-rate schedules, and the moving average of the weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from nmt.config import TrainingConfig
+
+
+def make_optimizer(config: TrainingConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """The optimiser of the configuration, in its fused form: one pass over all weights."""
+    parameters = list(parameters)
+    rate, decay = config.learning_rate, config.weight_decay
+    match config.optimizer:
+        case "adam":
+            return torch.optim.Adam(parameters, rate, betas=config.betas, weight_decay=decay, fused=True)
+        case "adamw":
+            return torch.optim.AdamW(parameters, rate, betas=config.betas, weight_decay=decay, fused=True)
+        case "sgd":
+            return torch.optim.SGD(parameters, rate, momentum=config.momentum, weight_decay=decay, fused=True)
+        case "adagrad":
+            return torch.optim.Adagrad(parameters, rate, weight_decay=decay, fused=True)
+
+
+def learning_rate(config: TrainingConfig, update: int, progress: float) -> float:
+    """Step size of an update.
+
+        update: updates done before this one
+        progress: share of the training done before this update, 0 to 1
+
+    Warm-up: rate * (update + 1) / warmup. Then, with x = (progress - decay_start) / (1 - decay_start) where positive:
+    constant: rate; linear: rate (1 - x); cosine: rate (1 + cos(pi x)) / 2; inverse_sqrt: rate sqrt(warmup / (update + 1))
+    (Vaswani et al. 2017, section 5.3); halving: rate / 2^(1 + floor(10 x)) from decay_start on (Sutskever et al. 2014,
+    section 3.4, halve each half epoch of the last 2.5; here each tenth of what is left).
+    """
+    rate = config.learning_rate
+    if update < config.warmup:
+        return rate * (update + 1) / config.warmup
+    begin = config.decay_start
+    x = (progress - begin) / (1 - begin) if progress > begin and begin < 1 else 0.0
+    match config.schedule:
+        case "constant":
+            return rate
+        case "linear":
+            return rate * (1 - x)
+        case "cosine":
+            return rate * (1 + math.cos(math.pi * x)) / 2
+        case "inverse_sqrt":
+            return rate * math.sqrt(max(config.warmup, 1) / (update + 1))
+        case "halving":
+            return rate / 2 ** (1 + math.floor(10 * x)) if progress >= begin else rate
+
+
+@torch.no_grad()
+def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
+    """L2 norm of all gradients together."""
+    gradients = [weight.grad for weight in parameters if weight.grad is not None]
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+
+
+@torch.no_grad()
+def clip_gradients(parameters: Iterable[nn.Parameter], norm: float, limit: float) -> None:
+    """Scale all gradients by limit / norm where the norm exceeds the limit (Pascanu et al. 2013, algorithm 1)."""
+    if limit > 0 and norm > limit:
+        torch._foreach_mul_([weight.grad for weight in parameters if weight.grad is not None], limit / norm)
+
+
+class WeightAverage:
+    """Exponential moving average of the weights.
+
+        average <- d average + (1 - d) weight,   d = min(decay, (1 + update) / (10 + update))
+
+    Polyak & Juditsky (1992); the smaller decay of the first updates forgets the random start.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.weights = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, update: int) -> None:
+        """Take in the weights after the given number of updates."""
+        decay = min(self.decay, (1 + update) / (10 + update))
+        torch._foreach_lerp_(list(self.weights.values()), [p.detach() for p in model.parameters()], 1 - decay)

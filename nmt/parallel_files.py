@@ -1,0 +1,207 @@
+"""Reading files of parallel text line by line: plain text, JSON, CSV and TSV. Standard library only.
+
+Every file may be compressed (`.gz`). Only LF ends a line, so U+2028, NEL and a lone CR stay in the text; the CR of a
+CRLF line end and a byte order mark at the start of a file are dropped. Whatever is wrong with a file becomes one
+UserError that names the file and the line.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import itertools
+import json
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from nmt.errors import UserError
+
+
+def read_lines(path: str | Path) -> list[str]:
+    """All lines of a UTF-8 text file, without their line ends."""
+    return list(iterate_lines(path))
+
+
+def read_parallel(paths: Sequence[str | Path]) -> list[list[str]]:
+    """The lines of several line-aligned files, one list a file. Raises UserError when their numbers differ."""
+    files = [read_lines(path) for path in paths]
+    _check_aligned(paths, [len(lines) for lines in files])
+    return files
+
+
+def iterate_lines(path: str | Path) -> Iterator[str]:
+    """The lines of a UTF-8 text file one after the other, so that its size does not matter."""
+    try:
+        with gzip.open(path, "rb") if str(path).endswith(".gz") else open(path, "rb") as file:
+            if file.peek(len(codecs.BOM_UTF8)).startswith(codecs.BOM_UTF8):
+                file.read(len(codecs.BOM_UTF8))
+            for number, line in enumerate(file, start=1):
+                line = line[:-2] if line.endswith(b"\r\n") else line.removesuffix(b"\n")
+                try:
+                    text = line.decode("utf-8")
+                except UnicodeDecodeError as error:
+                    raise UserError(
+                        f"`{path}` line {number} is not valid UTF-8: its byte {error.start + 1} is "
+                        f"0x{line[error.start]:02x}; convert the file to UTF-8"
+                    ) from None
+                yield text
+    except FileNotFoundError:
+        raise UserError(f"`{path}` does not exist") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"`{path}` cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def iterate_parallel(source: str | Path, target: str | Path) -> Iterator[tuple[str, str]]:
+    """Line N of the one file with line N of the other. Raises UserError when one file is longer."""
+    sources, targets = iterate_lines(source), iterate_lines(target)
+    for number, (one, other) in enumerate(itertools.zip_longest(sources, targets)):
+        if one is None or other is None:
+            longer = number + 1 + sum(1 for _ in itertools.chain(sources, targets))
+            _check_aligned([source, target], [number, longer] if one is None else [longer, number])
+        yield one, other
+
+
+def iterate_json(path: str | Path, source: str, target: str) -> Iterator[tuple[str, str]]:
+    """Pairs of a file with one JSON object a line (blank lines are skipped), or with one JSON array of objects.
+
+    An object has the two sides as its fields `source` and `target`, or inside its field `translation`.
+    """
+    lines = iterate_lines(path)
+    head = []
+    for line in lines:
+        head.append(line)
+        if line.strip():
+            break
+    lines = itertools.chain(head, lines)
+    is_array = bool(head) and head[-1].lstrip().startswith("[")
+    for place, record in _json_array(path, lines) if is_array else _json_lines(path, lines):
+        where = f"`{path}` {place}"
+        if not isinstance(record, dict):
+            raise UserError(f"{where} must be a JSON object, but is {_shorten(record)} instead")
+        translation = record.get("translation")
+        languages = list(translation) if isinstance(translation, dict) else []
+        sides = record if find_sides(where, list(record), languages, source, target) else record["translation"]
+        yield clean_text(sides[source], where, source), clean_text(sides[target], where, target)
+
+
+def _json_lines(path: str | Path, lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                record = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise _invalid_json(path, number, error) from None
+            except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
+                raise UserError(f"`{path}` line {number} is not valid JSON: {error}") from None
+            yield f"line {number}", record
+
+
+def _json_array(path: str | Path, lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
+    try:
+        records = json.loads("\n".join(lines))
+    except json.JSONDecodeError as error:
+        raise _invalid_json(path, error.lineno, error) from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"`{path}` is not valid JSON: {error}") from None
+    for number, record in enumerate(records, start=1):
+        yield f"record {number}", record
+
+
+def _invalid_json(path: str | Path, line: int, error: json.JSONDecodeError) -> UserError:
+    return UserError(f"`{path}` line {line} is not valid JSON: {error.msg} at column {error.colno}")
+
+
+def iterate_csv(path: str | Path, source: str, target: str) -> Iterator[tuple[str, str]]:
+    """Pairs of a file with commas and double quotes (RFC 4180) whose first line names the columns.
+
+    Blank lines are skipped. An error names the line on which its row starts.
+    """
+    reader = csv.reader((line + "\n" for line in iterate_lines(path)), strict=True)
+
+    def rows() -> Iterator[tuple[int, list[str]]]:
+        while True:
+            number = reader.line_num + 1
+            try:
+                row = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                raise UserError(f"`{path}` line {number} is not valid CSV: {str(error).partition(' - ')[0]}") from None
+            yield number, row
+
+    return _iterate_table(path, rows(), source, target)
+
+
+def iterate_tsv(path: str | Path, source: str, target: str) -> Iterator[tuple[str, str]]:
+    """Pairs of a file with tabs between its columns, whose first line names the columns.
+
+    A quotation mark is a character like any other. Blank lines are skipped.
+    """
+    rows = ((number, line.split("\t") if line else []) for number, line in enumerate(iterate_lines(path), start=1))
+    return _iterate_table(path, rows, source, target)
+
+
+def _iterate_table(
+    path: str | Path, rows: Iterator[tuple[int, list[str]]], source: str, target: str
+) -> Iterator[tuple[str, str]]:
+    columns = next((row for _, row in rows if row), [])
+    if not columns:
+        return
+    find_sides(f"`{path}`", columns, [], source, target, "; its first line must name the columns")
+    first, second = columns.index(source), columns.index(target)
+    for number, row in rows:
+        if not row:
+            continue
+        if len(row) != len(columns):
+            raise UserError(f"`{path}` line {number} must have {len(columns)} fields, but has {len(row)} instead")
+        where = f"`{path}` line {number}"
+        yield clean_text(row[first], where, source), clean_text(row[second], where, target)
+
+
+def find_sides(
+    where: str, columns: Sequence[str], languages: Sequence[str], source: str, target: str, hint: str = ""
+) -> bool:
+    """Whether the two sides are columns (True) or languages of the `translation` column (False).
+
+    Raises UserError, listing what there is, when they are neither.
+    """
+    if source in columns and target in columns:
+        return True
+    if source in languages and target in languages:
+        return False
+    missing = [name for name in (source, target) if name not in columns and name not in languages] or [source, target]
+    inside = f" (the languages of `translation` are {', '.join(languages)})" if languages else ""
+    raise UserError(
+        f"{where} has no column {' and no column '.join(f'`{name}`' for name in missing)}; "
+        f"its columns are {', '.join(columns) or 'none'}{inside}{hint}; set `data.source` and `data.target`"
+    )
+
+
+def clean_text(value: object, where: str, column: str) -> str:
+    """The text of one side as one line: a line end inside it becomes a space. Raises UserError when it is no text."""
+    if not isinstance(value, str):
+        raise UserError(f"{where}: `{column}` must be a text, but is {_shorten(value)} instead")
+    if not value.isascii():
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError as error:  # JSON can write half of a surrogate pair
+            raise UserError(
+                f"{where}: `{column}` must be a text, but holds \\u{ord(value[error.start]):04x}, half of a character"
+            ) from None
+    return value.replace("\r\n", " ").replace("\n", " ") if "\n" in value else value
+
+
+def _shorten(value: object) -> str:
+    text = "null" if value is None else repr(value)
+    return text if len(text) <= 50 else text[:47] + "..."
+
+
+def _check_aligned(paths: Sequence[str | Path], counts: Sequence[int]) -> None:
+    for path, count in zip(paths, counts, strict=True):
+        if count != counts[0]:
+            raise UserError(
+                f"`{paths[0]}` has {counts[0]} lines but `{path}` has {count}; parallel files must be line-aligned"
+            )

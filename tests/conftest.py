@@ -1,0 +1,69 @@
+"""For the whole suite: no network, no cache of the user, two threads, the same random examples."""
+
+import atexit
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+
+import hypothesis
+import pytest
+
+# Before any test imports datasets, huggingface_hub or torch, which read these once; child processes inherit them.
+_FOLDER = tempfile.mkdtemp(prefix="nmt-tests-")
+atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
+os.environ.update(
+    {
+        "HF_HUB_OFFLINE": "1",
+        "HF_DATASETS_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HOME": os.path.join(_FOLDER, "huggingface"),
+        "NMT_CACHE": os.path.join(_FOLDER, "cache"),
+        "OMP_NUM_THREADS": "2",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+)
+
+
+# The same examples in every run, and no limit of time on a busy machine.
+hypothesis.settings.register_profile("nmt", derandomize=True, database=None, deadline=None, max_examples=50)
+hypothesis.settings.load_profile("nmt")
+
+
+class NetworkBlockedError(RuntimeError):
+    """Not an OSError: code that survives a missing network must not survive this."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_network() -> Iterator[None]:
+    """Connections and name look-ups raise; sockets between processes of this machine (AF_UNIX) work."""
+    patch = pytest.MonkeyPatch()
+
+    def guard(name: str) -> None:
+        original = getattr(socket.socket, name)
+
+        def guarded(self: socket.socket, *arguments: object) -> object:
+            if self.family != getattr(socket, "AF_UNIX", None):
+                raise NetworkBlockedError(f"socket.{name}{arguments}: tests must not use the network")
+            return original(self, *arguments)
+
+        patch.setattr(socket.socket, name, guarded)
+
+    def look_up(host: object, *arguments: object, **options: object) -> object:
+        raise NetworkBlockedError(f"look-up of {host!r}: tests must not use the network")
+
+    for name in ("connect", "connect_ex", "sendto"):
+        guard(name)
+    for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
+        patch.setattr(socket, name, look_up)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(autouse=True)
+def two_threads() -> None:
+    """The number of threads changes sums in their last bits; a test that sets its own is undone before the next."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(2)

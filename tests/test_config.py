@@ -1,0 +1,128 @@
+"""Reading, checking and writing configurations."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from nmt.config import SECTIONS, Config, apply_setting, load_config, parse_config, write_config
+from nmt.errors import UserError
+
+CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.toml"))
+
+
+def test_written_config_reads_back_equal() -> None:
+    config = parse_config(
+        {
+            "data": {"path": 'a "quoted"\\path\n', "files": {"train": ["a", "b"], "test": "c"}},
+            "training": {"betas": [0.8, 0.9], "learning_rate": 1e-4},
+            "vocabulary": {"size": 300},
+        },
+        "here",
+    )
+    assert parse_config(tomllib.loads(write_config(config)), "written") == config
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_shipped_configs_are_valid(path: Path) -> None:
+    assert isinstance(load_config(path), Config)
+
+
+def test_all_mistakes_are_reported_at_once() -> None:
+    values = {"model": {"hidden_size": "big", "hiden_size": 3}, "bogus": 1, "training": {"epochs": 1.5}}
+    with pytest.raises(UserError) as error:
+        parse_config(values, "my.toml")
+    message = str(error.value)
+    assert message.startswith("my.toml: ") and "\n" not in message
+    assert "`model.hidden_size` must be a whole number, but is 'big' instead" in message
+    assert "unknown key `model.hiden_size`" in message
+    assert "unknown key `bogus`" in message
+    assert "`training.epochs` must be a whole number, but is 1.5 instead" in message
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "rule"),
+    [
+        ("model", "hidden_size", 301, "must be even for a bidirectional encoder, but is 301 instead"),
+        ("model", "dropout", 1.0, "must be at least 0 and below 1"),
+        ("model", "cell", "lstmm", "must be 'lstm', but is 'lstmm' instead"),
+        ("model", "context_input", "some", "must be one of none, first, all, but is 'some' instead"),
+        ("model", "bidirectional", 1, "must be true or false, but is 1 instead"),
+        ("data", "target", "de", "must be another language than `data.source`"),
+        ("data", "max_length", 0, "must be at least 1"),
+        ("data", "files", {"train": 3}, "must be a table"),
+        ("vocabulary", "size", 5, "must be auto or at least 16"),
+        ("vocabulary", "normalization", "nfkc", "must be identity with a joint vocabulary"),
+        ("vocabulary", "target", "x.spm", "must be unset unless `vocabulary.source` is set"),
+        ("training", "betas", [0.9, 1.0], "must be two numbers from 0 to below 1"),
+        ("training", "betas", [0.9], "must be a list of 2 numbers"),
+        ("training", "learning_rate", 0, "must be greater than 0"),
+        ("training", "learning_rate", True, "must be a number"),
+        ("training", "target_sampling", 1.5, "must be between 0 and 1"),
+        ("decoding", "beam_size", 0, "must be at least 1"),
+        ("decoding", "alpha", -1, "must be at least 0"),
+    ],
+)
+def test_impossible_values(section: str, key: str, value: object, rule: str) -> None:
+    with pytest.raises(UserError) as error:
+        parse_config({section: {key: value}}, "x")
+    assert f"`{section}.{key}`" in str(error.value) and rule in str(error.value)
+
+
+def test_impossible_combinations() -> None:
+    with pytest.raises(UserError, match="`model.tied_embeddings` must be none or decoder without a joint vocabulary"):
+        parse_config({"model": {"tied_embeddings": "all"}, "vocabulary": {"joint": False}}, "x")
+    with pytest.raises(UserError, match="`training.source_sampling` must be 0 with a character vocabulary"):
+        parse_config({"training": {"source_sampling": 0.1}, "vocabulary": {"model_type": "char"}}, "x")
+    with pytest.raises(UserError, match="`format` must be 1, but is 99 instead: written by another version"):
+        parse_config({"format": 99}, "x")
+    with pytest.raises(UserError, match="`model` must be a section, but is 3 instead"):
+        parse_config({"model": 3}, "x")
+
+
+def test_settings_override_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text('[data]\nsource = "en"\ntarget = "fr"\n[training]\nepochs = 3\n')
+    config = load_config(path, ["training.epochs=7", "data.path=some/folder", "training.learning_rate=1e-4"])
+    assert (config.training.epochs, config.data.path, config.training.learning_rate) == (7, "some/folder", 1e-4)
+    assert config.data.target == "fr"
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("training.epochs", "--set must be section.key=value, but is `training.epochs` instead"),
+        ("=3", "--set must be section.key=value"),
+        ("task.x=3", "`task` is not a section"),
+    ],
+)
+def test_broken_settings(setting: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        apply_setting({"task": "translation"}, setting)
+
+
+def test_unreadable_files(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"`.*nowhere\.toml` does not exist"):
+        load_config(tmp_path / "nowhere.toml")
+    with pytest.raises(UserError, match="is a folder, but must be a TOML file"):
+        load_config(tmp_path)
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[data\npath = 3")
+    with pytest.raises(UserError, match=r"is not valid TOML: .*line 1"):
+        load_config(broken)
+    broken.write_bytes(b"# \xff")
+    with pytest.raises(UserError, match="cannot be read"):
+        load_config(broken)
+
+
+def test_every_field_says_what_it_means() -> None:
+    """Each setting has its meaning as a string below it, in the source."""
+    source = (Path(__file__).parent.parent / "nmt" / "config.py").read_text(encoding="utf-8")
+    for section in SECTIONS:
+        for field in fields(getattr(Config(), section)):
+            assert f'\n    {field.name}: ' in source
+            after = source.split(f"\n    {field.name}: ", 1)[1].split("\n", 1)[1]
+            assert after.lstrip().startswith('"""'), field.name

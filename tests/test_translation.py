@@ -1,0 +1,461 @@
+"""Lines in, lines out: a model that writes characters in capitals, and every odd line."""
+
+import io
+import json
+import random
+import subprocess
+import sys
+import textwrap
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nmt.config import DecodingConfig
+from nmt.engine import Best
+from nmt.errors import UserError
+from nmt.translation import (
+    Translation,
+    Translator,
+    join_sentences,
+    join_translations,
+    one_line,
+    split_sentences,
+    translate_stream,
+)
+from nmt.vocabulary import SPECIAL_PIECES
+
+
+class Characters:
+    """Every character is a piece; `mapping` replaces characters when decoding."""
+
+    def __init__(self, mapping=None):
+        self.mapping = mapping or {}
+
+    def encode_batch(self, texts):
+        return [[ord(character) + SPECIAL_PIECES for character in text] for text in texts]
+
+    def decode(self, ids):
+        return "".join(self.mapping.get(character, character) for character in self.pieces(ids))
+
+    def pieces(self, ids):
+        return [chr(i - SPECIAL_PIECES) for i in ids]
+
+
+class Capitals:
+    """Writes the source in capitals; less probable is the character as it was, others are impossible."""
+
+    def __init__(self):
+        self.batches = []
+
+    def start(self, sources):
+        assert all(sources)
+        self.batches.append([len(source) for source in sources])
+        return list(sources), {"sentence": np.arange(len(sources)), "position": np.zeros(len(sources), np.int64)}
+
+    def step_best(self, memory, state, tokens, k):
+        rows = len(tokens)
+        best = Best(
+            np.full(rows, -20, np.float32),
+            np.tile(np.array([-0.1, -2.5], np.float32), (rows, 1)),
+            np.full((rows, 2), SPECIAL_PIECES, np.int64),
+        )
+        for row, (sentence, position) in enumerate(zip(state["sentence"], state["position"], strict=True)):
+            source = memory[sentence]
+            if position < len(source):
+                character = chr(source[position] - SPECIAL_PIECES)
+                capital = character.upper() if len(character.upper()) == 1 else character
+                best.tokens[row] = [ord(capital) + SPECIAL_PIECES, ord(character) + SPECIAL_PIECES]
+            else:
+                best.end[row] = -0.5
+                best.log_probs[row] = -10
+        state = {**state, "position": state["position"] + 1}
+        return Best(best.end, best.log_probs[:, :k], best.tokens[:, :k]), None, state
+
+    def select(self, state, rows):
+        return {name: values[rows] for name, values in state.items()}
+
+
+def translator(mapping=None, **decoding):
+    decoding = DecodingConfig(**{"beam_size": 2, "batch_size": 4, "max_length_factor": 1.0, **decoding})
+    return Translator(Capitals(), Characters(), Characters(mapping), decoding)
+
+
+def stream(source, model=None, **options):
+    """Output and warnings for bytes of input."""
+    warnings = []
+    output = io.BytesIO()
+    options = {"max_length": 100, "interactive": False, **options}
+    translate_stream(model or translator(), io.BytesIO(source), output, warn=warnings.append, **options)
+    return output.getvalue().decode("utf-8"), warnings
+
+
+def test_translations_have_text_score_and_tokens():
+    (translation,) = translator(length_penalty="average").translate(["ab"])
+    assert translation.text == "AB"
+    assert translation.tokens == ["A", "B"]
+    assert translation.token_log_probs == pytest.approx([-0.1, -0.1, -0.5])
+    assert translation.log_prob == pytest.approx(-0.7)
+    assert translation.score == pytest.approx(-0.7 / 3)
+    assert translation.finished
+
+
+def test_a_translation_does_not_depend_on_the_other_lines():
+    lines = ["one", "", "three and more", "a", "  ", "\0", "seven", "eight", "nine", "ten"]
+    model = translator()
+    together = model.translate_n_best(lines, 2)
+    assert together == [model.translate_n_best([line], 2)[0] for line in lines]
+    assert model.translate_n_best(lines[::-1], 2) == together[::-1]
+    assert model.translate_n_best(lines, 2, batch_size=1) == together
+    assert [translations[0] for translations in together] == model.translate(lines)
+
+
+def test_batches_hold_sentences_of_similar_length():
+    model = translator(batch_size=3)
+    model.translate(["aaaa", "b", "", "cc", "ddd", "e", "ffff", "gg"])
+    assert model.engine.batches == [[4, 4, 3], [2, 2, 1], [1]]
+
+
+def test_no_lines():
+    assert translator().translate([]) == []
+    assert translator().translate([""]) == [Translation("", 0.0, [], 0.0, [])]
+
+
+def test_n_best_are_distinct_as_text():
+    ((first, second),) = translator().translate_n_best(["ab"], 2)
+    assert first.text == "AB"
+    assert second.text in ("aB", "Ab")
+    assert first.score > second.score
+    merged = translator({"A": "x", "a": "x"}, beam_size=4)
+    assert sorted(translation.text for translation in merged.translate_n_best(["a b"], 2)[0]) == ["x B", "x b"]
+
+
+def test_overrides_are_checked():
+    model = translator()
+    assert model.translate(["abc"], max_length_factor=0, max_length_offset=2)[0].text == "AB"
+    assert model.translate(["abc"], beam_size=None)[0].text == "ABC"
+    with pytest.raises(UserError, match=r"unknown key `decoding\.beam`"):
+        model.translate(["a"], beam=3)
+    with pytest.raises(UserError, match=r"`decoding\.beam_size` must be a whole number, but is 'wide' instead"):
+        model.translate(["a"], beam_size="wide")
+    with pytest.raises(UserError, match=r"`decoding\.beam_size` must be at least 1, but is 0 instead"):
+        model.translate(["a"], beam_size=0)
+    with pytest.raises(UserError, match=r"`n_best` must be at most `beam_size` \(2\)"):
+        model.translate_n_best(["a"], 3)
+    with pytest.raises(UserError, match="`lines` must be a list of lines"):
+        model.translate("a")
+
+
+def test_load_opens_the_folder_and_its_engine(monkeypatch):
+    vocabulary, engine, seen = Characters(), Capitals(), []
+    folder = SimpleNamespace(
+        config=SimpleNamespace(decoding=DecodingConfig(beam_size=3), data=SimpleNamespace(max_length=2)),
+        source_vocabulary=vocabulary,
+        target_vocabulary=vocabulary,
+    )
+
+    def load_engine(folder, **options):
+        seen.append((folder, options))
+        return engine
+
+    monkeypatch.setitem(sys.modules, "nmt.model_folder", SimpleNamespace(open_model=lambda path: folder))
+    monkeypatch.setitem(sys.modules, "nmt.torch_engine", SimpleNamespace(load_engine=load_engine))
+    model = Translator.load("folder", device="cuda", threads=2)
+    assert seen == [(folder, {"device": "cuda", "threads": 2})]
+    assert model.decoding.beam_size == 3
+    assert model.translate(["abc"])[0].text == "ABC"
+    assert stream(b"abc", model, max_length=None)[0] == "AB\n"
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 5, 100])
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_line_n_translates_line_n(size, end):
+    lines = [f"line {'x' * (i % 7)} {i}" for i in range(size)]
+    output, warnings = stream("\n".join(lines).encode() + end)
+    assert output == "".join(line.upper() + "\n" for line in lines)
+    assert warnings == []
+
+
+def test_empty_input_gives_empty_output():
+    assert stream(b"") == ("", [])
+    assert stream(b"\n") == ("\n", [])
+
+
+def test_blank_lines_stay_blank_and_do_not_reach_the_model():
+    model = translator()
+    output, _ = stream("a\n\n \t\n\u3000\u2028\r\nb\n\n".encode(), model)
+    assert output == "A\n\n\n\nB\n\n"
+    assert model.engine.batches == [[1], [1]]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("a\r", "A"),
+        ("a\rb", "A B"),
+        ("a\u2028b\u2029c\x85d\x0be\x0cf", "A B C D E F"),
+        ("a\x00b\x1b[0m", "A B [0M"),
+        ("a\tb", "A B"),
+        ("👩‍🚀 ok", "👩‍🚀 OK"),
+        ("\ufeffa", "\ufeffA"),
+    ],
+)
+def test_odd_characters_stay_within_their_line(line, expected):
+    assert stream(f"x\n{line}\ny\n".encode()) == (f"X\n{expected}\nY\n", [])
+
+
+def test_a_byte_order_mark_is_skipped():
+    assert stream("\ufeffa\nb".encode()) == ("A\nB\n", [])
+
+
+def test_a_line_of_10000_words():
+    line = "word " * 10_000
+    output, warnings = stream(f"a\n{line}\nb\n".encode())
+    assert output.split("\n") == ["A", ("WORD " * 20).rstrip() + " ", "B", ""]
+    assert warnings == ["line 2 is cut from 50000 to 100 pieces; --split-sentences splits it"]
+
+
+def test_invalid_utf8_is_replaced_and_counted():
+    output, warnings = stream(b"a\nb\xff\nc\n\xc3(\xf0\x9f\n")
+    assert output == "A\nB\ufffd\nC\n\ufffd(\ufffd\n"
+    assert warnings == ["2 lines held invalid UTF-8, replaced by U+FFFD; the first is line 2"]
+    assert stream(b"\xff")[1] == ["1 line held invalid UTF-8, replaced by U+FFFD; the first is line 1"]
+
+
+@pytest.mark.parametrize("options", [{}, {"json": True}, {"n_best": 2}, {"n_best": 2, "json": True}])
+def test_what_the_model_emits_stays_within_one_line(options):
+    model = translator(dict(zip("ABCDEFGa", "\n\r\u2028\0\t\ud800\x85\n", strict=True)))
+    output, _ = stream(b"xaybzcxdyezfxgy\naa\n", model, **options)
+    lines = output.splitlines()
+    assert len(lines) == output.count("\n") == (3 if options == {"n_best": 2} else 2)
+    if not options:
+        assert lines == ["X Y Z X Y Z\ufffdX Y", ""]
+
+
+def test_a_thousand_lines_of_anything_in_a_thousand_lines_out():
+    source = random.Random(1)
+    alphabet = [*map(chr, range(32)), *"\x7f\x85\u2028\u2029\ufeff\u200b  ..?!。日本語äß👍", *"abcdefgh"]
+    lines = []
+    for i in range(1000):
+        text = "".join(source.choices(alphabet, k=source.randrange(20))).replace("\n", "").encode()
+        noise = bytes(source.choices([b for b in range(256) if b != 10], k=source.randrange(4)))
+        lines.append(text if i % 2 else text + noise)
+    for options in ({}, {"split_sentences": True}, {"json": True}, {"n_best": 2}):
+        model = translator({"H": "\n", "G": "\r", "F": "\ud800"}, batch_size=16)
+        output, warnings = stream(b"\n".join(lines) + b"\n", model, **options)
+        written = output.removesuffix("\n").split("\n")
+        if "n_best" in options:
+            assert list(dict.fromkeys(int(line.split("\t")[0]) for line in written)) == list(range(1, 1001))
+            assert all(len(line.split("\t")) == 4 for line in written)
+        else:
+            assert len(written) == 1000
+        assert output.splitlines() == written
+        assert len(warnings) == 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.text(max_size=8).map(lambda text: text.encode("utf-8", "ignore").replace(b"\n", b"")), max_size=9))
+def test_the_stream_translates_as_the_translator_does(lines):
+    output, _ = stream(b"".join(line + b"\n" for line in lines))
+    texts = [line.decode() for line in lines]
+    if texts:
+        texts[0] = texts[0].removeprefix("\ufeff")
+    assert output == "".join(translation.text + "\n" for translation in translator().translate(texts))
+
+
+def test_n_best_lines():
+    output, _ = stream(b"ab\n\nc\n", n_best=2, length_penalty="none")
+    rows = [line.split("\t") for line in output.splitlines()]
+    assert [row[:2] for row in rows] == [["1", "1"], ["1", "2"], ["2", "1"], ["3", "1"], ["3", "2"]]
+    assert rows[0][2:] == ["-0.700000", "AB"]
+    assert rows[2][2:] == ["0.000000", ""]
+    assert [row[3] for row in rows[3:]] == ["C", "c"]
+    with pytest.raises(UserError, match="`n_best` must be at least 1, but is 0 instead"):
+        stream(b"a", n_best=0)
+
+
+def test_json_lines():
+    output, _ = stream("ä\n\n".encode(), json=True, length_penalty="none")
+    first, second = map(json.loads, output.splitlines())
+    assert first == {"line": 1, "text": "Ä", "score": pytest.approx(-0.6), "tokens": ["Ä"]}
+    assert second == {"line": 2, "text": "", "score": 0.0, "tokens": []}
+    assert "Ä" in output
+    output, _ = stream(b"a\n", json=True, n_best=2)
+    record = json.loads(output)
+    assert [translation["text"] for translation in record["n_best"]] == ["A", "a"]
+    assert record["n_best"][0] == {name: record[name] for name in ("text", "score", "tokens")}
+
+
+def test_a_dead_end_is_valid_json():
+    class Nothing(Capitals):
+        def step_best(self, memory, state, tokens, k):
+            best, attention, state = super().step_best(memory, state, tokens, k)
+            return Best(best.end - np.inf, best.log_probs - np.inf, best.tokens), attention, state
+
+    model = translator()
+    model.engine = Nothing()
+    output, _ = stream(b"a\n", model, json=True)
+    assert json.loads(output) == {"line": 1, "text": "", "score": None, "tokens": []}
+    assert stream(b"a\n", model)[0] == "\n"
+
+
+def test_long_lines_are_cut_with_a_warning():
+    output, warnings = stream(b"ok\nabcdef\nabcd\n", max_length=4)
+    assert output == "OK\nABCD\nABCD\n"
+    assert warnings == ["line 2 is cut from 6 to 4 pieces; --split-sentences splits it"]
+    with pytest.raises(UserError, match="`max_length` must be at least 1, but is 0 instead"):
+        stream(b"", max_length=0)
+
+
+def test_split_sentences_are_translated_apart():
+    model = translator()
+    output, warnings = stream("Ab cd. Ef! Gh\nij\n\n你好。你。\n".encode(), model, split_sentences=True, max_length=6)
+    assert output == "AB CD. EF! GH\nIJ\n\n你好。你。\n"
+    assert warnings == []
+    assert sorted(length for batch in model.engine.batches for length in batch) == [2, 2, 2, 3, 3, 6]
+    output, warnings = stream(b"Ab. Cdefgh. I\n", split_sentences=True, max_length=6)
+    assert output == "AB. CDEFGH I\n"
+    assert warnings == ["a sentence of line 1 is cut from 7 to 6 pieces"]
+
+
+@pytest.mark.parametrize(
+    "sentences",
+    [
+        ["One.", "Two!", "Three?", "Four…", "Five"],
+        ["Really?!", "Yes..."],
+        ['He said: "Stop."', "(I did.)", "„Gut.“", "«Bien !»", "Oui."],
+        ["“Come!” he said.", "So z. B. Dr. Who am 3. Mai 2016.", "The end."],
+        ["Nr. 5 lebt.", "Das kostet 3.50 Euro.", "See example.org for more."],
+        ["all is lower-case.", "here too!"],
+    ],
+)
+def test_sentence_ends(sentences):
+    assert split_sentences(" ".join(sentences)) == sentences
+    assert split_sentences("  " + "   ".join(sentences) + " ") == sentences
+    assert join_sentences(sentences) == " ".join(sentences)
+
+
+def test_sentence_ends_without_spaces():
+    text = "你好吗？！我很好。他说：「好。」然后走了。「走！」「好。」"
+    assert split_sentences(text) == ["你好吗？！", "我很好。", "他说：「好。」然后走了。", "「走！」", "「好。」"]
+    assert join_sentences(split_sentences(text)) == text
+    assert split_sentences("") == []
+    assert join_sentences(["", "a", "", "b"]) == "a b"
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.text(alphabet='aB.!?…。！」"” \t3', max_size=30))
+def test_splitting_loses_nothing_but_spaces(text):
+    assert "".join("".join(split_sentences(text)).split()) == "".join(text.split())
+
+
+@pytest.mark.parametrize("line", ["." * 100_000, ". " * 50_000, "a. " * 30_000, '."' * 50_000, "。" * 100_000])
+def test_splitting_takes_linear_time(line):
+    assert "".join("".join(split_sentences(line)).split()) == "".join(line.split())
+
+
+def test_the_n_best_of_a_line_of_sentences():
+    def make(text, score):
+        return Translation(text, score, [text], 2 * score, [2 * score])
+
+    parts = [[make("a", -1.0), make("b", -1.5)], [make("c.", -1.0), make("d.", -3.0)], [make("e", -0.5)]]
+    joined = join_translations(parts, 3)
+    assert [(translation.text, translation.score) for translation in joined] == [
+        ("a c. e", -2.5),
+        ("b c. e", -3.0),
+        ("a d. e", -4.5),
+    ]
+    assert joined[1].tokens == ["b", "c.", "e"]
+    assert joined[1].log_prob == sum(joined[1].token_log_probs) == -6.0
+    assert len(join_translations([[make("a", -1.0), make("a b", -2.0)], [make("b c", -1.0), make("c", -1.5)]], 9)) == 3
+
+
+class Recorder(io.BytesIO):
+    """Notes what was asked of input and output, in order."""
+
+    def __init__(self, events, content=b""):
+        super().__init__(content)
+        self.events = events
+
+    def readline(self, *arguments):
+        self.events.append("read")
+        return super().readline(*arguments)
+
+    def flush(self):
+        self.events.append("flush")
+
+
+def test_a_person_gets_an_answer_to_each_line():
+    events = []
+    model = translator()
+    translate_stream(
+        model, Recorder(events, b"a\n\nb"), Recorder(events), max_length=9, interactive=True, warn=events.append
+    )
+    assert events == ["read", "flush", "read", "flush", "read", "flush", "read"]
+
+
+def test_windows_grow_and_are_bounded(monkeypatch):
+    monkeypatch.setattr("nmt.translation.WINDOW_BATCHES", 4)
+    monkeypatch.setattr("nmt.translation.WINDOW_BYTES", 100)
+    events = []
+    source = Recorder(events, b"a\n" * 40 + b"b" * 99 + b"\n" + b"c" * 200 + b"\nd\n")
+    translate_stream(
+        translator(batch_size=2), source, Recorder(events), max_length=9, interactive=False, warn=lambda text: None
+    )
+    windows = [window.count("r") for window in "".join(event[0] for event in events).split("f")]
+    # 2 + 4 + 4 x 8 lines, then two short lines and a long one, one longer than a window, the last line and the end
+    assert windows == [2, 4, 8, 8, 8, 8, 3, 1, 2, 1]
+
+
+def test_a_closed_pipe_ends_quietly():
+    class Closed(io.BytesIO):
+        def write(self, content):
+            raise BrokenPipeError
+
+    output, warnings = Closed(), []
+    translate_stream(
+        translator(), io.BytesIO(b"a\xff\n" * 99), output, max_length=9, interactive=False, warn=warnings.append
+    )
+    assert output.closed
+    assert warnings == ["4 lines held invalid UTF-8, replaced by U+FFFD; the first is line 1"]
+
+
+def test_a_real_closed_pipe_ends_quietly():
+    script = """
+        import sys, types
+        from nmt.translation import Translation, Translator, translate_stream
+        class Echo(Translator):
+            def __init__(self):
+                super().__init__(None, types.SimpleNamespace(encode_batch=lambda lines: [[5] for _ in lines]), None)
+            def translate_ids(self, sources, settings, batch_size):
+                return [[Translation("x" * 1000, 0.0, [], 0.0, [])] for _ in sources]
+        translate_stream(Echo(), sys.stdin.buffer, sys.stdout.buffer, max_length=9, interactive=False, warn=print)
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        process.stdin.write(b"a\n" * 2000)
+        process.stdin.flush()
+        assert process.stdout.readline() == b"x" * 1000 + b"\n"
+        process.stdout.close()
+        process.stdin.close()
+        errors = process.stderr.read()
+        assert process.wait(timeout=30) == 0
+    assert errors == b""
+
+
+def test_one_line():
+    assert one_line("plain  text ") == "plain  text "
+    assert one_line("\r\na\r\n\r\nb\n") == "a b"
+    assert one_line("\ud83d") == "\ufffd"
+
+
+def test_translation_needs_no_torch():
+    code = "import sys, nmt.translation; print(sorted({'torch', 'datasets'} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"

@@ -1,0 +1,96 @@
+"""SentencePiece vocabularies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nmt.config import VocabularyConfig
+from nmt.errors import UserError
+from nmt.vocabulary import BEGIN, END, PAD, UNK, Vocabulary, choose_size, learn_vocabulary
+
+TEXT = [
+    "Ein Hund läuft über die Wiese.", "Eine Frau liest ein Buch.", "Der Mann trinkt Kaffee am Fenster.",
+    "A dog runs across the meadow.", "A woman is reading a book.", "The man drinks coffee by the window.",
+] * 20  # fmt: skip
+
+
+def learn(**settings: object) -> Vocabulary:
+    config = VocabularyConfig(**settings)  # type: ignore[arg-type]
+    return learn_vocabulary(TEXT, config, 340 if config.byte_fallback else 80, "identity")
+
+
+@pytest.mark.parametrize("model_type", ["unigram", "bpe", "char"])
+@pytest.mark.parametrize("byte_fallback", [True, False])
+def test_round_trip(model_type: str, byte_fallback: bool) -> None:
+    vocabulary = learn(model_type=model_type, byte_fallback=byte_fallback)
+    ids = vocabulary.encode_batch(TEXT)
+    assert [vocabulary.decode(sentence) for sentence in ids] == TEXT
+    assert ids[0] == vocabulary.encode(TEXT[0])
+    assert vocabulary.pieces(ids[0])[0].startswith("▁")
+    assert vocabulary.decode([BEGIN, *ids[0], END, PAD, PAD]) == TEXT[0]
+
+
+def test_byte_fallback_knows_everything() -> None:
+    vocabulary = learn()
+    for text in ("🙂 naïve Żółć", "漢字", "a\u2028b", "\x00"):
+        assert vocabulary.decode(vocabulary.encode(text)) == text
+        assert UNK not in vocabulary.encode(text)
+    assert UNK in learn(byte_fallback=False).encode("漢")
+
+
+@pytest.mark.parametrize("model_type", ["unigram", "bpe"])
+def test_sampling_repeats_with_its_seed_and_keeps_the_text(model_type: str) -> None:
+    vocabulary = learn(model_type=model_type)
+    first = vocabulary.sample_batch(TEXT, 0.3, 7)
+    assert first == vocabulary.sample_batch(TEXT, 0.3, 7)
+    assert first != vocabulary.sample_batch(TEXT, 0.3, 8)
+    assert first != vocabulary.encode_batch(TEXT)
+    assert [vocabulary.decode(ids) for ids in first] == TEXT
+
+
+def test_learning_is_deterministic() -> None:
+    assert learn().model == learn().model
+    assert learn().checksum != learn(model_type="bpe").checksum
+
+
+def test_starts_word() -> None:
+    vocabulary = learn()
+    starts = vocabulary.starts_word()
+    ids = vocabulary.encode("Ein Hund")
+    assert sum(starts[i] for i in ids) == 2
+    assert not any(starts[:4])
+
+
+def test_size_grows_with_the_text() -> None:
+    assert choose_size(VocabularyConfig(size=500), 10**9)[0] == 500
+    sizes = [choose_size(VocabularyConfig(), words)[0] for words in (10, 10**5, 667_403, 10**7, 10**12)]
+    assert sizes == [1000, 1600, 4100, 15800, 32000]
+    assert "667,403 training words" in choose_size(VocabularyConfig(), 667_403)[1]
+
+
+def test_bad_models(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be read"):
+        Vocabulary.load(tmp_path / "none.spm")
+    (tmp_path / "broken.spm").write_bytes(b"hello")
+    with pytest.raises(UserError, match=r"broken.spm` is not a SentencePiece model"):
+        Vocabulary.load(tmp_path / "broken.spm")
+    with pytest.raises(UserError, match="no text to learn a vocabulary from"):
+        learn_vocabulary(["", " "], VocabularyConfig(), 300, "identity")
+    with pytest.raises(UserError, match="vocabulary.size 100 cannot be learned from this text"):
+        learn_vocabulary(TEXT, VocabularyConfig(), 100, "identity")
+
+
+def test_foreign_special_ids(tmp_path: Path) -> None:
+    import io
+
+    import sentencepiece
+
+    output = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(TEXT), model_writer=output, vocab_size=60, minloglevel=2, hard_vocab_limit=False
+    )
+    (tmp_path / "foreign.spm").write_bytes(output.getvalue())
+    with pytest.raises(UserError, match="must have the ids pad 0, unk 1, bos 2, eos 3, but has pad -1, unk 0"):
+        Vocabulary.load(tmp_path / "foreign.spm")
