@@ -69,7 +69,9 @@ def plan_batches(
     count = len(target_lengths)
     order = np.argsort(target_lengths + 2 * rng.random(count), kind="stable")
     longer = np.maximum(source_lengths, target_lengths) + 1
-    sentences = config.batch_size if config.batch_unit == "sentences" else max(1, int(config.batch_size / longer.mean()))
+    sentences = (
+        config.batch_size if config.batch_unit == "sentences" else max(1, int(config.batch_size / longer.mean()))
+    )
     for start in range(0, count, BLOCK * sentences):
         block = order[start : start + BLOCK * sentences]
         order[start : start + BLOCK * sentences] = block[np.argsort(source_lengths[block], kind="stable")]

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn, cast
 
 from nmt import __version__
 from nmt.errors import TrainingError, UserError
@@ -153,7 +153,9 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
     add_config_options(parser)
     parser.add_argument("--output", metavar="DIR", help="run folder (default: runs/NAME_OF_CONFIG)")
     existing = parser.add_mutually_exclusive_group()
-    existing.add_argument("--resume", action="store_true", help="go on with an interrupted run, exactly as if never stopped")
+    existing.add_argument(
+        "--resume", action="store_true", help="go on with an interrupted run, exactly as if never stopped"
+    )
     existing.add_argument("--overwrite", action="store_true", help="start an existing run folder again from nothing")
     add_machine_options(parser)
     parser.set_defaults(command=train)
@@ -170,7 +172,15 @@ def add_decoding_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=positive, metavar="N", help="sentences translated at once")
 
 
-DECODING = ("beam_size", "length_penalty", "alpha", "min_length", "max_length_factor", "max_length_offset", "batch_size")
+DECODING = (
+    "beam_size",
+    "length_penalty",
+    "alpha",
+    "min_length",
+    "max_length_factor",
+    "max_length_offset",
+    "batch_size",
+)
 
 
 def decoding_options(options: argparse.Namespace) -> dict[str, Any]:
@@ -182,11 +192,15 @@ def add_evaluate_options(parser: argparse.ArgumentParser) -> None:
     """Options of `nmt evaluate`."""
     parser.add_argument("model", metavar="MODEL", nargs="?", help="model folder, run folder, or hub id")
     parser.add_argument("--split", help="split of the model's data: train, validation, or test (default: test)")
-    parser.add_argument("--set", action="append", default=[], metavar="data.KEY=VALUE", help="other data than trained on")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="data.KEY=VALUE", help="other data than trained on"
+    )
     parser.add_argument("--source", metavar="FILE", help="source text, a sentence a line")
     parser.add_argument("--reference", metavar="FILE", action="append", help="reference; repeat for several")
     parser.add_argument("--hypothesis", metavar="FILE", help="score this translation instead of the model's")
-    parser.add_argument("--target-language", metavar="CODE", help="chooses BLEU's tokeniser (default: the model's target)")
+    parser.add_argument(
+        "--target-language", metavar="CODE", help="chooses BLEU's tokeniser (default: the model's target)"
+    )
     parser.add_argument("--tokenizer", help="sacrebleu's tokeniser for BLEU (default: by target language)")
     parser.add_argument("--report", metavar="DIR", help="write report.json and report.md here")
     add_decoding_options(parser)
@@ -205,6 +219,14 @@ def add_translate_options(parser: argparse.ArgumentParser) -> None:
     add_decoding_options(parser)
     add_machine_options(parser)
     parser.set_defaults(command=translate)
+
+
+def open_file(path: str, mode: str) -> BinaryIO:
+    """Open a file the user named; raises UserError when that fails."""
+    try:
+        return cast(BinaryIO, open(path, mode))
+    except OSError as error:
+        raise UserError(f"`{path}` cannot be {'read' if mode == 'rb' else 'written'}: {error.strerror}") from None
 
 
 def vocab(options: argparse.Namespace) -> None:
@@ -311,14 +333,14 @@ def translate(options: argparse.Namespace) -> None:
     """`translate`, `nmt translate`."""
     from nmt.translation import Translator, translate_stream
 
-    source = open(options.input, "rb") if options.input else sys.stdin.buffer  # noqa: SIM115 (closed below)
+    source = open_file(options.input, "rb") if options.input else sys.stdin.buffer
     interactive = options.input is None and sys.stdin.isatty()
     translator = Translator.load(options.model, device=options.device, threads=options.threads)
     overrides = decoding_options(options)
     translator.decoding_with(**overrides)
     if interactive:
         say("type a sentence and press Enter; Ctrl-D ends")
-    output = open(options.output, "wb") if options.output else sys.stdout.buffer  # noqa: SIM115 (closed below)
+    output = open_file(options.output, "wb") if options.output else sys.stdout.buffer
     try:
         translate_stream(
             translator,

@@ -294,7 +294,9 @@ def _convert(hint: Any, value: Any) -> tuple[bool, Any]:
     if origin is dict:
         return isinstance(value, dict) and all(_convert(arguments[1], item)[0] for item in value.values()), value
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool), float(value) if _is_number(value) else value
+        return isinstance(value, int | float) and not isinstance(value, bool), float(value) if _is_number(
+            value
+        ) else value
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool), value
     return isinstance(value, hint), value
@@ -338,15 +340,24 @@ def check_config(config: Config) -> list[str]:
     must(data.max_length_ratio > 1, "data.max_length_ratio", "greater than 1")
     must(vocabulary.size == "auto" or vocabulary.size >= 16, "vocabulary.size", "auto or at least 16")
     must(0 < vocabulary.character_coverage <= 1, "vocabulary.character_coverage", "above 0 and at most 1")
-    must(vocabulary.normalization == "identity" or not vocabulary.joint, "vocabulary.normalization",
-         "identity with a joint vocabulary")
-    must(vocabulary.source is not None or vocabulary.target is None, "vocabulary.target",
-         "unset unless `vocabulary.source` is set")
+    must(
+        vocabulary.normalization == "identity" or not vocabulary.joint,
+        "vocabulary.normalization",
+        "identity with a joint vocabulary",
+    )
+    must(
+        vocabulary.source is not None or vocabulary.target is None,
+        "vocabulary.target",
+        "unset unless `vocabulary.source` is set",
+    )
     for name in ("embedding_size", "hidden_size", "encoder_layers", "decoder_layers"):
         must(getattr(model, name) >= 1, f"model.{name}", "at least 1")
     must(not model.bidirectional or model.hidden_size % 2 == 0, "model.hidden_size", "even for a bidirectional encoder")
-    must(model.tied_embeddings != "all" or vocabulary.joint, "model.tied_embeddings",
-         "none or decoder without a joint vocabulary")
+    must(
+        model.tied_embeddings != "all" or vocabulary.joint,
+        "model.tied_embeddings",
+        "none or decoder without a joint vocabulary",
+    )
     for name in ("dropout", "embedding_dropout"):
         must(0 <= getattr(model, name) < 1, f"model.{name}", "at least 0 and below 1")
     must(model.initialization_scale > 0, "model.initialization_scale", "greater than 0")
@@ -361,8 +372,11 @@ def check_config(config: Config) -> list[str]:
     must(training.learning_rate > 0, "training.learning_rate", "greater than 0")
     must(all(0 <= beta < 1 for beta in training.betas), "training.betas", "two numbers from 0 to below 1")
     for name in ("source_sampling", "target_sampling"):
-        must(vocabulary.model_type != "char" or getattr(training, name) == 0, f"training.{name}",
-             "0 with a character vocabulary")
+        must(
+            vocabulary.model_type != "char" or getattr(training, name) == 0,
+            f"training.{name}",
+            "0 with a character vocabulary",
+        )
     for name in ("beam_size", "batch_size"):
         must(getattr(decoding, name) >= 1, f"decoding.{name}", "at least 1")
     for name in ("alpha", "min_length", "max_length_factor", "max_length_offset"):
@@ -385,7 +399,9 @@ def _toml(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, str):
         escaped = "".join(
-            {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t"}.get(c, c if c >= " " and c != "\x7f" else f"\\u{ord(c):04x}")
+            {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t"}.get(
+                c, c if c >= " " and c != "\x7f" else f"\\u{ord(c):04x}"
+            )
             for c in value
         )
         return f'"{escaped}"'

@@ -322,7 +322,7 @@ def _find_files(data: DataConfig, name: str, key: str) -> _Input:
     paths = [Path(path).expanduser() for path in ([value] if isinstance(value, str) else value)]
     if data.path == "text" and len(paths) != 2:
         raise UserError(
-            f"`data.files.{name}` must be a source file and a target file ([\"train.de\", \"train.en\"]) "
+            f'`data.files.{name}` must be a source file and a target file (["train.de", "train.en"]) '
             f"for `text`, but is {value!r} instead"
         )
     if not paths:

@@ -84,7 +84,9 @@ class Decoder(nn.Module):
         if self.readout is None:
             return outputs
         size = outputs.size(-1)  # the context's part of the product is the same at each position and taken once
-        readout = F.linear(outputs, self.readout.weight[:, :size], None if self.context_input == "all" else self.readout.bias)
+        readout = F.linear(
+            outputs, self.readout.weight[:, :size], None if self.context_input == "all" else self.readout.bias
+        )
         if self.context_input == "all":
             readout = readout + F.linear(context, self.readout.weight[:, size:], self.readout.bias)
         return readout

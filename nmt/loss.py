@@ -49,7 +49,9 @@ class _OutputCrossEntropy(torch.autograd.Function):
             for start in range(0, hidden.size(0), CHUNK):
                 rows = low_hidden[start : start + CHUNK]
                 wanted = targets[start : start + CHUNK].unsqueeze(1)
-                logits = (rows @ low_weight.t()).to(full).add_(bias) if low != full else torch.addmm(bias, rows, weight.t())
+                logits = (
+                    (rows @ low_weight.t()).to(full).add_(bias) if low != full else torch.addmm(bias, rows, weight.t())
+                )
                 log_probs = torch.log_softmax(logits, -1, out=logits)
                 chunk_negative = -log_probs.gather(1, wanted).sum()
                 negative += chunk_negative

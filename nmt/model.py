@@ -21,7 +21,7 @@ from nmt.vocabulary import PAD
 class TranslationModel(nn.Module):
     """Encoder-decoder without attention: all the decoder learns of the source is a vector of fixed size.
 
-        p(y | x) = prod_t softmax(W r_t + b)[y_t]
+    p(y | x) = prod_t softmax(W r_t + b)[y_t]
     """
 
     def __init__(self, config: ModelConfig, source_size: int, target_size: int) -> None:

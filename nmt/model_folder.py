@@ -1,10 +1,10 @@
 """Model folders: everything a trained model needs, read and written without torch.
 
-    config.toml         the resolved configuration, with its format number
-    model.safetensors   weights only
-    joint.spm           SentencePiece model of both languages, or
-    source.spm, target.spm
-    README.md           model card
+config.toml         the resolved configuration, with its format number
+model.safetensors   weights only
+joint.spm           SentencePiece model of both languages, or
+source.spm, target.spm
+README.md           model card
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def open_model(name: str | Path) -> ModelFolder:
     path = Path(name)
     if not path.exists():
         path = _download(str(name))
-    if path.is_dir() and not (path / "config.toml").exists() and (path / "best").is_dir():
+    if (path / "best").is_dir():
         path = path / "best"
     if not path.is_dir() or not (path / "config.toml").exists():
         raise UserError(f"`{name}` is not a model folder: it must be a folder with config.toml, {WEIGHTS} and *.spm")

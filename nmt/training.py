@@ -116,7 +116,9 @@ def claim_folder(config: Config, output: Path, resume: bool, overwrite: bool) ->
         raise UserError(f"output `{output}` must be a folder, but is a file")
     if output.exists() and any(output.iterdir()):
         if not overwrite:
-            raise UserError(f"run folder `{output}` exists already; use --resume to go on, or --overwrite to start again")
+            raise UserError(
+                f"run folder `{output}` exists already; use --resume to go on, or --overwrite to start again"
+            )
         if not (output / "config.toml").exists():
             raise UserError(f"`{output}` is not a run folder of nmt and is not overwritten; choose another --output")
         for name in ("best", "last", "state", "tensorboard", "report"):
@@ -368,7 +370,9 @@ class Run:
                 self._check_interrupt()
             score = bleu(hypotheses, [list(pairs["target"])], self.config.data.target)
             value = score if settings.best_by == "bleu" else -loss
-            improved = progress.best is None or value > (progress.best if settings.best_by == "bleu" else -progress.best)
+            improved = progress.best is None or value > (
+                progress.best if settings.best_by == "bleu" else -progress.best
+            )
             progress.validated = progress.update
             progress.seconds += time.perf_counter() - started
             if improved:

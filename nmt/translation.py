@@ -87,8 +87,8 @@ class Translator:
     def load(cls, path: str | Path, *, device: str = "cpu", threads: int | None = None) -> Translator:
         """Open a model folder.
 
-            device: where the model runs, `cpu` or `cuda`
-            threads: processor threads to use; None leaves the choice to the engine
+        device: where the model runs, `cpu` or `cuda`
+        threads: processor threads to use; None leaves the choice to the engine
         """
         from nmt.model_folder import open_model
 
@@ -97,9 +97,7 @@ class Translator:
 
         engine = load_engine(folder, device=device, threads=threads)
         config = folder.config
-        return cls(
-            engine, folder.source_vocabulary, folder.target_vocabulary, config.decoding, config.data.max_length
-        )
+        return cls(engine, folder.source_vocabulary, folder.target_vocabulary, config.decoding, config.data.max_length)
 
     def translate(self, lines: Sequence[str], **overrides: object) -> list[Translation]:
         """The best translation of each line; it does not depend on the other lines.

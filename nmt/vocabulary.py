@@ -99,7 +99,10 @@ def choose_size(config: VocabularyConfig, words: int) -> tuple[int, str]:
     if config.size != "auto":
         return config.size, f"vocabulary: {config.size} pieces as configured"
     size = min(32000, max(1000, round(5 * math.sqrt(words) / 100) * 100))
-    return size, f"vocabulary: {size} pieces, 5 times the square root of {words:,} training words (vocabulary.size sets it)"
+    return (
+        size,
+        f"vocabulary: {size} pieces, 5 times the square root of {words:,} training words (vocabulary.size sets it)",
+    )
 
 
 def learn_vocabulary(texts: Iterable[str], config: VocabularyConfig, size: int, normalization: str) -> Vocabulary:

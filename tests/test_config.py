@@ -123,6 +123,6 @@ def test_every_field_says_what_it_means() -> None:
     source = (Path(__file__).parent.parent / "nmt" / "config.py").read_text(encoding="utf-8")
     for section in SECTIONS:
         for field in fields(getattr(Config(), section)):
-            assert f'\n    {field.name}: ' in source
+            assert f"\n    {field.name}: " in source
             after = source.split(f"\n    {field.name}: ", 1)[1].split("\n", 1)[1]
             assert after.lstrip().startswith('"""'), field.name

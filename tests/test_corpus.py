@@ -399,7 +399,7 @@ def test_hub(monkeypatch, layout):
         (datasets.exceptions.DatasetNotFoundError("it doesn't exist"), "hub: it doesn't exist; check the id"),
         (ValueError("Config name is missing.\n\tPick one of ['a']"), "hub: Config name is missing. Pick one of ['a'];"),
         (
-            ValueError('Unknown split "train". Should be one of [\'training\', \'test\'].'),
+            ValueError("Unknown split \"train\". Should be one of ['training', 'test']."),
             "`some/set` has no split `train` (`data.train_split`); its splits are training, test",
         ),
         (RuntimeError("x" * 1000), "hub: " + "x" * 297 + "...; check"),

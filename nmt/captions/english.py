@@ -75,7 +75,9 @@ def question_forms(clause: Clause) -> tuple[str, list[str]]:
 
 
 def after_verb(clause: Clause) -> list[str]:
-    """Recipient, object, place, complement clause."""
+    """Recipient, object (giving the man a hat, but returning a hat to the man), place, complement clause."""
+    if clause.recipient is not None and clause.object is not None and clause.verb.en_preposition:
+        return [*noun_phrase(clause.object), clause.verb.en_preposition, *noun_phrase(clause.recipient)]
     words = noun_phrase(clause.recipient) if clause.recipient is not None else []
     if clause.object is not None or clause.gap == "object":
         words += [clause.verb.en_preposition] if clause.verb.en_preposition else []

@@ -19,15 +19,17 @@ SENTENCES = {  # kind: weight
 
 # What nobody plans to do: no modal verb.
 UNPLANNED = ("cough", "sneeze", "snore", "wake up", "fall asleep", "lose", "dream", "run away", "steal", "cry", "laugh",
-             "think", "find")  # fmt: skip
+             "think", "find", "stand")  # fmt: skip
 NO_QUANTITY = ("wear", "put on", "take off", "tidy up", "drive", "park", "ride", "play", "visit", "write", "lie")
 RUN_TO = frozenset(["out", "green", "farm", "travel", "nature", "hall", "shop", "road", "water", "visit"])
-DRIVE_TO = frozenset(["travel", "hall", "shop", "road", "farm", "visit"])
+DRIVE_TO = frozenset(["travel", "hall", "shop", "road", "farm", "city", "village"])
 # Over before one can see it happen: no present.
 PAST_ONLY = ("find", "lose")
 # Nothing can be very much so.
 ABSOLUTE = ("red", "blue", "green", "yellow", "black", "white", "gray", "brown", "purple", "pink", "striped", "broken",
-            "empty", "new", "wild", "blond", "delicious", "round")  # fmt: skip
+            "empty", "new", "wild", "blond", "delicious", "round", "furious")  # fmt: skip
+# How often the object of a verb has the definite article.
+DEFINITE = {"like": 1.0, "visit": 1.0, "tidy up": 1.0, "have": 0.0, "order": 0.05, "ask": 0.05, "want": 0.2}
 EXPRESSIVE = ("cry", "laugh", "smile", "shout", "sing", "dance", "whistle", "argue", "sleep", "snore")
 # What somebody does who feels so, or when the weather is so.
 REASONS = {
@@ -41,11 +43,11 @@ REASONS = {
     "furious": "shout, argue, throw away",
     "curious": "look at, open, unpack, watch, follow, read, listen to, visit",
     "lazy": "sleep, sit, dream, snore",
-    "it is raining": "put on, close, come back, read, sleep, tidy up, turn on, repair",
-    "it is snowing": "put on, close, come back, read, prepare, tidy up, wear, drink",
-    "it is cold": "put on, close, drink, come back, dance, wear, order",
-    "it is windy": "put on, close, come back, take off, read",
-    "it is getting dark": "turn on, come back, close, fall asleep, pray",
+    "it is raining": "put on, come back, read, sleep, tidy up, turn on, repair",
+    "it is snowing": "put on, come back, read, prepare, tidy up, wear, drink",
+    "it is cold": "put on, come back, dance, wear",
+    "it is windy": "put on, come back, take off, read",
+    "it is getting dark": "turn on, come back, fall asleep, pray",
     "the sun is shining": "swim, go for a walk, sing, dance, laugh, water, wash, plant, paint, pick, draw, open",
     "the weather is nice": "swim, go for a walk, jump, smile, whistle, build, photograph, ride, visit, feed, invite",
 }
@@ -166,7 +168,7 @@ class Grammar:
         elif verb.en in WEARING:
             nouns = [noun for noun in nouns if "men" not in noun.classes and "women" not in noun.classes]
         plural = 0.0 if verb.en in NO_QUANTITY else 0.3
-        definite = 1.0 if verb.en in ("like", "visit", "tidy up") else 0.4
+        definite = DEFINITE.get(verb.en, 0.4)
         phrase = self.phrase(nouns, adjectives, plural, definite)
         if "pair" in phrase.noun.classes and verb.en in (*WEARING, "clean"):
             phrase = NounPhrase(phrase.noun, phrase.determiner, 2, phrase.adjectives)
@@ -226,7 +228,7 @@ class Grammar:
             goals = [place for place in goals if place in habitat]
         place = self.pick(goals)
         self.uses[place.noun] = self.uses.get(place.noun, 0) + 1
-        de, fr = ("zu", "vers") if running else place.goal
+        de, fr = ("zu", "vers") if running else ("zu", place.goal[1]) if verb.de == "fahren" else place.goal
         return PrepositionalPhrase("to", de, "dat" if de == "zu" else "acc", fr, self.place_phrase(place.noun))
 
     # Clauses.
@@ -275,8 +277,8 @@ class Grammar:
 
     def feeling(self, nouns: Sequence[Noun]) -> Predicate:
         """Somebody is tired."""
-        subject = NounPhrase(self.pick(nouns), "the")
-        return Predicate(subject, self.pick(FEELING_ADJECTIVES), self.chance(0.3))
+        subject, adjective = NounPhrase(self.pick(nouns), "the"), self.pick(FEELING_ADJECTIVES)
+        return Predicate(subject, adjective, adjective.en not in ABSOLUTE and self.chance(0.3))
 
     def description(self, nouns: Sequence[Noun] = lexicon.NOUNS) -> Predicate | None:
         """Something is heavy."""
@@ -289,6 +291,8 @@ class Grammar:
     def is_so(self, subject: NounPhrase, very: float) -> Predicate:
         """The subject is (very) ...; not `new`, where French changes the word, and not `sad` of somebody laughing."""
         options = [item for item in self.adjectives[subject.noun] if item.en != "new"]
+        if subject.relative is not None:
+            options = [item for item in options if item.en != "lazy"]
         if subject.relative is not None and subject.relative.verb.en in EXPRESSIVE:
             options = [item for item in options if item.en not in REASONS and item.en not in ("quiet", "patient")]
         adjective = self.pick(options)
@@ -367,9 +371,8 @@ class Grammar:
         owner = self.owner(clause.subject) if clause is not None else ""
         if clause is None or not owner:
             return None
-        return Sentence(
-            kind, clause, conjunction="because", second=Predicate(Pronoun(owner), adjective, self.chance(0.3))
-        )
+        reason = Predicate(Pronoun(owner), adjective, adjective.en not in ABSOLUTE and self.chance(0.3))
+        return Sentence(kind, clause, conjunction="because", second=reason)
 
     def if_(self, kind: str) -> Sentence | None:
         """If it is raining, the man will read a book; if the man is hungry, he will eat a pear."""
@@ -455,9 +458,9 @@ class Grammar:
 WEARING = ("wear", "put on", "take off")
 SEEING = ("see", "photograph", "watch", "look", "find", "greet", "look at", "need")
 SEEING_VERBS = [verb for verb in lexicon.VERBS if verb.en in SEEING]
-POSSESSABLE = ("clean", "wash", "repair", "wear", "put on", "take off", "lose", "look", "sell", "drive", "park", "carry",
-               "read", "unpack", "feed", "pick up", "fold", "see", "find", "hold", "pull", "push", "paint", "hang up",
-               "brush", "pet", "play", "open", "close")  # fmt: skip
+POSSESSABLE = ("clean", "wash", "repair", "wear", "put on", "take off", "lose", "look", "sell", "drive", "park",
+               "carry", "read", "unpack", "feed", "pick up", "fold", "see", "find", "hold", "pull", "push", "paint",
+               "hang up", "brush", "pet", "play", "open", "close")  # fmt: skip
 COLORS = ("red", "blue", "green", "yellow", "black", "white", "gray", "brown", "purple", "pink")
 WORN = [noun for noun in lexicon.select(["clothes"]) if "pair" not in noun.classes]
 COMPARED = [
@@ -476,7 +479,7 @@ def _habitat(noun: Noun) -> frozenset[Place]:
     return frozenset(
         place
         for place in lexicon.PLACES
-        if not classes.isdisjoint(place.noun.classes) and place.noun.en != "greenhouse"
+        if not classes.isdisjoint(place.noun.classes) and place.noun.en not in ("greenhouse", "balcony", "terrace")
     )
 
 

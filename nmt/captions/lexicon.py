@@ -19,6 +19,7 @@ ALIASES = {
     "undomesticated": "horse goose monkey bear wolf fox lion tiger elephant camel",
     "motor": "car bus truck tractor motorcycle helicopter airplane train",
     "colored": "dishware toy luggage cloth umbrella curtain candle flag book notebook bucket feather phone radio lamp",
+    "blossom": "flower rose tulip",
     "flower": "flower rose tulip sunflower",
 }
 

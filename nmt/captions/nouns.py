@@ -109,7 +109,7 @@ taxi | das Taxi, Taxis | un taxi | drive public
 ambulance | der Krankenwagen, Krankenwagen | une ambulance | drive
 tram | die Straßenbahn, Straßenbahnen | un tramway | drive rail public
 train | der Zug, Züge | un train | rail public
-bicycle | das Fahrrad, Fahrräder | un vélo | cart
+bicycle | das Fahrrad, Fahrräder | un vélo | rolling
 motorcycle | das Motorrad, Motorräder | une moto | drive
 scooter | der Roller, Roller | un scooter | drive
 boat | das Boot, Boote | un bateau | ship
@@ -117,9 +117,9 @@ canoe | das Kanu, Kanus | un canoë | ship
 ferry | die Fähre, Fähren | un ferry/ferries | ship public
 airplane | das Flugzeug, Flugzeuge | un avion | fly public
 helicopter | der Hubschrauber, Hubschrauber | un hélicoptère | fly
-sled | der Schlitten, Schlitten | une luge | cart
-cart | der Karren, Karren | une charrette | cart
-stroller | der Kinderwagen, Kinderwagen | une poussette | cart
+sled | der Schlitten, Schlitten | une luge | rolling
+cart | der Karren, Karren | une charrette | rolling
+stroller | der Kinderwagen, Kinderwagen | une poussette | rolling
 [clothes]
 coat | der Mantel, Mäntel | un manteau | in
 shirt | das Hemd, Hemden | une chemise | in
@@ -159,7 +159,7 @@ shovel | die Schaufel, Schaufeln | une pelle | tool
 rake | der Rechen, Rechen | un râteau | tool
 broom | der Besen, Besen | un balai | tool
 bucket | der Eimer, Eimer | un seau | tool open
-wheelbarrow | die Schubkarre, Schubkarren | une brouette | tool cart
+wheelbarrow | die Schubkarre, Schubkarren | une brouette | tool rolling
 fork | die Gabel, Gabeln | une fourchette | dishware
 spoon | der Löffel, Löffel | une cuillère | dishware
 plate | der Teller, Teller | une assiette | dishware

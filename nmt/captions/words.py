@@ -15,16 +15,16 @@ long | lang | <long/longue | coat dress skirt scarf necklace ladder rope train c
 high | hoch/hoh | <*haut | tower wall fence mountain shelf ladder bridge
 good | gut | <bon/bonne | dish drink
 fat | dick | <gros/grosse | animal
-red | rot | rouge | vehicle clothes colored flower apple
+red | rot | rouge | vehicle clothes colored blossom apple
 blue | blau | bleu | vehicle clothes colored
 green | grün | vert | vehicle clothes colored apple leaf
-yellow | gelb | jaune | vehicle clothes colored flower leaf
+yellow | gelb | jaune | vehicle clothes colored blossom sunflower leaf
 black | schwarz | noir | vehicle clothes colored furry instrument
-white | weiß | blanc/blanche | vehicle clothes colored furry flower piano
+white | weiß | blanc/blanche | vehicle clothes colored furry blossom piano
 gray | grau | gris | vehicle clothes furry building
 brown | braun | brun | clothes furry furniture instrument
-purple | violett | violet/violette | clothes colored flower
-pink | rosa= | rose | clothes colored flower
+purple | violett | violet/violette | clothes colored blossom
+pink | rosa= | rose | clothes colored blossom
 striped | gestreift | rayé | clothes cloth
 colorful | bunt | coloré | clothes toy bird parrot cloth image flag
 wet | nass | mouillé | in dog cat cloth wildthing bench
@@ -158,9 +158,9 @@ draw/drew | zeichnen/zeichnet/gezeichnet | dessiner | person | animal plant buil
 photograph | fotografieren | photographier | person | animal building person plant visit nature |
 build/built | bauen | construire/construit/construisent/construit | person | buildable | out
 ride/rode | reiten/reitet/geritten/+auf dat/ist | monter | person | mount | forest beach valley desert park
-push | schieben/schiebt/geschoben | pousser | person | cart car furnituremov | out
-pull | ziehen/zieht/gezogen | tirer | person mount | cart boat | out farm
-park | parken | garer | person | drive | road
+push | schieben/schiebt/geschoben | pousser | person | rolling car furnituremov | out
+pull | ziehen/zieht/gezogen | tirer | person mount | rolling boat | out farm
+park | parken | garer | person | car bus truck tractor taxi motorcycle scooter | road
 drive/drove | fahren/fährt/gefahren | conduire/conduit/conduisent/conduit | person | drive |
 load | beladen/belädt/beladen | charger | person | truck cart wheelbarrow sled ship | out farm
 read/read | lesen/liest/gelesen | lire/lit/lisent/lu | person | readable | room green out
@@ -204,7 +204,7 @@ lend/lent | leihen/leiht/geliehen | prêter | person | tool instrument drive dev
 send/sent | schicken | envoyer/envoie/envoient/envoyé/enverr | person | gift writable luggage
 offer | an·bieten/bietet/geboten | offrir/offre/offrent/offert | person | dish gift flower
 sell/sold | verkaufen | vendre/vend/vendent/vendu | person | vehicle instrument tame clothes
-give back/gave back | zurück·geben/gibt/gegeben | rendre/rend/rendent/rendu | person | tool small luggage readable toy
+return +to | zurück·geben/gibt/gegeben | rendre/rend/rendent/rendu | person | tool small luggage readable toy
 [stative]
 have/had= | haben/hat/gehabt | avoir/a/ont/eu/aur | person | toy instrument drive tame small device house
 like= | mögen/mag/gemocht | aimer | person | animal instrument dish place

@@ -1,0 +1,62 @@
+"""The chunked cross-entropy equals the plain one."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+import nmt.loss
+from nmt.loss import output_cross_entropy
+
+
+def arguments(rows: int = 7) -> list[torch.Tensor]:
+    torch.manual_seed(3)
+    shapes = [(rows, 5), (9, 5), (9,)]
+    return [torch.randn(*shape, dtype=torch.double, requires_grad=True) for shape in shapes]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("chunk", [1, 3, 7, 100])
+def test_equals_torch(smoothing: float, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nmt.loss, "CHUNK", chunk)
+    inputs, targets = arguments(), torch.tensor([1, 2, 3, 3, 8, 0, 4])
+    loss, negative = output_cross_entropy(*inputs, targets, smoothing)
+    hidden, weight, bias = inputs
+    logits = hidden @ weight.t() + bias
+    expected = F.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="sum")
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(negative, F.cross_entropy(logits, targets, reduction="sum"))
+    for one, other in zip(
+        torch.autograd.grad(3 * loss, inputs), torch.autograd.grad(3 * expected, inputs), strict=True
+    ):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+
+
+def test_gradient_check() -> None:
+    inputs, targets = arguments(3), torch.tensor([1, 8, 0])
+    assert torch.autograd.gradcheck(lambda *given: output_cross_entropy(*given, targets, 0.2)[0], inputs)
+
+
+def test_label_smoothing_by_hand() -> None:
+    """Three words with probabilities 1/2, 1/4, 1/4; the mass 0.3 is spread over all three."""
+    logits = torch.tensor([2.0, 1.0, 1.0]).log()
+    loss, negative = output_cross_entropy(torch.ones(1, 1), logits[:, None], torch.zeros(3), torch.tensor([1]), 0.3)
+    assert negative.item() == pytest.approx(math.log(4), rel=1e-6)
+    assert loss.item() == pytest.approx(0.8 * math.log(4) + 0.1 * math.log(4) + 0.1 * math.log(2), rel=1e-6)
+
+
+def test_bf16_is_close_and_keeps_fp32_gradients() -> None:
+    torch.manual_seed(1)
+    hidden, weight, bias = (torch.randn(*shape, requires_grad=True) for shape in [(20, 16), (30, 16), (30,)])
+    targets = torch.randint(0, 30, (20,))
+    exact, _ = output_cross_entropy(hidden, weight, bias, targets, 0.1)
+    with torch.autocast("cpu", torch.bfloat16):
+        low, _ = output_cross_entropy(hidden, weight, bias, targets, 0.1)
+    assert low.item() == pytest.approx(exact.item(), rel=0.01)
+    gradients = torch.autograd.grad(low, [hidden, weight, bias])
+    for one, other in zip(gradients, torch.autograd.grad(exact, [hidden, weight, bias]), strict=True):
+        assert one.dtype == torch.float32
+        torch.testing.assert_close(one, other, atol=0.1, rtol=0.05)

@@ -1,0 +1,320 @@
+"""Training: resumed equals uninterrupted, whatever stopped it; bad ends are clean."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from toys import toy_config, write_reversal
+
+from nmt import training
+from nmt.config import Config, load_config, write_config
+from nmt.errors import TrainingError, UserError
+from nmt.training import STATE, check_precision, cut_metrics, train
+from nmt.translation import Translator
+
+EVERYTHING: dict[str, dict[str, Any]] = {
+    "model": {"dropout": 0.2, "embedding_dropout": 0.1, "context_input": "all", "tied_embeddings": "all"},
+    "training": {
+        "average_decay": 0.9, "source_sampling": 0.3, "target_sampling": 0.3, "source_word_dropout": 0.1,
+        "target_word_dropout": 0.1, "label_smoothing": 0.1, "accumulation": 2, "warmup": 3, "validation_interval": 4,
+        "log_interval": 3,
+    },
+}  # fmt: skip
+"""Every source of chance and of state at once."""
+
+
+@pytest.fixture(scope="module")
+def reversal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_reversal(tmp_path_factory.mktemp("data") / "reversal")
+
+
+def quiet(line: str) -> None:
+    """Say nothing."""
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, updates: int, action: Any) -> None:
+    """Call `action(run)` right after the given update."""
+    original = training.Run._update
+
+    def update(self: training.Run, batches: Any, rate: float) -> int:
+        tokens = original(self, batches, rate)
+        if self.progress.update + 1 == updates:
+            action(self)
+        return tokens
+
+    monkeypatch.setattr(training.Run, "_update", update)
+
+
+def records(output: Path) -> list[dict[str, Any]]:
+    """The metrics without what depends on the clock."""
+    found = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in r.items() if k not in ("seconds", "target_tokens_per_second")} for r in found]
+
+
+def assert_same_runs(one: Path, other: Path) -> None:
+    assert records(one) == records(other)
+    for name in ("best/model.safetensors", "last/model.safetensors", str(STATE)):
+        left, right = load_file(one / name), load_file(other / name)
+        assert left.keys() == right.keys()
+        for key in left:
+            assert torch.equal(left[key], right[key]), (name, key)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(reversal: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, Path]:
+    config = toy_config(reversal, **EVERYTHING)
+    output = tmp_path_factory.mktemp("runs") / "whole"
+    train(config, output, say=quiet)
+    return config, output
+
+
+@pytest.mark.parametrize("updates", [1, 4, 6])
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_and_resumed_equals_uninterrupted(
+    uninterrupted: tuple[Config, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, updates: int, kind: int
+) -> None:
+    config, whole = uninterrupted
+    with monkeypatch.context() as patch:
+        stop_after(patch, updates, lambda run: os.kill(os.getpid(), kind))
+        name = signal.Signals(kind).name
+        with pytest.raises(TrainingError, match=f"stopped by {name} after update {updates}, all saved; .*--resume"):
+            train(config, tmp_path / "run", say=quiet)
+    train(config, tmp_path / "run", resume=True, say=quiet)
+    assert_same_runs(whole, tmp_path / "run")
+
+
+def test_killed_and_resumed_equals_uninterrupted(
+    uninterrupted: tuple[Config, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was written behind the last saved state is written again, the same."""
+    config, whole = uninterrupted
+
+    class Killed(BaseException):
+        pass
+
+    def kill(run: training.Run) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        stop_after(patch, 7, kill)  # the last state is that of the validation at update 4
+        with pytest.raises(Killed):
+            train(config, tmp_path / "run", say=quiet)
+    with open(tmp_path / "run" / "metrics.jsonl", "a") as file:
+        file.write('{"kind": "training", "upd')
+    train(config, tmp_path / "run", resume=True, say=quiet)
+    assert_same_runs(whole, tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_kill_9_and_resume_from_the_command_line(uninterrupted: tuple[Config, Path], tmp_path: Path) -> None:
+    config, whole = uninterrupted
+    (tmp_path / "toy.toml").write_text(write_config(config))
+    command = [sys.executable, "-m", "nmt.cli", "train", str(tmp_path / "toy.toml"), "--output", str(tmp_path / "run")]
+    command += ["--threads", "2"]
+    killer = (
+        "import os, sys; from nmt import training, cli\n"
+        "original = training.Run._save_state\n"
+        "def save(self):\n"
+        "    original(self)\n"
+        "    if self.progress.update >= 4: os.kill(os.getpid(), 9)\n"
+        "training.Run._save_state = save\n"
+        "cli.main(sys.argv[1:])"
+    )
+    first = subprocess.run([sys.executable, "-c", killer, *command[3:]], capture_output=True, text=True)
+    assert first.returncode == -signal.SIGKILL, first.stderr
+    second = subprocess.run([*command, "--resume"], capture_output=True, text=True)
+    assert second.returncode == 0, second.stderr
+    assert "resumed at update 4" in second.stderr
+    assert_same_runs(whole, tmp_path / "run")
+
+
+def test_what_a_run_leaves(uninterrupted: tuple[Config, Path]) -> None:
+    config, output = uninterrupted
+    assert load_config(output / "best" / "config.toml") == config
+    found = records(output)
+    assert {r["kind"] for r in found} == {"training", "validation"}
+    assert [r["update"] for r in found if r["kind"] == "validation"] == [4, 8]
+    assert all(math.isfinite(r["loss"]) for r in found)
+    assert any((output / "tensorboard").iterdir())
+    assert "validation BLEU" in (output / "best" / "README.md").read_text()
+    assert not list(output.rglob("*.tmp"))
+    model = load_file(output / "last" / "model.safetensors")
+    state = load_file(output / STATE)
+    assert all(torch.equal(model[name], state[f"average.{name}"]) for name in model)
+
+
+def test_best_and_early_stopping(reversal: Path, tmp_path: Path) -> None:
+    """With a learning rate of almost nothing nothing improves after the first validation."""
+    config = toy_config(
+        reversal, training={"epochs": 50, "learning_rate": 1e-12, "patience": 2, "best_by": "bleu", "batch_size": 64}
+    )
+    lines: list[str] = []
+    train(config, tmp_path / "run", say=lines.append)
+    validations = [r for r in records(tmp_path / "run") if r["kind"] == "validation"]
+    assert [r["best"] for r in validations] == [True, False, False]
+    assert any("stopped early: no improvement in 2 validations" in line for line in lines)
+    before = records(tmp_path / "run")
+    train(config, tmp_path / "run", resume=True, say=quiet)  # nothing is left to do
+    assert records(tmp_path / "run") == before
+
+
+def test_best_by_loss(reversal: Path, tmp_path: Path) -> None:
+    config = toy_config(reversal, training={"best_by": "loss", "validation_interval": 3})
+    train(config, tmp_path / "run", say=quiet)
+    validations = [r for r in records(tmp_path / "run") if r["kind"] == "validation"]
+    best = math.inf
+    for record in validations:
+        assert record["best"] == (record["loss"] < best)
+        best = min(best, record["loss"])
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "adagrad"])
+@pytest.mark.parametrize("unit", ["sentences", "tokens"])
+def test_optimizers_resume(
+    reversal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str, unit: str
+) -> None:
+    settings = {"optimizer": optimizer, "momentum": 0.5, "batch_unit": unit, "batch_size": 64, "epochs": 1}
+    config = toy_config(reversal, training=settings)
+    train(config, tmp_path / "whole", say=quiet)
+    with monkeypatch.context() as patch:
+        stop_after(patch, 1, lambda run: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(TrainingError):
+            train(config, tmp_path / "run", say=quiet)
+    train(config, tmp_path / "run", resume=True, say=quiet)
+    assert_same_runs(tmp_path / "whole", tmp_path / "run")
+
+
+def test_loss_that_is_not_finite(reversal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = toy_config(reversal, training={"validation_interval": 2})
+
+    def poison(run: training.Run) -> None:
+        with torch.no_grad():
+            run.model.decoder.layers[0].cell.weight_ih[0, 0] = math.inf
+
+    stop_after(monkeypatch, 3, poison)
+    with pytest.raises(TrainingError) as error:
+        train(config, tmp_path / "run", say=quiet)
+    message = str(error.value)
+    assert "loss is nan at update 4 (epoch 1, batch 4, training pairs " in message
+    assert "first in module `decoder.layers.0.cell" in message or "first in module `decoder" in message
+    kept = load_file(tmp_path / "run" / "best" / "model.safetensors")
+    assert all(torch.isfinite(weight).all() for weight in kept.values())
+
+
+def test_gradient_that_is_not_finite(reversal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = training.gradient_norm
+
+    def spoiled(parameters: list[torch.nn.Parameter]) -> torch.Tensor:
+        assert parameters[0].grad is not None
+        parameters[0].grad[0] = math.nan
+        return original(parameters)
+
+    monkeypatch.setattr(training, "gradient_norm", spoiled)
+    with pytest.raises(
+        TrainingError, match="gradient norm is nan at update 1 .*the gradient of `target_embedding.weight`"
+    ):
+        train(toy_config(reversal), tmp_path / "run", say=quiet)
+
+
+def test_existing_folders(uninterrupted: tuple[Config, Path], reversal: Path, tmp_path: Path) -> None:
+    config, output = uninterrupted
+    before = (output / "metrics.jsonl").read_bytes()
+    with pytest.raises(UserError, match="exists already; use --resume to go on, or --overwrite"):
+        train(config, output, say=quiet)
+    with pytest.raises(UserError, match=r"other settings \(training.epochs\); resume needs the same"):
+        train(toy_config(reversal, **{**EVERYTHING, "training": {**EVERYTHING["training"], "epochs": 3}}), output,
+              resume=True, say=quiet)  # fmt: skip
+    with pytest.raises(UserError, match="exclude each other"):
+        train(config, output, resume=True, overwrite=True, say=quiet)
+    assert (output / "metrics.jsonl").read_bytes() == before
+    with pytest.raises(UserError, match="has no training state to resume"):
+        train(config, tmp_path / "new", resume=True, say=quiet)
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="must be a folder, but is a file"):
+        train(config, tmp_path / "file", say=quiet)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(UserError, match="is not a run folder of nmt and is not overwritten"):
+        train(config, tmp_path / "mine", overwrite=True, say=quiet)
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+
+
+def test_overwrite_starts_again(reversal: Path, tmp_path: Path) -> None:
+    config = toy_config(reversal, training={"epochs": 1})
+    train(config, tmp_path / "run", say=quiet)
+    first = records(tmp_path / "run")
+    train(config, tmp_path / "run", overwrite=True, say=quiet)
+    assert records(tmp_path / "run") == first
+
+
+def test_damaged_state(reversal: Path, tmp_path: Path) -> None:
+    config = toy_config(reversal, training={"epochs": 1})
+    train(config, tmp_path / "run", say=quiet)
+    (tmp_path / "run" / STATE).write_bytes(b"nothing")
+    with pytest.raises(UserError, match="training.safetensors` is damaged"):
+        train(config, tmp_path / "run", resume=True, say=quiet)
+
+
+def test_vocabularies(reversal: Path, tmp_path: Path) -> None:
+    """Separate ones, and ones that were learned before."""
+    separate = toy_config(reversal, vocabulary={"joint": False, "normalization": "nfkc"}, training={"epochs": 1})
+    train(separate, tmp_path / "run", say=quiet)
+    folder = tmp_path / "run" / "best"
+    assert (folder / "source.spm").exists() and (folder / "target.spm").exists()
+    given = {"joint": False, "source": str(folder / "source.spm"), "target": str(folder / "target.spm")}
+    lines: list[str] = []
+    train(toy_config(reversal, vocabulary=given, training={"epochs": 1}), tmp_path / "again", say=lines.append)
+    assert not any(line.startswith("vocabulary:") for line in lines)
+    assert (tmp_path / "again" / "best" / "source.spm").read_bytes() == (folder / "source.spm").read_bytes()
+    with pytest.raises(UserError, match="`vocabulary.target` must be unset with a joint vocabulary"):
+        train(toy_config(reversal, vocabulary={**given, "joint": True}), tmp_path / "joint", say=quiet)
+
+
+def test_precision_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    check_precision("fp32", torch.device("cpu"))
+    with pytest.raises(UserError, match="needs a CPU with AVX-512 bf16 or a GPU"):
+        check_precision("bf16", torch.device("cpu"))
+
+
+def test_bf16_trains(reversal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    train(toy_config(reversal, training={"precision": "bf16"}), tmp_path / "run", say=quiet)
+    validations = [r for r in records(tmp_path / "run") if r["kind"] == "validation"]
+    assert validations[-1]["loss"] < validations[0]["loss"]
+
+
+def test_metrics_are_cut_back(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    lines = [
+        {"kind": k, "update": u} for k, u in [("training", 3), ("training", 6), ("validation", 6), ("training", 9)]
+    ]
+    for progress, kept in [((6, 6), 3), ((6, 3), 2), ((5, -1), 1), ((9, 6), 4)]:
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        cut_metrics(path, training.Progress(update=progress[0], validated=progress[1]))
+        assert len(path.read_text().splitlines()) == kept
+
+
+@pytest.mark.slow
+def test_learns_to_reverse(tmp_path: Path) -> None:
+    """The whole system on a task that needs the context vector: letters in reversed order."""
+    config = toy_config(
+        write_reversal(tmp_path / "data", pairs=3000, longest=5),
+        model={"embedding_size": 32, "hidden_size": 96, "context_input": "first"},
+        training={"epochs": 12, "batch_size": 32, "learning_rate": 0.004},
+    )
+    train(config, tmp_path / "run", say=quiet)
+    translator = Translator.load(tmp_path / "run")
+    sources = (tmp_path / "data" / "test.src").read_text().splitlines()
+    found = [translation.text for translation in translator.translate(sources)]
+    assert sum(text == source[::-1] for text, source in zip(found, sources, strict=True)) >= 18
