@@ -1,4 +1,7 @@
-"""From a corpus to batches: order, segmentation, word dropout, padding. All chance follows from seed, epoch and place."""
+"""From a corpus to batches: order, segmentation, word dropout, padding.
+
+All chance follows from seed, epoch and place.
+"""
 
 from __future__ import annotations
 
@@ -41,8 +44,14 @@ class Batch:
         """The same batch on a device."""
         if device.type == "cpu":
             return self
-        tensors = (tensor.to(device) for tensor in (self.source, self.lengths, self.inputs, self.targets))
-        return Batch(*tensors, self.target_tokens, self.indices)
+        return Batch(
+            self.source.to(device),
+            self.lengths.to(device),
+            self.inputs.to(device),
+            self.targets.to(device),
+            self.target_tokens,
+            self.indices,
+        )
 
 
 @dataclass
@@ -63,8 +72,8 @@ def plan_batches(
 ) -> list[np.ndarray]:
     """Which pairs form which batch, in random order.
 
-    Pairs are sorted by target length, with chance deciding among lengths that are the same or next to each other; blocks
-    of pairs are then sorted by source length and cut into batches, and the batches shuffled.
+    Pairs are sorted by target length, with chance deciding among lengths that are the same or next to each other;
+    blocks of pairs are then sorted by source length and cut into batches, and the batches shuffled.
     """
     count = len(target_lengths)
     order = np.argsort(target_lengths + 2 * rng.random(count), kind="stable")
@@ -83,7 +92,7 @@ def plan_batches(
 
 
 def _cut_by_tokens(order: np.ndarray, longer: np.ndarray, limit: int) -> list[np.ndarray]:
-    """Consecutive pairs as long as sentences x longest side stays within the limit; a pair that exceeds it stands alone."""
+    """Consecutive pairs while sentences x longest side stays within the limit; a pair that exceeds it stands alone."""
     batches, start, longest = [], 0, 0
     for i, length in enumerate(longer.tolist()):
         longest = max(longest, length)
@@ -121,8 +130,9 @@ class Batcher:
                 source = _sample(self.source_vocabulary, source_text, config.source_sampling, int(seeds[0]))
             if config.target_sampling:
                 target = _sample(self.target_vocabulary, target_text, config.target_sampling, int(seeds[1]))
-        lengths = (np.array([len(ids) for ids in side], dtype=np.int64) for side in (source, target))
-        return Pool(source, target, indices, plan_batches(*lengths, config, rng))
+        source_lengths = np.array([len(ids) for ids in source], dtype=np.int64)
+        target_lengths = np.array([len(ids) for ids in target], dtype=np.int64)
+        return Pool(source, target, indices, plan_batches(source_lengths, target_lengths, config, rng))
 
     def batch(self, pool: Pool, number: int, update: int) -> Batch:
         """A batch of a pool for training, with word dropout drawn for this update."""

@@ -41,9 +41,9 @@ class DataConfig:
     test_split: str = "test"
     """Name of the test split (`test_2016_flickr` in a folder of Multi30k)."""
     max_length: int = 128
-    """Longest source or target side in pieces, without the end symbol; longer training pairs are dropped and counted."""
+    """Longest side in pieces, without the end symbol; training pairs with a longer one are dropped and counted."""
     max_length_ratio: float = 9.0
-    """Longest allowed ratio of the two sides' characters; beyond it a training pair counts as misaligned and is dropped."""
+    """Largest ratio of the two sides' characters; beyond it a training pair counts as misaligned and is dropped."""
 
 
 @dataclass
@@ -87,17 +87,17 @@ class ModelConfig:
     reverse_source: bool = False
     """Read the source from its last word to its first (Sutskever et al. 2014, section 3.3)."""
     context_input: Literal["none", "first", "all"] = "none"
-    """Whether the context vector is fed to the decoder at every step: into no layer, the first, or all and the output."""
-    context_pooling: Literal["final", "max"] = "final"
-    """The context: the encoder's final states, or with them the maximum over all its states."""
+    """Where the context vector is fed to the decoder at every step: into no layer, the first, or all and the output."""
     tied_embeddings: Literal["none", "decoder", "all"] = "none"
-    """Share target embedding and output matrix (`decoder`; Press & Wolf 2017), or these and the source embedding (`all`)."""
+    """Share target embedding and output matrix (`decoder`; Press & Wolf 2017), or these and the source embedding
+    (`all`)."""
     dropout: float = 0.0
     """Probability of dropping a unit between layers and before the output (Zaremba et al. 2014)."""
     embedding_dropout: float = 0.0
     """Probability of dropping a unit of an embedding."""
     initialization: Literal["uniform", "xavier", "orthogonal"] = "xavier"
-    """Weights: uniform in [-initialization_scale, +...], Glorot & Bengio 2010, or orthogonal recurrent ones (Saxe 2014)."""
+    """Weights: uniform in [-initialization_scale, +initialization_scale], Glorot & Bengio 2010, or these with
+    orthogonal recurrent ones (Saxe et al. 2014)."""
     initialization_scale: float = 0.08
     """Half-width of the uniform distribution (0.08 in Sutskever et al. 2014, section 3.4)."""
     forget_gate_bias: float = 1.0
@@ -129,7 +129,8 @@ class TrainingConfig:
     weight_decay: float = 0.0
     """L2 penalty (decoupled for AdamW)."""
     schedule: Literal["constant", "linear", "cosine", "inverse_sqrt", "halving"] = "linear"
-    """After the warm-up: constant, linear or cosine to zero, 1/sqrt(update), or halved each half epoch after `decay_start`."""
+    """After the warm-up: constant, linear or cosine to zero, 1/sqrt(update), or, from `decay_start` on, halved each
+    tenth of what is left."""
     warmup: int = 0
     """Updates in which the learning rate rises linearly from zero."""
     decay_start: float = 0.0
@@ -141,7 +142,8 @@ class TrainingConfig:
     average_decay: float = 0.0
     """Decay of the exponential moving average of the weights per update; 0 turns it off."""
     source_sampling: float = 0.0
-    """Sampled source segmentations: alpha of subword regularisation (Kudo 2018) or BPE-dropout's probability; 0 is off."""
+    """Sampled source segmentations: alpha of subword regularisation (Kudo 2018) or probability of BPE-dropout;
+    0 is off."""
     target_sampling: float = 0.0
     """The same for the target side."""
     source_word_dropout: float = 0.0
@@ -244,7 +246,7 @@ def apply_setting(values: dict[str, Any], setting: str) -> None:
 def parse_config(values: dict[str, Any], where: str) -> Config:
     """Turn nested values into a checked Config; raises UserError with all mistakes, naming `where` they stand."""
     mistakes: list[str] = []
-    config = _parse_dataclass(Config, values, "", mistakes)
+    config: Config = _parse_dataclass(Config, values, "", mistakes)
     if not mistakes:
         mistakes = check_config(config)
     if mistakes:

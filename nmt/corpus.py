@@ -302,7 +302,8 @@ def _find_builtin(data: DataConfig, name: str, key: str) -> _Input:
 
     if name not in SPLITS:
         raise _no_split(data.path, name, key, SPLITS)
-    code = hashlib.sha256(Path(captions.__file__).read_bytes()).hexdigest()
+    files = sorted(Path(captions.__file__).parent.glob("*.py"))
+    code = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
     return _Input(
         f"`{data.path}` split `{name}`",
         [data.path, name, data.source, data.target, nmt.__version__, code],

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nmt.recurrence import Layer, State
+from nmt.recurrence import Layer, Layers, State
 from nmt.regularization import Dropout
 
 
@@ -18,9 +17,9 @@ class Decoder(nn.Module):
         s_t = cell([E y_{t-1}; c], s_{t-1})         c only with context_input `first` or `all`
         r_t = W_r [s_t; c]                          the readout, of the embeddings' size; c only with `all`
 
-    Sutskever et al. (2014), https://arxiv.org/abs/1409.3215, starts from the final states; Cho et al. (2014), section 2.2,
-    https://arxiv.org/abs/1406.1078, feeds the context at each step, and to the output as well. The readout layer
-    exists only where the sizes or `all` call for it.
+    Sutskever et al. (2014), https://arxiv.org/abs/1409.3215, starts from the final states; Cho et al. (2014),
+    section 2.2, https://arxiv.org/abs/1406.1078, feeds the context at each step, and to the output as well. The
+    readout layer exists only where the sizes or `all` call for it.
     """
 
     def __init__(
@@ -37,14 +36,14 @@ class Decoder(nn.Module):
         extra = {"none": 0, "first": hidden_size, "all": hidden_size}[context_input]
         deeper = hidden_size + (hidden_size if context_input == "all" else 0)
         self.context_input = context_input
-        self.layers = nn.ModuleList(
+        self.layers = Layers(
             Layer(cell, input_size + extra if depth == 0 else deeper, hidden_size) for depth in range(layers)
         )
         self.readout = nn.Linear(deeper, readout_size) if readout_size != deeper else None
         self.dropout = Dropout(dropout)
 
     def initial_state(self, finals: list[State]) -> list[State]:
-        """Each layer's first state: the encoder layer's beside it, counted from the top; further ones repeat the top's."""
+        """Each layer's first state: that of the encoder layer beside it, from the top; more layers repeat the top's."""
         below = max(0, len(finals) - len(self.layers))
         return [finals[min(below + depth, len(finals) - 1)] for depth in range(len(self.layers))]
 

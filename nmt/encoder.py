@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nmt.recurrence import Layer, State
+from nmt.recurrence import Layer, Layers, State
 from nmt.regularization import Dropout
 
 
@@ -24,8 +24,8 @@ class Encoder(nn.Module):
         super().__init__()
         size = hidden_size // 2 if bidirectional else hidden_size
         sizes = [input_size] + [hidden_size] * (layers - 1)
-        self.forward_layers = nn.ModuleList(Layer(cell, s, size) for s in sizes)
-        self.backward_layers = nn.ModuleList(Layer(cell, s, size) for s in sizes) if bidirectional else None
+        self.forward_layers = Layers(Layer(cell, s, size) for s in sizes)
+        self.backward_layers = Layers(Layer(cell, s, size) for s in sizes) if bidirectional else None
         self.dropout = Dropout(dropout)
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, list[State]]:
@@ -49,7 +49,7 @@ class Encoder(nn.Module):
             final = tuple(tensor[last] for tensor in every)
             outputs = every[0]
             if self.backward_layers is not None:
-                layer = self.backward_layers[depth]
+                layer = self.backward_layers.at(depth)
                 every = layer(_reorder(states, mirrored), layer.zero_state(states))
                 final = tuple(torch.cat((one, other[last]), -1) for one, other in zip(final, every, strict=True))
                 outputs = torch.cat((outputs, _reorder(every[0], mirrored)), -1)

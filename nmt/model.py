@@ -47,9 +47,9 @@ class TranslationModel(nn.Module):
         """Draw the initial weights as `model.initialization` says.
 
         uniform: [-scale, scale] (Sutskever et al. 2014, section 3.4). xavier: uniform with variance 2 / (in + out) for
-        each gate's matrix (Glorot & Bengio 2010). orthogonal: the same, but recurrent matrices are orthogonal gate by gate
-        (Saxe et al. 2014). Embeddings that are also the output matrix have a standard deviation of 1 / sqrt(size). Biases
-        are zero but for the forget gate's.
+        each gate's matrix (Glorot & Bengio 2010). orthogonal: the same, but recurrent matrices are orthogonal gate by
+        gate (Saxe et al. 2014). Embeddings that are also the output matrix have a standard deviation of 1 / sqrt(size).
+        Biases are zero but for the forget gate's.
         """
         config = self.config
         for name, weight in self.named_parameters():
@@ -102,6 +102,6 @@ class TranslationModel(nn.Module):
         )
 
     def step(self, tokens: Tensor, state: list[State], context: Tensor) -> tuple[Tensor, list[State]]:
-        """One target position: ids [batch] of the pieces before -> log-probabilities [batch, vocabulary], next state."""
+        """One target position: ids [batch] of the last pieces -> log-probabilities [batch, vocabulary], next state."""
         readout, state = self.decoder.step(self.target_embedding(tokens), state, context)
         return torch.log_softmax(F.linear(readout, self.output_weight, self.output_bias), -1), state

@@ -33,9 +33,10 @@ def learning_rate(config: TrainingConfig, update: int, progress: float) -> float
         progress: share of the training done before this update, 0 to 1
 
     Warm-up: rate * (update + 1) / warmup. Then, with x = (progress - decay_start) / (1 - decay_start) where positive:
-    constant: rate; linear: rate (1 - x); cosine: rate (1 + cos(pi x)) / 2; inverse_sqrt: rate sqrt(warmup / (update + 1))
-    (Vaswani et al. 2017, section 5.3); halving: rate / 2^(1 + floor(10 x)) from decay_start on (Sutskever et al. 2014,
-    section 3.4, halve each half epoch of the last 2.5; here each tenth of what is left).
+    constant: rate; linear: rate (1 - x); cosine: rate (1 + cos(pi x)) / 2;
+    inverse_sqrt: rate sqrt(warmup / (update + 1)) (Vaswani et al. 2017, section 5.3);
+    halving: rate / 2^(1 + floor(10 x)) from decay_start on (Sutskever et al. 2014, section 3.4, halve each half epoch
+    of the last 2.5; here each tenth of what is left).
     """
     rate = config.learning_rate
     if update < config.warmup:
@@ -59,7 +60,8 @@ def learning_rate(config: TrainingConfig, update: int, progress: float) -> float
 def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
     """L2 norm of all gradients together."""
     gradients = [weight.grad for weight in parameters if weight.grad is not None]
-    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    return norm
 
 
 @torch.no_grad()

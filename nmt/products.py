@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+HAS_MKL: bool = torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]  # torch gives it no types
+
 
 def low_precision(device: torch.device) -> torch.dtype | None:
     """The type in which autocast takes products on this device, or None outside autocast."""
@@ -26,7 +28,7 @@ def repeated_product(weight: Tensor, rows: int) -> Callable[[Tensor], Tensor]:
     if low is not None:
         lowered = weight.to(low)
         return lambda inputs: F.linear(inputs.to(low), lowered).to(inputs.dtype)
-    if weight.device.type == "cpu" and weight.dtype == torch.float32 and torch.backends.mkl.is_available() and rows > 1:
+    if weight.device.type == "cpu" and weight.dtype == torch.float32 and HAS_MKL and rows > 1:
         plain = weight.detach().contiguous()
         packed = torch.ops.mkl._mkl_reorder_linear_weight(plain, rows)
         return lambda inputs: torch.ops.mkl._mkl_linear(inputs, packed, plain, None, rows)

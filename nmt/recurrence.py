@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -45,3 +48,14 @@ class Layer(nn.Module):
     def step(self, inputs: Tensor, state: State, constant: Tensor | None = None) -> State:
         """One position: inputs [batch, size] -> the state after it."""
         return self.cell.step(self.cell.project(inputs, constant), state)
+
+
+class Layers(nn.ModuleList):
+    """A list of layers that tells a type checker what it holds."""
+
+    def __iter__(self) -> Iterator[Layer]:
+        return cast(Iterator[Layer], super().__iter__())
+
+    def at(self, depth: int) -> Layer:
+        """The layer at a depth, counted from the bottom."""
+        return cast(Layer, self[depth])

@@ -11,8 +11,8 @@ class Dropout(nn.Module):
 
     Srivastava et al. (2014), https://jmlr.org/papers/v15/srivastava14a.html
 
-    The mask takes one random byte a unit instead of torch's one draw a unit, which is 3 to 4 times as fast on a CPU; p is
-    rounded to a multiple of 1/256.
+    The mask takes one random byte a unit instead of torch's one draw a unit, which is 3 to 4 times as fast on a CPU;
+    p is rounded to a multiple of 1/256.
     """
 
     def __init__(self, probability: float) -> None:

@@ -1,7 +1,7 @@
 """Training: the loop, its bookkeeping, and resuming it bit for bit.
 
-A run folder holds best/ and last/ (model folders), state/training.safetensors (weights, their average, the optimiser and
-every counter, in one file), and metrics.jsonl. All chance follows from (seed, epoch, batch), so the state needs no
+A run folder holds best/ and last/ (model folders), state/training.safetensors (weights, their average, the optimiser
+and every counter, in one file), and metrics.jsonl. All chance follows from (seed, epoch, batch), so the state needs no
 generator and a resumed run equals one that was never stopped.
 """
 
@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from nmt import __version__
@@ -31,8 +31,7 @@ from nmt.batching import Batch, Batcher, Pool
 from nmt.config import Config, TrainingConfig, load_config, write_config
 from nmt.corpus import Corpus, load_pairs, prepare_corpus
 from nmt.errors import TrainingError, UserError
-from nmt.evaluation import bleu
-from nmt.model import TranslationModel
+from nmt.evaluation import bleu, make_bleu
 from nmt.model_folder import model_card, vocabulary_files, write_atomically, write_model
 from nmt.optimization import WeightAverage, clip_gradients, gradient_norm, learning_rate, make_optimizer
 from nmt.torch_engine import TorchEngine, build_model, find_device
@@ -87,6 +86,7 @@ def train(
     Raises UserError for bad input or an existing run folder, TrainingError when the loss is not finite or the run was
     interrupted; what had been reached is saved then.
     """
+    make_bleu(config.data.target)  # a tokeniser that is missing must stop the run now, not at the first validation
     claim_folder(config, output, resume, overwrite)
     if threads is not None:
         torch.set_num_threads(threads)
@@ -176,7 +176,8 @@ class Run:
         say(f"validation data: {self.validation.counts}; prepared in {time.perf_counter() - started:.1f} s")
         self.batcher = Batcher(self.corpus, *vocabularies, self.settings)
         self.validation_batcher = Batcher(self.validation, *vocabularies, self.settings)
-        self.model = build_model(config.model, *map(len, vocabularies), self.settings.seed).to(device)
+        source_size, target_size = len(self.source_vocabulary), len(self.target_vocabulary)
+        self.model = build_model(config.model, source_size, target_size, self.settings.seed).to(device)
         self.parameters = [weight for weight in self.model.parameters() if weight.requires_grad]
         self.optimizer = make_optimizer(self.settings, self.parameters)
         decay = self.settings.average_decay
@@ -189,7 +190,7 @@ class Run:
         self.stop_signal: int | None = None
         self.saved = time.perf_counter()
         say(
-            f"model: {sum(weight.numel() for weight in self.parameters):,} weights, vocabulary {len(vocabularies[1])}, "
+            f"model: {sum(weight.numel() for weight in self.parameters):,} weights, vocabulary {target_size}, "
             f"{self.settings.precision} on {device}, {torch.get_num_threads()} threads"
         )
 
@@ -219,8 +220,9 @@ class Run:
                     self._epoch(bar, writer)
             except Interrupted:
                 self._save_state()
+                name = signal.Signals(self.stop_signal or signal.SIGINT).name
                 raise TrainingError(
-                    f"stopped by {signal.Signals(self.stop_signal or 2).name} after update {progress.update}, all saved; "
+                    f"stopped by {name} after update {progress.update}, all saved; "
                     f"go on with the same command and --resume"
                 ) from None
             except BaseException:
@@ -229,12 +231,12 @@ class Run:
         self._save_state()
         if self._exhausted():
             self.say(f"stopped early: no improvement in {settings.patience} validations")
-        minutes = progress.seconds / 60
+        minutes, best = progress.seconds / 60, self.output / "best"
         self.say(
             f"done after {progress.epoch} epochs, {progress.update} updates, {minutes:.1f} minutes; best "
-            f"{settings.best_by} {progress.best:.2f} at update {progress.best_update}; model in `{self.output / 'best'}`"
+            f"{settings.best_by} {progress.best:.2f} at update {progress.best_update}; model in `{best}`"
         )
-        return self.output / "best"
+        return best
 
     def _exhausted(self) -> bool:
         return 0 < self.settings.patience <= self.progress.bad_validations
@@ -290,7 +292,7 @@ class Run:
         return True
 
     def _validation_due(self, at_end: bool) -> bool:
-        """Whether a validation belongs to this point: after each epoch or every so many updates, and at the very end."""
+        """Whether a validation belongs here: after each epoch or every so many updates, and at the very end."""
         progress, interval = self.progress, self.settings.validation_interval
         if progress.update == 0:
             return False
@@ -443,20 +445,27 @@ class Run:
         self.saved = time.perf_counter()
 
     def _load_state(self) -> None:
+        """Go on from what `_save_state` wrote; raises UserError when the file is damaged."""
         path = self.output / STATE
-        with safe_open(path, "pt") as file:
-            self.progress = Progress(**json.loads(file.metadata()["progress"]))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-        set_weights(self.model, _part(tensors, "weight."))
-        if self.average:
-            self.average.weights = {k: v.to(self.device) for k, v in _part(tensors, "average.").items()}
-        state = self.optimizer.state_dict()
-        restored: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in _part(tensors, "optimizer.").items():
-            index, key = name.split(".", 1)
-            restored.setdefault(int(index), {})[key] = tensor
-        state["state"] = restored
-        self.optimizer.load_state_dict(state)
+        try:
+            with safe_open(path, "pt") as file:
+                self.progress = Progress(**json.loads(file.metadata()["progress"]))
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            set_weights(self.model, _part(tensors, "weight."))
+            if self.average:
+                average = _part(tensors, "average.")  # in the order of the file, but the average has the model's
+                self.average.weights = {name: average[name].to(self.device) for name in self.average.weights}
+            state = self.optimizer.state_dict()
+            restored: dict[int, dict[str, Tensor]] = {}
+            for name, tensor in _part(tensors, "optimizer.").items():
+                index, key = name.split(".", 1)
+                restored.setdefault(int(index), {})[key] = tensor
+            state["state"] = restored
+            self.optimizer.load_state_dict(state)
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            # no safetensors file, or one without progress, with other weights, or with weights of other shapes
+            reason = " ".join(str(error).split()) + (" is missing" if isinstance(error, KeyError) else "")
+            raise UserError(f"`{path}` is damaged: {reason}; use --overwrite to start again") from None
         cut_metrics(self.output / "metrics.jsonl", self.progress)
         self.say(f"resumed at update {self.progress.update} (epoch {self.progress.epoch + 1})")
 
@@ -601,7 +610,7 @@ def cut_metrics(path: Path, progress: Progress) -> None:
 
 
 def first_not_finite(model: nn.Module, run: Callable[[], Any]) -> str:
-    """The first module, in the order of the computation, whose output is not finite; else the first such weight or gradient."""
+    """The first module, in the order of the computation, whose output is not finite; else the first such gradient."""
     found: list[str] = []
 
     def tensors(value: Any) -> Iterator[Tensor]:

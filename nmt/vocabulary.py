@@ -16,6 +16,7 @@ import sentencepiece
 
 from nmt.config import VocabularyConfig
 from nmt.errors import UserError
+from nmt.subword_sampling import SubwordSampler
 
 PAD, UNK, BEGIN, END = 0, 1, 2, 3
 """Ids of padding, unknown piece, begin and end of a sentence, in every vocabulary."""
@@ -32,6 +33,7 @@ class Vocabulary:
         """The serialised SentencePiece model."""
         self.checksum = hashlib.sha256(model).hexdigest()
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        self._samplers: dict[float, SubwordSampler] = {}
         processor = self._processor
         specials = (processor.pad_id(), processor.unk_id(), processor.bos_id(), processor.eos_id())
         if specials != (PAD, UNK, BEGIN, END):
@@ -64,16 +66,14 @@ class Vocabulary:
         return list(self._processor.encode(list(texts)))
 
     def sample_batch(self, texts: Sequence[str], alpha: float, seed: int) -> list[list[int]]:
-        """Ids of one segmentation of each text drawn at random; the same seed draws the same.
+        """Ids of one segmentation of each text drawn at random; the same seed draws the same, in every process.
 
         unigram: P(segmentation)^alpha over all segmentations (Kudo 2018, equation 8); bpe: each merge is skipped with
-        probability alpha. SentencePiece seeds a generator when a thread first uses it and a batch call starts a
-        thread of its own: setting the seed before each call to one thread makes the draw repeatable.
+        probability alpha.
         """
-        sentencepiece.set_random_generator_seed(seed)
-        return list(
-            self._processor.encode(list(texts), enable_sampling=True, alpha=alpha, nbest_size=-1, num_threads=1)
-        )
+        if alpha not in self._samplers:
+            self._samplers[alpha] = SubwordSampler(self._processor, alpha)
+        return self._samplers[alpha].sample(texts, seed)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of the pieces; special pieces leave no trace."""

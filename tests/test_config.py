@@ -73,9 +73,9 @@ def test_impossible_values(section: str, key: str, value: object, rule: str) -> 
 
 
 def test_impossible_combinations() -> None:
-    with pytest.raises(UserError, match="`model.tied_embeddings` must be none or decoder without a joint vocabulary"):
+    with pytest.raises(UserError, match=r"`model\.tied_embeddings` must be none or decoder without a joint vocabulary"):
         parse_config({"model": {"tied_embeddings": "all"}, "vocabulary": {"joint": False}}, "x")
-    with pytest.raises(UserError, match="`training.source_sampling` must be 0 with a character vocabulary"):
+    with pytest.raises(UserError, match=r"`training\.source_sampling` must be 0 with a character vocabulary"):
         parse_config({"training": {"source_sampling": 0.1}, "vocabulary": {"model_type": "char"}}, "x")
     with pytest.raises(UserError, match="`format` must be 1, but is 99 instead: written by another version"):
         parse_config({"format": 99}, "x")

@@ -429,6 +429,9 @@ def test_builtin(monkeypatch, tmp_path):
     assert read(DataConfig()) == PAIRS  # stored
     code.write_text("# another grammar")
     assert read(DataConfig()) == PAIRS[:1]
+    module.captions = lambda source, target: {"train": PAIRS}
+    (tmp_path / "nouns.py").write_text("# another module of the same package")
+    assert read(DataConfig()) == PAIRS
     with fails("`builtin:captions` has no split `dev` (`data.validation_split`); its splits are train, validation, te"):
         load_pairs(DataConfig(validation_split="dev"), "validation")
     with fails("`data.path` must be builtin:captions to use a built-in corpus, but is `builtin:stories` instead"):

@@ -98,7 +98,7 @@ def test_missing_files(damaged: Path, name: str) -> None:
 def test_damaged_files(damaged: Path) -> None:
     weights = (damaged / "model.safetensors").read_bytes()
     (damaged / "model.safetensors").write_bytes(weights[: len(weights) // 2])
-    with pytest.raises(UserError, match="is damaged: `model.safetensors`"):
+    with pytest.raises(UserError, match=r"is damaged: `model\.safetensors`"):
         Translator.load(damaged)
     (damaged / "model.safetensors").write_bytes(weights)
     (damaged / "joint.spm").write_bytes(b"no model")
@@ -115,7 +115,7 @@ def test_weights_of_another_model(damaged: Path) -> None:
 
 
 def test_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UserError, match="is not a model folder: it must be a folder with config.toml"):
+    with pytest.raises(UserError, match=r"is not a model folder: it must be a folder with config\.toml"):
         open_model(tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="is not a model folder"):

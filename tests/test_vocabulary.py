@@ -78,7 +78,7 @@ def test_bad_models(tmp_path: Path) -> None:
         Vocabulary.load(tmp_path / "broken.spm")
     with pytest.raises(UserError, match="no text to learn a vocabulary from"):
         learn_vocabulary(["", " "], VocabularyConfig(), 300, "identity")
-    with pytest.raises(UserError, match="vocabulary.size 100 cannot be learned from this text"):
+    with pytest.raises(UserError, match=r"vocabulary\.size 100 cannot be learned from this text"):
         learn_vocabulary(TEXT, VocabularyConfig(), 100, "identity")
 
 

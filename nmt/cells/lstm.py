@@ -76,7 +76,8 @@ class _LSTMScan(torch.autograd.Function):
     Faster on a CPU than torch's fused LSTM forward and backward: the recurrent matrix is packed once a sequence, the
     derivatives of the gates are taken for all positions at once, which leaves one product and four elementwise
     operations a position to the backward loop, and the gradient of the weights is one product. Unlike the fused LSTM it
-    returns the cell of every position, so sentences of different lengths need no packing. Tested equal to `torch.nn.LSTM`.
+    returns the cell of every position, so sentences of different lengths need no packing. Tested equal to
+    `torch.nn.LSTM`.
     """
 
     @staticmethod
