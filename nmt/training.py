@@ -87,15 +87,18 @@ def train(
     interrupted; what had been reached is saved then.
     """
     make_bleu(config.data.target)  # a tokeniser that is missing must stop the run now, not at the first validation
-    claim_folder(config, output, resume, overwrite)
+    check_folder(config, output, resume, overwrite)
     if threads is not None:
         torch.set_num_threads(threads)
     keep_memory()
-    return Run(config, output, find_device(device), resume, say).train()
+    run = Run(config, output, find_device(device), resume, say)
+    if not resume:
+        run.begin_folder()
+    return run.train()
 
 
-def claim_folder(config: Config, output: Path, resume: bool, overwrite: bool) -> None:
-    """Make the run folder, or check that it may be used."""
+def check_folder(config: Config, output: Path, resume: bool, overwrite: bool) -> None:
+    """Whether the run folder may be used; nothing is written yet."""
     if resume and overwrite:
         raise UserError("--resume and --overwrite exclude each other")
     if resume:
@@ -119,13 +122,8 @@ def claim_folder(config: Config, output: Path, resume: bool, overwrite: bool) ->
             raise UserError(
                 f"run folder `{output}` exists already; use --resume to go on, or --overwrite to start again"
             )
-        if not (output / "config.toml").exists():
+        if not (output / "metrics.jsonl").exists():
             raise UserError(f"`{output}` is not a run folder of nmt and is not overwritten; choose another --output")
-        for name in ("best", "last", "state", "tensorboard", "report"):
-            shutil.rmtree(output / name, ignore_errors=True)
-        (output / "metrics.jsonl").unlink(missing_ok=True)
-    output.mkdir(parents=True, exist_ok=True)
-    write_atomically(output / "config.toml", write_config(config).encode())
 
 
 def keep_memory() -> None:
@@ -167,7 +165,11 @@ class Run:
         self.config, self.output, self.device, self.say = config, output, device, say
         self.settings: TrainingConfig = config.training
         check_precision(self.settings.precision, device)
-        self.source_vocabulary, self.target_vocabulary = self._vocabularies(resume)
+        if resume:
+            found = [Vocabulary.load(output / "state" / name) for name in vocabulary_files(config)]
+            self.source_vocabulary, self.target_vocabulary = found[0], found[-1]
+        else:
+            self.source_vocabulary, self.target_vocabulary = make_vocabularies(config, say)
         vocabularies = self.source_vocabulary, self.target_vocabulary
         started = time.perf_counter()
         self.corpus: Corpus = prepare_corpus(config.data, "train", *vocabularies)
@@ -185,8 +187,6 @@ class Run:
         self.progress = Progress()
         if resume:
             self._load_state()
-        else:
-            (output / "metrics.jsonl").touch()
         self.stop_signal: int | None = None
         self.saved = time.perf_counter()
         say(
@@ -194,18 +194,24 @@ class Run:
             f"{self.settings.precision} on {device}, {torch.get_num_threads()} threads"
         )
 
-    def _vocabularies(self, resume: bool) -> tuple[Vocabulary, Vocabulary]:
-        """Learn the vocabularies, or read those of the run that goes on."""
-        folder = self.output / "state"
-        names = vocabulary_files(self.config)
-        if resume:
-            found = [Vocabulary.load(folder / name) for name in names]
-            return found[0], found[-1]
-        made = make_vocabularies(self.config, self.say)
-        folder.mkdir(exist_ok=True)
-        for name, vocabulary in zip(names, made, strict=False):
-            write_atomically(folder / name, vocabulary.model)
-        return made
+    def begin_folder(self) -> None:
+        """Make the run folder, or clear an old one, once all that can be wrong with the input has been checked.
+
+        It can be resumed from then on: the state holds the initial weights.
+        """
+        output = self.output
+        for name in ("best", "last", "state", "tensorboard", "report"):
+            shutil.rmtree(output / name, ignore_errors=True)
+        try:
+            (output / "state").mkdir(parents=True)
+        except OSError as error:
+            raise UserError(f"run folder `{output}` cannot be made: {error.strerror}") from None
+        write_atomically(output / "metrics.jsonl", b"")
+        write_atomically(output / "config.toml", write_config(self.config).encode())
+        made = self.source_vocabulary, self.target_vocabulary
+        for name, vocabulary in zip(vocabulary_files(self.config), made, strict=False):
+            write_atomically(output / "state" / name, vocabulary.model)
+        self._save_state()
 
     # The loop
 

@@ -279,6 +279,40 @@ def test_existing_folders(uninterrupted: tuple[Config, Path], reversal: Path, tm
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
 
 
+def test_a_start_that_fails_touches_nothing(reversal: Path, tmp_path: Path) -> None:
+    broken = toy_config(reversal, data={"train_split": "nowhere"})
+    with pytest.raises(UserError, match="nowhere"):
+        train(broken, tmp_path / "run", say=quiet)
+    assert not (tmp_path / "run").exists()
+    train(toy_config(reversal, training={"epochs": 1}), tmp_path / "run", say=quiet)
+    before = records(tmp_path / "run")
+    for arguments in ({"config": broken}, {"config": toy_config(reversal), "device": "abacus"}):
+        with pytest.raises(UserError):
+            train(output=tmp_path / "run", overwrite=True, say=quiet, **arguments)  # type: ignore[arg-type]
+    assert records(tmp_path / "run") == before
+    with pytest.raises(UserError, match="cannot be made: Not a directory"):
+        train(toy_config(reversal), tmp_path / "run" / "metrics.jsonl" / "run", say=quiet)
+
+
+def test_stopped_before_the_first_update(
+    uninterrupted: tuple[Config, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, whole = uninterrupted
+
+    class Killed(BaseException):
+        pass
+
+    def kill(run: training.Run) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Run, "_estimate", kill)
+        with pytest.raises(Killed):
+            train(config, tmp_path / "run", say=quiet)
+    train(config, tmp_path / "run", resume=True, say=quiet)
+    assert_same_runs(whole, tmp_path / "run")
+
+
 def test_overwrite_starts_again(reversal: Path, tmp_path: Path) -> None:
     config = toy_config(reversal, training={"epochs": 1})
     train(config, tmp_path / "run", say=quiet)

@@ -12,7 +12,7 @@ from nmt.captions.phrases import Sentence
 from nmt.errors import UserError
 
 LANGUAGES = ("de", "en", "fr")
-SIZES = {"train": 26200, "validation": 1000, "test": 1000}
+SIZES = {"train": 48000, "validation": 1000, "test": 1000}
 SEED = 1
 LENGTHS = range(4, 17)  # words, in every language
 
