@@ -7,6 +7,7 @@ standard error. torch and datasets are imported inside the commands that need th
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -119,7 +120,7 @@ def make_parser() -> argparse.ArgumentParser:
 def positive(text: str) -> int:
     """A whole number from 1 on."""
     value = int(text)
-    if value < 1:
+    if not 1 <= value < 2**31:
         raise ValueError
     return value
 
@@ -278,6 +279,13 @@ def evaluate(options: argparse.Namespace) -> None:
         raise UserError("--source needs --reference")
     if options.reference and not options.source and options.hypothesis is None:
         raise UserError("--reference needs --source, or the translation as --hypothesis")
+    if options.set and options.reference:
+        raise UserError("--set changes the model's data and excludes --reference")
+    if options.hypothesis and decoding_options(options):
+        raise UserError("search options have no effect with --hypothesis")
+    for setting in options.set:
+        if not setting.startswith("data."):
+            raise UserError(f"--set must be data.KEY=VALUE here, but is `{setting}`; search has options of its own")
     settings: dict[str, Any] = {"command": " ".join(["nmt evaluate", *sys.argv[2:]])}
     config = None
     if options.model is not None:
@@ -305,6 +313,7 @@ def evaluate(options: argparse.Namespace) -> None:
         for setting in options.set:
             apply_setting(values, setting)
         data = parse_config(values, "--set").data
+        target_language = options.target_language or data.target
         settings["data"] = f"{data.path}, split {options.split or 'test'}"
         pairs = load_pairs(data, options.split or "test")
         sources, references = list(pairs["source"]), [list(pairs["target"])]
@@ -331,17 +340,22 @@ def evaluate(options: argparse.Namespace) -> None:
 
 def translate(options: argparse.Namespace) -> None:
     """`translate`, `nmt translate`."""
-    from nmt.translation import Translator, translate_stream
+    from nmt.translation import Translator, search_settings, translate_stream
 
-    source = open_file(options.input, "rb") if options.input else sys.stdin.buffer
-    interactive = options.input is None and sys.stdin.isatty()
-    translator = Translator.load(options.model, device=options.device, threads=options.threads)
-    overrides = decoding_options(options)
-    translator.decoding_with(**overrides)
-    if interactive:
-        say("type a sentence and press Enter; Ctrl-D ends")
-    output = open_file(options.output, "wb") if options.output else sys.stdout.buffer
-    try:
+    if (options.input is None and sys.stdin is None) or (options.output is None and sys.stdout is None):
+        raise UserError("standard input or output is closed; use --input and --output")
+    with contextlib.ExitStack() as files:
+        source = files.enter_context(open_file(options.input, "rb")) if options.input else sys.stdin.buffer
+        interactive = options.input is None and sys.stdin.isatty()
+        translator = Translator.load(options.model, device=options.device, threads=options.threads)
+        overrides = decoding_options(options)
+        search_settings(translator.decoding_with(**overrides), options.n_best or 1)
+        both = options.input and options.output and os.path.exists(options.output)
+        if both and os.path.samefile(options.input, options.output):
+            raise UserError(f"--output `{options.output}` is the input; choose another file")
+        if interactive:
+            say("type a sentence and press Enter; Ctrl-D ends")
+        output = files.enter_context(open_file(options.output, "wb")) if options.output else sys.stdout.buffer
         translate_stream(
             translator,
             source,
@@ -353,11 +367,6 @@ def translate(options: argparse.Namespace) -> None:
             warn=lambda line: say(f"translate: {line}"),
             **overrides,
         )
-    finally:
-        if options.input:
-            source.close()
-        if options.output:
-            output.close()
 
 
 if __name__ == "__main__":

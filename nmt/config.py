@@ -7,6 +7,7 @@ reported at once. The resolved configuration is saved with a model and is itself
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 import types
 import typing
@@ -210,7 +211,7 @@ def load_config(path: str | Path, settings: list[str] | None = None) -> Config:
     Raises UserError naming the file and every mistake in it.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"configuration `{path}` does not exist") from None
     except IsADirectoryError:
@@ -245,6 +246,10 @@ def apply_setting(values: dict[str, Any], setting: str) -> None:
 
 def parse_config(values: dict[str, Any], where: str) -> Config:
     """Turn nested values into a checked Config; raises UserError with all mistakes, naming `where` they stand."""
+    if values.get("format", FORMAT) != FORMAT:
+        raise UserError(
+            f"{where}: `format` must be {FORMAT}, but is {values['format']!r}: written by another version of nmt"
+        )
     mistakes: list[str] = []
     config: Config = _parse_dataclass(Config, values, "", mistakes)
     if not mistakes:
@@ -334,14 +339,12 @@ def check_config(config: Config) -> list[str]:
             section, key = name.split(".")
             mistakes.append(f"`{name}` must be {rule}, but is {getattr(getattr(config, section), key)!r} instead")
 
-    if config.format != FORMAT:
-        mistakes.append(f"`format` must be {FORMAT}, but is {config.format} instead: written by another version of nmt")
     must(bool(data.path), "data.path", "a corpus")
     must(data.source != data.target, "data.target", "another language than `data.source`")
     must(data.max_length >= 1, "data.max_length", "at least 1")
     must(data.max_length_ratio > 1, "data.max_length_ratio", "greater than 1")
-    must(vocabulary.size == "auto" or vocabulary.size >= 16, "vocabulary.size", "auto or at least 16")
-    must(0 < vocabulary.character_coverage <= 1, "vocabulary.character_coverage", "above 0 and at most 1")
+    must(vocabulary.size == "auto" or 16 <= vocabulary.size <= 10**6, "vocabulary.size", "auto or 16 to 1000000")
+    must(0.98 <= vocabulary.character_coverage <= 1, "vocabulary.character_coverage", "from 0.98 to 1")
     must(
         vocabulary.normalization == "identity" or not vocabulary.joint,
         "vocabulary.normalization",
@@ -371,7 +374,8 @@ def check_config(config: Config) -> list[str]:
         must(0 <= getattr(training, name) <= 1, f"training.{name}", "between 0 and 1")
     for name in ("warmup", "clip_norm", "weight_decay", "validation_interval", "patience", "save_interval"):
         must(getattr(training, name) >= 0, f"training.{name}", "at least 0")
-    must(training.learning_rate > 0, "training.learning_rate", "greater than 0")
+    must(0 < training.learning_rate < math.inf, "training.learning_rate", "greater than 0 and finite")
+    must(0 <= training.seed < 2**63, "training.seed", "from 0 to below 2^63")
     must(all(0 <= beta < 1 for beta in training.betas), "training.betas", "two numbers from 0 to below 1")
     for name in ("source_sampling", "target_sampling"):
         must(
@@ -381,8 +385,13 @@ def check_config(config: Config) -> list[str]:
         )
     for name in ("beam_size", "batch_size"):
         must(getattr(decoding, name) >= 1, f"decoding.{name}", "at least 1")
-    for name in ("alpha", "min_length", "max_length_factor", "max_length_offset"):
-        must(getattr(decoding, name) >= 0, f"decoding.{name}", "at least 0")
+    for name, most in {
+        "alpha": 100,
+        "min_length": 10**6,
+        "max_length_factor": 1000,
+        "max_length_offset": 10**6,
+    }.items():
+        must(0 <= getattr(decoding, name) <= most, f"decoding.{name}", f"at least 0 and at most {most}")
     return mistakes
 
 

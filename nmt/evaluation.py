@@ -20,6 +20,7 @@ from nmt.errors import UserError
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric
     from sacrebleu.metrics.bleu import BLEU
+    from sacrebleu.metrics.chrf import CHRF
 
 TOKENIZERS = {"zh": "zh", "ja": "ja-mecab", "ko": "ko-mecab"}
 """sacrebleu's tokeniser for BLEU by target language; every other language has 13a."""
@@ -132,7 +133,7 @@ def evaluate_translations(
     with _bootstrap_seed(seed):
         bleu_result = bleu_metric.corpus_score(hypotheses, references, n_bootstrap=bootstrap)
         scores = [_score("BLEU", bleu_metric, bleu_result)]
-        for metric in (CHRF(), TER(normalized=asian, asian_support=asian)):
+        for metric in (_plain_floats(CHRF()), TER(normalized=asian, asian_support=asian)):
             result = metric.corpus_score(hypotheses, references, n_bootstrap=bootstrap)
             scores.append(_score(result.name, metric, result))
         moses, note = _moses_score(hypotheses, references, target_language, bootstrap)
@@ -159,6 +160,19 @@ def evaluate_translations(
         precisions=list(bleu_result.precisions),
         notes=notes,
     )
+
+
+def _plain_floats(metric: CHRF) -> CHRF:
+    """chrF whose sample scores are all Python floats: numpy's among them make the mean behind the interval fail."""
+    compute = metric._compute_score_from_stats
+
+    def plain(statistics: Any) -> Any:
+        result = compute(statistics)
+        result.score = float(result.score)
+        return result
+
+    metric._compute_score_from_stats = plain  # type: ignore[method-assign, assignment]  # no other way in
+    return metric
 
 
 def bleu(hypotheses: Sequence[str], references: Sequence[Sequence[str]], target_language: str) -> float:

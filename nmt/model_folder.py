@@ -100,11 +100,16 @@ def write_model(
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that at every moment either the old or the new content is there, even after a power cut."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:  # a full disk: name the file that is missing, leave no half of it
+        if temporary.exists():
+            temporary.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def model_card(config: Config, results: Mapping[str, Any]) -> str:

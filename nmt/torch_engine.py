@@ -115,7 +115,7 @@ def find_device(name: str) -> torch.device:
     """A torch device by name (`cpu`, `cuda`, `cuda:1`, `mps`); raises UserError when it is not there."""
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()  # `meta` holds no numbers
     except (RuntimeError, AssertionError):
         raise UserError(f"--device must be one that torch has here (cpu, cuda, ...), but is `{name}` instead") from None
     return device

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import hashlib
 import json
 import math
 import shutil
@@ -103,7 +104,7 @@ def check_folder(config: Config, output: Path, resume: bool, overwrite: bool) ->
         raise UserError("--resume and --overwrite exclude each other")
     if resume:
         if not (output / STATE).exists():
-            raise UserError(f"`{output}` has no training state to resume; start it without --resume")
+            raise UserError(f"`{output}` has no training state to resume; start it anew, with --overwrite if it exists")
         stored = load_config(output / "config.toml")
         if stored != config:
             names = [
@@ -149,7 +150,8 @@ def make_vocabularies(config: Config, say: Say) -> tuple[Vocabulary, Vocabulary]
     pairs = load_pairs(config.data, "train")
     texts = [list(pairs["source"]), list(pairs["target"])]
     words = sum(len(text.split()) for side in texts for text in side)
-    size, why = choose_size(settings, words)
+    characters = len({character for side in texts for text in side for character in text})
+    size, why = choose_size(settings, words, characters)
     say(why)
     if settings.joint:
         joint = learn_vocabulary(texts[0] + texts[1], settings, size, "identity")
@@ -438,6 +440,12 @@ class Run:
 
     # State, records, signals
 
+    def data_identity(self) -> str:
+        """Checksum of the lengths of all pairs: other data would not continue the same run."""
+        corpora = (self.corpus, self.validation)
+        lengths = [side for corpus in corpora for side in (corpus.source_lengths, corpus.target_lengths)]
+        return hashlib.sha256(b"|".join(side.tobytes() for side in lengths)).hexdigest()
+
     def _save_state(self) -> None:
         """Everything to resume from, in one file that is replaced at once."""
         tensors = {f"weight.{name}": weight.detach() for name, weight in self.model.named_parameters()}
@@ -446,7 +454,7 @@ class Run:
         for index, values in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{key}": value for key, value in values.items() if isinstance(value, Tensor)}
         contiguous = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-        metadata = {"progress": json.dumps(asdict(self.progress))}
+        metadata = {"progress": json.dumps(asdict(self.progress)), "data": self.data_identity()}
         write_atomically(self.output / STATE, safetensors.torch.save(contiguous, metadata))
         self.saved = time.perf_counter()
 
@@ -456,6 +464,7 @@ class Run:
         try:
             with safe_open(path, "pt") as file:
                 self.progress = Progress(**json.loads(file.metadata()["progress"]))
+                changed = file.metadata()["data"] != self.data_identity()
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
             set_weights(self.model, _part(tensors, "weight."))
             if self.average:
@@ -472,6 +481,10 @@ class Run:
             # no safetensors file, or one without progress, with other weights, or with weights of other shapes
             reason = " ".join(str(error).split()) + (" is missing" if isinstance(error, KeyError) else "")
             raise UserError(f"`{path}` is damaged: {reason}; use --overwrite to start again") from None
+        if changed:
+            raise UserError(
+                f"the data are not those that `{self.output}` was started with; restore them, or use --overwrite"
+            )
         cut_metrics(self.output / "metrics.jsonl", self.progress)
         self.say(f"resumed at update {self.progress.update} (epoch {self.progress.epoch + 1})")
 
@@ -604,12 +617,14 @@ def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def cut_metrics(path: Path, progress: Progress) -> None:
     """Drop the records behind the restored update, which will be written again, and a half-written last line."""
     kept = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
         try:
             record = json.loads(line)
-        except json.JSONDecodeError:
+            reached = progress.validated if record["kind"] == "validation" else progress.update
+            beyond = record["update"] > reached
+        except (ValueError, KeyError, TypeError):
             break
-        if record["update"] > (progress.validated if record["kind"] == "validation" else progress.update):
+        if beyond:
             break
         kept.append(line + "\n")
     write_atomically(path, "".join(kept).encode())

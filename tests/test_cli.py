@@ -140,6 +140,8 @@ BAD_USE = [
     (["evaluate", "--hypothesis", "{toy}", "--reference", "{toy}"], "needs --target-language"),
     (["evaluate", "{run}", "--source", "{data}/test.src", "--reference", "{data}/train.rev"], "line-aligned"),
     (["evaluate", "{run}", "--hypothesis", "{data}/train.rev"], "there are 120 hypotheses but"),
+    (["evaluate", "{run}", "--set", "decoding.beam_size=1"], "--set must be data.KEY=VALUE here"),
+    (["evaluate", "{run}", "--hypothesis", "{data}/test.rev", "--beam-size", "3"], "no effect with --hypothesis"),
     (["translate"], "the following arguments are required: --model"),
     (["translate", "--model", "{data}"], "is not a model folder"),
     (["translate", "--model", "{run}", "--beam-size", "2", "--n-best", "3"], "n_best"),
@@ -163,6 +165,16 @@ def test_bad_use_is_one_line_and_status_2(
     assert message in err
     assert err.count("\n") == 1
     assert "Traceback" not in err
+
+
+def test_input_and_output_are_kept(nmt: Command, workplace: Path, tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    path.write_text("a b c\n")
+    status, _, err = nmt("translate", "--model", workplace / "run", "--input", path, "--output", path)
+    assert (status, path.read_text()) == (2, "a b c\n")
+    assert "is the input; choose another file" in err
+    status, _, _ = nmt("translate", "--model", workplace / "run", "--n-best", 30, "--output", path, stdin=b"a\n")
+    assert (status, path.read_text()) == (2, "a b c\n")
 
 
 def test_output_is_not_touched_by_a_mistake(nmt: Command, workplace: Path, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_all_mistakes_are_reported_at_once() -> None:
         ("data", "target", "de", "must be another language than `data.source`"),
         ("data", "max_length", 0, "must be at least 1"),
         ("data", "files", {"train": 3}, "must be a table"),
-        ("vocabulary", "size", 5, "must be auto or at least 16"),
+        ("vocabulary", "size", 5, "must be auto or 16 to 1000000"),
         ("vocabulary", "normalization", "nfkc", "must be identity with a joint vocabulary"),
         ("vocabulary", "target", "x.spm", "must be unset unless `vocabulary.source` is set"),
         ("training", "betas", [0.9, 1.0], "must be two numbers from 0 to below 1"),
@@ -77,7 +77,7 @@ def test_impossible_combinations() -> None:
         parse_config({"model": {"tied_embeddings": "all"}, "vocabulary": {"joint": False}}, "x")
     with pytest.raises(UserError, match=r"`training\.source_sampling` must be 0 with a character vocabulary"):
         parse_config({"training": {"source_sampling": 0.1}, "vocabulary": {"model_type": "char"}}, "x")
-    with pytest.raises(UserError, match="`format` must be 1, but is 99 instead: written by another version"):
+    with pytest.raises(UserError, match="`format` must be 1, but is 99: written by another version"):
         parse_config({"format": 99}, "x")
     with pytest.raises(UserError, match="`model` must be a section, but is 3 instead"):
         parse_config({"model": 3}, "x")

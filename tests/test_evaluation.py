@@ -445,3 +445,13 @@ def test_the_network_is_blocked():
     with first, second:
         first.sendall(b"between processes")
         assert second.recv(100) == b"between processes"
+
+
+def test_small_sets_with_a_blank_hypothesis() -> None:
+    """Some bootstrap samples match nothing, others something."""
+    evaluation = evaluate_translations(
+        ["A dog runs in the park .", "", "A man sits ."],
+        [["A dog is in the park .", "Two men .", "A man sits ."]],
+        target_language="en",
+    )
+    assert 0 < evaluation.score("chrF2").value < 100

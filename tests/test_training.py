@@ -313,6 +313,14 @@ def test_stopped_before_the_first_update(
     assert_same_runs(whole, tmp_path / "run")
 
 
+def test_other_data_do_not_continue_a_run(tmp_path: Path) -> None:
+    config = toy_config(write_reversal(tmp_path / "data"), training={"epochs": 1})
+    train(config, tmp_path / "run", say=quiet)
+    write_reversal(tmp_path / "data", pairs=60)
+    with pytest.raises(UserError, match=r"the data are not those that .* was started with"):
+        train(config, tmp_path / "run", resume=True, say=quiet)
+
+
 def test_overwrite_starts_again(reversal: Path, tmp_path: Path) -> None:
     config = toy_config(reversal, training={"epochs": 1})
     train(config, tmp_path / "run", say=quiet)

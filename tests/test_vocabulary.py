@@ -67,6 +67,7 @@ def test_size_grows_with_the_text() -> None:
     assert choose_size(VocabularyConfig(size=500), 10**9)[0] == 500
     sizes = [choose_size(VocabularyConfig(), words)[0] for words in (10, 10**5, 667_403, 10**7, 10**12)]
     assert sizes == [1000, 1600, 4100, 15800, 32000]
+    assert choose_size(VocabularyConfig(), 10, 3000)[0] == 3000 + 4 + 256 + 500
     assert "667,403 training words" in choose_size(VocabularyConfig(), 667_403)[1]
 
 
