@@ -73,11 +73,11 @@ class LSTM(nn.Module):
 class _LSTMScan(torch.autograd.Function):
     """The recurrence with its backward pass written out.
 
-    Faster on a CPU than torch's fused LSTM forward and backward: the recurrent matrix is packed once a sequence, the
-    derivatives of the gates are taken for all positions at once, which leaves one product and four elementwise
-    operations a position to the backward loop, and the gradient of the weights is one product. Unlike the fused LSTM it
-    returns the cell of every position, so sentences of different lengths need no packing. Tested equal to
-    `torch.nn.LSTM`.
+    About as fast on a CPU as torch's fused LSTM (faster at hidden size 512, slower at 256; docs/experiments.md): the
+    recurrent matrix is packed once a sequence, the derivatives of the gates are taken for all positions at once, which
+    leaves one product and four elementwise operations a position to the backward loop, and the gradient of the weights
+    is one product. Unlike the fused LSTM it returns the cell of every position, so sentences of different lengths need
+    no packing, which would cost the fused LSTM its fast path. Tested equal to `torch.nn.LSTM`.
     """
 
     @staticmethod
