@@ -73,7 +73,7 @@ class LSTM(nn.Module):
 class _LSTMScan(torch.autograd.Function):
     """The recurrence with its backward pass written out.
 
-    About as fast on a CPU as torch's fused LSTM (faster at hidden size 512, slower at 256; docs/experiments.md): the
+    About as fast on a CPU as torch's fused LSTM at hidden size 512, slower at 256 (docs/experiments.md): the
     recurrent matrix is packed once a sequence, the derivatives of the gates are taken for all positions at once, which
     leaves one product and four elementwise operations a position to the backward loop, and the gradient of the weights
     is one product. Unlike the fused LSTM it returns the cell of every position, so sentences of different lengths need
