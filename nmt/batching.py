@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from nmt.config import TrainingConfig
 from nmt.corpus import Corpus
+from nmt.errors import UserError
 from nmt.vocabulary import BEGIN, END, PAD, UNK, Vocabulary
 
 POOL = 32768
@@ -112,10 +114,19 @@ class Batcher:
         self.source_vocabulary, self.target_vocabulary = source_vocabulary, target_vocabulary
         self.source_starts = np.array(source_vocabulary.starts_word())
         self.target_starts = np.array(target_vocabulary.starts_word())
+        self.tags = [np.array(source_vocabulary.encode(part.tag), dtype=np.int64) for part in corpus.parts]
+        """Pieces of each source's tag."""
+        if max(part.weight * part.counts.kept for part in corpus.parts) < 1:
+            raise UserError("an epoch has not even one training pair; raise `data.weight`")
 
     def pools(self, epoch: int) -> list[np.ndarray]:
-        """The epoch's pairs in random order, cut into pools."""
-        order = np.random.default_rng([self.config.seed, epoch]).permutation(len(self.corpus.target_lengths))
+        """The epoch's pairs in random order, each source's as often as its weight says, cut into pools."""
+        seed, drawn, first = self.config.seed, [], 0
+        for number, part in enumerate(self.corpus.parts):
+            drawn.append(first + draw_by_weight(part.counts.kept, part.weight, epoch, [seed, number]))
+            first += part.counts.kept
+        rows = np.concatenate(drawn)
+        order = rows[np.random.default_rng([seed, epoch]).permutation(len(rows))]
         return np.array_split(order, -(-len(order) // POOL))
 
     def pool(self, indices: np.ndarray, epoch: int, number: int) -> Pool:
@@ -127,7 +138,11 @@ class Batcher:
         if config.source_sampling or config.target_sampling:
             source_text, target_text = self.corpus.text(indices)
             if config.source_sampling:
-                source = _sample(self.source_vocabulary, source_text, config.source_sampling, int(seeds[0]))
+                parts = self.corpus.part_of(indices)
+                skipped = [len(part.tag) + 1 if part.tag else 0 for part in self.corpus.parts]
+                untagged = [text[skipped[part] :] for text, part in zip(source_text, parts, strict=True)]
+                source = _sample(self.source_vocabulary, untagged, config.source_sampling, int(seeds[0]))
+                source = [self._tagged(ids, part) for ids, part in zip(source, parts, strict=True)]
             if config.target_sampling:
                 target = _sample(self.target_vocabulary, target_text, config.target_sampling, int(seeds[1]))
         source_lengths = np.array([len(ids) for ids in source], dtype=np.int64)
@@ -142,9 +157,21 @@ class Batcher:
         target = inputs = [pool.target[i] for i in chosen]
         if config.source_word_dropout or config.target_word_dropout:
             rng = np.random.default_rng([config.seed, update, number, 1])
-            source = drop_words(source, self.source_starts, config.source_word_dropout, rng)
+            source = self._drop_source_words(source, pool.indices[chosen], rng)
             inputs = drop_words(target, self.target_starts, config.target_word_dropout, rng)
         return make_batch(source, inputs, target, pool.indices[chosen])
+
+    def _tagged(self, ids: np.ndarray, part: int) -> np.ndarray:
+        """Pieces of a sentence behind those of its source's tag, which is always segmented in one way."""
+        return np.concatenate([self.tags[part], ids]) if len(self.tags[part]) else ids
+
+    def _drop_source_words(
+        self, sentences: list[np.ndarray], indices: np.ndarray, rng: np.random.Generator
+    ) -> list[np.ndarray]:
+        """Word dropout that leaves the tags, which are no words."""
+        dropped = drop_words(sentences, self.source_starts, self.config.source_word_dropout, rng)
+        parts = self.corpus.part_of(indices)
+        return [self._tagged(ids[len(self.tags[part]) :], part) for ids, part in zip(dropped, parts, strict=True)]
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
         """All pairs once, sorted by target length, without sampling or word dropout: for validation."""
@@ -153,6 +180,24 @@ class Batcher:
             indices = order[start : start + batch_size]
             source, target = self.corpus.pieces(indices)
             yield make_batch(source, target, target, indices)
+
+
+def draw_by_weight(count: int, weight: float, epoch: int, seed: list[int]) -> np.ndarray:
+    """Which of a source's pairs, counted from 0, are seen in an epoch, and how often.
+
+    With a weight of w + p / q (w whole, p < q), each pair is seen w times, and a share p / q of them once more: epochs
+    come in groups of q, for which the pairs are put in a random order of the group's own; each epoch takes the next
+    share of it, going round. So an epoch has no pair more than w + 1 times, and over a group each pair is seen w q + p
+    times: at weight 0.5 one half now and the other half next, at 0.1 all pairs in ten epochs.
+    """
+    whole, share = divmod(Fraction(weight).limit_denominator(10**6), 1)
+    group, place = divmod(epoch, share.denominator)
+    begin, end = int(place * share * count), int((place + 1) * share * count)
+    drawn = [np.arange(count)] * whole
+    if end > begin:
+        order = np.random.default_rng([*seed, group, 2]).permutation(count)
+        drawn.append(order.take(range(begin, end), mode="wrap"))
+    return np.concatenate([np.zeros(0, dtype=np.int64), *drawn])
 
 
 def _sample(vocabulary: Vocabulary, texts: list[str], alpha: float, seed: int) -> list[np.ndarray]:

@@ -11,11 +11,17 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, cast
 
 from nmt import __version__
 from nmt.errors import TrainingError, UserError
+
+if TYPE_CHECKING:
+    from nmt.config import Config, DataConfig
+    from nmt.model_folder import ModelFolder
+    from nmt.translation import Translator
 
 
 def say(line: str) -> None:
@@ -91,8 +97,17 @@ DESCRIPTIONS = {
         "nmt train configs/captions-de-en.toml --set training.epochs=4 --output runs/captions",
     ),
     "evaluate": _example(
-        "Score a model, or the output of another system, with BLEU, chrF and TER.",
+        "Score a model, or the output of another system, with BLEU, chrF and TER. "
+        "A language model is scored with perplexity and bits per character.",
         "nmt evaluate runs/captions --split test --report runs/captions/report",
+    ),
+    "average": _example(
+        "Write the mean of several models' weights, such as the last checkpoints of a run, as a model folder.",
+        "nmt average runs/captions/checkpoints/* --output runs/captions/averaged",
+    ),
+    "sample": _example(
+        "Draw lines of text from a language model.",
+        'nmt sample runs/letters --prompt "A dog" --lines 5 --temperature 0.8 --top-p 0.9',
     ),
     "translate": _example(
         "Translate standard input, or a file, line by line.",
@@ -110,6 +125,8 @@ def make_parser() -> argparse.ArgumentParser:
         "vocab": add_vocab_options,
         "train": add_train_options,
         "evaluate": add_evaluate_options,
+        "average": add_average_options,
+        "sample": add_sample_options,
         "translate": add_translate_options,
     }.items():
         short = str(DESCRIPTIONS[name]["description"]).split(". ")[0].rstrip(".")
@@ -126,6 +143,17 @@ def positive(text: str) -> int:
 
 
 positive.__name__ = "positive whole number"
+
+
+def seed(text: str) -> int:
+    """A whole number from 0 on."""
+    value = int(text)
+    if not 0 <= value < 2**63:
+        raise ValueError
+    return value
+
+
+seed.__name__ = "whole number from 0 on"
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
@@ -171,6 +199,8 @@ def add_decoding_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-length-factor", type=float, metavar="F", help="most target pieces per source piece")
     parser.add_argument("--max-length-offset", type=int, metavar="N", help="target pieces allowed on top of that")
     parser.add_argument("--batch-size", type=positive, metavar="N", help="sentences translated at once")
+    parser.add_argument("--language-model", metavar="MODEL", help="language model of the target side to ask as well")
+    parser.add_argument("--language-model-weight", type=float, metavar="W", help="weight of its log-probabilities")
 
 
 DECODING = (
@@ -181,22 +211,27 @@ DECODING = (
     "max_length_factor",
     "max_length_offset",
     "batch_size",
+    "language_model_weight",
 )
 
 
 def decoding_options(options: argparse.Namespace) -> dict[str, Any]:
     """The search options that were given."""
+    if options.language_model_weight is not None and options.language_model is None:
+        raise UserError("--language-model-weight needs --language-model")
     return {name: getattr(options, name) for name in DECODING if getattr(options, name) is not None}
 
 
 def add_evaluate_options(parser: argparse.ArgumentParser) -> None:
     """Options of `nmt evaluate`."""
-    parser.add_argument("model", metavar="MODEL", nargs="?", help="model folder, run folder, or hub id")
+    parser.add_argument(
+        "models", metavar="MODEL", nargs="*", help="model folder, run folder, or hub id; several translate together"
+    )
     parser.add_argument("--split", help="split of the model's data: train, validation, or test (default: test)")
     parser.add_argument(
         "--set", action="append", default=[], metavar="data.KEY=VALUE", help="other data than trained on"
     )
-    parser.add_argument("--source", metavar="FILE", help="source text, a sentence a line")
+    parser.add_argument("--source", metavar="FILE", help="source text, a sentence a line; any text to a language model")
     parser.add_argument("--reference", metavar="FILE", action="append", help="reference; repeat for several")
     parser.add_argument("--hypothesis", metavar="FILE", help="score this translation instead of the model's")
     parser.add_argument(
@@ -209,9 +244,38 @@ def add_evaluate_options(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=evaluate)
 
 
+def add_average_options(parser: argparse.ArgumentParser) -> None:
+    """Options of `nmt average`."""
+    parser.add_argument("models", metavar="MODEL", nargs="+", help="model folder, run folder, or hub id")
+    parser.add_argument("--output", required=True, metavar="DIR", help="new model folder to write")
+    parser.set_defaults(command=average)
+
+
+def add_sample_options(parser: argparse.ArgumentParser) -> None:
+    """Options of `nmt sample`."""
+    parser.add_argument("model", metavar="MODEL", help="language model: model folder, run folder, or hub id")
+    parser.add_argument("--prompt", default="", metavar="TEXT", help="how each line begins; had better end with a word")
+    parser.add_argument("--lines", type=positive, default=1, metavar="N", help="lines to draw (default 1)")
+    parser.add_argument("--temperature", type=float, default=1.0, metavar="T", help="below 1 is bolder, above 1 wilder")
+    parser.add_argument("--top-k", type=int, default=0, metavar="K", help="of the K most probable pieces; 1 is greedy")
+    parser.add_argument("--top-p", type=float, default=1.0, metavar="P", help="of the likeliest pieces that make up P")
+    parser.add_argument("--max-length", type=positive, default=200, metavar="N", help="most pieces drawn (default 200)")
+    parser.add_argument("--seed", type=seed, default=1, metavar="S", help="the same draws the same (default 1)")
+    add_machine_options(parser)
+    parser.set_defaults(command=sample)
+
+
 def add_translate_options(parser: argparse.ArgumentParser) -> None:
     """Options of `translate`."""
-    parser.add_argument("--model", required=True, metavar="MODEL", help="model folder, run folder, or hub id")
+    parser.add_argument(
+        "--model",
+        dest="models",
+        required=True,
+        action="extend",
+        nargs="+",
+        metavar="MODEL",
+        help="model folder, run folder, or hub id; several translate together, as an ensemble",
+    )
     parser.add_argument("--input", metavar="FILE", help="read this file instead of standard input")
     parser.add_argument("--output", metavar="FILE", help="write to this file instead of standard output")
     parser.add_argument("--n-best", type=positive, metavar="N", help="N translations a line: number, rank, score, text")
@@ -234,7 +298,7 @@ def vocab(options: argparse.Namespace) -> None:
     """`nmt vocab`."""
     from nmt.config import load_config
     from nmt.model_folder import vocabulary_files, write_atomically
-    from nmt.training import make_vocabularies
+    from nmt.tasks import make_vocabularies
 
     config = load_config(options.config, options.set)
     folder = Path(options.output or Path("vocab") / Path(options.config).stem)
@@ -264,14 +328,40 @@ def train(options: argparse.Namespace) -> None:
     )
 
 
+def average(options: argparse.Namespace) -> None:
+    """`nmt average`."""
+    from nmt.averaging import average_models
+
+    folder = average_models(options.models, Path(options.output))
+    say(f"mean of {len(options.models)} models in `{folder.path}`")
+
+
+def load_translator(options: argparse.Namespace) -> Translator:
+    """The model or models of `translate` and `nmt evaluate`, and the language model beside them."""
+    from nmt.translation import Translator
+
+    return Translator.load(
+        options.models, language_model=options.language_model, device=options.device, threads=options.threads
+    )
+
+
 def evaluate(options: argparse.Namespace) -> None:
     """`nmt evaluate`."""
-    from nmt.config import apply_setting, parse_config
     from nmt.evaluation import evaluate_translations
     from nmt.parallel_files import read_parallel
     from nmt.report import describe, write_report
 
-    if options.model is None and (options.hypothesis is None or options.reference is None):
+    for setting in options.set:
+        if not setting.startswith("data."):
+            raise UserError(f"--set must be data.KEY=VALUE here, but is `{setting}`; search has options of its own")
+    if len(options.models) == 1:
+        from nmt.model_folder import open_model
+
+        folder = open_model(options.models[0])
+        if folder.config.task == "language_model":
+            evaluate_text(options, folder)
+            return
+    if not options.models and (options.hypothesis is None or options.reference is None):
         raise UserError("evaluate needs a MODEL, or --hypothesis with --reference")
     if options.split is not None and (options.source or options.reference):
         raise UserError("--split and --source/--reference exclude each other")
@@ -281,18 +371,20 @@ def evaluate(options: argparse.Namespace) -> None:
         raise UserError("--reference needs --source, or the translation as --hypothesis")
     if options.set and options.reference:
         raise UserError("--set changes the model's data and excludes --reference")
-    if options.hypothesis and decoding_options(options):
+    overrides = decoding_options(options)
+    if options.hypothesis and (overrides or options.language_model):
         raise UserError("search options have no effect with --hypothesis")
-    for setting in options.set:
-        if not setting.startswith("data."):
-            raise UserError(f"--set must be data.KEY=VALUE here, but is `{setting}`; search has options of its own")
+    if options.hypothesis and len(options.models) > 1:
+        raise UserError("--hypothesis takes the place of the model's translation; name one MODEL at most")
     settings: dict[str, Any] = {"command": " ".join(["nmt evaluate", *sys.argv[2:]])}
     config = None
-    if options.model is not None:
-        from nmt.model_folder import open_model
+    if options.models:
+        from nmt.model_folder import open_models
 
-        config = open_model(options.model).config
-        settings["model"] = str(options.model)
+        config = open_models(options.models, options.language_model)[0][0].config
+        settings["model"] = ", ".join(options.models)
+        if options.language_model:
+            settings["language_model"] = options.language_model
     target_language = options.target_language or (config.data.target if config else None)
     if target_language is None:
         raise UserError("--hypothesis without a MODEL needs --target-language, which chooses BLEU's tokeniser")
@@ -309,22 +401,18 @@ def evaluate(options: argparse.Namespace) -> None:
         from nmt.corpus import load_pairs, read_lines
 
         assert config is not None
-        values: dict[str, Any] = {"data": dict(vars(config.data))}
-        for setting in options.set:
-            apply_setting(values, setting)
-        data = parse_config(values, "--set").data
+        data = data_with(config, options.set)
         target_language = options.target_language or data.target
         settings["data"] = f"{data.path}, split {options.split or 'test'}"
         pairs = load_pairs(data, options.split or "test")
         sources, references = list(pairs["source"]), [list(pairs["target"])]
         hypotheses = read_lines(Path(options.hypothesis)) if options.hypothesis else None
     if hypotheses is None:
-        from nmt.translation import Translator
-
         assert sources is not None
-        translator = Translator.load(options.model, device=options.device, threads=options.threads)
-        overrides = decoding_options(options)
+        translator = load_translator(options)
         settings.update(vars(translator.decoding_with(**overrides)))
+        if options.language_model is None:
+            del settings["language_model_weight"]
         hypotheses = [translation.text for translation in translator.translate(sources, **overrides)]
     else:
         settings["hypotheses"] = options.hypothesis
@@ -338,17 +426,70 @@ def evaluate(options: argparse.Namespace) -> None:
         say(f"report in `{options.report}`")
 
 
+def evaluate_text(options: argparse.Namespace, folder: ModelFolder) -> None:
+    """`nmt evaluate` of a language model: how well it predicts a split of its data, or a file."""
+    for name in ("reference", "hypothesis", "target_language", "tokenizer", "report", "language_model", *DECODING):
+        if getattr(options, name) is not None:
+            raise UserError(f"--{name.replace('_', '-')} is for translations, but `{folder.path}` is a language model")
+    if options.source and (options.split is not None or options.set):
+        raise UserError("--source excludes --split and --set, which choose from the model's data")
+    from nmt.config import DataConfig
+    from nmt.corpus import prepare_text
+    from nmt.language_model import LanguageModel
+    from nmt.streams import score_text
+    from nmt.tasks import count_characters, text_of
+    from nmt.torch_engine import load_engine
+
+    if options.source:
+        data, split = DataConfig(path="text", files={"test": options.source}, target=folder.config.data.target), "test"
+    else:
+        data, split = data_with(folder.config, options.set), options.split or "test"
+    corpus = prepare_text(data, split, folder.target_vocabulary)
+    engine = load_engine(folder, device=options.device, threads=options.threads)
+    assert isinstance(engine.model, LanguageModel)
+    score = score_text(engine.model, text_of(corpus), count_characters(corpus))
+    print(f"perplexity per piece  {score.perplexity:.3f}  ({score.pieces:,} pieces, with an end for each line)")
+    print(f"bits per character    {score.bits_per_character:.4f}  ({score.characters:,} characters, likewise)")
+
+
+def data_with(config: Config, settings: Sequence[str]) -> DataConfig:
+    """The data of a configuration with some `data.KEY=VALUE` changed."""
+    from nmt.config import apply_setting, parse_config
+
+    values = asdict(config)
+    for setting in settings:
+        apply_setting(values, setting)
+    return parse_config(values, "--set").data
+
+
+def sample(options: argparse.Namespace) -> None:
+    """`nmt sample`."""
+    from nmt.model_folder import open_model
+    from nmt.sampling import SamplingSettings, sample_text
+
+    settings = SamplingSettings(options.temperature, options.top_k, options.top_p, options.max_length)
+    folder = open_model(options.model)
+    if folder.config.task != "language_model":
+        raise UserError(f"`{options.model}` is a translation model; `nmt sample` needs a language model")
+    from nmt.torch_engine import load_engine
+
+    engine = load_engine(folder, device=options.device, threads=options.threads)
+    drawn = sample_text(engine, folder.target_vocabulary, options.prompt, options.lines, settings, options.seed)
+    sys.stdout.buffer.write("".join(f"{line}\n" for line in drawn).encode())
+    sys.stdout.buffer.flush()
+
+
 def translate(options: argparse.Namespace) -> None:
     """`translate`, `nmt translate`."""
-    from nmt.translation import Translator, search_settings, translate_stream
+    from nmt.translation import search_settings, translate_stream
 
     if (options.input is None and sys.stdin is None) or (options.output is None and sys.stdout is None):
         raise UserError("standard input or output is closed; use --input and --output")
     with contextlib.ExitStack() as files:
         source = files.enter_context(open_file(options.input, "rb")) if options.input else sys.stdin.buffer
         interactive = options.input is None and sys.stdin.isatty()
-        translator = Translator.load(options.model, device=options.device, threads=options.threads)
         overrides = decoding_options(options)
+        translator = load_translator(options)
         search_settings(translator.decoding_with(**overrides), options.n_best or 1)
         both = options.input and options.output and os.path.exists(options.output)
         if both and os.path.samefile(options.input, options.output):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import tomllib
 import types
 import typing
@@ -19,6 +20,42 @@ from nmt.errors import UserError
 
 FORMAT = 1
 """Number of the file format of configurations and model folders; raised when an old reader would misread a new file."""
+
+
+CellName = Literal[
+    "lstm",
+    "peephole_lstm",
+    "layer_norm_lstm",
+    "gru",
+    "gru_reset_before",
+    "mut1",
+    "mut2",
+    "mut3",
+    "rnn_tanh",
+    "rnn_relu",
+    "rnn_leaky_relu",
+]
+"""Recurrent cells; the classes stand in `nmt.cells`."""
+
+
+@dataclass
+class SourceConfig:
+    """A further source of training pairs, `[[data.extra]]`: back-translations, distilled text, another corpus."""
+
+    path: str = ""
+    """As `data.path`."""
+    name: str | None = None
+    """As `data.name`."""
+    files: dict[str, str | list[str]] = field(default_factory=dict)
+    """As `data.files`."""
+    split: str = "train"
+    """Name of the split whose pairs are used."""
+    weight: float = 1.0
+    """How often its pairs are seen in an epoch: 1 is once, 0.5 a random half of them, 2 twice. Lower it where it would
+    drown the other text."""
+    tag: str = ""
+    """Put before each source sentence, so that the model can tell the sources apart (Caswell et al. 2019): `<bt>`. For
+    back-translations, and for text unlike that which is to be translated."""
 
 
 @dataclass
@@ -42,9 +79,20 @@ class DataConfig:
     test_split: str = "test"
     """Name of the test split (`test_2016_flickr` in a folder of Multi30k)."""
     max_length: int = 128
-    """Longest side in pieces, without the end symbol; training pairs with a longer one are dropped and counted."""
+    """Longest side in pieces, without the end symbol; training pairs with a longer one are dropped and counted. Lower
+    it to save memory, raise it for documents and for characters."""
     max_length_ratio: float = 9.0
-    """Largest ratio of the two sides' characters; beyond it a training pair counts as misaligned and is dropped."""
+    """Largest ratio of the two sides' characters; beyond it a training pair counts as misaligned and is dropped. Lower
+    it for noisy text of languages that write alike, raise it where one of them writes a word with a character."""
+    weight: float = 1.0
+    """How often the pairs are seen in an epoch: 1 is once, 0.5 a random half of them, 2 twice. Raise it where
+    `data.extra` has much more of less use."""
+    tag: str = ""
+    """Put before each training source sentence, so that the model can tell several sources apart; leave it empty for
+    text like that which is to be translated, as `translate` puts no tag."""
+    extra: list[SourceConfig] = field(default_factory=list)
+    """More training pairs from elsewhere, each source with a weight and a tag of its own: for back-translation,
+    distillation, text of other domains."""
 
 
 @dataclass
@@ -52,119 +100,220 @@ class VocabularyConfig:
     """SentencePiece vocabulary."""
 
     model_type: Literal["unigram", "bpe", "char"] = "unigram"
-    """SentencePiece model; `char` makes every character a piece. Sampling needs `unigram` or `bpe`."""
+    """SentencePiece model. `unigram` first; `bpe` for BPE-dropout and to repeat papers; `char` makes every character a
+    piece, for language models and very little data. Sampling needs `unigram` or `bpe`."""
     size: int | Literal["auto"] = "auto"
-    """Number of pieces with the special ones; `auto` derives it from the number of training words and prints why."""
+    """Number of pieces with the special ones; `auto` derives it from the number of training words and prints why.
+    Smaller for little data."""
     joint: bool = True
-    """One vocabulary for both languages (needed to tie the embeddings of both sides)."""
+    """One vocabulary for both languages (needed to tie the embeddings of both sides); `false` for languages without
+    letters or words in common."""
     character_coverage: float = 1.0
     """Share of the characters covered by pieces; 0.9995 for languages with thousands of characters."""
     byte_fallback: bool = True
-    """Characters without a piece become bytes, so that nothing is unknown."""
+    """Characters without a piece become bytes, so that nothing is unknown; `false` where a vocabulary has no room for
+    256 more pieces."""
     normalization: Literal["identity", "nfkc"] = "identity"
-    """Unicode normalisation of the source side; the target side is never rewritten. `nfkc` needs `joint = false`."""
+    """Unicode normalisation of the source side; the target side is never rewritten. `nfkc` for source text of mixed
+    origin, with full-width letters or ligatures; it needs `joint = false`."""
     source: str | None = None
-    """Existing SentencePiece model for the source side (or both); nothing is learned then."""
+    """Existing SentencePiece model for the source side (or both); nothing is learned then. For models that are to work
+    together: an ensemble, a language model beside a translation model."""
     target: str | None = None
-    """Existing SentencePiece model for the target side."""
+    """Existing SentencePiece model for the target side, with `joint = false`."""
 
 
 @dataclass
 class ModelConfig:
     """Architecture of the network."""
 
-    cell: Literal["lstm"] = "lstm"
-    """Recurrent cell of encoder and decoder."""
+    cell: CellName = "lstm"
+    """Recurrent cell of encoder and decoder. `lstm` is the safe choice; `gru` has a quarter fewer weights and is
+    faster; `layer_norm_lstm` bears higher learning rates; the plain RNNs show what the gates are for."""
     embedding_size: int = 256
-    """Size of the source and target embeddings."""
+    """Size of the source and target embeddings; smaller for little data. With tied embeddings, and with `context_input`
+    `all`, it is also the width of what the output layer reads."""
     hidden_size: int = 512
-    """Size of the decoder's hidden state; a bidirectional encoder has half of it in each direction."""
+    """Size of the decoder's hidden state; a bidirectional encoder has half of it in each direction. Raise it first when
+    the training perplexity stays high; weights and time of a layer grow with its square."""
     encoder_layers: int = 1
-    """Stacked encoder layers."""
+    """Stacked encoder layers; more pay with more data."""
     decoder_layers: int = 1
-    """Stacked decoder layers."""
+    """Stacked decoder layers. Take two with attention but without input feeding, as the second is then the first to see
+    what was attended to; otherwise more pay with more data."""
+    transition_depth: int = 1
+    """Cells passed through at each position of a layer, all but the first without input (Miceli-Barone et al. 2017);
+    deeper transitions are slower than more layers, and often better: for when quality counts more than time."""
+    connections: Literal["none", "residual", "highway"] = "none"
+    """Around each layer above the first: its input is added to its output (He et al. 2016), or mixed with it by a gate
+    (Srivastava et al. 2015). For three layers and more."""
     bidirectional: bool = True
-    """Whether the encoder reads in both directions (Schuster & Paliwal 1997)."""
+    """Whether the encoder reads in both directions (Schuster & Paliwal 1997); always, unless the source streams."""
     reverse_source: bool = False
-    """Read the source from its last word to its first (Sutskever et al. 2014, section 3.3)."""
+    """Read the source from its last word to its first (Sutskever et al. 2014, section 3.3); for an encoder in one
+    direction without attention."""
+    input_normalization: Literal["none", "layer", "batch"] = "none"
+    """Normalisation of the input-to-hidden product: over its units (Ba et al. 2016), or over batch and positions
+    (Laurent et al. 2016). `layer` steadies deep models; `batch` wants batches of 64 sentences or more."""
     context_input: Literal["none", "first", "all"] = "none"
-    """Where the context vector is fed to the decoder at every step: into no layer, the first, or all and the output."""
+    """Where the source's context vector is fed at every step (Cho et al. 2014): into no layer, the first, or all and
+    the output. `all` for models without attention; with attention `none` will do."""
+    attention: Literal["none", "dot", "general", "additive", "multi_head"] = "none"
+    """How a decoder state is compared with the source positions (Luong et al. 2015; Bahdanau et al. 2015; Vaswani et
+    al. 2017); `none` leaves the whole sentence to one context vector, which is for short sentences. `general` first;
+    `dot` saves a matrix; `additive` is the slowest; `multi_head` looks at several places at once."""
+    attention_heads: int = 4
+    """Heads of `multi_head` attention; they share `hidden_size`, so take more of them only when that is large."""
+    input_feeding: Literal["none", "luong", "bahdanau"] = "none"
+    """What the next step sees of the attention. `none`: the first layer asks for all positions at once, upper layers
+    and output see the answer, the fastest. `luong`: the top layer asks, the attentional vector enters the next step.
+    `bahdanau`: the state before the step asks, the answer enters the step. Both take a loop over the target: use them
+    where they prove better on the validation set, and to repeat the papers."""
+    coverage: bool = False
+    """Let the attention see how much attention each source position has had (Tu et al. 2016; See et al. 2017), against
+    repetitions and omissions in long sentences. Takes a loop over the target."""
     tied_embeddings: Literal["none", "decoder", "all"] = "none"
     """Share target embedding and output matrix (`decoder`; Press & Wolf 2017), or these and the source embedding
-    (`all`)."""
+    (`all`). Fewer weights, nearly always better on small data."""
+    source_embeddings: str | None = None
+    """File of word vectors (word2vec's text format, .vec) that the source embeddings start from, for little data."""
+    target_embeddings: str | None = None
+    """The same for the target embeddings; with all embeddings tied, for both sides."""
+    frozen_embeddings: bool = False
+    """Keep embeddings that were read from a file as they are; for very little data."""
     dropout: float = 0.0
-    """Probability of dropping a unit between layers and before the output (Zaremba et al. 2014)."""
+    """Probability of dropping a unit between layers and before the readout (Zaremba et al. 2014); the first to raise
+    when the validation perplexity is far above the training's, and to lower when both are high."""
     embedding_dropout: float = 0.0
-    """Probability of dropping a unit of an embedding."""
+    """Probability of dropping a unit of an embedding; beside `dropout`, for little data."""
+    output_dropout: float = 0.0
+    """Probability of dropping a unit that the output layer reads; beside `dropout`, and as high, for little data."""
+    variational_dropout: bool = False
+    """Use the same dropout mask at all positions of a sentence (Gal & Ghahramani 2016); for long sequences and language
+    models, with smaller probabilities."""
+    weight_drop: float = 0.0
+    """Probability of dropping a recurrent weight for a whole batch (Merity et al. 2018); for language models."""
+    zoneout: float = 0.0
+    """Probability that a unit of the state keeps its value for a step (Krueger et al. 2017); takes a loop over the
+    positions. For language models, of characters above all."""
     initialization: Literal["uniform", "xavier", "orthogonal"] = "xavier"
     """Weights: uniform in [-initialization_scale, +initialization_scale], Glorot & Bengio 2010, or these with
-    orthogonal recurrent ones (Saxe et al. 2014)."""
+    orthogonal recurrent ones (Saxe et al. 2014), which plain RNNs need. `uniform` is for repeating older papers."""
     initialization_scale: float = 0.08
-    """Half-width of the uniform distribution (0.08 in Sutskever et al. 2014, section 3.4)."""
+    """Half-width of the uniform distribution (0.08 in Sutskever et al. 2014, section 3.4); of use with initialization
+    `uniform` only."""
     forget_gate_bias: float = 1.0
-    """Initial bias of the LSTM's forget gate (Gers et al. 2000; 1 in Jozefowicz et al. 2015)."""
+    """Initial bias of the LSTM's forget gate (Gers et al. 2000; 1 in Jozefowicz et al. 2015). Leave it at 1, or set
+    0 to repeat papers before that."""
 
 
 @dataclass
 class TrainingConfig:
     """Objective, optimisation and bookkeeping of a training run."""
 
+    start_from: str | None = None
+    """Model folder whose weights and vocabulary the training starts from: fine-tuning on new data, or a last step with
+    another objective. [model], but for dropout and initialisation, and [vocabulary] must be as they are there."""
+    objective: Literal["likelihood", "minimum_risk"] = "likelihood"
+    """Maximum likelihood, or the expected cost of the model's own translations (Shen et al. 2016), a last step with
+    `start_from` and a small learning rate."""
+    risk_candidates: int = 8
+    """Candidate translations of a sentence for `minimum_risk`; more estimate the risk better, at as much more time."""
+    risk_search: Literal["sample", "beam"] = "sample"
+    """Where the candidates come from: drawn from the model, the first choice (Shen et al. 2016), or its n best, which
+    are nearer to what `translate` finds and nearer to each other."""
+    risk_metric: Literal["bleu", "chrf"] = "bleu"
+    """The cost of a candidate is 1 - smoothed sentence BLEU, or 1 - chrF; take what the model will be judged by, and
+    `chrf` where words have many forms."""
+    risk_sharpness: float = 0.005
+    """Exponent of the candidates' probabilities before they are normalised (alpha in Shen et al. 2016, who choose
+    0.005); raise it if only the likeliest candidates should count."""
+    scheduled_sampling: Literal["none", "constant", "linear", "exponential", "inverse_sigmoid"] = "none"
+    """How the probability grows with which the decoder reads a word of its own instead of the reference's (Bengio et
+    al. 2015); against exposure bias, at a quarter to a half of the speed."""
+    scheduled_sampling_rate: float = 0.25
+    """That probability at the end of the training; lower it if the validation perplexity suffers."""
+    truncation: int = 0
+    """Target positions after which the gradient is cut and only the state carried on (Williams & Peng 1990): bounds the
+    memory for long targets; 0 never cuts. A language model needs it: 32 to 128."""
+    r_drop: float = 0.0
+    """Weight of R-Drop (Liang et al. 2021): each batch passes twice with other dropout masks, and the two predictions
+    are drawn together; better, at half the speed."""
     seed: int = 1
-    """Seed of initialisation, order, dropout and sampling."""
+    """Seed of initialisation, order, dropout and sampling; set another for each member of an ensemble, and to see how
+    much a score owes to chance."""
     epochs: int = 10
-    """Passes over the training data; the learning-rate schedule ends with the last."""
+    """Passes over the training data; the learning-rate schedule ends with the last. Raise it if validation still
+    improves there, lower it if the best model lies far before."""
     batch_size: int = 64
-    """Sentences or target tokens of a batch, as `batch_unit` says."""
+    """Sentences or tokens of a batch, as `batch_unit` says; smaller for little data, larger for speed. For a language
+    model: parallel streams of the text, or their number times `truncation`."""
     batch_unit: Literal["sentences", "tokens"] = "sentences"
-    """What `batch_size` counts; `tokens` counts the longer side with padding."""
+    """What `batch_size` counts; `tokens` counts the longer side with padding, for sentences of very different length,
+    whose batches then need alike memory."""
     accumulation: int = 1
-    """Batches whose gradients are added before an update."""
+    """Batches whose gradients are added before an update; for larger batches than fit into memory."""
     optimizer: Literal["adam", "adamw", "sgd", "adagrad"] = "adam"
-    """Adam (Kingma & Ba 2015), AdamW (Loshchilov & Hutter 2019), SGD, or Adagrad (Duchi et al. 2011)."""
+    """Adam (Kingma & Ba 2015), AdamW (Loshchilov & Hutter 2019), SGD, or Adagrad (Duchi et al. 2011). `adam` first,
+    `adamw` with `weight_decay`; `sgd` and `adagrad` want a learning rate of their own and are for repeating papers."""
     learning_rate: float = 0.001
-    """Peak step size."""
+    """Peak step size; the first setting to tune. Lower it when the loss jumps or is not finite, and for fine-tuning."""
     betas: tuple[float, float] = (0.9, 0.998)
-    """Decay of Adam's first and second moment."""
+    """Decay of Adam's first and second moment; change them only to repeat other work (0.9 and 0.999 in Kingma & Ba
+    2015)."""
     momentum: float = 0.0
-    """Momentum of SGD."""
+    """Momentum of SGD; for when plain SGD is too slow."""
     weight_decay: float = 0.0
-    """L2 penalty (decoupled for AdamW)."""
+    """L2 penalty (decoupled for AdamW); against overfitting where dropout does not do."""
     schedule: Literal["constant", "linear", "cosine", "inverse_sqrt", "halving"] = "linear"
     """After the warm-up: constant, linear or cosine to zero, 1/sqrt(update), or, from `decay_start` on, halved each
-    tenth of what is left."""
+    tenth of what is left. `linear` when the training is to end with `epochs`; `constant` and `inverse_sqrt` when
+    `patience` is to end it; `halving` with SGD, as Sutskever et al. (2014)."""
     warmup: int = 0
-    """Updates in which the learning rate rises linearly from zero."""
+    """Updates in which the learning rate rises linearly from zero; for high learning rates, and for deep models."""
     decay_start: float = 0.0
-    """Share of the training after which `linear`, `cosine` and `halving` begin to lower the learning rate."""
+    """Share of the training after which `linear`, `cosine` and `halving` begin to lower the learning rate; raise it
+    while the full rate still brings the validation forward."""
     clip_norm: float = 5.0
-    """Largest norm of the gradient of all weights together (Pascanu et al. 2013); 0 turns it off."""
+    """Largest norm of the gradient of all weights together (Pascanu et al. 2013); 0 turns it off. Recurrent models need
+    it: lower it when the loss jumps (`metrics.jsonl` records the norms)."""
     label_smoothing: float = 0.0
-    """Probability spread evenly over the whole vocabulary (Szegedy et al. 2016)."""
+    """Probability spread evenly over the whole vocabulary (Szegedy et al. 2016, with 0.1); helps most translation
+    models, at the cost of their perplexity."""
     average_decay: float = 0.0
-    """Decay of the exponential moving average of the weights per update; 0 turns it off."""
+    """Decay of the exponential moving average of the weights per update; 0 turns it off. Nearly always worth it: the
+    average is over about 1 / (1 - decay) updates, which should be a small part of the training."""
     source_sampling: float = 0.0
-    """Sampled source segmentations: alpha of subword regularisation (Kudo 2018) or probability of BPE-dropout;
-    0 is off."""
+    """Sampled source segmentations: alpha of subword regularisation (Kudo 2018) or probability of BPE-dropout
+    (Provilkov et al. 2020); 0 is off. For little and medium data, with more epochs."""
     target_sampling: float = 0.0
-    """The same for the target side."""
+    """The same for the target side; try the source alone first."""
     source_word_dropout: float = 0.0
-    """Probability that all pieces of a source word are replaced by the unknown piece."""
+    """Probability that all pieces of a source word are replaced by the unknown piece; for little data (Sennrich & Zhang
+    2019)."""
     target_word_dropout: float = 0.0
-    """The same for the decoder's input (Bowman et al. 2016); what it has to predict stays whole."""
+    """The same for the decoder's input (Bowman et al. 2016); what it has to predict stays whole. For little data, as it
+    makes the decoder rely on the source."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """Arithmetic of the products; the weights stay fp32. bf16 needs a CPU or GPU that has it."""
+    """Arithmetic of the products; the weights stay fp32. bf16 needs a CPU or GPU that has it, and is for speed there;
+    compare the validation of both once."""
     validation_interval: int = 0
-    """Updates between two validations; 0 validates after each epoch."""
+    """Updates between two validations; 0 validates after each epoch. Set it where an epoch is long."""
+    keep_checkpoints: int = 0
+    """Latest validated models kept under checkpoints/, for `nmt average`; 0 keeps none."""
     patience: int = 0
-    """Validations without improvement after which training stops; 0 never stops early."""
+    """Validations without improvement after which training stops; 0 never stops early. For when it is not known how
+    many epochs it takes; a schedule that falls until the last epoch is better left to its end."""
     best_by: Literal["bleu", "loss"] = "bleu"
-    """What chooses `best/` and counts for `patience`."""
+    """What chooses `best/` and counts for `patience`; for a language model always the loss. `loss` where the validation
+    set is too small for BLEU."""
     validation_beam_size: int = 1
-    """Beam of the validation BLEU; 1 is greedy and the fastest."""
+    """Beam of the validation BLEU; 1 is greedy, the fastest, and will do to tell models apart."""
     save_interval: float = 10.0
-    """Minutes between two saved training states; an interrupt and each validation save as well."""
+    """Minutes between two saved training states; an interrupt and each validation save as well. Shorter where a machine
+    may vanish."""
     log_interval: int = 50
-    """Updates between two records of `metrics.jsonl`."""
+    """Updates between two records of `metrics.jsonl`; fewer to watch a small training."""
 
 
 @dataclass
@@ -172,29 +321,34 @@ class DecodingConfig:
     """Defaults of beam search."""
 
     beam_size: int = 5
-    """Hypotheses kept per sentence; 1 is greedy search."""
+    """Hypotheses kept per sentence; 1 is greedy search, the fastest. More than ten seldom help."""
     length_penalty: Literal["none", "average", "gnmt"] = "gnmt"
-    """Score: log-probability, divided by the length, or by ((5 + length) / 6)^alpha (Wu et al. 2016, equation 14)."""
+    """Score: log-probability (`none`), divided by the length (`average`), or by ((5 + length) / 6)^alpha (`gnmt`; Wu et
+    al. 2016, equation 14). `none` favours short translations; `gnmt` can be tuned."""
     alpha: float = 1.0
-    """Exponent of the `gnmt` penalty."""
+    """Exponent of the `gnmt` penalty; larger favours longer translations. Tune it on the validation set."""
     min_length: int = 0
-    """Fewest target pieces, without the end symbol."""
+    """Fewest target pieces, without the end symbol; for models that stop too early."""
     max_length_factor: float = 2.0
-    """A translation has at most `max_length_factor` times the source pieces plus `max_length_offset` pieces."""
+    """A translation has at most `max_length_factor` times the source pieces plus `max_length_offset` pieces. Raise it
+    where the target needs many more pieces than the source."""
     max_length_offset: int = 10
-    """See `max_length_factor`."""
+    """See `max_length_factor`; counts for the shortest sentences."""
     batch_size: int = 64
-    """Sentences translated at once."""
+    """Sentences translated at once; fewer save memory, more are faster up to a point."""
+    language_model_weight: float = 0.2
+    """Weight of the log-probabilities of a language model, when `translate` is given one (Gulcehre et al. 2015). Tune
+    it on the validation set."""
 
 
 @dataclass
 class Config:
     """A whole configuration file."""
 
-    task: Literal["translation"] = "translation"
-    """What is trained."""
+    task: Literal["translation", "language_model"] = "translation"
+    """What is trained: a translation model, or a language model of the target side (a decoder without an encoder)."""
     format: int = FORMAT
-    """File format of this configuration."""
+    """File format of this configuration; `nmt` writes it, people may leave it out."""
     data: DataConfig = field(default_factory=DataConfig)
     vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -296,6 +450,8 @@ def _convert(hint: Any, value: Any) -> tuple[bool, Any]:
             return False, value
         converted = [_convert(choice, item) for choice, item in zip(arguments, value, strict=True)]
         return all(ok for ok, _ in converted), tuple(item for _, item in converted)
+    if origin is list and dataclasses.is_dataclass(arguments[0]):
+        return _convert_tables(arguments[0], value)
     if origin is list:
         return isinstance(value, list) and all(_convert(arguments[0], item)[0] for item in value), value
     if origin is dict:
@@ -307,6 +463,15 @@ def _convert(hint: Any, value: Any) -> tuple[bool, Any]:
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool), value
     return isinstance(value, hint), value
+
+
+def _convert_tables(kind: Any, value: Any) -> tuple[bool, Any]:
+    """Whether a TOML value is a list of tables of a dataclass, and the value as that."""
+    mistakes: list[str] = []
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        return False, value
+    converted = [_parse_dataclass(kind, item, "", mistakes) for item in value]
+    return not mistakes, converted
 
 
 def _is_number(value: Any) -> bool:
@@ -322,6 +487,8 @@ def _describe(hint: Any) -> str:
         return " or ".join(_describe(choice) for choice in arguments if choice is not types.NoneType)
     if origin is tuple:
         return f"a list of {len(arguments)} numbers"
+    if origin is list and dataclasses.is_dataclass(arguments[0]):
+        return "a list of tables with the keys " + ", ".join(typing.get_type_hints(arguments[0]))
     if origin is list:
         return "a list of texts"
     if origin is dict:
@@ -339,8 +506,22 @@ def check_config(config: Config) -> list[str]:
             section, key = name.split(".")
             mistakes.append(f"`{name}` must be {rule}, but is {getattr(getattr(config, section), key)!r} instead")
 
+    language_model = config.task == "language_model"
     must(bool(data.path), "data.path", "a corpus")
-    must(data.source != data.target, "data.target", "another language than `data.source`")
+    must(
+        language_model or data.source != data.target,
+        "data.target",
+        "another language than `data.source`",
+    )
+    must(0 < data.weight <= 1000, "data.weight", "greater than 0 and at most 1000")
+    for number, extra in enumerate(data.extra, 1):
+        if not extra.path:
+            mistakes.append(f"`data.extra` number {number} must have a `path`, but has none")
+        if not 0 < extra.weight <= 1000:
+            mistakes.append(
+                f"`data.extra` number {number}: `weight` must be greater than 0 and at most 1000, "
+                f"but is {extra.weight} instead"
+            )
     must(data.max_length >= 1, "data.max_length", "at least 1")
     must(data.max_length_ratio > 1, "data.max_length_ratio", "greater than 1")
     must(vocabulary.size == "auto" or 16 <= vocabulary.size <= 10**6, "vocabulary.size", "auto or 16 to 1000000")
@@ -355,7 +536,8 @@ def check_config(config: Config) -> list[str]:
         "vocabulary.target",
         "unset unless `vocabulary.source` is set",
     )
-    for name in ("embedding_size", "hidden_size", "encoder_layers", "decoder_layers"):
+    sizes = ("embedding_size", "hidden_size", "encoder_layers", "decoder_layers", "transition_depth", "attention_heads")
+    for name in sizes:
         must(getattr(model, name) >= 1, f"model.{name}", "at least 1")
     must(not model.bidirectional or model.hidden_size % 2 == 0, "model.hidden_size", "even for a bidirectional encoder")
     must(
@@ -363,16 +545,49 @@ def check_config(config: Config) -> list[str]:
         "model.tied_embeddings",
         "none or decoder without a joint vocabulary",
     )
-    for name in ("dropout", "embedding_dropout"):
+    must(
+        model.attention != "multi_head" or model.hidden_size % max(1, model.attention_heads) == 0,
+        "model.attention_heads",
+        "a divisor of `model.hidden_size`",
+    )
+    must(model.attention != "none" or model.input_feeding == "none", "model.input_feeding", "none without attention")
+    must(model.attention != "none" or not model.coverage, "model.coverage", "false without attention")
+    must(
+        model.input_feeding == "none" or model.input_normalization != "batch",
+        "model.input_normalization",
+        "none or layer with input feeding: batch statistics need all positions at once",
+    )
+    must(
+        model.tied_embeddings != "all" or model.source_embeddings is None,
+        "model.source_embeddings",
+        "unset with all embeddings tied; set `model.target_embeddings`",
+    )
+    must(
+        not model.frozen_embeddings or (model.source_embeddings or model.target_embeddings) is not None,
+        "model.frozen_embeddings",
+        "false unless embeddings are read from a file",
+    )
+    for name in ("dropout", "embedding_dropout", "output_dropout", "weight_drop", "zoneout"):
         must(0 <= getattr(model, name) < 1, f"model.{name}", "at least 0 and below 1")
     must(model.initialization_scale > 0, "model.initialization_scale", "greater than 0")
-    for name in ("epochs", "batch_size", "accumulation", "validation_beam_size", "log_interval"):
+    for name in ("epochs", "batch_size", "accumulation", "validation_beam_size", "log_interval", "risk_candidates"):
         must(getattr(training, name) >= 1, f"training.{name}", "at least 1")
     for name in ("source_word_dropout", "target_word_dropout", "label_smoothing", "average_decay", "momentum"):
         must(0 <= getattr(training, name) < 1, f"training.{name}", "at least 0 and below 1")
-    for name in ("source_sampling", "target_sampling", "decay_start"):
+    for name in ("source_sampling", "target_sampling", "decay_start", "scheduled_sampling_rate"):
         must(0 <= getattr(training, name) <= 1, f"training.{name}", "between 0 and 1")
-    for name in ("warmup", "clip_norm", "weight_decay", "validation_interval", "patience", "save_interval"):
+    must(training.risk_sharpness > 0, "training.risk_sharpness", "greater than 0")
+    if training.objective == "minimum_risk":
+        reason = "with objective minimum_risk, whose candidates are the model's own"
+        must(training.risk_candidates >= 2, "training.risk_candidates", f"at least 2 {reason}")
+        must(training.scheduled_sampling == "none", "training.scheduled_sampling", f"none {reason}")
+        must(training.r_drop == 0, "training.r_drop", f"0 {reason}")
+        must(training.truncation == 0, "training.truncation", f"0 {reason}")
+        must(training.label_smoothing == 0, "training.label_smoothing", f"0 {reason}")
+        must(training.target_word_dropout == 0, "training.target_word_dropout", f"0 {reason}")
+    mistakes += _check_language_model(config) if language_model else []
+    not_negative = ("warmup", "clip_norm", "weight_decay", "validation_interval", "patience", "save_interval")
+    for name in (*not_negative, "truncation", "r_drop", "keep_checkpoints"):
         must(getattr(training, name) >= 0, f"training.{name}", "at least 0")
     must(0 < training.learning_rate < math.inf, "training.learning_rate", "greater than 0 and finite")
     must(0 <= training.seed < 2**63, "training.seed", "from 0 to below 2^63")
@@ -390,8 +605,33 @@ def check_config(config: Config) -> list[str]:
         "min_length": 10**6,
         "max_length_factor": 1000,
         "max_length_offset": 10**6,
+        "language_model_weight": 100,
     }.items():
         must(0 <= getattr(decoding, name) <= most, f"decoding.{name}", f"at least 0 and at most {most}")
+    return mistakes
+
+
+def _check_language_model(config: Config) -> list[str]:
+    """What a language model, which has no source, cannot have: such settings must keep their defaults."""
+    mistakes = []
+    without_source = {
+        "model": (
+            *("encoder_layers", "reverse_source", "context_input", "attention", "input_feeding", "coverage"),
+            "source_embeddings",
+        ),
+        "training": ("source_sampling", "source_word_dropout", "objective", "scheduled_sampling"),
+    }
+    for section, names in without_source.items():
+        default: Any = {"model": ModelConfig, "training": TrainingConfig}[section]()
+        for name in names:
+            if getattr(getattr(config, section), name) != getattr(default, name):
+                mistakes.append(f"`{section}.{name}` must be left out for a language model, which has no source")
+    if config.data.extra or config.data.tag or config.data.weight != 1:
+        mistakes.append("`data.extra`, `data.tag` and `data.weight` must be left out for a language model")
+    if config.model.tied_embeddings == "all":
+        mistakes.append("`model.tied_embeddings` must be none or decoder for a language model, which has no source")
+    if config.training.truncation < 1:
+        mistakes.append("`training.truncation` must be at least 1 for a language model (32 to 128 positions)")
     return mistakes
 
 
@@ -403,6 +643,10 @@ def write_config(config: Config) -> str:
         values = dataclasses.asdict(getattr(config, section))
         lines += [f"{key} = {_toml(value)}" for key, value in values.items() if value is not None]
     return "\n".join(lines) + "\n"
+
+
+def _toml_key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _toml(key)
 
 
 def _toml(value: Any) -> str:
@@ -419,5 +663,6 @@ def _toml(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_toml, value)) + "]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_toml(key)} = {_toml(item)}" for key, item in value.items()) + "}"
+        items = {key: item for key, item in value.items() if item is not None}
+        return "{" + ", ".join(f"{_toml_key(key)} = {_toml(item)}" for key, item in items.items()) + "}"
     return repr(value)

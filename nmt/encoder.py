@@ -1,11 +1,12 @@
-"""The encoder: reads the source and leaves its final states."""
+"""The encoder: reads the source and leaves a state for each of its positions, and its final states."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from nmt.recurrence import Layer, Layers, State
+from nmt.config import ModelConfig
+from nmt.recurrence import Connection, Layer, Layers, LayerState
 from nmt.regularization import Dropout
 
 
@@ -18,44 +19,43 @@ class Encoder(nn.Module):
     reaches no final state.
     """
 
-    def __init__(
-        self, cell: str, input_size: int, hidden_size: int, layers: int, bidirectional: bool, dropout: float
-    ) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        size = hidden_size // 2 if bidirectional else hidden_size
-        sizes = [input_size] + [hidden_size] * (layers - 1)
-        self.forward_layers = Layers(Layer(cell, s, size) for s in sizes)
-        self.backward_layers = Layers(Layer(cell, s, size) for s in sizes) if bidirectional else None
-        self.dropout = Dropout(dropout)
+        hidden, layers = config.hidden_size, config.encoder_layers
+        size = hidden // 2 if config.bidirectional else hidden
+        sizes = [config.embedding_size] + [hidden] * (layers - 1)
+        self.forward_layers = Layers(Layer(config, s, size) for s in sizes)
+        self.backward_layers = Layers(Layer(config, s, size) for s in sizes) if config.bidirectional else None
+        self.connections = nn.ModuleList(Connection(config.connections, hidden) for _ in range(layers - 1))
+        self.dropout = Dropout(config.dropout, config.variational_dropout)
 
-    def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, list[State]]:
+    def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, list[LayerState]]:
         """Read a batch.
 
             inputs: [source_length, batch, size], padding behind each sentence
             lengths: [batch], words of each sentence
 
-        Returns: the top layer's states [source_length, batch, hidden] and each layer's final state (of both directions
-        side by side), [batch, hidden] each
+        Returns: the top layer's outputs [source_length, batch, hidden] and each layer's final state (of both directions
+        side by side; its first tensor is the layer's output there, what leads around it included), [batch, hidden] each
         """
-        length, batch = inputs.size(0), inputs.size(1)
-        last = (lengths - 1, torch.arange(batch, device=lengths.device))
-        mirrored = mirror(length, lengths)
-        finals: list[State] = []
-        states = inputs
+        mirrored = mirror(inputs.size(0), lengths)
+        finals: list[LayerState] = []
+        below = inputs
         for depth, layer in enumerate(self.forward_layers):
-            if depth > 0:
-                states = self.dropout(states)
-            every = layer(states, layer.zero_state(states))
-            final = tuple(tensor[last] for tensor in every)
-            outputs = every[0]
+            dropped = self.dropout(below) if depth > 0 else below
+            outputs, final = layer(dropped, layer.zero_state(dropped), lengths=lengths)
             if self.backward_layers is not None:
                 layer = self.backward_layers.at(depth)
-                every = layer(_reorder(states, mirrored), layer.zero_state(states))
-                final = tuple(torch.cat((one, other[last]), -1) for one, other in zip(final, every, strict=True))
-                outputs = torch.cat((outputs, _reorder(every[0], mirrored)), -1)
-            states = outputs
+                reverse, last = layer(reorder(dropped, mirrored), layer.zero_state(dropped), lengths=lengths)
+                outputs = torch.cat((outputs, reorder(reverse, mirrored)), -1)
+                final = tuple(torch.cat(both, -1) for both in zip(final, last, strict=True))
+            if depth > 0:
+                around = self.connections[depth - 1]
+                outputs = around(below, outputs)
+                final = (around(finals[-1][0], final[0]), *final[1:])
+            below = outputs
             finals.append(final)
-        return states, finals
+        return below, finals
 
 
 def mirror(length: int, lengths: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ def mirror(length: int, lengths: Tensor) -> Tensor:
     return torch.where(position < lengths, lengths - 1 - position, position)
 
 
-def _reorder(states: Tensor, positions: Tensor) -> Tensor:
+def reorder(states: Tensor, positions: Tensor) -> Tensor:
     """states[positions[t, b], b] for every t and b."""
     batch = positions.size(1)
     rows = (positions * batch + torch.arange(batch, device=positions.device)).flatten()

@@ -1,19 +1,21 @@
 """Model folders: everything a trained model needs, read and written without torch.
 
 config.toml         the resolved configuration, with its format number
-model.safetensors   weights only
+model.safetensors   weights only, with the checksums of the vocabularies they were trained with
 joint.spm           SentencePiece model of both languages, or
-source.spm, target.spm
+source.spm, target.spm; a language model has target.spm alone
 README.md           model card
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError, safe_open
 
 from nmt.config import Config, load_config, write_config
 from nmt.errors import UserError
@@ -29,6 +31,7 @@ class ModelFolder:
     path: Path
     config: Config
     source_vocabulary: Vocabulary
+    """The same as `target_vocabulary` with a joint vocabulary, and for a language model, which has no source."""
     target_vocabulary: Vocabulary
 
     @property
@@ -38,8 +41,28 @@ class ModelFolder:
 
 
 def vocabulary_files(config: Config) -> list[str]:
-    """Names of the SentencePiece models: one for both languages, or one for each."""
+    """Names of the SentencePiece models: one for both languages, or one for each; a language model's is the target's.
+
+    The first is the source vocabulary's, the last the target vocabulary's.
+    """
+    if config.task == "language_model":
+        return ["target.spm"]
     return ["joint.spm"] if config.vocabulary.joint else ["source.spm", "target.spm"]
+
+
+def weights_metadata(config: Config, source_vocabulary: Vocabulary, target_vocabulary: Vocabulary) -> dict[str, str]:
+    """What belongs into the metadata of the file of the weights: the checksum of each SentencePiece model.
+
+    By it `open_model` notices a vocabulary that was swapped for another: the ids would mean other pieces then.
+    """
+    made = _by_file(config, source_vocabulary, target_vocabulary)
+    return {name: vocabulary.checksum for name, vocabulary in made.items()}
+
+
+def _by_file(config: Config, source_vocabulary: Vocabulary, target_vocabulary: Vocabulary) -> dict[str, Vocabulary]:
+    """The vocabularies that are written, by file name."""
+    names = vocabulary_files(config)
+    return {names[0]: source_vocabulary, names[-1]: target_vocabulary}
 
 
 def open_model(name: str | Path) -> ModelFolder:
@@ -60,7 +83,66 @@ def open_model(name: str | Path) -> ModelFolder:
         if not (path / needed).is_file():
             raise UserError(f"model folder `{path}` is damaged: `{needed}` is missing")
     vocabularies = [Vocabulary.load(path / needed) for needed in names]
-    return ModelFolder(path, config, vocabularies[0], vocabularies[-1])
+    folder = ModelFolder(path, config, vocabularies[0], vocabularies[-1])
+    trained_with = _metadata(folder)
+    for needed, vocabulary in zip(names, vocabularies, strict=True):
+        if trained_with.get(needed, vocabulary.checksum) != vocabulary.checksum:
+            raise UserError(
+                f"model folder `{path}` is damaged: `{needed}` is not the vocabulary that its weights were trained "
+                "with; put that one back"
+            )
+    return folder
+
+
+def _metadata(folder: ModelFolder) -> dict[str, str]:
+    """The metadata of the file of the weights; only its head is read."""
+    try:
+        with safe_open(folder.weights, "numpy") as file:
+            return file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"model folder `{folder.path}` is damaged: `{WEIGHTS}`: {error}") from None
+
+
+def open_models(
+    names: Sequence[str | Path], language_model: str | Path | None = None
+) -> tuple[list[ModelFolder], ModelFolder | None]:
+    """The folders of translation models that translate together, and of the language model they ask, if one is named.
+
+    Raises UserError when one cannot be opened, is of the wrong task, or does not share the first one's vocabularies.
+    """
+    if not names:
+        raise UserError("a model folder is needed, but none is given")
+    folders = [open_model(name) for name in names]
+    for folder in folders:
+        if folder.config.task != "translation":
+            raise UserError(
+                f"`{folder.path}` is a language model, which cannot translate; give a translation model, "
+                "and this one as --language-model"
+            )
+        check_same_vocabularies(folders[0], folder)
+    if language_model is None:
+        return folders, None
+    beside = open_model(language_model)
+    if beside.config.task != "language_model":
+        raise UserError(f"--language-model `{beside.path}` is a translation model; give a language model")
+    check_same_vocabularies(folders[0], beside)
+    return folders, beside
+
+
+def check_same_vocabularies(first: ModelFolder, other: ModelFolder) -> None:
+    """Whether ids mean the same to two models; of a language model only the target side is asked.
+
+    Raises UserError naming both folders.
+    """
+    sides = {"target": (first.target_vocabulary, other.target_vocabulary)}
+    if other.config.task == first.config.task:
+        sides["source"] = (first.source_vocabulary, other.source_vocabulary)
+    for side, (one, another) in sides.items():
+        if one.checksum != another.checksum:
+            raise UserError(
+                f"`{first.path}` and `{other.path}` must share the {side} vocabulary, but have different ones; "
+                "train them with the same SentencePiece models (`vocabulary.source`, `vocabulary.target`)"
+            )
 
 
 def _download(name: str) -> Path:
@@ -88,10 +170,13 @@ def write_model(
     weights: bytes,
     card: str,
 ) -> None:
-    """Write a model folder; each file is replaced as a whole, the weights last."""
+    """Write a model folder; each file is replaced as a whole, the weights last.
+
+    weights: a safetensors file with `weights_metadata` in its metadata
+    """
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "config.toml", write_config(config).encode())
-    for name, vocabulary in zip(vocabulary_files(config), (source_vocabulary, target_vocabulary), strict=False):
+    for name, vocabulary in _by_file(config, source_vocabulary, target_vocabulary).items():
         write_atomically(folder / name, vocabulary.model)
     write_atomically(folder / "README.md", card.encode())
     write_atomically(folder / WEIGHTS, weights)
@@ -115,14 +200,23 @@ def write_atomically(path: Path, content: bytes) -> None:
 def model_card(config: Config, results: Mapping[str, Any]) -> str:
     """The README of a model folder."""
     data, model = config.data, config.model
+    network = f"{model.cell.upper().replace('_', ' ')}, hidden size {model.hidden_size}"
+    if config.task == "language_model":
+        title = f"Language model: {data.target}"
+        what = f"Recurrent language model ({network}, layers: {model.decoder_layers}) of `{data.target}`"
+        command = "nmt sample THIS_FOLDER"
+    else:
+        title = f"{data.source} -> {data.target}"
+        layers = f"{model.encoder_layers} encoder and {model.decoder_layers} decoder layers"
+        what = f"Recurrent translation model ({network}, {layers})"
+        command = "translate --model THIS_FOLDER < input.txt"
     lines = [
-        f"# {data.source} -> {data.target}",
+        f"# {title}",
         "",
-        f"Recurrent translation model ({model.cell.upper()}, hidden size {model.hidden_size}, "
-        f"{model.encoder_layers} encoder and {model.decoder_layers} decoder layers), trained on `{data.path}`.",
+        f"{what}, trained on `{data.path}`.",
         "",
         "```",
-        "translate --model THIS_FOLDER < input.txt",
+        command,
         "```",
         "",
         "| | |",

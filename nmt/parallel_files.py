@@ -172,11 +172,13 @@ def find_sides(
         return True
     if source in languages and target in languages:
         return False
-    missing = [name for name in (source, target) if name not in columns and name not in languages] or [source, target]
+    sides = list(dict.fromkeys((source, target)))  # a language model asks for one side only
+    missing = [name for name in sides if name not in columns and name not in languages] or sides
+    settings = "`data.source` and `data.target`" if len(sides) == 2 else "`data.target`"
     inside = f" (the languages of `translation` are {', '.join(languages)})" if languages else ""
     raise UserError(
         f"{where} has no column {' and no column '.join(f'`{name}`' for name in missing)}; "
-        f"its columns are {', '.join(columns) or 'none'}{inside}{hint}; set `data.source` and `data.target`"
+        f"its columns are {', '.join(columns) or 'none'}{inside}{hint}; set {settings}"
     )
 
 

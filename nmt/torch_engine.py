@@ -9,53 +9,59 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import nn
 
-from nmt.config import ModelConfig
+from nmt.config import Config
 from nmt.engine import Best
 from nmt.errors import UserError
+from nmt.language_model import LanguageModel
 from nmt.model import TranslationModel
 from nmt.model_folder import ModelFolder
 from nmt.vocabulary import END, PAD, SPECIAL_PIECES
 
 
 class TorchEngine:
-    """Runs a TranslationModel one target position at a time."""
+    """Runs a translation model, or a language model, one target position at a time."""
 
-    def __init__(self, model: TranslationModel) -> None:
+    def __init__(self, model: TranslationModel | LanguageModel) -> None:
         self.model = model
         self.device = model.output_bias.device
-        self.names = [
-            f"{name}.{depth}" for depth, layer in enumerate(model.decoder.layers) for name in layer.state_names
-        ]
 
     @torch.inference_mode()
     def start(self, sources: Sequence[Sequence[int]]) -> tuple[Any, dict[str, Any]]:
-        """Encode sentences: the memory holds their context vectors, the state has one row for each."""
+        """Encode sentences: the state has one row for each.
+
+        A language model has no source: whatever the ids, each sentence has a row with the state before any text.
+        """
         self.model.eval()
+        rows = torch.arange(len(sources), device=self.device)
+        if isinstance(self.model, LanguageModel):
+            return {}, {"sentence": rows, **self.model.initial_state(len(sources))}
         lengths = torch.tensor([len(ids) + 1 for ids in sources])
         source = torch.full((int(lengths.max()), len(sources)), PAD)
         for row, ids in enumerate(sources):
             source[: len(ids) + 1, row] = torch.tensor([*ids, END])
-        context, state = self.model.encode(source.to(self.device), lengths.to(self.device))
-        tensors = dict(zip(self.names, (tensor for layer in state for tensor in layer), strict=True))
-        return {"context": context}, {"sentence": torch.arange(len(sources), device=self.device), **tensors}
+        memory, state = self.model.encode(source.to(self.device), lengths.to(self.device))
+        return memory, {"sentence": rows, **state}
 
     @torch.inference_mode()
-    def step(self, memory: Any, state: dict[str, Any], tokens: np.ndarray) -> tuple[np.ndarray, None, dict[str, Any]]:
-        """Log-probabilities [rows, vocabulary] of the next piece behind `tokens` [rows]."""
-        log_probs, state = self._step(memory, state, tokens)
-        return log_probs.cpu().numpy(), None, state
+    def step(
+        self, memory: Any, state: dict[str, Any], tokens: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
+        """Log-probabilities [rows, vocabulary] of the next piece behind `tokens` [rows], and attention weights."""
+        log_probs, weights, state = self._step(memory, state, tokens)
+        return log_probs.cpu().numpy(), weights, state
 
     @torch.inference_mode()
     def step_best(
         self, memory: Any, state: dict[str, Any], tokens: np.ndarray, k: int
-    ) -> tuple[Best, None, dict[str, Any]]:
+    ) -> tuple[Best, np.ndarray | None, dict[str, Any]]:
         """The k best pieces and the end symbol of each row, chosen by torch."""
-        log_probs, state = self._step(memory, state, tokens)
+        log_probs, weights, state = self._step(memory, state, tokens)
         pieces = log_probs[:, SPECIAL_PIECES:]
         best, columns = pieces.topk(min(k, pieces.size(1)))
         end = log_probs[:, END].cpu().numpy()
-        return Best(end, best.cpu().numpy(), (columns + SPECIAL_PIECES).cpu().numpy()), None, state
+        return Best(end, best.cpu().numpy(), (columns + SPECIAL_PIECES).cpu().numpy()), weights, state
 
     @torch.inference_mode()
     def select(self, state: dict[str, Any], rows: np.ndarray) -> dict[str, Any]:
@@ -63,21 +69,22 @@ class TorchEngine:
         index = torch.from_numpy(rows).to(self.device)
         return {name: tensor.index_select(0, index) for name, tensor in state.items()}
 
-    def _step(self, memory: Any, state: dict[str, Any], tokens: np.ndarray) -> tuple[torch.Tensor, dict[str, Any]]:
-        sentence = state["sentence"]
-        width = len(self.names) // len(self.model.decoder.layers)
-        flat = [state[name] for name in self.names]
-        layers = [tuple(flat[i : i + width]) for i in range(0, len(flat), width)]
+    def _step(
+        self, memory: Any, state: dict[str, Any], tokens: np.ndarray
+    ) -> tuple[torch.Tensor, np.ndarray | None, dict[str, Any]]:
+        state = dict(state)
+        sentence = state.pop("sentence")
         inputs = torch.from_numpy(tokens).to(self.device)
-        log_probs, layers = self.model.step(inputs, layers, memory["context"].index_select(0, sentence))
-        after = dict(zip(self.names, (tensor for layer in layers for tensor in layer), strict=True))
-        return log_probs, {"sentence": sentence, **after}
+        log_probs, weights, state = self.model.step(inputs, state, memory, sentence)
+        return log_probs, None if weights is None else weights.cpu().numpy(), {"sentence": sentence, **state}
 
 
-def build_model(config: ModelConfig, source_size: int, target_size: int, seed: int) -> TranslationModel:
-    """A model with initial weights drawn from the seed."""
+def build_model(config: Config, source_size: int, target_size: int, seed: int) -> TranslationModel | LanguageModel:
+    """A model of the configuration's task with initial weights drawn from the seed."""
     torch.manual_seed(seed)
-    return TranslationModel(config, source_size, target_size)
+    if config.task == "language_model":
+        return LanguageModel(config.model, target_size)
+    return TranslationModel(config.model, source_size, target_size)
 
 
 def load_engine(folder: ModelFolder, *, device: str = "cpu", threads: int | None = None) -> TorchEngine:
@@ -87,18 +94,19 @@ def load_engine(folder: ModelFolder, *, device: str = "cpu", threads: int | None
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    model = TranslationModel(folder.config.model, len(folder.source_vocabulary), len(folder.target_vocabulary))
+    model = build_model(folder.config, len(folder.source_vocabulary), len(folder.target_vocabulary), 0)
     load_weights(model, folder)
     return TorchEngine(model.to(find_device(device)).eval())
 
 
-def load_weights(model: TranslationModel, folder: ModelFolder) -> None:
+def load_weights(model: TranslationModel | LanguageModel, folder: ModelFolder) -> None:
     """Read a model folder's weights into a model of its configuration."""
     try:
         weights = load_file(folder.weights)
     except (SafetensorError, OSError) as error:
         raise UserError(f"model folder `{folder.path}` is damaged: `{folder.weights.name}`: {error}") from None
-    expected = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
+    own = model_tensors(model)
+    expected = {name: tuple(weight.shape) for name, weight in own.items()}
     found = {name: tuple(weight.shape) for name, weight in weights.items()}
     if expected != found:
         odd = sorted(set(expected.items()) ^ set(found.items()))[0][0]
@@ -107,8 +115,13 @@ def load_weights(model: TranslationModel, folder: ModelFolder) -> None:
             f"{found.get(odd, 'missing')} but must be {expected.get(odd, 'absent')}"
         )
     with torch.no_grad():
-        for name, weight in model.named_parameters():
+        for name, weight in own.items():
             weight.copy_(weights[name])
+
+
+def model_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
+    """All that a model folder stores of a model, by name: its weights, shared ones once, and running statistics."""
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 
 def find_device(name: str) -> torch.device:

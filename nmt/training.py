@@ -1,22 +1,22 @@
-"""Training: the loop, its bookkeeping, and resuming it bit for bit.
+"""Training: the loop, its bookkeeping, and resuming it bit for bit. What is trained is a matter of `nmt.tasks`.
 
-A run folder holds best/ and last/ (model folders), state/training.safetensors (weights, their average, the optimiser
-and every counter, in one file), and metrics.jsonl. All chance follows from (seed, epoch, batch), so the state needs no
-generator and a resumed run equals one that was never stopped.
+A run folder holds best/ and last/ and, where wanted, checkpoints/UPDATE (model folders), state/training.safetensors
+(weights, their average, the optimiser, what the task carries from batch to batch and every counter, in one file), and
+metrics.jsonl. All chance follows from (seed, epoch, batch), so the state needs no generator and a resumed run equals
+one that was never stopped.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import hashlib
 import json
 import math
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,20 +28,31 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from nmt import __version__
-from nmt.batching import Batch, Batcher, Pool
 from nmt.config import Config, TrainingConfig, load_config, write_config
-from nmt.corpus import Corpus, load_pairs, prepare_corpus
+from nmt.embeddings import load_into
 from nmt.errors import TrainingError, UserError
-from nmt.evaluation import bleu, make_bleu
-from nmt.model_folder import model_card, vocabulary_files, write_atomically, write_model
+from nmt.model_folder import (
+    ModelFolder,
+    model_card,
+    open_model,
+    vocabulary_files,
+    weights_metadata,
+    write_atomically,
+    write_model,
+)
 from nmt.optimization import WeightAverage, clip_gradients, gradient_norm, learning_rate, make_optimizer
-from nmt.torch_engine import TorchEngine, build_model, find_device
-from nmt.translation import Translator
-from nmt.vocabulary import Vocabulary, choose_size, learn_vocabulary
+from nmt.tasks import TASKS, Say, Validation, make_vocabularies
+from nmt.torch_engine import build_model, find_device, load_weights, model_tensors
+from nmt.vocabulary import Vocabulary
 
 STATE = Path("state") / "training.safetensors"
 
-Say = Callable[[str], None]
+MAY_DIFFER = frozenset(
+    {"dropout", "embedding_dropout", "output_dropout", "variational_dropout", "weight_drop", "zoneout"}
+    | {"initialization", "initialization_scale", "forget_gate_bias"}
+    | {"source_embeddings", "target_embeddings", "frozen_embeddings"}
+)
+"""Settings of the model that say how it is trained, not what its weights mean."""
 
 
 @dataclass
@@ -87,27 +98,36 @@ def train(
     Raises UserError for bad input or an existing run folder, TrainingError when the loss is not finite or the run was
     interrupted; what had been reached is saved then.
     """
-    make_bleu(config.data.target)  # a tokeniser that is missing must stop the run now, not at the first validation
     check_folder(config, output, resume, overwrite)
+    TASKS[config.task].check(config)
     if threads is not None:
         torch.set_num_threads(threads)
-    keep_memory()
-    run = Run(config, output, find_device(device), resume, say)
-    if not resume:
-        run.begin_folder()
-    return run.train()
+    prepare_process()
+    try:
+        run = Run(config, output, find_device(device), resume, say)
+        if not resume:
+            run.begin_folder()
+        return run.train()
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def check_folder(config: Config, output: Path, resume: bool, overwrite: bool) -> None:
     """Whether the run folder may be used; nothing is written yet."""
     if resume and overwrite:
         raise UserError("--resume and --overwrite exclude each other")
+    start = config.training.start_from
+    if overwrite and start and output.resolve() in (Path(start).resolve(), *Path(start).resolve().parents):
+        raise UserError(
+            f"--overwrite would delete `{start}`, which `training.start_from` names; choose another --output"
+        )
     if resume:
         if not (output / STATE).exists():
             raise UserError(f"`{output}` has no training state to resume; start it anew, with --overwrite if it exists")
         stored = load_config(output / "config.toml")
         if stored != config:
-            names = [
+            names = ["task"] if stored.task != config.task else []
+            names += [
                 f"{section}.{key}"
                 for section, values in asdict(config).items()
                 if isinstance(values, dict)
@@ -127,37 +147,50 @@ def check_folder(config: Config, output: Path, resume: bool, overwrite: bool) ->
             raise UserError(f"`{output}` is not a run folder of nmt and is not overwritten; choose another --output")
 
 
-def keep_memory() -> None:
-    """Have the C library keep freed memory instead of returning it to the system after each step.
+def prepare_process() -> None:
+    """Make the process fit for training; call it before torch computes anything.
 
-    Fresh pages cost a fault each: 5 % of a step with 64 sentences. Only glibc has the call.
+    Numbers too small for a normalised float (below 1e-38) become zero: products that meet them are up to 25 times as
+    slow, and the gradients of attention are full of them (docs/experiments.md). Torch's threads take the setting over
+    when they are made. The C library keeps freed memory instead of returning it to the system after each step, which
+    saves 5 % of a step with 64 sentences; only glibc has the call.
     """
+    torch.set_flush_denormal(True)
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(-4, 0)  # M_MMAP_MAX: no mappings of their own for large blocks
         mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: do not shrink the heap
 
 
-def make_vocabularies(config: Config, say: Say) -> tuple[Vocabulary, Vocabulary]:
-    """The configured SentencePiece models, learned from the training text where none is given."""
-    settings = config.vocabulary
-    if settings.source is not None:
-        source = Vocabulary.load(settings.source)
-        target = Vocabulary.load(settings.target) if settings.target else source
-        if settings.joint and settings.target:
-            raise UserError("`vocabulary.target` must be unset with a joint vocabulary")
-        return source, target
-    pairs = load_pairs(config.data, "train")
-    texts = [list(pairs["source"]), list(pairs["target"])]
-    words = sum(len(text.split()) for side in texts for text in side)
-    characters = len({character for side in texts for text in side for character in text})
-    size, why = choose_size(settings, words, characters)
-    say(why)
-    if settings.joint:
-        joint = learn_vocabulary(texts[0] + texts[1], settings, size, "identity")
-        return joint, joint
-    source = learn_vocabulary(texts[0], settings, size, settings.normalization)
-    return source, learn_vocabulary(texts[1], settings, size, "identity")
+def open_start(config: Config) -> ModelFolder | None:
+    """The model folder that a run starts from, if the configuration names one.
+
+    Raises UserError, naming every setting in which the two differ, when its weights or ids would mean something else.
+    """
+    name = config.training.start_from
+    if name is None:
+        return None
+    folder = open_model(name)
+    if folder.config.task != config.task:
+        raise UserError(
+            f"`training.start_from`: `{name}` is of task {folder.config.task}, but must be of {config.task}"
+        )
+    if config.vocabulary.source is not None:
+        raise UserError(
+            f"`vocabulary.source` and `vocabulary.target` must be unset with `training.start_from`: "
+            f"the vocabulary is that of `{name}`"
+        )
+    odd = []
+    for section, may_differ in {"model": MAY_DIFFER, "vocabulary": frozenset({"source", "target"})}.items():
+        wanted, found = vars(getattr(config, section)), vars(getattr(folder.config, section))
+        odd += [
+            f"{section}.{key} is {found[key]!r} there, but {value!r} here"
+            for key, value in wanted.items()
+            if key not in may_differ and found[key] != value
+        ]
+    if odd:
+        raise UserError(f"`training.start_from`: `{name}` has other settings, write the same here: {'; '.join(odd)}")
+    return folder
 
 
 class Run:
@@ -167,34 +200,51 @@ class Run:
         self.config, self.output, self.device, self.say = config, output, device, say
         self.settings: TrainingConfig = config.training
         check_precision(self.settings.precision, device)
+        start = None if resume else open_start(config)
         if resume:
             found = [Vocabulary.load(output / "state" / name) for name in vocabulary_files(config)]
-            self.source_vocabulary, self.target_vocabulary = found[0], found[-1]
+            vocabularies = found[0], found[-1]
+        elif start:
+            vocabularies = start.source_vocabulary, start.target_vocabulary
         else:
-            self.source_vocabulary, self.target_vocabulary = make_vocabularies(config, say)
-        vocabularies = self.source_vocabulary, self.target_vocabulary
-        started = time.perf_counter()
-        self.corpus: Corpus = prepare_corpus(config.data, "train", *vocabularies)
-        say(f"training data: {self.corpus.counts}")
-        self.validation: Corpus = prepare_corpus(config.data, "validation", *vocabularies)
-        say(f"validation data: {self.validation.counts}; prepared in {time.perf_counter() - started:.1f} s")
-        self.batcher = Batcher(self.corpus, *vocabularies, self.settings)
-        self.validation_batcher = Batcher(self.validation, *vocabularies, self.settings)
-        source_size, target_size = len(self.source_vocabulary), len(self.target_vocabulary)
-        self.model = build_model(config.model, source_size, target_size, self.settings.seed).to(device)
+            vocabularies = make_vocabularies(config, say)
+        self.vocabularies = vocabularies
+        self.task = TASKS[config.task](config, vocabularies, device)
+        self.task.prepare(say)
+        self.model = build_model(config, len(vocabularies[0]), len(vocabularies[1]), self.settings.seed)
+        if start:
+            load_weights(self.model, start)
+            embeddings = config.model.source_embeddings or config.model.target_embeddings
+            say(
+                f"weights from `{start.path}`" + (f", embeddings too: `{embeddings}` is not read" if embeddings else "")
+            )
+        elif not resume:
+            self._read_embeddings()
+        self.model.to(device)
         self.parameters = [weight for weight in self.model.parameters() if weight.requires_grad]
         self.optimizer = make_optimizer(self.settings, self.parameters)
         decay = self.settings.average_decay
         self.average = WeightAverage(self.model, decay) if decay else None
         self.progress = Progress()
+        self.done = 0.0
+        """Share of the training that is done, 0 to 1."""
         if resume:
             self._load_state()
         self.stop_signal: int | None = None
         self.saved = time.perf_counter()
+        weights = sum(weight.numel() for weight in self.model.parameters())
+        frozen = weights - sum(weight.numel() for weight in self.parameters)
         say(
-            f"model: {sum(weight.numel() for weight in self.parameters):,} weights, vocabulary {target_size}, "
-            f"{self.settings.precision} on {device}, {torch.get_num_threads()} threads"
+            f"model: {weights:,} weights{f' ({frozen:,} of them frozen)' if frozen else ''}, vocabulary "
+            f"{len(vocabularies[1])}, {self.settings.precision} on {device}, {torch.get_num_threads()} threads"
         )
+
+    def _read_embeddings(self) -> None:
+        """Word vectors from the files that the configuration names."""
+        for side, vocabulary in zip(("source", "target"), self.vocabularies, strict=True):
+            path = getattr(self.config.model, f"{side}_embeddings")
+            if path is not None:
+                self.say(load_into(getattr(self.model, f"{side}_embedding").weight, path, vocabulary))
 
     def begin_folder(self) -> None:
         """Make the run folder, or clear an old one, once all that can be wrong with the input has been checked.
@@ -202,7 +252,7 @@ class Run:
         It can be resumed from then on: the state holds the initial weights.
         """
         output = self.output
-        for name in ("best", "last", "state", "tensorboard", "report"):
+        for name in ("best", "last", "checkpoints", "state", "tensorboard", "report"):
             shutil.rmtree(output / name, ignore_errors=True)
         try:
             (output / "state").mkdir(parents=True)
@@ -210,8 +260,8 @@ class Run:
             raise UserError(f"run folder `{output}` cannot be made: {error.strerror}") from None
         write_atomically(output / "metrics.jsonl", b"")
         write_atomically(output / "config.toml", write_config(self.config).encode())
-        made = self.source_vocabulary, self.target_vocabulary
-        for name, vocabulary in zip(vocabulary_files(self.config), made, strict=False):
+        names = vocabulary_files(self.config)
+        for name, vocabulary in zip((names[0], names[-1]), self.vocabularies, strict=True):
             write_atomically(output / "state" / name, vocabulary.model)
         self._save_state()
 
@@ -242,7 +292,7 @@ class Run:
         minutes, best = progress.seconds / 60, self.output / "best"
         self.say(
             f"done after {progress.epoch} epochs, {progress.update} updates, {minutes:.1f} minutes; best "
-            f"{settings.best_by} {progress.best:.2f} at update {progress.best_update}; model in `{best}`"
+            f"{self.task.best_by} {progress.best:.2f} at update {progress.best_update}; model in `{best}`"
         )
         return best
 
@@ -252,7 +302,7 @@ class Run:
     def _epoch(self, bar: Any, writer: Any) -> None:
         """The rest of an epoch; leaves the progress at the start of the next one."""
         progress = self.progress
-        pools = self.batcher.pools(progress.epoch)
+        pools = self.task.pools(progress.epoch)
         while True:
             at_end = progress.pool >= len(pools)
             if self._validation_due(at_end) and progress.validated != progress.update:
@@ -261,7 +311,7 @@ class Run:
                     return
             if at_end:
                 break
-            pool = self.batcher.pool(pools[progress.pool], progress.epoch, progress.pool)
+            pool = self.task.pool(pools[progress.pool], progress.epoch, progress.pool)
             bar.reset(total=round(len(pool.batches) * len(pools) * self.settings.epochs))
             bar.update(round((progress.epoch * len(pools) + progress.pool) * len(pool.batches)) + progress.batch)
             if not self._pool(pool, len(pools), bar, writer):
@@ -271,7 +321,7 @@ class Run:
         progress.epoch += 1
         progress.pool = progress.batch = 0
 
-    def _pool(self, pool: Pool, pools: int, bar: Any, writer: Any) -> bool:
+    def _pool(self, pool: Any, pools: int, bar: Any, writer: Any) -> bool:
         """The rest of a pool's batches; whether training should go on."""
         progress, settings = self.progress, self.settings
         while progress.batch < len(pool.batches):
@@ -281,9 +331,10 @@ class Run:
                     return False
             started = time.perf_counter()
             group = range(progress.batch, min(progress.batch + settings.accumulation, len(pool.batches)))
-            batches = [self.batcher.batch(pool, i, progress.update).to(self.device) for i in group]
-            done = (progress.epoch + (progress.pool + progress.batch / len(pool.batches)) / pools) / settings.epochs
-            rate = learning_rate(settings, progress.update, done)
+            batches = [self.task.batch(pool, i, progress.update) for i in group]
+            part = progress.batch / len(pool.batches)
+            self.done = (progress.epoch + (progress.pool + part) / pools) / settings.epochs
+            rate = learning_rate(settings, progress.update, self.done)
             tokens = self._update(batches, rate)
             progress.batch += len(batches)
             progress.update += 1
@@ -308,23 +359,22 @@ class Run:
             return True
         return interval > 0 and progress.update % interval == 0
 
-    def _update(self, batches: list[Batch], rate: float) -> int:
+    def _update(self, batches: list[Any], rate: float) -> int:
         """One update from the gradients of one or more batches; returns its target tokens."""
         progress, settings = self.progress, self.settings
-        tokens = sum(batch.target_tokens for batch in batches)
+        tokens: int = sum(batch.target_tokens for batch in batches)
         self.model.train()
         for number, batch in enumerate(batches):
-            torch.manual_seed(dropout_seed(settings.seed, progress.update, number))
-            loss, negative = self._forward(batch)
-            if not torch.isfinite(loss):
-                torch.manual_seed(dropout_seed(settings.seed, progress.update, number))
-                raise self._not_finite(batch, f"loss is {loss.item()}")
-            (loss / tokens).backward()  # type: ignore[no-untyped-call]
-            progress.window["loss"] += loss.item()
-            progress.window["negative"] += negative.item()
+            seed = dropout_seed(settings.seed, progress.update, number)
+            loss, negative = self.task.backward(self.model, batch, tokens=tokens, seed=seed, progress=self.done)
+            if not math.isfinite(loss):
+                self.optimizer.zero_grad()
+                raise self._not_finite(batch, seed, f"loss is {loss}")
+            progress.window["loss"] += loss
+            progress.window["negative"] += negative
         norm = gradient_norm(self.parameters).item()
         if not math.isfinite(norm):
-            raise self._not_finite(batches[-1], f"gradient norm is {norm}")
+            raise self._not_finite(batches[-1], seed, f"gradient norm is {norm}")
         clip_gradients(self.parameters, norm, settings.clip_norm)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -335,75 +385,46 @@ class Run:
         progress.window_updates += 1
         return tokens
 
-    def _forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
-            result: tuple[Tensor, Tensor] = self.model(
-                batch.source, batch.lengths, batch.inputs, batch.targets, self.settings.label_smoothing
-            )
-        return result
-
-    def _not_finite(self, batch: Batch, what: str) -> TrainingError:
+    def _not_finite(self, batch: Any, seed: int, what: str) -> TrainingError:
         """Name the batch and the first module whose output (or weight's gradient) is not finite."""
-        culprit = first_not_finite(self.model, lambda: self._forward(batch))
-        rows = ", ".join(map(str, batch.indices[:5])) + (", ..." if len(batch.indices) > 5 else "")
+        torch.manual_seed(seed)
+        culprit = first_not_finite(self.model, lambda: self.task.forward(self.model, batch))
         return TrainingError(
             f"{what} at update {self.progress.update + 1} (epoch {self.progress.epoch + 1}, batch "
-            f"{self.progress.batch + 1}, training pairs {rows}); first in {culprit}. The last good weights are in "
+            f"{self.progress.batch + 1}, {self.task.place(batch)}); first in {culprit}. The last good weights are in "
             f"`{self.output}`; lower training.learning_rate or training.clip_norm"
         )
 
     # Validation
 
     def _validate(self, writer: Any) -> None:
-        """Loss and BLEU on the validation split with the averaged weights, if any; keeps best and last."""
-        progress, settings = self.progress, self.settings
+        """The score on the validation split with the averaged weights, if any; keeps best, last and checkpoints."""
+        progress = self.progress
         started = time.perf_counter()
         with self._averaged():
             self.model.eval()
-            negative, tokens = 0.0, 0
-            with torch.no_grad():
-                for batch in self.validation_batcher.in_order(64):
-                    batch = batch.to(self.device)
-                    negative += self._forward(batch)[1].item()
-                    tokens += batch.target_tokens
-                    self._check_interrupt()
-            loss = negative / tokens
-            pairs = load_pairs(self.config.data, "validation")
-            translator = Translator(
-                TorchEngine(self.model), self.source_vocabulary, self.target_vocabulary, self.config.decoding
-            )
-            hypotheses = []
-            sources = list(pairs["source"])
-            for start in range(0, len(sources), 512):
-                part = translator.translate(sources[start : start + 512], beam_size=settings.validation_beam_size)
-                hypotheses += [translation.text for translation in part]
-                self._check_interrupt()
-            score = bleu(hypotheses, [list(pairs["target"])], self.config.data.target)
-            value = score if settings.best_by == "bleu" else -loss
-            improved = progress.best is None or value > (
-                progress.best if settings.best_by == "bleu" else -progress.best
-            )
+            validation = self.task.validate(self.model, self._check_interrupt)
             progress.validated = progress.update
             progress.seconds += time.perf_counter() - started
-            if improved:
-                progress.best, progress.best_update = (score if settings.best_by == "bleu" else loss), progress.update
-                progress.bad_validations = 0
-            else:
-                progress.bad_validations += 1
-            results = {"validation BLEU": f"{score:.2f} (sacrebleu, beam {settings.validation_beam_size})",
-                       "validation perplexity per piece": f"{math.exp(min(loss, 700)):.2f}",
-                       "updates": progress.update, "minutes of training": f"{progress.seconds / 60:.1f}",
-                       "written by": f"nmt {__version__}"}  # fmt: skip
+            improved = self._compare(validation)
+            results = {
+                **validation.results,
+                "updates": progress.update,
+                "minutes of training": f"{progress.seconds / 60:.1f}",
+                "written by": f"nmt {__version__}",
+            }
             self._write_model("last", results)
             if improved:
                 self._write_model("best", results)
+            if self.settings.keep_checkpoints:
+                self._write_model(f"checkpoints/{progress.update}", results)
+                for update in self._checkpoints()[: -self.settings.keep_checkpoints]:
+                    shutil.rmtree(self.output / "checkpoints" / str(update))
         record = {
             "kind": "validation",
             "update": progress.update,
             "epoch": progress.epoch + 1,
-            "loss": loss,
-            "perplexity": math.exp(min(loss, 700)),
-            "bleu": score,
+            **validation.metrics,
             "best": improved,
             "seconds": round(progress.seconds, 3),
         }
@@ -411,8 +432,22 @@ class Run:
         self._save_state()
         self.say(
             f"epoch {progress.epoch + 1}, update {progress.update}, {progress.seconds / 60:.1f} min: validation "
-            f"perplexity {record['perplexity']:.2f}, BLEU {score:.2f}{' (best)' if improved else ''}"
+            f"{validation.summary}{' (best)' if improved else ''}"
         )
+
+    def _compare(self, validation: Validation) -> bool:
+        """Whether a validation is the best so far; counts it."""
+        progress, value = self.progress, validation.decides
+        more = self.task.best_by == "bleu"
+        if progress.best is None or (value > progress.best if more else value < progress.best):
+            progress.best, progress.best_update, progress.bad_validations = value, progress.update, 0
+            return True
+        progress.bad_validations += 1
+        return False
+
+    def _checkpoints(self) -> list[int]:
+        """Updates of the models under checkpoints/, in order."""
+        return sorted(int(path.name) for path in (self.output / "checkpoints").glob("*") if path.name.isdecimal())
 
     @contextlib.contextmanager
     def _averaged(self) -> Iterator[None]:
@@ -420,41 +455,36 @@ class Run:
         if not self.average:
             yield
             return
-        current = {name: weight.detach().clone() for name, weight in self.model.named_parameters()}
-        set_weights(self.model, self.average.weights)
+        weights = dict(self.model.named_parameters())
+        current = {name: weight.detach().clone() for name, weight in weights.items()}
+        copy_tensors(weights, self.average.weights)
         try:
             yield
         finally:
-            set_weights(self.model, current)
+            copy_tensors(weights, current)
 
     def _write_model(self, name: str, results: dict[str, Any]) -> None:
-        weights = {key: weight.detach().cpu().contiguous() for key, weight in self.model.named_parameters()}
+        tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in model_tensors(self.model).items()}
         write_model(
             self.output / name,
             self.config,
-            self.source_vocabulary,
-            self.target_vocabulary,
-            safetensors.torch.save(weights),
+            *self.vocabularies,
+            safetensors.torch.save(tensors, weights_metadata(self.config, *self.vocabularies)),
             model_card(self.config, results),
         )
 
     # State, records, signals
 
-    def data_identity(self) -> str:
-        """Checksum of the lengths of all pairs: other data would not continue the same run."""
-        corpora = (self.corpus, self.validation)
-        lengths = [side for corpus in corpora for side in (corpus.source_lengths, corpus.target_lengths)]
-        return hashlib.sha256(b"|".join(side.tobytes() for side in lengths)).hexdigest()
-
     def _save_state(self) -> None:
         """Everything to resume from, in one file that is replaced at once."""
-        tensors = {f"weight.{name}": weight.detach() for name, weight in self.model.named_parameters()}
+        tensors = {f"weight.{name}": tensor.detach() for name, tensor in model_tensors(self.model).items()}
+        tensors |= {f"carried.{name}": tensor for name, tensor in self.task.carried.items()}
         if self.average:
             tensors |= {f"average.{name}": weight for name, weight in self.average.weights.items()}
         for index, values in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{key}": value for key, value in values.items() if isinstance(value, Tensor)}
         contiguous = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-        metadata = {"progress": json.dumps(asdict(self.progress)), "data": self.data_identity()}
+        metadata = {"progress": json.dumps(asdict(self.progress)), "data": self.task.data_identity()}
         write_atomically(self.output / STATE, safetensors.torch.save(contiguous, metadata))
         self.saved = time.perf_counter()
 
@@ -464,9 +494,10 @@ class Run:
         try:
             with safe_open(path, "pt") as file:
                 self.progress = Progress(**json.loads(file.metadata()["progress"]))
-                changed = file.metadata()["data"] != self.data_identity()
+                changed = file.metadata()["data"] != self.task.data_identity()
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-            set_weights(self.model, _part(tensors, "weight."))
+            copy_tensors(model_tensors(self.model), _part(tensors, "weight."))
+            self.task.carried = {name: tensor.to(self.device) for name, tensor in _part(tensors, "carried.").items()}
             if self.average:
                 average = _part(tensors, "average.")  # in the order of the file, but the average has the model's
                 self.average.weights = {name: average[name].to(self.device) for name in self.average.weights}
@@ -486,6 +517,9 @@ class Run:
                 f"the data are not those that `{self.output}` was started with; restore them, or use --overwrite"
             )
         cut_metrics(self.output / "metrics.jsonl", self.progress)
+        for update in self._checkpoints():
+            if update > self.progress.validated:
+                shutil.rmtree(self.output / "checkpoints" / str(update))
         self.say(f"resumed at update {self.progress.update} (epoch {self.progress.epoch + 1})")
 
     def _log(self, rate: float, writer: Any, bar: Any) -> None:
@@ -521,20 +555,21 @@ class Run:
 
     def _estimate(self) -> None:
         """Say how long an epoch will take, from the time of a few batches of typical length."""
-        pools = self.batcher.pools(0)
-        pool = self.batcher.pool(pools[0], 0, 0)
-        tokens = [sum(len(pool.target[i]) + 1 for i in batch) for batch in pool.batches]
+        pools = self.task.pools(0)
+        pool = self.task.pool(pools[0], 0, 0)
+        tokens = self.task.batch_tokens(pool)
         chosen = np.argsort(tokens)[[len(tokens) // 4, len(tokens) // 2, 3 * len(tokens) // 4]]
+        statistics = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
         self.model.train()
-        torch.manual_seed(0)
         seconds, seen = 0.0, 0
         for number, i in enumerate([chosen[1], *chosen]):  # the first is a warm-up
             started = time.perf_counter()
-            loss, _ = self._forward(self.batcher.batch(pool, int(i), 0).to(self.device))
-            loss.backward()  # type: ignore[no-untyped-call]
+            self.task.backward(self.model, self.task.batch(pool, int(i), 0), tokens=tokens[i], seed=0, progress=0.0)
             if number > 0:
                 seconds, seen = seconds + time.perf_counter() - started, seen + tokens[i]
             self.optimizer.zero_grad()
+        copy_tensors(dict(self.model.named_buffers()), statistics)
+        self.task.carried = {}
         epoch_tokens = sum(tokens) * len(pools)
         minutes = seconds / seen * epoch_tokens / 60
         self.say(
@@ -604,10 +639,10 @@ def check_precision(precision: str, device: torch.device) -> None:
 
 
 @torch.no_grad()
-def set_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Copy tensors into a model's parameters."""
-    for name, weight in model.named_parameters():
-        weight.copy_(weights[name])
+def copy_tensors(into: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
+    """Copy tensors into those of the same name; raises KeyError when one is missing."""
+    for name, tensor in into.items():
+        tensor.copy_(tensors[name])
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -637,8 +672,8 @@ def first_not_finite(model: nn.Module, run: Callable[[], Any]) -> str:
     def tensors(value: Any) -> Iterator[Tensor]:
         if isinstance(value, Tensor):
             yield value
-        elif isinstance(value, list | tuple):
-            for item in value:
+        elif isinstance(value, list | tuple | dict):
+            for item in value.values() if isinstance(value, dict) else value:
                 yield from tensors(item)
 
     def watch(name: str) -> Callable[..., None]:

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Protocol
 
 from nmt.config import DataConfig, DecodingConfig, parse_config
 from nmt.engine import Engine
+from nmt.ensemble import Ensemble, Fusion
 from nmt.errors import UserError
 from nmt.search import Hypothesis, SearchSettings, beam_search
 
@@ -54,7 +55,7 @@ class Translation:
     log_prob: float
     """Sum of `token_log_probs`, natural logarithm."""
     token_log_probs: list[float]
-    """Log-probability of each piece and, last, of the end symbol."""
+    """Log-probability of each piece and, last, of the end symbol; with a language model, its weighted one added."""
     finished: bool = True
     """False if the translation was cut at the maximum length."""
 
@@ -74,6 +75,7 @@ class Translator:
         target_vocabulary: Pieces,
         decoding: DecodingConfig | None = None,
         max_length: int = DataConfig.max_length,
+        language_model: Engine | None = None,
     ) -> None:
         self.engine = engine
         self.source_vocabulary = source_vocabulary
@@ -82,22 +84,46 @@ class Translator:
         """Defaults of the search; each call can override any of them."""
         self.max_length = max_length
         """Longest source, in pieces, that the model has been trained on."""
+        self.language_model = language_model
+        """Of the target side, for shallow fusion (`nmt.ensemble.Fusion`), with `decoding.language_model_weight`."""
 
     @classmethod
-    def load(cls, path: str | Path, *, device: str = "cpu", threads: int | None = None) -> Translator:
-        """Open a model folder.
+    def load(
+        cls,
+        path: str | Path | Sequence[str | Path],
+        *,
+        language_model: str | Path | None = None,
+        language_model_weight: float | None = None,
+        device: str = "cpu",
+        threads: int | None = None,
+    ) -> Translator:
+        """Open a model folder, or several as an ensemble, with a language model if one is given.
 
-        device: where the model runs, `cpu` or `cuda`
+        path: one or more model folders, run folders or hub ids; the decoding defaults are the first one's
+        language_model: folder of a language model with the same target vocabulary
+        language_model_weight: its weight; None: the first model's `decoding.language_model_weight`
+        device: where the models run, `cpu` or `cuda`
         threads: processor threads to use; None leaves the choice to the engine
-        """
-        from nmt.model_folder import open_model
 
-        folder = open_model(path)
+        Raises UserError when a folder is damaged or of the wrong task, or vocabularies differ.
+        """
+        from nmt.model_folder import open_models
+
+        paths = [path] if isinstance(path, str | Path) else list(path)
+        folders, beside = open_models(paths, language_model)
         from nmt.torch_engine import load_engine  # the only engine so far, and slow to import
 
-        engine = load_engine(folder, device=device, threads=threads)
-        config = folder.config
-        return cls(engine, folder.source_vocabulary, folder.target_vocabulary, config.decoding, config.data.max_length)
+        engines = [load_engine(folder, device=device, threads=threads) for folder in folders]
+        translator = cls(
+            engine=engines[0] if len(engines) == 1 else Ensemble(engines),
+            source_vocabulary=folders[0].source_vocabulary,
+            target_vocabulary=folders[0].target_vocabulary,
+            decoding=folders[0].config.decoding,
+            max_length=min(folder.config.data.max_length for folder in folders),
+            language_model=None if beside is None else load_engine(beside, device=device, threads=threads),
+        )
+        translator.decoding = translator.decoding_with(language_model_weight=language_model_weight)
+        return translator
 
     def translate(self, lines: Sequence[str], **overrides: object) -> list[Translation]:
         """The best translation of each line; it does not depend on the other lines.
@@ -113,12 +139,13 @@ class Translator:
         if isinstance(lines, str):
             raise UserError("`lines` must be a list of lines, but is a single text instead; put it into a list")
         decoding = self.decoding_with(**overrides)
-        settings = search_settings(decoding, n_best)
-        return self.translate_ids(self.encode([_clean(line) for line in lines]), settings, decoding.batch_size)
+        return self.translate_ids(self.encode([_clean(line) for line in lines]), decoding, n_best)
 
     def decoding_with(self, **overrides: object) -> DecodingConfig:
         """The model's decoding settings with some of them changed; an override of None changes nothing."""
         given = {name: value for name, value in overrides.items() if value is not None}
+        if "language_model_weight" in given and self.language_model is None:
+            raise UserError("`language_model_weight` has no effect without a language model, and there is none")
         return parse_config({"decoding": {**asdict(self.decoding), **given}}, "decoding options").decoding
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
@@ -126,15 +153,21 @@ class Translator:
         return self.source_vocabulary.encode_batch(lines) if lines else []
 
     def translate_ids(
-        self, sources: Sequence[Sequence[int]], settings: SearchSettings, batch_size: int
+        self, sources: Sequence[Sequence[int]], decoding: DecodingConfig, n_best: int
     ) -> list[list[Translation]]:
-        """Translations of each sentence of source ids, best first; sentences of similar length share a batch."""
+        """Up to `n_best` translations of each sentence of source ids, best first.
+
+        Sentences of similar length share a batch.
+        """
+        settings, batch_size, engine = search_settings(decoding, n_best), decoding.batch_size, self.engine
+        if self.language_model is not None:
+            engine = Fusion(self.engine, self.language_model, decoding.language_model_weight)
         results = [[_empty()] for _ in sources]
         order = sorted((i for i in range(len(sources)) if len(sources[i])), key=lambda i: -len(sources[i]))
         identity = self._text if settings.n_best > 1 else None
         for start in range(0, len(order), batch_size):
             batch = order[start : start + batch_size]
-            found = beam_search(self.engine, [sources[i] for i in batch], settings, identity)
+            found = beam_search(engine, [sources[i] for i in batch], settings, identity)
             for i, hypotheses in zip(batch, found, strict=True):
                 results[i] = [self._translation(hypothesis) for hypothesis in hypotheses]
         return results
@@ -156,7 +189,7 @@ class Translator:
 def search_settings(decoding: DecodingConfig, n_best: int) -> SearchSettings:
     """The search's part of the decoding settings."""
     values = asdict(decoding)
-    del values["batch_size"]
+    del values["batch_size"], values["language_model_weight"]
     return SearchSettings(n_best=n_best, **values)
 
 
@@ -288,7 +321,8 @@ def translate_stream(
     if max_length < 1:
         raise UserError(f"`max_length` must be at least 1, but is {max_length} instead")
     decoding = translator.decoding_with(**overrides)
-    settings = search_settings(decoding, 1 if n_best is None else n_best)
+    wanted = 1 if n_best is None else n_best
+    search_settings(decoding, wanted)  # a mistake in them must be found before anything is read
     invalid: list[int] = []  # number of lines, first line
     first = 1
     size = 1 if interactive else decoding.batch_size
@@ -296,7 +330,7 @@ def translate_stream(
         while window := _read_window(source, size):
             lines = _decode(window, first, invalid)
             translations = _translate_window(
-                translator, lines, first, settings, decoding.batch_size, split_sentences, max_length, warn
+                translator, lines, first, decoding, wanted, split_sentences, max_length, warn
             )
             text = "".join(
                 _format(number, line, n_best is not None, json) for number, line in enumerate(translations, first)
@@ -344,8 +378,8 @@ def _translate_window(
     translator: Translator,
     lines: Sequence[str],
     first: int,
-    settings: SearchSettings,
-    batch_size: int,
+    decoding: DecodingConfig,
+    n_best: int,
     split: bool,
     max_length: int,
     warn: Callable[[str], None],
@@ -360,9 +394,9 @@ def _translate_window(
             hint = "" if split else "; --split-sentences splits it"
             warn(f"{what}line {number} is cut from {len(ids)} to {max_length} pieces{hint}")
             sources[i] = ids[:max_length]
-    translated = iter(translator.translate_ids(sources, settings, batch_size))
+    translated = iter(translator.translate_ids(sources, decoding, n_best))
     return [
-        join_translations([next(translated) for _ in sentences], settings.n_best) if sentences else [_empty()]
+        join_translations([next(translated) for _ in sentences], n_best) if sentences else [_empty()]
         for sentences in parts
     ]
 

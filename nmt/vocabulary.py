@@ -11,6 +11,7 @@ import io
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import sentencepiece
 
@@ -23,6 +24,9 @@ PAD, UNK, BEGIN, END = 0, 1, 2, 3
 
 SPECIAL_PIECES = 4
 """How many ids the special pieces take."""
+
+MOST_LINES = 2_000_000
+"""Lines that a vocabulary is learned from at most."""
 
 
 class Vocabulary:
@@ -114,14 +118,22 @@ def choose_size(config: VocabularyConfig, words: int, characters: int = 0) -> tu
     )
 
 
-def learn_vocabulary(texts: Iterable[str], config: VocabularyConfig, size: int, normalization: str) -> Vocabulary:
+def learn_vocabulary(
+    texts: Iterable[str], config: VocabularyConfig, size: int, normalization: str, tags: Sequence[str] = ()
+) -> Vocabulary:
     """Learn a SentencePiece model from raw text.
 
-    A text too small for `size` pieces gets as many as it supports. Raises UserError when there is no text.
+    A text too small for `size` pieces gets as many as it supports; of a text of more than two million lines, that many
+    are taken, evenly spaced. Raises UserError when there is no text.
+
+        tags: words that become one piece each, whatever their characters: the tags of training sources
     """
     texts = list(texts)
     if not any(text.strip() for text in texts):
         raise UserError("no text to learn a vocabulary from")
+    if len(texts) > MOST_LINES:
+        texts = [texts[i * len(texts) // MOST_LINES] for i in range(MOST_LINES)]
+    rule = "identity" if normalization == "identity" else "nmt_nfkc"
     output = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
@@ -132,7 +144,7 @@ def learn_vocabulary(texts: Iterable[str], config: VocabularyConfig, size: int, 
             hard_vocab_limit=False,
             character_coverage=config.character_coverage,
             byte_fallback=config.byte_fallback,
-            normalization_rule_name="identity" if normalization == "identity" else "nmt_nfkc",
+            normalization_rule_name=rule,
             remove_extra_whitespaces=True,
             pad_id=PAD,
             unk_id=UNK,
@@ -140,11 +152,22 @@ def learn_vocabulary(texts: Iterable[str], config: VocabularyConfig, size: int, 
             eos_id=END,
             num_threads=1,  # the result of several threads depends on their timing
             max_sentence_length=1 << 16,
-            input_sentence_size=2_000_000,
+            input_sentence_size=MOST_LINES,
             shuffle_input_sentence=False,
             minloglevel=2,
+            **_symbols(tags, rule),
         )
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise UserError(f"vocabulary.size {size} cannot be learned from this text: {reason}") from None
     return Vocabulary(output.getvalue())
+
+
+def _symbols(tags: Sequence[str], rule: str) -> dict[str, Any]:
+    """SentencePiece's setting for tags as pieces: as they stand in normalised text, with the space before them."""
+    if not tags:
+        return {}
+    normalizer = sentencepiece.SentencePieceNormalizer(
+        rule_name=rule, add_dummy_prefix=True, escape_whitespaces=True, remove_extra_whitespaces=True
+    )
+    return {"user_defined_symbols": list(dict.fromkeys(str(normalizer.normalize(tag)) for tag in tags))}

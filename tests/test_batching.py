@@ -10,18 +10,27 @@ import numpy as np
 import pytest
 from toys import toy_config, write_reversal
 
-from nmt.batching import Batcher, drop_words, make_batch, plan_batches
-from nmt.config import TrainingConfig
-from nmt.corpus import prepare_corpus
-from nmt.training import make_vocabularies
-from nmt.vocabulary import BEGIN, END, PAD, UNK
+from nmt.batching import Batcher, draw_by_weight, drop_words, make_batch, plan_batches
+from nmt.config import Config, SourceConfig, TrainingConfig
+from nmt.corpus import load_pairs, prepare_corpus, training_tags
+from nmt.errors import UserError
+from nmt.vocabulary import BEGIN, END, PAD, UNK, Vocabulary, learn_vocabulary
+
+
+def make_batcher(config: Config, vocabulary: Vocabulary | None = None) -> Batcher:
+    """A batcher of a toy's training pairs; without a vocabulary it is learned from them."""
+    if vocabulary is None:
+        pairs = load_pairs(config.data, "train")
+        texts = [*pairs["source"], *pairs["target"]]
+        vocabulary = learn_vocabulary(texts, config.vocabulary, 24, "identity", training_tags(config.data))
+    return Batcher(
+        prepare_corpus(config.data, "train", vocabulary, vocabulary), vocabulary, vocabulary, config.training
+    )
 
 
 @pytest.fixture(scope="module")
 def batcher(tmp_path_factory: pytest.TempPathFactory) -> Batcher:
-    config = toy_config(write_reversal(tmp_path_factory.mktemp("reversal")))
-    vocabularies = make_vocabularies(config, lambda line: None)
-    return Batcher(prepare_corpus(config.data, "train", *vocabularies), *vocabularies, config.training)
+    return make_batcher(toy_config(write_reversal(tmp_path_factory.mktemp("reversal"))))
 
 
 def configured(batcher: Batcher, **settings: Any) -> Batcher:
@@ -112,6 +121,100 @@ def test_word_dropout_leaves_what_is_predicted_whole(batcher: Batcher) -> None:
 def test_validation_holds_each_pair_once(batcher: Batcher) -> None:
     seen = np.concatenate([batch.indices for batch in batcher.in_order(7)])
     assert sorted(seen.tolist()) == list(range(len(batcher.corpus)))
+
+
+# Several sources
+
+
+def weighted(folder: Path, first: float, second: float, **settings: Any) -> Config:
+    """120 pairs of one source and 30 of another."""
+    config = toy_config(write_reversal(folder / "one"), training=settings)
+    config.data.weight = first
+    config.data.extra = [SourceConfig(path=str(write_reversal(folder / "two", 30)), weight=second, tag="<bt>")]
+    return config
+
+
+def seen(batcher: Batcher, epochs: range) -> np.ndarray:
+    """How often each pair is seen in each epoch, [epochs, pairs]."""
+    count = len(batcher.corpus)
+    return np.array([np.bincount(np.concatenate(batcher.pools(epoch)), minlength=count) for epoch in epochs])
+
+
+def test_weights_of_one_leave_the_order_as_it_is(tmp_path: Path, batcher: Batcher) -> None:
+    both = make_batcher(weighted(tmp_path, 1, 1))
+    for made in (batcher, both):
+        for epoch in range(3):
+            order = np.random.default_rng([made.config.seed, epoch]).permutation(len(made.corpus))
+            assert np.array_equal(np.concatenate(made.pools(epoch)), order)
+
+
+@pytest.mark.parametrize(("weight", "group"), [(0.5, 2), (2, 1), (1.3, 10), (0.1, 10), (2.75, 4), (0.7, 10)])
+def test_weights_say_how_often_a_pair_is_seen(tmp_path: Path, weight: float, group: int) -> None:
+    counts = seen(make_batcher(weighted(tmp_path, 1, weight)), range(2 * group))
+    assert (counts[:, :120] == 1).all()
+    extra = counts[:, 120:]
+    assert set(np.unique(extra)) <= {int(weight), int(weight) + 1}
+    assert np.abs(extra.sum(1) - 30 * weight).max() < 1
+    for part in (extra[:group], extra[group:]):
+        assert (part.sum(0) == round(weight * group)).all()
+    if weight % 1:
+        assert len({row.tobytes() for row in extra}) > group  # chance decides anew in the next group
+
+
+@pytest.mark.parametrize("weight", [0.5, 1.3, 1 / 3, 0.001, 1000 / 3])
+def test_draws_follow_from_seed_and_epoch(weight: float) -> None:
+    draws = [draw_by_weight(1000, weight, epoch, [7, 0]) for epoch in range(3)]
+    assert [len(draw) for draw in draws] == pytest.approx([1000 * weight] * 3, abs=1)
+    for epoch in (2, 0, 1):
+        assert np.array_equal(draw_by_weight(1000, weight, epoch, [7, 0]), draws[epoch])
+    for seed in ([8, 0], [7, 1]):
+        assert not np.array_equal(draw_by_weight(1000, weight, 0, seed), draws[0])
+
+
+def test_another_process_draws_the_same_epoch(tmp_path: Path) -> None:
+    config = weighted(tmp_path, 0.6, 1.5)
+    vocabulary = make_batcher(config).source_vocabulary
+    one, other = make_batcher(config, vocabulary), make_batcher(config, vocabulary)
+    before = [one.pools(epoch) for epoch in range(4)]
+    for epoch in (3, 1):  # resumed there
+        assert all(np.array_equal(a, b) for a, b in zip(other.pools(epoch), before[epoch], strict=True))
+
+
+def test_too_few_pairs_for_a_weight(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"an epoch has not even one training pair; raise `data\.weight`"):
+        make_batcher(weighted(tmp_path, 0.001, 0.03))
+
+
+def test_tags_are_neither_sampled_nor_dropped(tmp_path: Path) -> None:
+    config = weighted(tmp_path, 1, 1, source_sampling=0.3, source_word_dropout=0.6)
+    made = make_batcher(config)
+    (tag,) = made.source_vocabulary.encode("<bt>")
+    indices = made.pools(0)[0]
+    pool = made.pool(indices, 0, 0)
+    is_tagged = indices >= 120
+    texts = [made.source_vocabulary.decode(ids.tolist()) for ids in pool.source]
+    assert texts == made.corpus.text(indices)[0]
+    assert [text.startswith("<bt> ") for text in texts] == [int(ids[0]) == tag for ids in pool.source]
+    assert [text.startswith("<bt> ") for text in texts] == is_tagged.tolist()
+    dropped = 0
+    for number in range(len(pool.batches)):
+        batch = made.batch(pool, number, 5)
+        assert (batch.source[0] == tag).tolist() == (batch.indices >= 120).tolist()
+        dropped += int((batch.source[1] == UNK).sum())
+    assert dropped
+
+
+def test_a_tag_that_the_vocabulary_does_not_know_is_text_like_any_other(tmp_path: Path, batcher: Batcher) -> None:
+    config = weighted(tmp_path, 1, 1, source_sampling=0.3, source_word_dropout=0.6)
+    config.data.extra[0].tag = "ab cd"
+    made = make_batcher(config, batcher.source_vocabulary)
+    pieces = made.source_vocabulary.encode("ab cd")
+    assert len(pieces) > 1
+    pool = made.pool(np.arange(150), 0, 0)
+    for number in range(len(pool.batches)):
+        batch = made.batch(pool, number, 5)
+        for column, index in zip(batch.source.t().tolist(), batch.indices.tolist(), strict=True):
+            assert index < 120 or column[: len(pieces)] == pieces
 
 
 def test_write_reversal_is_what_it_says(tmp_path: Path) -> None:

@@ -120,6 +120,96 @@ def test_translate_options(nmt: Command, workplace: Path, tmp_path: Path) -> Non
     assert all(len(line.split()) <= 1 for line in short.splitlines())
 
 
+@pytest.fixture(scope="module")
+def company(workplace: Path) -> Path:
+    """Beside the model in `run` a second one and a language model, all of one vocabulary, and one of another."""
+    train = ["train", str(workplace / "toy.toml"), "--threads", "2", "--output"]
+    shared = ["--set", f"vocabulary.source={workplace / 'run' / 'best' / 'joint.spm'}"]
+    language_model = [
+        "--set",
+        "task=language_model",
+        "--set",
+        "training.truncation=8",
+        "--set",
+        "training.batch_size=4",
+    ]
+    for name, settings in {
+        "second": [*shared, "--set", "training.seed=2"],
+        "lm": [*shared, *language_model],
+        "foreign": ["--set", "vocabulary.size=20", "--set", "training.epochs=1"],
+    }.items():
+        assert cli.main([*train, str(workplace / name), *settings]) == 0
+    return workplace
+
+
+def test_several_models_translate_and_are_scored(nmt: Command, company: Path) -> None:
+    first, second = company / "run", company / "second"
+
+    def records(*arguments: object) -> list[dict[str, object]]:
+        status, out, err = nmt("translate", *arguments, "--json", stdin=b"a b c\nd\n\nh g f e\n")
+        assert status == 0, err
+        return [json.loads(line) for line in out.splitlines()]
+
+    def same(one: list[dict[str, object]], other: list[dict[str, object]]) -> bool:
+        return all(
+            a["text"] == b["text"] and a["score"] == pytest.approx(b["score"], abs=1e-4)
+            for a, b in zip(one, other, strict=True)
+        )
+
+    alone, together = records("--model", first), records("--model", first, second)
+    assert same(records("--model", first, "--model", first), alone)
+    assert same(records("--model", second, "--model", first), together)
+    assert not same(together, alone)
+    status, out, err = nmt("evaluate", first, second, "--report", company / "report")
+    assert status == 0, err
+    assert out.startswith("BLEU ")
+    report = json.loads((company / "report" / "report.json").read_text())
+    assert report["settings"]["model"] == f"{first}, {second}"
+    assert "language_model_weight" not in report["settings"]
+    fused = records("--model", first, "--language-model", company / "lm")
+    assert not same(fused, alone)
+    assert same(records("--model", first, "--language-model", company / "lm", "--language-model-weight", 0), alone)
+    status, out, err = nmt("evaluate", first, "--language-model", company / "lm", "--language-model-weight", 0.3,
+                           "--report", company / "report")  # fmt: skip
+    assert status == 0, err
+    report = json.loads((company / "report" / "report.json").read_text())
+    assert report["settings"]["language_model"] == str(company / "lm")
+    assert report["settings"]["language_model_weight"] == 0.3
+
+
+def test_models_that_do_not_fit_together_are_named(nmt: Command, company: Path) -> None:
+    for arguments, message in [
+        (["translate", "--model", "run", "foreign"], "must share the target vocabulary, but have different ones"),
+        (["evaluate", "run", "foreign"], "must share the target vocabulary, but have different ones"),
+        (["translate", "--model", "foreign", "--language-model", "lm"], "must share the target vocabulary"),
+        (["translate", "--model", "lm"], "is a language model, which cannot translate"),
+        (["evaluate", "run", "lm"], "is a language model, which cannot translate"),
+        (
+            ["translate", "--model", "run", "--language-model", "second"],
+            "is a translation model; give a language model",
+        ),
+        (["average", "run", "foreign", "--output", "mean"], "must share the target vocabulary"),
+        (["average", "run", "lm", "--output", "mean"], "are different models (task) and have no mean"),
+    ]:
+        names = {"run", "foreign", "lm", "second", "mean"}
+        status, out, err = nmt(*(company / word if word in names else word for word in arguments), stdin=b"a\n")
+        assert (status, out, err.count("\n")) == (2, "", 1)
+        assert message in err
+
+
+def test_average(nmt: Command, company: Path, tmp_path: Path) -> None:
+    models = company / "run" / "best", company / "run" / "last", company / "second"
+    status, out, err = nmt("average", *models, "--output", tmp_path / "mean")
+    assert (status, out) == (0, ""), err
+    assert err == f"mean of 3 models in `{tmp_path / 'mean'}`\n"
+    status, out, err = nmt("translate", "--model", tmp_path / "mean", stdin=b"a b c\n")
+    assert (status, out.count("\n")) == (0, 1), err
+    nmt("average", models[0], "--output", tmp_path / "same")
+    arguments = ["translate", "--json", "--model"]
+    mine, theirs = (nmt(*arguments, model, stdin=b"a b\nc\n")[1] for model in (tmp_path / "same", models[0]))
+    assert mine == theirs != ""
+
+
 BAD_USE = [
     ([], "the following arguments are required: COMMAND"),
     (["trane"], "invalid choice: 'trane'"),
@@ -142,11 +232,20 @@ BAD_USE = [
     (["evaluate", "{run}", "--hypothesis", "{data}/train.rev"], "there are 120 hypotheses but"),
     (["evaluate", "{run}", "--set", "decoding.beam_size=1"], "--set must be data.KEY=VALUE here"),
     (["evaluate", "{run}", "--hypothesis", "{data}/test.rev", "--beam-size", "3"], "no effect with --hypothesis"),
+    (["evaluate", "{run}", "{run}", "--hypothesis", "{data}/test.rev"], "name one MODEL at most"),
+    (["evaluate", "{run}", "--hypothesis", "{toy}", "--language-model", "{run}"], "no effect with --hypothesis"),
+    (["evaluate", "{run}", "--language-model-weight", "0.1"], "--language-model-weight needs --language-model"),
+    (["average"], "the following arguments are required: MODEL, --output"),
+    (["average", "{run}", "--output", "{run}"], "exists already and is not overwritten; choose another --output"),
+    (["average", "nowhere", "--output", "{new}"], "model `nowhere` does not exist"),
     (["translate"], "the following arguments are required: --model"),
     (["translate", "--model", "{data}"], "is not a model folder"),
     (["translate", "--model", "{run}", "--beam-size", "2", "--n-best", "3"], "n_best"),
     (["translate", "--model", "{run}", "--alpha", "-1"], "`decoding.alpha` must be at least 0"),
     (["translate", "--model", "{run}", "--input", "nowhere.txt"], "nowhere.txt"),
+    (["translate", "--model", "{run}", "nowhere"], "model `nowhere` does not exist"),
+    (["translate", "--model", "{run}", "--language-model", "nowhere"], "model `nowhere` does not exist"),
+    (["translate", "--model", "{run}", "--language-model-weight", "0.1"], "needs --language-model"),
 ]
 
 

@@ -19,8 +19,18 @@ import pyarrow.parquet
 import pytest
 
 import nmt
-from nmt.config import DataConfig
-from nmt.corpus import Corpus, FilterCounts, load_pairs, prepare_corpus
+from nmt.config import DataConfig, SourceConfig
+from nmt.corpus import (
+    Corpus,
+    FilterCounts,
+    TextCounts,
+    check_splits,
+    load_pairs,
+    load_texts,
+    prepare_corpus,
+    prepare_text,
+    training_tags,
+)
 from nmt.errors import UserError
 from nmt.parallel_files import read_lines, read_parallel
 
@@ -522,6 +532,290 @@ def test_a_corpus_from_memory():
     assert corpus.pieces([0])[0][0].tolist() == [2, 3]
 
 
+# Several sources
+
+
+BACK = [("Hinten", "Behind"), ("  ", "blank"), ("b" * 30, "longer than allowed")]
+
+
+def two_sources(tmp_path, **back):
+    data = write_folder(tmp_path / "a")
+    write_folder(tmp_path / "b", BACK)
+    files = [str(tmp_path / "b" / "train.de"), str(tmp_path / "b" / "train.en")]
+    data.extra = [SourceConfig(path="text", files={"train": files}, **{"tag": "<bt>", **back})]
+    data.max_length = 25
+    return data
+
+
+def test_sources_stand_one_after_the_other_with_their_tags(tmp_path):
+    data = two_sources(tmp_path)
+    assert read(data) == [*PAIRS, ("<bt> Hinten", "Behind"), ("  ", "blank"), (f"<bt> {BACK[2][0]}", BACK[2][1])]
+    corpus = prepare(data)
+    kept = [pair for pair in PAIRS if pair[0]]
+    assert list(zip(*corpus.text(range(4)), strict=True)) == [*kept, ("<bt> Hinten", "Behind")]
+    sources, targets = corpus.pieces([3, 0])
+    assert ["".join(map(chr, ids)) for ids in (*sources, *targets)] == [
+        "<bt> Hinten", "Ein Haus.", "Behind", "A house.",
+    ]  # fmt: skip
+    assert corpus.source_lengths.tolist() == [9, 12, 10, 11]
+    assert corpus.part_of([3, 0, 2]).tolist() == [1, 0, 0]
+    assert [(part.weight, part.tag, part.counts.kept) for part in corpus.parts] == [(1, "", 3), (1, "<bt>", 1)]
+    data.tag = "<real>"
+    assert prepare(data).text([0, 3])[0] == ["<real> Ein Haus.", "<bt> Hinten"]
+    assert training_tags(data) == ["<real>", "<bt>"]
+
+
+def test_only_training_has_tags_weights_and_further_sources(tmp_path):
+    plain = write_folder(tmp_path / "a", split="val")
+    data = two_sources(tmp_path, weight=0.5)
+    data.tag, data.weight = "<real>", 2
+    assert read(data, "validation") == read(plain, "validation") == PAIRS
+    corpus = prepare(data, "validation")
+    assert corpus.pairs[:] == prepare(plain, "validation").pairs[:]
+    assert [(part.weight, part.tag) for part in corpus.parts] == [(1, "")]
+
+
+def test_each_source_says_what_was_dropped(tmp_path):
+    corpus = prepare(two_sources(tmp_path, weight=0.5))
+    folder = tmp_path / "b"
+    assert corpus.describe() == [
+        f"`{tmp_path}/a/train.de` and `{tmp_path}/a/train.en`: "
+        "4 pairs read, 3 kept (1 empty, 0 longer than 25 pieces, 0 mismatched in length)",
+        f"`data.extra` number 1: `{folder}/train.de` and `{folder}/train.en`, weight 0.5, tag `<bt>`: "
+        "3 pairs read, 1 kept (1 empty, 1 longer than 25 pieces, 0 mismatched in length)",
+        "all 2 sources: 7 pairs read, 4 kept (2 empty, 1 longer than 25 pieces, 0 mismatched in length); "
+        "4 pairs an epoch",
+    ]
+    alone = prepare(write_folder(tmp_path / "a"))
+    assert alone.describe() == [str(alone.counts)] and alone.counts == alone.parts[0].counts
+
+
+def test_a_tag_is_neither_a_sentence_nor_part_of_the_ratio(tmp_path):
+    class Picky(Characters):
+        def encode_batch(self, texts):
+            return [[ord(c) for c in text if c not in "? "] for text in texts]
+
+    data = write_folder(tmp_path / "a", [("?", "no piece"), ("m" * 27, "mmm"), ("mm", "m" * 18), ("mm", "m" * 21)])
+    counts = prepare(data, vocabulary=Picky()).counts
+    data.tag = "a tag of many characters, far more than its sentences"
+    assert prepare(data, vocabulary=Picky()).counts == counts == FilterCounts(4, 2, 1, 0, 1, 128)
+
+
+def test_a_source_of_its_own_split_and_kind(tmp_path):
+    data = write_folder(tmp_path / "a")
+    datasets.Dataset.from_dict(columns(BACK)).save_to_disk(tmp_path / "saved")
+    (tmp_path / "x.tsv").write_text("de\ten\nvorn\tin front\n")
+    data.extra = [
+        SourceConfig(path=str(tmp_path / "saved"), split="synthetic"),
+        SourceConfig(path="tsv", files={"old": str(tmp_path / "x.tsv")}, split="old"),
+    ]
+    assert read(data) == [*PAIRS, *BACK, ("vorn", "in front")]
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ({"path": "/nowhere/at/all"}, "`path`: folder `/nowhere/at/all` does not exist"),
+        ({"path": "csv"}, "`files` has no split `train` (`split`); its splits are none; write files = {train = "),
+        ({"path": "csv", "files": {"train": "none.csv"}}, "`none.csv` cannot be read: No such file"),
+        ({"path": "a", "files": {"train": "x"}}, "`files` belongs to a builder: `path` must be one of json, csv, tsv"),
+        ({"path": "a", "split": "more"}, "`a` has no files `more.de` and `more.en` (plain or .gz); the files there"),
+        ({"path": "a", "name": "de-en"}, "`name` names a configuration of a hub data set and must be unset for `a`"),
+        ({"path": "a/train.de"}, "`path` must be a folder, a builder or a hub id, but is the file `a/train.de`"),
+        ({"path": "builtin:stories"}, "`path` must be builtin:captions to use a built-in corpus, but is `builtin:st"),
+        ({"path": "builtin:captions", "split": "dev"}, "`builtin:captions` has no split `dev` (`split`); its splits"),
+        ({"path": "csv", "files": {"train": "bad.csv"}}, "`bad.csv` line 3 must have 2 fields, but has 1 instead"),
+        ({"path": "text", "files": {"train": ["bad.csv"]}}, "`files.train` must be a source file and a target file"),
+        ({"path": "text", "files": {"train": ["empty", "empty"]}}, "`empty` and `empty` must hold sentence pairs, but"),
+        ({"path": "a", "tag": "<bt>\n"}, "`tag` must be a text without line ends and needless spaces, but is '<bt>\\n"),
+        (
+            {"path": "text", "files": {"train": ["blank", "blank"]}},
+            "no pair of `blank` and `blank` can be used: 1 pair",
+        ),
+    ],
+)
+def test_a_mistake_names_its_source(tmp_path, monkeypatch, extra, message):
+    monkeypatch.chdir(tmp_path)
+    write_folder(Path("a"))
+    Path("bad.csv").write_text("de,en\na,b\nc\n")
+    Path("empty").write_text("")
+    Path("blank").write_text(" \n")
+    data = DataConfig(path="a", extra=[SourceConfig(path="a"), SourceConfig(**extra)])
+    with fails(f"`data.extra` number 2: {message}"):
+        prepare(data)
+
+
+def test_a_bad_tag_of_the_data_themselves(tmp_path):
+    data = write_folder(tmp_path / "a")
+    data.tag = " <x>"
+    with fails("`data.tag` must be a text without line ends and needless spaces, but is ' <x>' instead"):
+        load_pairs(data, "train")
+
+
+def test_the_hub_as_a_further_source(monkeypatch, tmp_path):
+    def load_dataset(path, name, split):
+        if path == "no/set":
+            raise ConnectionError("no route")
+        return datasets.Dataset.from_dict(columns([(path, split)]))
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    data = write_folder(tmp_path / "a")
+    data.extra = [SourceConfig(path="some/set", split="clean")]
+    assert read(data) == [*PAIRS, ("some/set", "clean")]
+    data.extra = [SourceConfig(path="no/set")]
+    with fails(
+        "`data.extra` number 1: `no/set` is no folder here and cannot be loaded from the Hugging Face hub: no r"
+    ):
+        load_pairs(data, "train")
+
+
+# Text in one language
+
+
+def text(data, split="train"):
+    loaded = load_texts(data, split)
+    assert loaded.column_names == ["text"]
+    return list(loaded["text"])
+
+
+TARGETS = [pair[1] for pair in PAIRS]
+
+
+@pytest.mark.parametrize("name", ["train.en", "train.de-en.en", "train.en-de.en"])
+def test_text_of_a_folder_needs_the_target_alone(tmp_path, name):
+    lines_of = ["first ", "", " \u2028 ", "second"]
+    (tmp_path / name).write_bytes(lines(lines_of))
+    data = DataConfig(path=str(tmp_path))
+    assert text(data) == lines_of
+    (tmp_path / f"{name}.gz").write_bytes(gzip.compress((tmp_path / name).read_bytes()))
+    (tmp_path / name).unlink()
+    assert text(data) == lines_of
+    (tmp_path / "dev.en").write_text("known\n")
+    assert text(data, "validation") == ["known"]
+    with fails(f"`{tmp_path}` has no file `test.en` (plain or .gz); the files there are: dev.en, {name}.gz; "):
+        text(data, "test")
+
+
+@pytest.mark.parametrize("layout", [columns, translations])
+def test_text_of_tables_is_the_target_column(tmp_path, monkeypatch, layout):
+    records = [dict(zip(layout(), row, strict=True)) for row in zip(*layout().values(), strict=True)]
+    (tmp_path / "x.json").write_text(json.dumps(records))
+    pyarrow.parquet.write_table(pa.table(layout()), tmp_path / "x.parquet")
+    datasets.Dataset.from_dict(layout()).save_to_disk(tmp_path / "saved")
+    assert text(builder("json", tmp_path / "x.json")) == TARGETS
+    assert text(builder("parquet", tmp_path / "x.parquet")) == TARGETS
+    assert text(DataConfig(path=str(tmp_path / "saved"))) == TARGETS
+    monkeypatch.setattr(datasets, "load_dataset", lambda path, name, split: datasets.Dataset.from_dict(layout()))
+    assert text(DataConfig(path="some/set")) == TARGETS
+
+
+def test_text_needs_no_column_of_the_source_language(tmp_path):
+    (tmp_path / "x.csv").write_text('id,en\n1,one\n2,"two\nlines"\n3,\n')
+    (tmp_path / "x.tsv").write_text("en\none\ntwo\n")
+    assert text(builder("csv", tmp_path / "x.csv")) == ["one", "two lines", ""]
+    assert text(builder("tsv", [str(tmp_path / "x.tsv")] * 2)) == ["one", "two"] * 2
+    pyarrow.parquet.write_table(pa.table({"translation": ["a", "b"]}), tmp_path / "x.parquet")
+    data = builder("parquet", tmp_path / "x.parquet")
+    data.target = "translation"
+    assert text(data) == ["a", "b"]
+
+
+def test_text_builder_takes_one_file_for_each_split(tmp_path):
+    (tmp_path / "train.en").write_text("one\n\ntwo")
+    assert text(builder("text", tmp_path / "train.en")) == ["one", "", "two"]
+    assert text(builder("text", [str(tmp_path / "train.en")])) == ["one", "", "two"]
+    with fails("`data.files.train` must be one file for `text` and a language model, but is ['a', 'b'] instead"):
+        text(builder("text", ["a", "b"]))
+    with fails('its splits are none; write files = {train = "train.en", ...}'):
+        text(DataConfig(path="text"))
+
+
+def test_text_of_the_built_in_corpus():
+    from nmt import captions
+
+    target = [target for _, target in captions.captions("de", "fr")["validation"]]
+    assert text(DataConfig(target="fr"), "validation") == target
+    assert text(DataConfig(source="fr", target="fr"), "validation") == target
+    with fails("`data.target` must be one of de, en, fr for `builtin:captions`, but is `nl` instead"):
+        text(DataConfig(target="nl"))
+
+
+def test_text_errors_name_file_and_line(tmp_path):
+    (tmp_path / "train.en").write_bytes(b"fine\n\xff\n")
+    with fails(f"`{tmp_path}/train.en` line 2 is not valid UTF-8: its byte 1 is 0xff"):
+        text(DataConfig(path=str(tmp_path)))
+    (tmp_path / "x.json").write_text('{"en": "a"}\n{"en": 3}\n')
+    with fails(f"`{tmp_path}/x.json` line 2: `en` must be a text, but is 3 instead"):
+        text(builder("json", tmp_path / "x.json"))
+    (tmp_path / "x.csv").write_text("de,fr\na,b\n")
+    with fails(f"`{tmp_path}/x.csv` has no column `en`"):
+        text(builder("csv", tmp_path / "x.csv"))
+    (tmp_path / "train.en").write_bytes(b"")
+    with fails("train.en` must hold lines of text, but is empty instead"):
+        text(DataConfig(path=str(tmp_path)))
+    (tmp_path / "train.en").write_bytes(b" \n\n")
+    with fails(f"no line of `{tmp_path}/train.en` can be used: 2 lines read, 0 kept (2 blank)"):
+        prepare_text(DataConfig(path=str(tmp_path)), "train", Characters())
+
+
+@pytest.mark.parametrize("setting", [{"weight": 2.0}, {"tag": "<x>"}, {"extra": [SourceConfig(path="a")]}])
+def test_text_has_one_source(tmp_path, setting):
+    with fails(f"`data.{next(iter(setting))}` must be left out for a language model"):
+        load_texts(DataConfig(path=str(tmp_path), **setting), "train")
+
+
+def test_prepared_text(tmp_path, monkeypatch):
+    generator = np.random.default_rng(1)
+    alphabet = list("abc ß🙂\u2028")
+    content = ["".join(generator.choice(alphabet, size=generator.integers(12))) for _ in range(9000)]
+    (tmp_path / "train.en").write_bytes(lines(content))
+    data = DataConfig(path=str(tmp_path), max_length=5, max_length_ratio=1.1)
+    corpus = prepare_text(data, "train", Characters())
+    kept = [line for line in content if line.strip()]
+    assert text(data) == content
+    assert corpus.texts.data.column("text").num_chunks > 2
+    assert len(corpus) == len(kept) and corpus.text(range(len(kept))) == kept
+    assert corpus.counts == TextCounts(9000, len(kept), 9000 - len(kept))
+    assert corpus.lengths.dtype == corpus.characters.dtype == np.int32
+    assert corpus.lengths.tolist() == corpus.characters.tolist() == [len(line) for line in kept]
+    indices = generator.permutation(len(kept))[:300]
+    assert ["".join(map(chr, ids)) for ids in corpus.pieces(indices)] == [kept[i] for i in indices]
+    monkeypatch.setattr("nmt.corpus.iterate_lines", refuse_to_read)
+    again = prepare_text(data, "train", Broken())
+    assert again.texts[:] == corpus.texts[:] and again.counts == corpus.counts
+
+
+# Whether the splits are there
+
+
+def test_check_splits_reads_only_the_first_row(tmp_path, monkeypatch):
+    data = write_folder(tmp_path / "a")
+    with (tmp_path / "a" / "train.de").open("ab") as file:
+        file.write(b"\xff\n" * 3)  # which reading everything would stumble over
+    check_splits(data, ["train"])
+    with fails("has no files `validation.de` and `validation.en` (plain or .gz)"):
+        check_splits(data)
+    (tmp_path / "a" / "val.de").touch()
+    (tmp_path / "a" / "val.en").touch()
+    with fails("val.en` must hold sentence pairs, but is empty instead"):
+        check_splits(data)
+    with fails("val.en` must hold lines of text, but is empty instead"):
+        check_splits(data, task="language_model")
+    assert not (tmp_path / "cache").exists()
+    write_folder(tmp_path / "b")
+    data = DataConfig(path=str(tmp_path / "b"))
+    load_pairs(data, "train")
+    monkeypatch.setattr("nmt.corpus.iterate_parallel", refuse_to_read)
+    check_splits(data, ["train"])  # what is stored has been read before
+    monkeypatch.undo()
+    data.extra = [SourceConfig(path=str(tmp_path / "b")), SourceConfig(path=str(tmp_path / "none"))]
+    with fails("`data.extra` number 2: `path`: folder"):
+        check_splits(data, ["train"])
+    (tmp_path / "x.csv").write_text("de,fr\na,b\n")
+    with fails("x.csv` has no column `en`; its columns are de, fr"):
+        check_splits(builder("csv", tmp_path / "x.csv"), ["train"])
+
+
 # The cache
 
 
@@ -554,7 +848,7 @@ def test_another_vocabulary_segments_again_but_does_not_read_again(tmp_path, mon
     assert prepare_corpus(data, "train", Characters(), Other()).source_lengths.tolist() != [1, 1, 1]
 
 
-@pytest.mark.parametrize("change", ["file", "max_length", "max_length_ratio", "languages"])
+@pytest.mark.parametrize("change", ["file", "max_length", "max_length_ratio", "languages", "tag"])
 def test_what_the_result_depends_on_is_in_the_key(tmp_path, change):
     write_folder(tmp_path / "a", [("a" * 30, "c"), ("d", "f")], target="fr")
     data = write_folder(tmp_path / "a", [("a" * 30, "b" * 3), ("d", "e")])
@@ -564,6 +858,9 @@ def test_what_the_result_depends_on_is_in_the_key(tmp_path, change):
         write_folder(tmp_path / "a", [("x" * 30, "y" * 3), ("d", "e")])
         os.utime(tmp_path / "a" / "train.de", ns=(1, 1))
         assert prepare(data).text([0])[0] == ["x" * 30]
+    elif change == "tag":
+        data.tag = "<x>"
+        assert prepare(data).text([0])[0] == ["<x> " + "a" * 30]
     elif change == "languages":
         data.target = "fr"
         data.max_length_ratio = 30

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 import nmt.loss
-from nmt.loss import output_cross_entropy
+from nmt.loss import output_cross_entropy, pair_cross_entropy, row_negative_log_likelihood
 
 
 def arguments(rows: int = 7) -> list[torch.Tensor]:
@@ -48,13 +48,88 @@ def test_label_smoothing_by_hand() -> None:
     assert loss.item() == pytest.approx(0.8 * math.log(4) + 0.1 * math.log(4) + 0.1 * math.log(2), rel=1e-6)
 
 
-def test_bf16_is_close_and_keeps_fp32_gradients() -> None:
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("chunk", [3, 100])
+def test_row_weights_equal_torch(smoothing: float, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nmt.loss, "CHUNK", chunk)
+    inputs, targets = arguments(), torch.tensor([1, 2, 3, 3, 8, 0, 4])
+    row_weights = torch.tensor([0.5, -2, 0, 1, 3, -1, 0.25], dtype=torch.double)
+    loss, negative = output_cross_entropy(*inputs, targets, smoothing, row_weights)
+    hidden, weight, bias = inputs
+    logits = hidden @ weight.t() + bias
+    expected = F.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="none") @ row_weights
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(negative, F.cross_entropy(logits, targets, reduction="sum"))
+    for one, other in zip(torch.autograd.grad(loss, inputs), torch.autograd.grad(expected, inputs), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("chunk", [1, 4, 100])
+def test_pair_equals_torch(smoothing: float, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The formula of Liang et al. (2021), halved, by torch's own functions."""
+    monkeypatch.setattr(nmt.loss, "CHUNK", chunk)
+    inputs, targets, alpha = arguments(14), torch.tensor([1, 2, 3, 3, 8, 0, 4]), 3.0
+    loss, negative = pair_cross_entropy(*inputs, targets, smoothing, alpha)
+    hidden, weight, bias = inputs
+    one, two = (hidden @ weight.t() + bias).chunk(2)
+    both = [F.cross_entropy(each, targets, label_smoothing=smoothing, reduction="sum") for each in (one, two)]
+    log_one, log_two = one.log_softmax(-1), two.log_softmax(-1)
+    towards = [
+        F.kl_div(log_two, log_one, reduction="sum", log_target=True),
+        F.kl_div(log_one, log_two, reduction="sum", log_target=True),
+    ]
+    expected = (both[0] + both[1] + alpha / 2 * (towards[0] + towards[1])) / 2
+    torch.testing.assert_close(loss, expected)
+    plain = [F.cross_entropy(each, targets, reduction="sum") for each in (one, two)]
+    torch.testing.assert_close(negative, (plain[0] + plain[1]) / 2)
+    for found, other in zip(
+        torch.autograd.grad(3 * loss, inputs), torch.autograd.grad(3 * expected, inputs), strict=True
+    ):
+        torch.testing.assert_close(found, other, rtol=0, atol=1e-12)
+
+
+def test_pair_of_equals_is_the_plain_loss() -> None:
+    hidden, weight, bias = arguments()
+    targets = torch.tensor([1, 2, 3, 3, 8, 0, 4])
+    pair = pair_cross_entropy(torch.cat((hidden, hidden)), weight, bias, targets, 0.1, 5.0)
+    plain = output_cross_entropy(hidden, weight, bias, targets, 0.1)
+    torch.testing.assert_close(pair, plain)
+
+
+@pytest.mark.parametrize("chunk", [3, 100])
+def test_row_negative_log_likelihood(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nmt.loss, "CHUNK", chunk)
+    (hidden, weight, bias), targets = arguments(), torch.tensor([1, 2, 3, 3, 8, 0, 4])
+    negative = row_negative_log_likelihood(hidden, weight, bias, targets)
+    assert not negative.requires_grad
+    torch.testing.assert_close(
+        negative, F.cross_entropy(hidden @ weight.t() + bias, targets, reduction="none").detach()
+    )
+
+
+def test_no_gradient_is_taken_where_none_is_wanted() -> None:
+    inputs, targets = arguments(), torch.tensor([1, 2, 3, 3, 8, 0, 4])
+    with torch.no_grad():
+        without = output_cross_entropy(*inputs, targets, 0.1)
+    torch.testing.assert_close(without, output_cross_entropy(*inputs, targets, 0.1))
+    assert not without[0].requires_grad
+
+
+@pytest.mark.parametrize("pair", [False, True])
+def test_bf16_is_close_and_keeps_fp32_gradients(pair: bool) -> None:
     torch.manual_seed(1)
     hidden, weight, bias = (torch.randn(*shape, requires_grad=True) for shape in [(20, 16), (30, 16), (30,)])
-    targets = torch.randint(0, 30, (20,))
-    exact, _ = output_cross_entropy(hidden, weight, bias, targets, 0.1)
+    targets = torch.randint(0, 30, (10 if pair else 20,))
+
+    def compute() -> torch.Tensor:
+        if pair:
+            return pair_cross_entropy(hidden, weight, bias, targets, 0.1, 0.5)[0]
+        return output_cross_entropy(hidden, weight, bias, targets, 0.1)[0]
+
+    exact = compute()
     with torch.autocast("cpu", torch.bfloat16):
-        low, _ = output_cross_entropy(hidden, weight, bias, targets, 0.1)
+        low = compute()
     assert low.item() == pytest.approx(exact.item(), rel=0.01)
     gradients = torch.autograd.grad(low, [hidden, weight, bias])
     for one, other in zip(gradients, torch.autograd.grad(exact, [hidden, weight, bias]), strict=True):

@@ -2,99 +2,214 @@
 
 from __future__ import annotations
 
-import itertools
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import safetensors.torch
 import torch
+from all_pairs import MODEL_OPTIONS, Case, all_pairs, configuration
+from torch.nn import functional as F
 
 from nmt.config import ModelConfig
 from nmt.encoder import Encoder, mirror
+from nmt.language_model import LanguageModel
 from nmt.model import TranslationModel
+from nmt.model_folder import open_model, write_model
 from nmt.regularization import Dropout, dropout_mask
-from nmt.vocabulary import PAD
+from nmt.search import SearchSettings, beam_search
+from nmt.torch_engine import TorchEngine, build_model, load_engine, model_tensors
+from nmt.vocabulary import BEGIN, END, PAD, Vocabulary
 
-OPTIONS: dict[str, list[Any]] = {
-    "encoder_layers": [1, 2, 3],
-    "decoder_layers": [1, 2],
-    "bidirectional": [True, False],
-    "reverse_source": [False, True],
-    "context_input": ["none", "first", "all"],
-    "tied_embeddings": ["none", "decoder", "all"],
-    "initialization": ["uniform", "xavier", "orthogonal"],
-}
+CASES, IMPOSSIBLE = all_pairs(MODEL_OPTIONS)
 
 
-def all_pairs() -> list[dict[str, Any]]:
-    """Few combinations in which each two values of each two options meet (greedy, deterministic)."""
-    wanted = {
-        (a, x, b, y)
-        for a, b in itertools.combinations(OPTIONS, 2)
-        for x, y in itertools.product(OPTIONS[a], OPTIONS[b])
+def test_refused_pairs_of_options() -> None:
+    """What is refused is what `nmt.config` gives a reason for, and nothing else."""
+    assert {frozenset({(a, x), (b, y)}) for a, x, b, y in IMPOSSIBLE} == {
+        frozenset({("model.attention", "none"), ("model.input_feeding", "luong")}),
+        frozenset({("model.attention", "none"), ("model.input_feeding", "bahdanau")}),
+        frozenset({("model.attention", "none"), ("model.coverage", True)}),
+        frozenset({("model.input_normalization", "batch"), ("model.input_feeding", "luong")}),
+        frozenset({("model.input_normalization", "batch"), ("model.input_feeding", "bahdanau")}),
     }
-    chosen = []
-    while wanted:
-        best = max(
-            (dict(zip(OPTIONS, values, strict=True)) for values in itertools.product(*OPTIONS.values())),
-            key=lambda case: sum(case[a] == x and case[b] == y for a, x, b, y in wanted),
-        )
-        chosen.append(best)
-        wanted = {(a, x, b, y) for a, x, b, y in wanted if not (best[a] == x and best[b] == y)}
-    return chosen
 
 
-CASES = all_pairs()
+def name_of(case: Case) -> str:
+    return "-".join(str(value) for name, value in case.items() if value != MODEL_OPTIONS[name][0]) or "plain"
 
 
 def make(case: dict[str, Any], **more: Any) -> TranslationModel:
     torch.manual_seed(1)
     sizes = (20, 20) if case.get("tied_embeddings") == "all" else (17, 20)
-    return TranslationModel(ModelConfig(embedding_size=8, hidden_size=12, **case, **more), *sizes).double()
+    return TranslationModel(ModelConfig(**{"embedding_size": 8, "hidden_size": 12, **case, **more}), *sizes).double()
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     torch.manual_seed(2)
     source, lengths = torch.randint(4, 17, (6, 3)), torch.tensor([6, 3, 4])
     inputs, targets = torch.randint(4, 20, (5, 3)), torch.randint(4, 20, (5, 3))
-    targets[3:, 1] = PAD
+    inputs[0] = BEGIN
+    inputs[3:, 1] = targets[3:, 1] = PAD
     return source, lengths, inputs, targets
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, case.values())))
-def test_options(case: dict[str, Any]) -> None:
-    model = make(case)
+@pytest.mark.parametrize("case", CASES, ids=name_of)
+def test_every_pair_of_options(case: Case) -> None:
+    config = configuration(case)
+    assert config is not None
     source, lengths, inputs, targets = batch()
+    torch.manual_seed(1)
+    model = TranslationModel(config.model, 20, 20).double()
     loss, negative = model(source, lengths, inputs, targets, 0.1)
     loss.backward()
     for name, weight in model.named_parameters():
         assert weight.grad is not None and torch.isfinite(weight.grad).all(), name
-        assert weight.grad.abs().sum() > 0, name
+        if config.model.cell != "rnn_relu":  # all of whose few units may be off
+            assert weight.grad.abs().sum() > 0 or "source_embedding" in name, name
 
-    # the step that search takes adds up to the loss of teacher forcing
-    context, state = model.encode(source, lengths)
-    total = torch.zeros(())
-    for position in range(len(inputs)):
-        log_probs, state = model.step(inputs[position], state, context)
-        chosen = log_probs.gather(1, targets[position][:, None]).squeeze(1)
-        total = total - chosen[targets[position] != PAD].sum()
-    torch.testing.assert_close(negative.item(), total.item())
+    model.eval()
+    with torch.no_grad():
+        negative = model(source, lengths, inputs, targets)[1]
+        # the step that search takes adds up to the loss of teacher forcing
+        memory, state = model.encode(source, lengths)
+        total = torch.zeros(())
+        for position in range(len(inputs)):
+            log_probs, weights, state = model.step(inputs[position], state, memory)
+            chosen = log_probs.gather(1, targets[position][:, None]).squeeze(1)
+            total = total - chosen[targets[position] != PAD].sum()
+            assert (weights is None) == (config.model.attention == "none")
+            if weights is not None:
+                torch.testing.assert_close(weights.sum(-1), torch.ones(3, dtype=torch.double))
+                assert weights[1, 3:].sum() == 0 and weights[2, 4:].sum() == 0
+        torch.testing.assert_close(negative.item(), total.item())
 
-    # batched equals single, and whatever stands behind a sentence is not read
-    for row in range(3):
-        length = int(lengths[row])
-        alone = model(source[:length, row : row + 1], lengths[row : row + 1], inputs[:, row : row + 1],
-                      targets[:, row : row + 1])[1]  # fmt: skip
-        padded = torch.cat((source[:length], torch.full((4, 3), PAD)))[:, row : row + 1]
-        again = model(padded, lengths[row : row + 1], inputs[:, row : row + 1], targets[:, row : row + 1])[1]
-        torch.testing.assert_close(alone, again, rtol=0, atol=1e-12)
-    total = sum(model(source[:, [r]], lengths[[r]], inputs[:, [r]], targets[:, [r]])[1].item() for r in range(3))
-    assert negative.item() == pytest.approx(total, abs=1e-10)
+        # batched equals single, and whatever stands behind a sentence is not read
+        alone = [model(source[:, [r]], lengths[[r]], inputs[:, [r]], targets[:, [r]])[1].item() for r in range(3)]
+        assert negative.item() == pytest.approx(sum(alone), abs=1e-10)
+        for row, length in enumerate(lengths.tolist()):
+            cut = model(source[:length, [row]], lengths[[row]], inputs[:, [row]], targets[:, [row]])[1]
+            assert cut.item() == pytest.approx(alone[row], abs=1e-12)
+
+
+@pytest.fixture(scope="module")
+def vocabulary() -> Vocabulary:
+    path = Path(__file__).parent.parent / "vocab" / "captions-de-en" / "joint.spm"
+    return Vocabulary.load(path)
+
+
+@pytest.mark.parametrize("case", CASES, ids=name_of)
+def test_every_pair_of_options_searches_and_is_stored(case: Case, tmp_path: Path, vocabulary: Vocabulary) -> None:
+    """A stored and loaded model finds the same translations, and search's scores are those of teacher forcing."""
+    config = configuration(case)
+    assert config is not None
+    model = build_model(config, len(vocabulary), len(vocabulary), 3)
+    assert isinstance(model, TranslationModel)
+    weights = safetensors.torch.save({name: tensor.detach() for name, tensor in model_tensors(model).items()})
+    write_model(tmp_path, config, vocabulary, vocabulary, weights, "a model")
+    engine = load_engine(open_model(tmp_path))
+    sources = [[5, 6, 7, 8, 9], [10, 11], [12, 13, 14]]
+    settings = SearchSettings(beam_size=3, n_best=2, max_length_offset=3, max_length_factor=0.5, attention_weights=True)
+    found = beam_search(engine, sources, settings)
+    for source, mine, theirs in zip(sources, found, beam_search(TorchEngine(model), sources, settings), strict=True):
+        assert [each.tokens for each in mine] == [each.tokens for each in theirs]
+        for hypothesis in mine:
+            inputs = torch.tensor([[BEGIN, *hypothesis.tokens]]).t()
+            targets = torch.tensor([[*hypothesis.tokens, END]]).t()
+            with torch.no_grad():
+                negative = model(torch.tensor([[*source, END]]).t(), torch.tensor([len(source) + 1]), inputs, targets)[
+                    1
+                ]
+            assert hypothesis.log_prob == pytest.approx(-negative.item(), abs=1e-3)
+            if config.model.attention != "none":
+                assert hypothesis.attention_weights is not None
+                assert hypothesis.attention_weights.shape == (len(hypothesis.tokens) + 1, len(source) + 1)
+                np.testing.assert_allclose(hypothesis.attention_weights.sum(1), 1, atol=1e-5)
+
+
+def test_attention_scores_equal_their_formulas() -> None:
+    """Each kind of score, computed for one query and one key at a time."""
+    torch.manual_seed(3)
+    states, lengths = torch.randn(4, 2, 6).double(), torch.tensor([4, 2])
+    queries, coverage = torch.randn(2, 1, 6).double(), torch.rand(2, 1, 4).double()
+    for kind in ("dot", "general", "additive"):
+        attention = make({"attention": kind, "coverage": True, "hidden_size": 6}).decoder.attention
+        assert attention is not None and attention.coverage is not None
+        answers, weights = attention(queries, attention.remember(states, lengths), coverage)
+        for row, length in enumerate(lengths.tolist()):
+            scores = []
+            for j in range(length):
+                query, state, seen = queries[row, 0], states[j, row], coverage[row, 0, j] * attention.coverage[0]
+                if kind == "dot":
+                    scores.append(query @ (state + seen))
+                elif kind == "general":
+                    scores.append(query @ (attention.key.weight @ state + seen))
+                else:
+                    inner = attention.query(query) + attention.key.weight @ state + seen
+                    scores.append(attention.score[0] @ torch.tanh(inner))
+            wanted = torch.softmax(torch.stack(scores), 0)
+            torch.testing.assert_close(weights[row, 0, 0, :length], wanted)
+            torch.testing.assert_close(answers[row, 0], wanted @ states[:length, row])
+
+
+def test_multi_head_attention_equals_torch() -> None:
+    torch.manual_seed(3)
+    attention = make({"attention": "multi_head", "attention_heads": 3}).decoder.attention
+    assert attention is not None
+    theirs = torch.nn.MultiheadAttention(12, 3, bias=False, batch_first=True).double()
+    theirs.in_proj_weight.data = torch.cat([attention.query.weight, attention.key.weight, attention.value.weight])
+    theirs.out_proj.weight.data = attention.output.weight.data
+    attention.query.bias = None
+    states, lengths, queries = torch.randn(5, 2, 12).double(), torch.tensor([5, 3]), torch.randn(2, 4, 12).double()
+    keys = states.transpose(0, 1)
+    padding = torch.arange(5) >= lengths.unsqueeze(1)
+    expected, expected_weights = theirs(queries, keys, keys, key_padding_mask=padding)
+    answers, weights = attention(queries, attention.remember(states, lengths))
+    torch.testing.assert_close(answers, expected)
+    torch.testing.assert_close(weights.mean(1), expected_weights)
+
+
+def test_luong_feeding_equals_its_equations() -> None:
+    """One layer, written out: Luong et al. (2015), equations 5, 7 and 8, section 3.3."""
+    model = make({"attention": "general", "input_feeding": "luong"}).eval()
+    source, lengths, inputs, _ = batch()
+    memory, state = model.encode(source, lengths)
+    readout, _ = model.decode(inputs, memory, state)
+    decoder = model.decoder
+    cell, values = decoder.layers.at(0).cell, memory["values"]
+    hidden, carried, feed = state["0.hidden"], state["0.cell"], torch.zeros(3, 12).double()
+    reference = torch.nn.LSTMCell(8 + 12, 12).double()
+    reference.load_state_dict(cell.state_dict())
+    for t in range(len(inputs)):
+        hidden, carried = reference(torch.cat((model.target_embedding(inputs[t]), feed), -1), (hidden, carried))
+        scores = torch.einsum("bh,bsh->bs", hidden, decoder.attention.key(values)) + memory["mask"]
+        answer = torch.einsum("bs,bsh->bh", torch.softmax(scores, -1), values)
+        feed = torch.tanh(F.linear(torch.cat((hidden, answer), -1), decoder.readout.weight, decoder.readout.bias))
+        torch.testing.assert_close(readout[t], feed)
+
+
+def test_language_model_steps_equal_the_whole_text() -> None:
+    """In one piece, or cut anywhere with the state carried on."""
+    torch.manual_seed(1)
+    model = LanguageModel(ModelConfig(embedding_size=8, hidden_size=12, decoder_layers=2), 20).double()
+    inputs, targets = torch.randint(4, 20, (7, 3)), torch.randint(4, 20, (7, 3))
+    loss, negative, final = model(inputs, targets, model.initial_state(3))
+    _, one, state = model(inputs[:4], targets[:4], model.initial_state(3))
+    _, two, state = model(inputs[4:], targets[4:], state)
+    assert loss.item() == negative.item() == pytest.approx((one + two).item())
+    state_by_steps = model.initial_state(3)
+    for position in inputs:
+        _, _, state_by_steps = model.step(position, state_by_steps, {})
+    for name in final:
+        torch.testing.assert_close(state[name], final[name])
+        torch.testing.assert_close(state_by_steps[name], final[name])
 
 
 def test_encoder_equals_torch() -> None:
     """Two bidirectional layers over packed sentences, outputs and final states."""
     torch.manual_seed(4)
-    encoder = Encoder("lstm", 5, 8, 2, True, 0.0).double()
+    encoder = Encoder(ModelConfig(embedding_size=5, hidden_size=8, encoder_layers=2)).double()
     theirs = torch.nn.LSTM(5, 4, num_layers=2, bidirectional=True).double()
     assert encoder.backward_layers is not None
     for depth in range(2):
@@ -158,7 +273,8 @@ def test_dropout_masks_repeat_with_their_seed() -> None:
 
 @pytest.mark.parametrize("context_input", ["none", "all"])
 def test_dropout_model_trains_and_translates(context_input: str) -> None:
-    model = make({"context_input": context_input, "decoder_layers": 2}, dropout=0.5, embedding_dropout=0.5)
+    case = {"context_input": context_input, "decoder_layers": 2}
+    model = make(case, dropout=0.5, embedding_dropout=0.5, output_dropout=0.5)
     source, lengths, inputs, targets = batch()
     losses = set()
     for seed in (1, 2, 1):

@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import safetensors.numpy
 import torch
 from safetensors.torch import load_file, save_file
 from toys import toy_config, write_reversal
 
+from nmt.config import Config, parse_config
 from nmt.errors import UserError
-from nmt.model_folder import open_model, write_atomically
+from nmt.model_folder import (
+    ModelFolder,
+    model_card,
+    open_model,
+    open_models,
+    vocabulary_files,
+    weights_metadata,
+    write_atomically,
+    write_model,
+)
 from nmt.search import SearchSettings, beam_search
 from nmt.torch_engine import TorchEngine, find_device, load_engine
 from nmt.training import train
 from nmt.translation import Translator
+from nmt.vocabulary import Vocabulary, learn_vocabulary
 
 LINES = ["a b c", "d", "h g f e d c", "", "a b c"]
 
@@ -155,3 +169,111 @@ def test_atomic_writing(tmp_path: Path) -> None:
     assert path.read_bytes() == b"two" and list(tmp_path.iterdir()) == [path]
     with pytest.raises(FileNotFoundError):
         write_atomically(tmp_path / "nowhere" / "file", b"")
+
+
+LANGUAGE_MODEL = parse_config({"task": "language_model", "training": {"truncation": 8}}, "toy")
+TRANSLATION = parse_config({}, "toy")
+SEPARATE = parse_config({"vocabulary": {"joint": False}}, "toy")
+
+
+@pytest.fixture(scope="module")
+def vocabularies() -> list[Vocabulary]:
+    """Two different vocabularies of the same size."""
+    settings = toy_config(Path("data")).vocabulary
+    return [learn_vocabulary([letters] * 5, settings, 16, "identity") for letters in ("a b c d e f", "g h i j k l")]
+
+
+def write(folder: Path, config: Config, source: Vocabulary, target: Vocabulary | None = None) -> ModelFolder:
+    """A model folder with a weight."""
+    metadata = weights_metadata(config, source, target or source)
+    content = safetensors.numpy.save({"weight": np.ones(3, np.float32)}, metadata)
+    write_model(folder, config, source, target or source, content, model_card(config, {"perplexity": "2.50"}))
+    return open_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("config", "names"),
+    [(TRANSLATION, ["joint.spm"]), (SEPARATE, ["source.spm", "target.spm"]), (LANGUAGE_MODEL, ["target.spm"])],
+)
+def test_vocabularies_are_written_and_found_again(
+    tmp_path: Path, vocabularies: list[Vocabulary], config: Config, names: list[str]
+) -> None:
+    source, target = vocabularies if config is SEPARATE else [vocabularies[0]] * 2
+    folder = write(tmp_path / "model", config, source, target)
+    assert vocabulary_files(config) == names
+    assert sorted(path.name for path in folder.path.glob("*.spm")) == names
+    assert (folder.source_vocabulary.model, folder.target_vocabulary.model) == (source.model, target.model)
+    assert folder.config == config
+
+
+@pytest.mark.parametrize("config", [TRANSLATION, SEPARATE, LANGUAGE_MODEL])
+def test_a_swapped_vocabulary_of_the_same_size_is_noticed(
+    tmp_path: Path, vocabularies: list[Vocabulary], config: Config
+) -> None:
+    folder = write(tmp_path / "model", config, *vocabularies[: 2 if config is SEPARATE else 1])
+    for name in vocabulary_files(config):
+        before = (folder.path / name).read_bytes()
+        (folder.path / name).write_bytes(vocabularies[before == vocabularies[0].model].model)
+        with pytest.raises(
+            UserError, match=f"is damaged: `{name}` is not the vocabulary that its weights were trained"
+        ):
+            open_model(folder.path)
+        (folder.path / name).write_bytes(before)
+    assert open_model(folder.path).config == config
+
+
+def test_weights_without_checksums_are_read(tmp_path: Path, vocabularies: list[Vocabulary]) -> None:
+    """Folders of an earlier version have none."""
+    content = safetensors.numpy.save({"weight": np.ones(3, np.float32)})
+    write_model(tmp_path / "old", TRANSLATION, vocabularies[0], vocabularies[0], content, "")
+    assert open_model(tmp_path / "old").config == TRANSLATION
+
+
+def test_a_language_models_card_is_its_own() -> None:
+    card = model_card(LANGUAGE_MODEL, {"validation perplexity per piece": "2.50"})
+    assert "nmt sample THIS_FOLDER" in card
+    assert "| validation perplexity per piece | 2.50 |" in card
+    for word in ("translat", "encoder", "->"):
+        assert word not in card
+    assert "translate --model THIS_FOLDER" in model_card(TRANSLATION, {})
+
+
+def test_models_that_translate_together(tmp_path: Path, vocabularies: list[Vocabulary]) -> None:
+    first, second = (write(tmp_path / name, TRANSLATION, vocabularies[0]) for name in ("first", "second"))
+    apart = write(tmp_path / "apart", SEPARATE, vocabularies[0])
+    beside = write(tmp_path / "lm", LANGUAGE_MODEL, vocabularies[0])
+    folders, language_model = open_models([first.path, str(second.path), apart.path], beside.path)
+    assert [folder.path for folder in folders] == [first.path, second.path, apart.path]
+    assert language_model is not None and language_model.path == beside.path
+    assert open_models([first.path])[1] is None
+    with pytest.raises(UserError, match="a model folder is needed"):
+        open_models([])
+
+
+def test_other_vocabularies_are_refused(tmp_path: Path, vocabularies: list[Vocabulary]) -> None:
+    one, other = vocabularies
+
+    def refused(names: list[Any], side: str, language_model: Any = None) -> None:
+        with pytest.raises(UserError, match=f"must share the {side} vocabulary, but have different ones") as error:
+            open_models(names, language_model)
+        for name in [*names, *filter(None, [language_model])]:
+            assert f"`{name}`" in str(error.value)
+
+    first = write(tmp_path / "first", TRANSLATION, one).path
+    refused([first, write(tmp_path / "second", TRANSLATION, other).path], "target")
+    refused([first, write(tmp_path / "third", SEPARATE, other, one).path], "source")
+    refused([first], "target", write(tmp_path / "lm", LANGUAGE_MODEL, other).path)
+    # only the target side of a translation model with two vocabularies has to be the language model's
+    two = write(tmp_path / "two", SEPARATE, one, other).path
+    assert open_models([two], tmp_path / "lm")[0][0].path == two
+
+
+def test_tasks_are_not_confused(tmp_path: Path, vocabularies: list[Vocabulary]) -> None:
+    translation = write(tmp_path / "translation", TRANSLATION, vocabularies[0]).path
+    beside = write(tmp_path / "lm", LANGUAGE_MODEL, vocabularies[0]).path
+    with pytest.raises(UserError, match=r"lm` is a language model, which cannot translate; .* as --language-model"):
+        open_models([translation, beside])
+    with pytest.raises(UserError, match=r"lm` is a language model, which cannot translate"):
+        Translator.load(beside)
+    with pytest.raises(UserError, match=r"--language-model `.*translation` is a translation model; give a language"):
+        open_models([translation], translation)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from toys import toy_config, write_reversal
 
-from nmt import training
+from nmt import tasks, training
 from nmt.config import Config, load_config, write_config
 from nmt.errors import TrainingError, UserError
 from nmt.training import STATE, check_precision, cut_metrics, train
@@ -41,6 +42,14 @@ def reversal(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def quiet(line: str) -> None:
     """Say nothing."""
+
+
+class Killed(BaseException):
+    """What no handler expects."""
+
+
+def kill(run: training.Run) -> None:
+    raise Killed
 
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, updates: int, action: Any) -> None:
@@ -117,12 +126,6 @@ def test_killed_and_resumed_equals_uninterrupted(
 ) -> None:
     """What was written behind the last saved state is written again, the same."""
     config, whole = uninterrupted
-
-    class Killed(BaseException):
-        pass
-
-    def kill(run: training.Run) -> None:
-        raise Killed
 
     with monkeypatch.context() as patch:
         stop_after(patch, 7, kill)  # the last state is that of the validation at update 4
@@ -250,7 +253,7 @@ def test_missing_tokeniser_stops_before_anything_is_written(
     def missing(language: str) -> None:
         raise UserError(f"no tokeniser for {language}")
 
-    monkeypatch.setattr(training, "make_bleu", missing)
+    monkeypatch.setattr(tasks, "make_bleu", missing)
     with pytest.raises(UserError, match="no tokeniser for rev"):
         train(toy_config(reversal), tmp_path / "run", say=quiet)
     assert not (tmp_path / "run").exists()
@@ -298,12 +301,6 @@ def test_stopped_before_the_first_update(
     uninterrupted: tuple[Config, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, whole = uninterrupted
-
-    class Killed(BaseException):
-        pass
-
-    def kill(run: training.Run) -> None:
-        raise Killed
 
     with monkeypatch.context() as patch:
         patch.setattr(training.Run, "_estimate", kill)
@@ -385,6 +382,161 @@ def test_metrics_are_cut_back(tmp_path: Path) -> None:
         path.write_text("".join(json.dumps(line) + "\n" for line in lines))
         cut_metrics(path, training.Progress(update=progress[0], validated=progress[1]))
         assert len(path.read_text().splitlines()) == kept
+
+
+STATISTICS: dict[str, dict[str, Any]] = {
+    "model": {"input_normalization": "batch", "target_embeddings": "vectors.vec", "frozen_embeddings": True},
+    "training": {"average_decay": 0.9, "validation_interval": 4, "keep_checkpoints": 2, "accumulation": 2},
+}
+"""Running statistics, weights that stay, checkpoints."""
+
+
+@pytest.fixture(scope="module")
+def frozen(reversal: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, Path]:
+    folder = tmp_path_factory.mktemp("frozen")
+    vectors = {letter: [0.1 * number] * 16 for number, letter in enumerate("abcdefgh")}
+    lines = [f"{letter} {' '.join(map(str, vector))}" for letter, vector in vectors.items()]
+    (folder / "vectors.vec").write_text("\n".join(["8 16", *lines]) + "\n")
+    model = {**STATISTICS["model"], "target_embeddings": str(folder / "vectors.vec")}
+    config = toy_config(reversal, **{**STATISTICS, "model": model})
+    said: list[str] = []
+    train(config, folder / "whole", say=said.append)
+    assert any("of 21 pieces start from their vectors in" in line for line in said)
+    assert any("of them frozen), vocabulary 21" in line for line in said)
+    return config, folder / "whole"
+
+
+def test_frozen_embeddings_and_running_statistics(frozen: tuple[Config, Path]) -> None:
+    """Frozen embeddings stay as they were read; running statistics are those of the last update, not averaged."""
+    _, output = frozen
+    model, state = load_file(output / "last" / "model.safetensors"), load_file(output / STATE)
+    pieces = Translator.load(output).target_vocabulary.encode("b c d")  # type: ignore[attr-defined]
+    embedding = model["target_embedding.weight"]
+    assert torch.equal(embedding[pieces], torch.tensor([[0.1], [0.2], [0.3]]).expand(3, 16))
+    statistics = [name for name in model if "running" in name]
+    assert statistics
+    assert all(torch.equal(model[name], state[f"weight.{name}"]) for name in statistics)
+    assert not any(f"average.{name}" in state for name in statistics)
+    assert not torch.equal(model[statistics[0]], torch.zeros_like(model[statistics[0]]))
+
+
+def test_frozen_and_statistics_resume(
+    frozen: tuple[Config, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, whole = frozen
+    with monkeypatch.context() as patch:
+        stop_after(patch, 7, kill)
+        with pytest.raises(Killed):
+            train(config, tmp_path / "run", say=quiet)
+    (tmp_path / "run" / "checkpoints" / "8").mkdir()  # as if killed between a checkpoint and the state
+    vectors = Path(str(config.model.target_embeddings))
+    content = vectors.read_bytes()
+    vectors.unlink()  # read at the start only
+    train(config, tmp_path / "run", resume=True, say=quiet)
+    vectors.write_bytes(content)
+    assert_same_runs(whole, tmp_path / "run")
+
+
+def test_checkpoints(frozen: tuple[Config, Path], reversal: Path, tmp_path: Path) -> None:
+    """The last ones are kept, as model folders; starting again clears them."""
+    config, output = frozen
+    validated = [r["update"] for r in records(output) if r["kind"] == "validation"]
+    kept = sorted(int(path.name) for path in (output / "checkpoints").iterdir())
+    assert kept == validated[-2:]
+    last, newest = (load_file(output / name / "model.safetensors") for name in ("last", f"checkpoints/{kept[-1]}"))
+    assert all(torch.equal(last[name], newest[name]) for name in last)
+    assert Translator.load(output / "checkpoints" / str(kept[0])).translate(["a b"])
+    config = toy_config(reversal, training={"keep_checkpoints": 1, "epochs": 1})
+    train(config, tmp_path / "run", say=quiet)
+    (tmp_path / "run" / "checkpoints" / "99").mkdir()
+    train(config, tmp_path / "run", overwrite=True, say=quiet)
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["8"]
+
+
+def test_start_from_keeps_the_score(uninterrupted: tuple[Config, Path], reversal: Path, tmp_path: Path) -> None:
+    """With a learning rate of almost nothing, fine-tuning gives back the model it starts from."""
+    start = uninterrupted[1] / "last"
+    config = toy_config(
+        reversal,
+        model={"tied_embeddings": "all", "context_input": "all", "dropout": 0.4},
+        training={"start_from": str(start), "learning_rate": 1e-12, "epochs": 1},
+    )
+    said: list[str] = []
+    train(config, tmp_path / "run", say=said.append)
+    assert f"weights from `{start}`" in said
+    before, after = (
+        [r for r in records(output) if r["kind"] == "validation"][-1] for output in (uninterrupted[1], tmp_path / "run")
+    )
+    assert after["loss"] == pytest.approx(before["loss"], rel=1e-5)
+    assert after["bleu"] == pytest.approx(before["bleu"])
+    assert (tmp_path / "run" / "best" / "joint.spm").read_bytes() == (start / "joint.spm").read_bytes()
+
+
+def test_start_from_and_resume(
+    uninterrupted: tuple[Config, Path], reversal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder is read at the start only."""
+    start = tmp_path / "start"
+    shutil.copytree(uninterrupted[1] / "best", start)
+    config = toy_config(reversal, model=EVERYTHING["model"], training={"start_from": str(start)})
+    train(config, tmp_path / "whole", say=quiet)
+    with monkeypatch.context() as patch:
+        stop_after(patch, 3, lambda run: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(TrainingError):
+            train(config, tmp_path / "run", say=quiet)
+    shutil.rmtree(start)
+    train(config, tmp_path / "run", resume=True, say=quiet)
+    assert_same_runs(tmp_path / "whole", tmp_path / "run")
+
+
+def test_start_from_reads_no_embeddings(uninterrupted: tuple[Config, Path], reversal: Path, tmp_path: Path) -> None:
+    """The file says what stays frozen; the vectors are the model's."""
+    start = uninterrupted[1] / "last"
+    model = {**EVERYTHING["model"], "target_embeddings": "long/lost.vec", "frozen_embeddings": True}
+    config = toy_config(reversal, model=model, training={"start_from": str(start), "epochs": 1})
+    said: list[str] = []
+    train(config, tmp_path / "run", say=said.append)
+    assert f"weights from `{start}`, embeddings too: `long/lost.vec` is not read" in said
+    before, after = (load_file(folder / "model.safetensors") for folder in (start, tmp_path / "run" / "last"))
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert len(changed) == len(before) - 1
+
+
+def test_start_from_what_does_not_fit(uninterrupted: tuple[Config, Path], reversal: Path, tmp_path: Path) -> None:
+    run = uninterrupted[1]
+    start = {"start_from": str(run)}
+    for sections, message in [
+        (
+            {"model": {**EVERYTHING["model"], "hidden_size": 8, "cell": "gru"}, "vocabulary": {"byte_fallback": True}},
+            r"write the same here: model\.cell is 'lstm' there, but 'gru' here; model\.hidden_size is 32 there, but 8 "
+            r"here; vocabulary\.byte_fallback is False there, but True here$",
+        ),
+        (
+            {"model": EVERYTHING["model"], "vocabulary": {"source": str(run / "best" / "joint.spm")}},
+            r"`vocabulary\.source` and `vocabulary\.target` must be unset with `training\.start_from`",
+        ),
+        (
+            {"task": "language_model", "training": {"truncation": 8}},
+            r"is of task translation, but must be of language_model",
+        ),
+    ]:
+        training_section = {**sections.get("training", {}), **start}  # type: ignore[call-overload]
+        config = toy_config(reversal, **{**sections, "training": training_section})  # type: ignore[arg-type]
+        with pytest.raises(UserError, match=message):
+            train(config, tmp_path / "run", say=quiet)
+    config = toy_config(reversal, model=EVERYTHING["model"], training=start)
+    with pytest.raises(UserError, match="--overwrite would delete"):
+        train(config, run, overwrite=True, say=quiet)
+    assert (run / "best" / "model.safetensors").exists()
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_missing_validation_split_is_found_before_the_vocabulary_is_learned(
+    reversal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "make_vocabularies", kill)
+    with pytest.raises(UserError, match="nowhere"):
+        train(toy_config(reversal, data={"validation_split": "nowhere"}), tmp_path / "run", say=quiet)
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -25,7 +26,7 @@ from nmt.translation import (
     split_sentences,
     translate_stream,
 )
-from nmt.vocabulary import SPECIAL_PIECES
+from nmt.vocabulary import END, SPECIAL_PIECES
 
 
 class Characters:
@@ -148,25 +149,116 @@ def test_overrides_are_checked():
         model.translate("a")
 
 
-def test_load_opens_the_folder_and_its_engine(monkeypatch):
-    vocabulary, engine, seen = Characters(), Capitals(), []
-    folder = SimpleNamespace(
-        config=SimpleNamespace(decoding=DecodingConfig(beam_size=3), data=SimpleNamespace(max_length=2)),
-        source_vocabulary=vocabulary,
-        target_vocabulary=vocabulary,
-    )
+class Scripted:
+    """Writes as many letters as it reads: `A` with the probability `capital`, else `a`."""
+
+    def __init__(self, capital):
+        self.capital = capital
+
+    def start(self, sources):
+        return list(map(len, sources)), {"sentence": np.arange(len(sources)), "position": [0] * len(sources)}
+
+    def step(self, memory, state, tokens):
+        probabilities = np.full((len(tokens), len(LETTERS)), 1e-4, np.float32)
+        for row, (sentence, position) in enumerate(zip(state["sentence"], state["position"], strict=True)):
+            if position >= memory[sentence]:
+                probabilities[row, END] = 0.999
+            else:
+                probabilities[row, LETTERS.index("A")] = self.capital
+                probabilities[row, LETTERS.index("a")] = 0.999 - self.capital
+        return np.log(probabilities), None, {**state, "position": [position + 1 for position in state["position"]]}
+
+    def select(self, state, rows):
+        return {"sentence": state["sentence"][rows], "position": [state["position"][row] for row in rows]}
+
+
+LETTERS = ["pad", "unk", "begin", "end", "A", "a"]
+
+
+class Letters(Characters):
+    """The vocabulary of `Scripted`."""
+
+    def pieces(self, ids):
+        return [LETTERS[i] for i in ids]
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """A folder for each name: `capital` and `small` write such letters, `lm` expects small ones; what was loaded."""
+    folders = {
+        name: SimpleNamespace(
+            name=name,
+            config=SimpleNamespace(decoding=DecodingConfig(beam_size=beam), data=SimpleNamespace(max_length=longest)),
+            source_vocabulary=Letters(),
+            target_vocabulary=Letters(),
+        )
+        for name, beam, longest in [("capital", 3, 2), ("small", 4, 5), ("lm", 5, 1)]
+    }
+    engines = {"capital": Scripted(0.6), "small": Scripted(0.3), "lm": Scripted(0.05)}
+    loaded = []
 
     def load_engine(folder, **options):
-        seen.append((folder, options))
-        return engine
+        loaded.append((folder.name, options))
+        return engines[folder.name]
 
-    monkeypatch.setitem(sys.modules, "nmt.model_folder", SimpleNamespace(open_model=lambda path: folder))
+    def open_models(names, language_model):
+        return [folders[str(name)] for name in names], None if language_model is None else folders[language_model]
+
+    monkeypatch.setitem(sys.modules, "nmt.model_folder", SimpleNamespace(open_models=open_models))
     monkeypatch.setitem(sys.modules, "nmt.torch_engine", SimpleNamespace(load_engine=load_engine))
-    model = Translator.load("folder", device="cuda", threads=2)
-    assert seen == [(folder, {"device": "cuda", "threads": 2})]
+    return loaded
+
+
+def test_load_opens_the_folder_and_its_engine(opened):
+    model = Translator.load(Path("capital"), device="cuda", threads=2)
+    assert opened == [("capital", {"device": "cuda", "threads": 2})]
+    assert isinstance(model.engine, Scripted)
     assert model.decoding.beam_size == 3
-    assert model.translate(["abc"])[0].text == "ABC"
-    assert stream(b"abc", model, max_length=None)[0] == "AB\n"
+    assert model.translate(["xyz"])[0].text == "AAA"
+    assert stream(b"xyz", model, max_length=None)[0] == "AA\n"
+    assert Translator.load("small").translate(["xyz"])[0].text == "aaa"
+
+
+def test_several_models_translate_together(opened):
+    model = Translator.load(["small", "capital"], threads=2)
+    assert opened == [(name, {"device": "cpu", "threads": 2}) for name in ("small", "capital")]
+    assert (model.decoding.beam_size, model.max_length) == (4, 2)
+    (together,) = model.translate(["x"])
+    assert together.text == "a"
+    assert together.token_log_probs == pytest.approx(np.log([(0.699 + 0.399) / 2, 0.999]), abs=1e-6)
+    assert Translator.load(["capital", "small"]).translate(["x"])[0].token_log_probs == together.token_log_probs
+    assert Translator.load(["capital", "small", "capital"]).translate(["x"])[0].text == "A"
+    assert Translator.load(["capital"]).translate(["x"]) == Translator.load("capital").translate(["x"])
+
+
+def test_a_language_model_has_a_say(opened):
+    alone = Translator.load("capital")
+    model = Translator.load("capital", language_model="lm", device="cuda")
+    assert opened[1:] == [(name, {"device": "cuda", "threads": None}) for name in ("capital", "lm")]
+    assert (model.decoding.beam_size, model.max_length) == (3, 2)
+    assert model.decoding.language_model_weight == DecodingConfig.language_model_weight
+    (fused,) = model.translate(["x"])
+    weight = DecodingConfig.language_model_weight
+    assert fused.text == "a"
+    assert fused.token_log_probs == pytest.approx(
+        [np.log(0.399) + weight * np.log(0.949), (1 + weight) * np.log(0.999)], abs=1e-6
+    )
+    assert model.translate(["x"], language_model_weight=0) == alone.translate(["x"])
+    assert stream(b"x", model, language_model_weight=0.01)[0] == "A\n"
+    given = Translator.load("capital", language_model="lm", language_model_weight=0.01)
+    assert given.decoding.language_model_weight == 0.01
+    assert given.translate(["x"])[0].text == "A"
+    assert Translator.load(["capital"] * 2, language_model="lm").translate(["x"])[0].text == "a"
+
+
+def test_a_weight_needs_a_language_model(opened):
+    message = "`language_model_weight` has no effect without a language model"
+    with pytest.raises(UserError, match=message):
+        Translator.load("capital", language_model_weight=0.3)
+    with pytest.raises(UserError, match=message):
+        translator().translate(["a"], language_model_weight=0.3)
+    with pytest.raises(UserError, match=r"`decoding\.language_model_weight` must be at least 0 and at most 100"):
+        Translator.load("capital", language_model="lm", language_model_weight=-1)
 
 
 @pytest.mark.parametrize("size", [1, 3, 4, 5, 100])
@@ -429,7 +521,7 @@ def test_a_real_closed_pipe_ends_quietly():
         class Echo(Translator):
             def __init__(self):
                 super().__init__(None, types.SimpleNamespace(encode_batch=lambda lines: [[5] for _ in lines]), None)
-            def translate_ids(self, sources, settings, batch_size):
+            def translate_ids(self, sources, decoding, n_best):
                 return [[Translation("x" * 1000, 0.0, [], 0.0, [])] for _ in sources]
         translate_stream(Echo(), sys.stdin.buffer, sys.stdout.buffer, max_length=9, interactive=False, warn=print)
     """

@@ -8,7 +8,7 @@ import pytest
 
 from nmt.config import VocabularyConfig
 from nmt.errors import UserError
-from nmt.vocabulary import BEGIN, END, PAD, UNK, Vocabulary, choose_size, learn_vocabulary
+from nmt.vocabulary import BEGIN, END, PAD, SPECIAL_PIECES, UNK, Vocabulary, choose_size, learn_vocabulary
 
 TEXT = [
     "Ein Hund läuft über die Wiese.", "Eine Frau liest ein Buch.", "Der Mann trinkt Kaffee am Fenster.",
@@ -95,3 +95,33 @@ def test_foreign_special_ids(tmp_path: Path) -> None:
     (tmp_path / "foreign.spm").write_bytes(output.getvalue())
     with pytest.raises(UserError, match="must have the ids pad 0, unk 1, bos 2, eos 3, but has pad -1, unk 0"):
         Vocabulary.load(tmp_path / "foreign.spm")
+
+
+@pytest.mark.parametrize("model_type", ["unigram", "bpe", "char"])
+@pytest.mark.parametrize("byte_fallback", [True, False])
+@pytest.mark.parametrize("normalization", ["identity", "nfkc"])
+def test_a_tag_is_one_piece(model_type: str, byte_fallback: bool, normalization: str) -> None:
+    config = VocabularyConfig(model_type=model_type, byte_fallback=byte_fallback)  # type: ignore[arg-type]
+    tags = ["<bt>", "to German", "ＢＴ,2"]  # nfkc rewrites the last one
+    tagged = [f"{tag} {text}" for tag in tags for text in TEXT]
+    vocabulary = learn_vocabulary([*TEXT, *tagged], config, 340 if byte_fallback else 80, normalization, tags)
+    for tag in tags:
+        ids = vocabulary.encode(f"{tag} {TEXT[0]}")
+        assert SPECIAL_PIECES <= ids[0] < SPECIAL_PIECES + len(tags)
+        assert ids[1:] == vocabulary.encode(TEXT[0])
+        assert vocabulary.encode(tag) == ids[:1]
+        if normalization == "identity":
+            assert vocabulary.decode(ids) == f"{tag} {TEXT[0]}"
+    assert len({vocabulary.encode(tag)[0] for tag in tags}) == len(tags)
+
+
+def test_without_tags_nothing_changes() -> None:
+    assert learn_vocabulary(TEXT, VocabularyConfig(), 340, "identity", []).model == learn().model
+
+
+def test_a_long_text_is_learned_from_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+    german, english = TEXT[:3] * 60, TEXT[3:6] * 60
+    monkeypatch.setattr("nmt.vocabulary.MOST_LINES", 150)
+    config = VocabularyConfig(byte_fallback=False)
+    vocabulary = learn_vocabulary(german + english, config, 80, "identity")
+    assert not any(UNK in vocabulary.encode(text) for text in TEXT)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
-from nmt.products import low_precision, repeated_product
+from nmt.cells.cell import Product, State
+from nmt.cells.scan import Gradients, ScannedCell, padded, positions, room
 
 
-class LSTM(nn.Module):
+class LSTM(ScannedCell):
     """Long short-term memory with a forget gate.
 
         i_t = sigmoid(W_i x_t + U_i h_{t-1} + b_i)          input gate
@@ -26,115 +26,84 @@ class LSTM(nn.Module):
     """
 
     state_names = ("hidden", "cell")
-    """The tensors of a state, in order; the first is the output."""
+    gates = 4
+    recurrent_blocks = (4,)
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
-        super().__init__()
-        self.input_size, self.hidden_size = input_size, hidden_size
-        self.weight_ih = nn.Parameter(torch.empty(4 * hidden_size, input_size))
-        self.weight_hh = nn.Parameter(torch.empty(4 * hidden_size, hidden_size))
-        self.bias_ih = nn.Parameter(torch.zeros(4 * hidden_size))
-        self.bias_hh = nn.Parameter(torch.zeros(4 * hidden_size))
-
+    @torch.no_grad()
     def set_forget_gate_bias(self, value: float) -> None:
         """Start with an open forget gate: Gers et al. (2000); Jozefowicz et al. (2015), section 5, use 1."""
-        with torch.no_grad():
-            self.bias_ih[self.hidden_size : 2 * self.hidden_size] = value
-            self.bias_hh[self.hidden_size : 2 * self.hidden_size] = 0
+        self.bias_ih[self.hidden_size : 2 * self.hidden_size] = value
+        self.bias_hh[self.hidden_size : 2 * self.hidden_size] = 0
 
-    def project(self, inputs: Tensor, constant: Tensor | None = None) -> Tensor:
-        """The input's part of the gates, W x + b, for all positions at once.
+    def initialize_constants(self, forget_gate_bias: float) -> None:
+        """The forget gate's bias."""
+        self.set_forget_gate_bias(forget_gate_bias)
 
-            inputs: [..., batch, size]
-            constant: [batch, input_size - size], more inputs that are the same at every position: their product is
-                taken once instead of once a position
-
-        Returns: [..., batch, 4 * hidden]
-        """
-        bias = self.bias_ih + self.bias_hh
-        if constant is None:
-            return F.linear(inputs, self.weight_ih, bias)
-        size = inputs.size(-1)
-        return F.linear(inputs, self.weight_ih[:, :size]) + F.linear(constant, self.weight_ih[:, size:], bias)
-
-    def step(self, projected: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """One position: projected gates [batch, 4 * hidden] and the state before it -> the state after it."""
+    def step(self, projected: Tensor, state: State, products: Sequence[Product]) -> State:
+        """One position."""
         hidden, cell = state
-        i, f, g, o = (projected + F.linear(hidden, self.weight_hh)).chunk(4, -1)
+        i, f, g, o = (projected + products[0](hidden)).chunk(4, -1)
         cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
         return o.sigmoid() * cell.tanh(), cell
 
-    def scan(self, projected: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """All positions: projected [length, batch, 4 * hidden] -> (hidden, cell) of each, [length, batch, hidden]."""
-        hidden, cell = _LSTMScan.apply(projected, self.weight_hh, *state)  # type: ignore[no-untyped-call]
-        return hidden, cell
-
-
-class _LSTMScan(torch.autograd.Function):
-    """The recurrence with its backward pass written out.
-
-    About as fast on a CPU as torch's fused LSTM at hidden size 512, slower at 256 (docs/experiments.md): the
-    recurrent matrix is packed once a sequence, the derivatives of the gates are taken for all positions at once, which
-    leaves one product and four elementwise operations a position to the backward loop, and the gradient of the weights
-    is one product. Unlike the fused LSTM it returns the cell of every position, so sentences of different lengths need
-    no packing, which would cost the fused LSTM its fast path. Tested equal to `torch.nn.LSTM`.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, projected: Tensor, weight_hh: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
-        length, batch, size = projected.size(0), projected.size(1), hidden.size(-1)
-        gates = projected.new_empty(length, batch, 4 * size, dtype=hidden.dtype)
-        hiddens = hidden.new_empty(length + 1, batch, size)
-        cells = torch.empty_like(hiddens)
-        squashed = hidden.new_empty(length, batch, size)  # tanh(c_t)
-        hiddens[0], cells[0] = hidden, cell
-        multiply = repeated_product(weight_hh, batch)
-        i, f, g, o = (gate.unbind(0) for gate in gates.chunk(4, -1))
-        input_and_forget = gates[..., : 2 * size].unbind(0)
-        before, after, outputs = cells[:-1].unbind(0), cells[1:].unbind(0), hiddens.unbind(0)
-        for t, (position, at, tanh_cell) in enumerate(zip(projected, gates.unbind(0), squashed.unbind(0), strict=True)):
-            torch.add(position, multiply(outputs[t]), out=at)
-            input_and_forget[t].sigmoid_()
+    @classmethod
+    def unroll(
+        cls, projected: Tensor, state: State, products: Sequence[Product], parameters: Sequence[Tensor]
+    ) -> tuple[State, tuple[Tensor, ...]]:
+        """All positions."""
+        length = len(projected)
+        gates = torch.empty_like(projected)
+        hiddens, cells = (room(start, length) for start in state)
+        squashed = torch.empty_like(hiddens[1:])  # tanh(c_t)
+        (i, f, g, o), (i_and_f, _) = positions(gates, 1, 1, 1, 1), positions(gates, 2, 2)
+        for t, (x, total, h, c, new_h, new_c, tanh_c) in enumerate(
+            zip(projected, gates, hiddens, cells, hiddens[1:], cells[1:], squashed, strict=False)
+        ):
+            torch.add(x, products[0](h), out=total)
+            i_and_f[t].sigmoid_()
             g[t].tanh_()
             o[t].sigmoid_()
-            torch.mul(f[t], before[t], out=after[t]).addcmul_(i[t], g[t])
-            torch.tanh(after[t], out=tanh_cell)
-            torch.mul(o[t], tanh_cell, out=outputs[t + 1])
-        ctx.save_for_backward(weight_hh, gates, hiddens, cells, squashed)
-        ctx.low, ctx.projected_type = low_precision(hidden.device), projected.dtype
-        ctx.set_materialize_grads(False)
-        return hiddens[1:], cells[1:]
+            torch.mul(f[t], c, out=new_c).addcmul_(i[t], g[t])
+            torch.tanh(new_c, out=tanh_c)
+            torch.mul(o[t], tanh_c, out=new_h)
+        return (hiddens[1:], cells[1:]), (gates, hiddens, cells, squashed)
 
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        weight, gates, hiddens, cells, squashed = ctx.saved_tensors
-        size, length, batch = hiddens.size(-1), gates.size(0), gates.size(1)
-        of_hidden, of_cell = gradients
+    @classmethod
+    def factors(cls, saved: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """What the gradients of later positions are multiplied with, for all positions at once.
+
+        Returns: the gates' factors, (dc for i, f, g; dh for o) times which is the gradient of their totals; dc = dh
+        times the second; dc_{t-1} = dc_t times the third
+        """
+        gates, _, cells, squashed = saved
         i, f, g, o = gates.chunk(4, -1)
-        # d gate (before its activation) = factor * (dc for i, f, g; dh for o), for all positions at once
-        # (rows a power of two apart would share cache sets: 16 floats between them make the products 15 % faster)
-        factors = gates.new_empty(length, batch, 4 * size + 16)[..., : 4 * size]
-        f_i, f_f, f_g, f_o = factors.chunk(4, -1)
-        torch.ops.aten.sigmoid_backward.grad_input(g, i, grad_input=f_i)
-        torch.ops.aten.sigmoid_backward.grad_input(cells[:-1], f, grad_input=f_f)
-        torch.ops.aten.tanh_backward.grad_input(i, g, grad_input=f_g)
-        torch.ops.aten.sigmoid_backward.grad_input(squashed, o, grad_input=f_o)
-        through_output = torch.ops.aten.tanh_backward(o, squashed)  # dc = dh * this
+        factors = padded(squashed, 4)
+        of_i, of_f, of_g, of_o = factors.chunk(4, -1)
+        torch.ops.aten.sigmoid_backward.grad_input(g, i, grad_input=of_i)
+        torch.ops.aten.sigmoid_backward.grad_input(cells[:-1], f, grad_input=of_f)
+        torch.ops.aten.tanh_backward.grad_input(i, g, grad_input=of_g)
+        torch.ops.aten.sigmoid_backward.grad_input(squashed, o, grad_input=of_o)
+        return factors, torch.ops.aten.tanh_backward(o, squashed), f
+
+    @classmethod
+    def reverse(
+        cls, saved: Sequence[Tensor], gradients: Sequence[Tensor | None], products: Sequence[Product]
+    ) -> Gradients:
+        """The factors times the gradients that come from later positions."""
+        hiddens, (of_hidden, of_cell) = saved[1], gradients
+        d_gates, through, keep = cls.factors(saved)
         d_hidden, d_cell = torch.zeros_like(hiddens[0]), torch.zeros_like(hiddens[0])
-        low = ctx.low or weight.dtype
-        low_weight = weight.to(low)
-        rows, f_of_hidden = factors.unbind(0), f_o.unbind(0)
-        f_of_cell = factors[..., : 3 * size].unflatten(-1, (3, size)).unbind(0)
-        forgets, through = f.unbind(0), through_output.unbind(0)
+        (d_ifg, d_o), rows = positions(d_gates, 3, 1), d_gates.unbind(0)
+        through_output, keep_cell = through.unbind(0), keep.unbind(0)
+        length, batch, size = through.shape
         for t in range(length - 1, -1, -1):
             if of_hidden is not None:
                 d_hidden += of_hidden[t]
             if of_cell is not None:
                 d_cell += of_cell[t]
-            d_cell.addcmul_(d_hidden, through[t])
-            f_of_hidden[t].mul_(d_hidden)
-            f_of_cell[t].mul_(d_cell.unsqueeze(1))
-            d_cell *= forgets[t]
-            d_hidden = (rows[t].to(low) @ low_weight).to(d_cell.dtype)
-        d_weight = factors.flatten(0, 1).to(low).t() @ hiddens[:-1].flatten(0, 1).to(low)
-        return factors.to(ctx.projected_type), d_weight.to(weight.dtype), d_hidden, d_cell
+            d_cell.addcmul_(d_hidden, through_output[t])
+            d_o[t].mul_(d_hidden)
+            d_ifg[t].view(batch, 3, size).mul_(d_cell.unsqueeze(1))
+            d_cell *= keep_cell[t]
+            d_hidden = products[0](rows[t])
+        return Gradients(d_gates, ((d_gates, hiddens[:-1]),), (d_hidden, d_cell))

@@ -1,0 +1,156 @@
+"""The reference of all settings is up to date, and lists exactly the combinations that the checks refuse."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import types
+import typing
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import pytest
+from all_pairs import MODEL_OPTIONS, TRAINING_OPTIONS, all_pairs
+
+from nmt.config import SECTIONS, Config, check_config, parse_config
+from nmt.corpus import check_splits
+from nmt.errors import UserError
+from nmt.tasks import make_vocabularies
+
+SCRIPT = Path(__file__).parent.parent / "scripts" / "config-reference"
+
+Case = dict[str, Any]
+
+
+def load_script() -> Any:
+    loader = SourceFileLoader("config_reference", str(SCRIPT))
+    spec = spec_from_loader(loader.name, loader)
+    assert spec is not None
+    sys.modules[loader.name] = module = module_from_spec(spec)  # where dataclasses look for the names of types
+    loader.exec_module(module)
+    return module
+
+
+script = load_script()
+
+
+def test_page_is_up_to_date() -> None:
+    written = script.PAGE.read_text(encoding="utf-8")
+    assert written == script.page(), "nmt/config.py has changed: run scripts/config-reference"
+
+
+def test_page_has_every_setting() -> None:
+    """A section's table ends where the next heading begins."""
+    parts = script.page().split("\n## ")
+    for section in SECTIONS:
+        [part] = [part for part in parts if part.startswith(f"[{section}]\n")]
+        for name in vars(getattr(Config(), section)):
+            assert f"\n| `{name}` | " in part
+
+
+def test_a_meaning_on_several_lines_is_joined() -> None:
+    text = 'class A:\n    """Of A."""\n\n    size: int = 3\n    """One,\n    two | three."""\n    other: int = 4\n'
+    assert script.read_meanings(text) == {"A": "Of A.", "A.size": "One, two | three."}
+
+
+# What is refused
+
+
+def options() -> dict[str, list[Any]]:
+    """Two values or more of every setting that has them: all choices, or the default and another; examples as well."""
+    found: dict[str, list[Any]] = {}
+    hints = {"task": typing.get_type_hints(Config)["task"]}
+    for section in SECTIONS:
+        kind = type(getattr(Config(), section))
+        hints |= {f"{section}.{name}": hint for name, hint in typing.get_type_hints(kind).items()}
+    for name, hint in hints.items():
+        section, _, key = name.rpartition(".")
+        default = getattr(getattr(Config(), section) if section else Config(), key)
+        values = [default, *other_values(name, hint, default)]
+        for refusal in script.REFUSED:
+            values += [value for value in refusal.values.get(name, []) if value not in values]
+        found[name] = values
+    return {name: values for name, values in found.items() if len(values) > 1}
+
+
+def other_values(name: str, hint: Any, default: Any) -> list[Any]:
+    if get_origin(hint) is Literal:
+        return [choice for choice in get_args(hint) if choice != default]
+    if hint is bool:
+        return [not default]
+    if name == "vocabulary.character_coverage":
+        return [0.99]
+    if hint in (int, float):
+        return [2 * default or (0.3 if hint is float else 3)]
+    return [script.SOME_FILE] if hint is str or (get_origin(hint) is types.UnionType and str in get_args(hint)) else []
+
+
+OPTIONS = options()
+PLAIN = {name: values[0] for name, values in OPTIONS.items()}
+
+
+def mistakes(case: Case) -> list[str]:
+    """What the checks say of a configuration."""
+    config = Config()
+    for name, value in case.items():
+        section, _, key = name.rpartition(".")
+        setattr(getattr(config, section) if section else config, key, value)
+    return check_config(config)
+
+
+def is_possible(fixed: Case, changes: int = 3) -> bool:
+    """Whether some configuration with these settings is accepted: the defaults, or a few changes from them."""
+    found = mistakes(fixed)
+    if not found or not changes:
+        return not found
+    return any(
+        is_possible({**fixed, name: value}, changes - 1)
+        for name, values in OPTIONS.items()
+        if name not in fixed
+        for value in values[1:]
+        if len(mistakes({**fixed, name: value})) < len(found)
+    )
+
+
+def listed_pairs() -> set[tuple[str, str, str, str]]:
+    """The pairs of values that the page lists; larger groups are apart."""
+    cases = [case for refusal in script.REFUSED if len(refusal.values) == 2 for case in refusal.cases()]
+    return {pair(*case.items()) for case in cases}
+
+
+def pair(one: tuple[str, Any], other: tuple[str, Any]) -> tuple[str, str, str, str]:
+    """Two settings with their values in a fixed order; True and 1 differ."""
+    (a, x), (b, y) = sorted((one, other), key=lambda item: item[0])
+    return a, repr(x), b, repr(y)
+
+
+def test_every_listed_combination_is_refused_and_none_of_its_parts() -> None:
+    for refusal in script.REFUSED:
+        for case in refusal.cases():
+            assert not is_possible(case), case
+            for left_out in case:
+                assert is_possible({name: value for name, value in case.items() if name != left_out}), (case, left_out)
+
+
+def test_no_other_pair_is_refused() -> None:
+    """Of all values of all settings in the configuration."""
+    refused = {
+        pair((a, x), (b, y))
+        for a, b in itertools.combinations(OPTIONS, 2)
+        for x, y in itertools.product(OPTIONS[a], OPTIONS[b])
+        if not is_possible({a: x, b: y})
+    }
+    assert refused == listed_pairs()
+
+
+def test_the_walk_of_all_pairs_meets_the_same_refusals() -> None:
+    walked = {**MODEL_OPTIONS, **TRAINING_OPTIONS}
+    _, impossible = all_pairs(walked)
+    in_walk = {
+        (a, x, b, y)
+        for a, x, b, y in listed_pairs()
+        if {a, b} <= set(walked) and x in map(repr, walked[a]) and y in map(repr, walked[b])
+    }
+    assert {pair((a, x), (b, y)) for a, x, b, y in impossible} == in_walk
