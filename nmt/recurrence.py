@@ -169,7 +169,7 @@ class Unrolled:
         self.weights = [layer.recurrent_weight(each) for each in self.cells]
         blocks = [block * layer.hidden_size for block in cell.recurrent_blocks]
         self.products = [
-            tuple(partial(F.linear, weight=block) for block in torch.split(weight, blocks)) for weight in self.weights
+            tuple(partial(_product, weight=block) for block in torch.split(weight, blocks)) for weight in self.weights
         ]
         self.zones: list[tuple[Tensor, ...]] | None = None
 
@@ -180,6 +180,7 @@ class Unrolled:
             projected = torch.addmm(projected, fed, self.fed_weight)
             if self.normalization is not None:
                 projected = self.normalization(projected) + self.bias
+        projected = projected.to(state[0].dtype)  # the state stays in full precision under autocast
         after = self.cells[0].step(projected, state, self.products[0])
         for cell, products in zip(self.cells[1:], self.products[1:], strict=True):
             after = cell.step(cell.input_bias().expand_as(projected), after, products)
@@ -196,6 +197,11 @@ class Unrolled:
             self.zones = list(zip(*(mask.unbind(0) for mask in kept.unbind(0)), strict=True))
         zones = zip(self.zones[position], before, after, strict=True)
         return tuple(torch.where(kept, old, new) for kept, old, new in zones)
+
+
+def _product(inputs: Tensor, weight: Tensor) -> Tensor:
+    """inputs W^T, in the type of the inputs."""
+    return F.linear(inputs, weight).to(inputs.dtype)
 
 
 class LayerNormalization(nn.LayerNorm):
@@ -266,4 +272,4 @@ class Connection(nn.Module):
             return outputs
         if self.gate is None:
             return outputs + inputs
-        return torch.lerp(inputs, outputs, self.gate(inputs).sigmoid())
+        return torch.lerp(inputs, outputs, self.gate(inputs).to(inputs.dtype).sigmoid())

@@ -204,9 +204,12 @@ def test_bf16_is_close(name: str) -> None:
     exact = cell.scan(project(cell, inputs), zero, cell.weight_hh)
     with torch.autocast("cpu", torch.bfloat16):
         low = cell.scan(project(cell, inputs), zero, cell.weight_hh)
+        stepped = cell.step(project(cell, inputs[0]), zero, products(cell))
+        from_low = cell.scan(project(cell, inputs), tuple(tensor.bfloat16() for tensor in zero), cell.weight_hh)
     gradient = torch.autograd.grad(low[0].sum(), cell.weight_hh)[0]
     expected = torch.autograd.grad(exact[0].sum(), cell.weight_hh)[0]
-    assert low[0].dtype == gradient.dtype == torch.float32
+    assert {tensor.dtype for tensor in (*low, *stepped, *from_low, gradient)} == {torch.float32}
+    torch.testing.assert_close(stepped[0], exact[0][0], atol=0.04, rtol=0)
     torch.testing.assert_close(low[0], exact[0], atol=0.04, rtol=0)
     torch.testing.assert_close(gradient, expected, atol=0.04 * float(expected.abs().max()), rtol=0)
 
@@ -229,7 +232,10 @@ def test_constants_after_initialization() -> None:
         cell.initialize_constants(1.5)
         changed = {weight for weight, tensor in cell.state_dict().items() if not torch.equal(tensor, before[weight])}
         biases = {"bias_ih", "bias_hh"} if name in ("lstm", "peephole_lstm") else set()
-        extra = {"peephole_lstm": {"weight_peephole"}, "layer_norm_lstm": {"gate_gain", "cell_gain", "bias_hh"}}
+        extra = {
+            "peephole_lstm": {"weight_peephole"},
+            "layer_norm_lstm": {"gate_gain", "cell_gain", "cell_bias", "bias_hh"},
+        }
         assert changed == biases | extra.get(name, set())
         if name.endswith("lstm"):
             total = cell.bias_hh + (cell.bias_ih if biases else 0)

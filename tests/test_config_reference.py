@@ -59,8 +59,8 @@ def test_a_meaning_on_several_lines_is_joined() -> None:
 
 
 def options() -> dict[str, list[Any]]:
-    """Two values or more of every setting that has them: all choices, or the default and another; examples as well."""
-    found: dict[str, list[Any]] = {}
+    """Two values or more of every setting that has them: all choices, or the default and others."""
+    walked, found = {**MODEL_OPTIONS, **TRAINING_OPTIONS}, {}
     hints = {"task": typing.get_type_hints(Config)["task"]}
     for section in SECTIONS:
         kind = type(getattr(Config(), section))
@@ -68,10 +68,10 @@ def options() -> dict[str, list[Any]]:
     for name, hint in hints.items():
         section, _, key = name.rpartition(".")
         default = getattr(getattr(Config(), section) if section else Config(), key)
-        values = [default, *other_values(name, hint, default)]
+        values = [default, *walked.get(name, other_values(name, hint, default))]
         for refusal in script.REFUSED:
-            values += [value for value in refusal.values.get(name, []) if value not in values]
-        found[name] = values
+            values += refusal.values.get(name, [])
+        found[name] = [value for number, value in enumerate(values) if value not in values[:number]]
     return {name: values for name, values in found.items() if len(values) > 1}
 
 
@@ -80,15 +80,17 @@ def other_values(name: str, hint: Any, default: Any) -> list[Any]:
         return [choice for choice in get_args(hint) if choice != default]
     if hint is bool:
         return [not default]
-    if name == "vocabulary.character_coverage":
-        return [0.99]
+    special = {"vocabulary.character_coverage": [0.99], "model.attention_heads": [1], "model.hidden_size": [12]}
+    if name in special:
+        return special[name]
     if hint in (int, float):
         return [2 * default or (0.3 if hint is float else 3)]
     return [script.SOME_FILE] if hint is str or (get_origin(hint) is types.UnionType and str in get_args(hint)) else []
 
 
 OPTIONS = options()
-PLAIN = {name: values[0] for name, values in OPTIONS.items()}
+CHANGES: list[Case] = [{name: value} for name, values in OPTIONS.items() for value in values[1:]]
+CHANGES.append({"task": "language_model", "training.truncation": 3})
 
 
 def mistakes(case: Case) -> list[str]:
@@ -101,16 +103,15 @@ def mistakes(case: Case) -> list[str]:
 
 
 def is_possible(fixed: Case, changes: int = 3) -> bool:
-    """Whether some configuration with these settings is accepted: the defaults, or a few changes from them."""
+    """Whether some configuration with these settings is accepted: the defaults, or a few changes that each help."""
     found = mistakes(fixed)
     if not found or not changes:
         return not found
+    helping = [change for change in CHANGES if not change.keys() & fixed.keys()]
     return any(
-        is_possible({**fixed, name: value}, changes - 1)
-        for name, values in OPTIONS.items()
-        if name not in fixed
-        for value in values[1:]
-        if len(mistakes({**fixed, name: value})) < len(found)
+        is_possible({**fixed, **change}, changes - 1)
+        for change in helping
+        if len(mistakes({**fixed, **change})) < len(found)
     )
 
 
@@ -154,3 +155,22 @@ def test_the_walk_of_all_pairs_meets_the_same_refusals() -> None:
         if {a, b} <= set(walked) and x in map(repr, walked[a]) and y in map(repr, walked[b])
     }
     assert {pair((a, x), (b, y)) for a, x, b, y in impossible} == in_walk
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"files": {"train": "a.csv"}}, "`data.files` belongs to a builder"),
+        ({"name": "de-en"}, "`data.name` names a configuration of a hub data set"),
+    ],
+)
+def test_what_is_refused_with_the_data(data: dict[str, Any], message: str) -> None:
+    """What is refused with `training.start_from` and for the processor is tested with the training."""
+    with pytest.raises(UserError, match=message):
+        check_splits(parse_config({"data": data}, "here").data)
+
+
+def test_what_is_refused_with_the_vocabulary() -> None:
+    config = parse_config({"vocabulary": {"source": "a.spm", "target": "b.spm"}}, "here")
+    with pytest.raises(UserError, match=r"`vocabulary\.target` must be unset with a joint vocabulary"):
+        make_vocabularies(config, print)

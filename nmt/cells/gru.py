@@ -19,9 +19,9 @@ class GRU(ScannedCell):
         n_t = tanh(W_n x_t + b_n + r_t * (U_n h_{t-1} + c_n))       candidate
         h_t = (1 - z_t) * n_t + z_t * h_{t-1}                       hidden state
 
-    Cho et al. (2014), in the form of cuDNN and of https://arxiv.org/abs/1406.1078v1: all that is multiplied
-    with U is h_{t-1}, so a position takes one product. The parameters have the names, shapes and gate order (r, z, n)
-    of `torch.nn.GRUCell`; c_n is the last third of `bias_hh`.
+    Cho et al. (2014), in the form of https://arxiv.org/abs/1406.1078v1 and of cuDNN: all that is multiplied with U is
+    h_{t-1}, so a position takes one product. The parameters have the names, shapes and gate order (r, z, n) of
+    `torch.nn.GRUCell`; c_n is the last third of `bias_hh`.
     """
 
     gates = 3
@@ -44,7 +44,7 @@ class GRU(ScannedCell):
         r_hidden, z_hidden, n_hidden = products[0](hidden).chunk(3, -1)
         r, z = (r_in + r_hidden).sigmoid(), (z_in + z_hidden).sigmoid()
         n = (n_in + r * (n_hidden + bias)).tanh()
-        return (torch.lerp(n, hidden, z),)
+        return ((1 - z) * n + z * hidden,)
 
     @classmethod
     def unroll(

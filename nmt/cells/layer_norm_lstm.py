@@ -44,9 +44,10 @@ class LayerNormLSTM(LSTM):
         self.bias_hh[self.hidden_size : 2 * self.hidden_size] = value
 
     def initialize_constants(self, forget_gate_bias: float) -> None:
-        """Gains of 1, the forget gate's bias."""
+        """Gains of 1, biases of 0 but for the forget gate's."""
         nn.init.ones_(self.gate_gain)
         nn.init.ones_(self.cell_gain)
+        nn.init.zeros_(self.cell_bias)
         self.set_forget_gate_bias(forget_gate_bias)
 
     def scan_parameters(self) -> tuple[Tensor, ...]:
@@ -98,11 +99,8 @@ class LayerNormLSTM(LSTM):
         of_hidden, of_cell = gradients
         d_gates, d_squashed, forget = cls.factors(saved[:4])  # factors before the loop, gradients after it
         length, batch, size = d_squashed.shape
-        d_totals, d_gate, total = (
-            padded(d_squashed, 4),
-            d_gates.view(length, batch, 4, size),
-            totals.view(length, batch, 4, size),
-        )
+        d_totals, total = padded(d_squashed, 4), totals.view(length, batch, 4, size)
+        d_gate = d_gates.view(length, batch, 4, size)
         d_hidden, d_cell = torch.zeros_like(hiddens[0]), torch.zeros_like(hiddens[0])
         for t in range(length - 1, -1, -1):
             mean, scale, cell_mean, cell_scale = (moment[t] for moment in moments)

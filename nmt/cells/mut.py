@@ -1,7 +1,7 @@
 """The three mutations of the GRU that an evolutionary search preferred.
 
-Jozefowicz, Zaremba & Sutskever (2015), https://proceedings.mlr.press/v37/jozefowicz15.html. Where the paper
-takes x_t itself for a vector of the hidden size, W x_t stands here. Gates are in the order r, z, n (h in the paper).
+Jozefowicz, Zaremba & Sutskever (2015), https://proceedings.mlr.press/v37/jozefowicz15.html. Where the paper takes x_t
+itself for a vector of the hidden size, W x_t stands here. The gates are in the order r, z, n (the paper's h).
 """
 
 from __future__ import annotations
@@ -82,10 +82,12 @@ class MUT2(ResetBeforeCell):
 class MUT3(ResetBeforeCell):
     """MUT3: the update gate sees a squashed state.
 
-    r_t = sigmoid(W_r x_t + U_r h_{t-1} + b_r)
-    z_t = sigmoid(W_z x_t + U_z tanh(h_{t-1}) + b_z)
-    n_t = tanh(U_n (r_t * h_{t-1}) + W_n x_t + b_n)
-    h_t = z_t * n_t + (1 - z_t) * h_{t-1}
+        r_t = sigmoid(W_r x_t + U_r h_{t-1} + b_r)
+        z_t = sigmoid(W_z x_t + U_z tanh(h_{t-1}) + b_z)
+        n_t = tanh(U_n (r_t * h_{t-1}) + W_n x_t + b_n)
+        h_t = z_t * n_t + (1 - z_t) * h_{t-1}
+
+    The others take h_{t-1} as it is.
     """
 
     recurrent_blocks = (1, 1, 1)

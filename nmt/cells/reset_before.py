@@ -49,7 +49,7 @@ class ResetBeforeCell(ScannedCell):
         hidden, size = state[0], self.hidden_size
         r, z = (projected[:, : 2 * size] + self.gate_totals(hidden, products)).sigmoid().chunk(2, -1)
         n = (projected[:, 2 * size :] + products[-1](r * hidden)).tanh()
-        return (torch.lerp(n, hidden, z) if self.update_keeps else torch.lerp(hidden, n, z),)
+        return (z * hidden + (1 - z) * n if self.update_keeps else z * n + (1 - z) * hidden,)
 
     @classmethod
     def unroll(
@@ -73,9 +73,10 @@ class ResetBeforeCell(ScannedCell):
     def reverse(
         cls, saved: Sequence[Tensor], gradients: Sequence[Tensor | None], products: Sequence[Product]
     ) -> Gradients:
-        """The gradients of the totals of r, z and n are factors, known for all positions at once, times d(r h), dh, dh.
+        """The gradient of a gate's total is a factor, known for all positions at once, times that of what it gates.
 
-        d(r h) = dn U_n;  dh_{t-1} = dh_t * (share of the state that is kept) + d(r h) * r + (by way of R_r and R_z)
+        For n and z that is dh_t; for r it is d(r h) = (d total of n) U_n.
+        dh_{t-1} = dh_t * (share of the state that is kept) + d(r h) * r + (by way of R_r and R_z)
         """
         (gates, resets, hiddens), (of_hidden,) = saved, gradients
         assert of_hidden is not None

@@ -37,7 +37,8 @@ class RNN(ScannedCell):
 
     def step(self, projected: Tensor, state: State, products: Sequence[Product]) -> State:
         """One position."""
-        return (self.activate_(projected + products[0](state[0])),)
+        hidden = state[0]
+        return (self.activate_(projected + products[0](hidden)).to(hidden.dtype),)
 
     @classmethod
     def unroll(

@@ -68,8 +68,10 @@ class ScannedCell(Cell):
         """
 
     def scan(self, projected: Tensor, state: State, weight_hh: Tensor) -> State:
-        """All positions, by `unroll` and `reverse`."""
-        states: State = _Scan.apply(type(self), projected, weight_hh, *state, *self.scan_parameters())  # type: ignore[no-untyped-call]
+        """All positions, by `unroll` and `reverse`; the states have the type of the weights, under autocast too."""
+        state = tuple(tensor.to(weight_hh.dtype) for tensor in state)
+        arguments = projected, weight_hh, *state, *self.scan_parameters()
+        states: State = _Scan.apply(type(self), *arguments)  # type: ignore[no-untyped-call]
         return states
 
 

@@ -1,0 +1,86 @@
+"""Every pair of training options trains, and a resumed run equals an uninterrupted one."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from all_pairs import TRAINING_OPTIONS, Case, all_pairs
+from safetensors.torch import load_file
+from toys import toy_config, write_reversal
+
+from nmt import training
+from nmt.errors import TrainingError
+from nmt.training import STATE, train
+from nmt.translation import Translator
+
+CASES, IMPOSSIBLE = all_pairs(TRAINING_OPTIONS)
+
+MODELS: list[dict[str, Any]] = [
+    {"attention": "general", "cell": "lstm", "dropout": 0.1},
+    {"attention": "additive", "cell": "gru", "input_feeding": "bahdanau", "variational_dropout": True, "dropout": 0.1},
+    {"attention": "dot", "cell": "mut1", "input_feeding": "luong", "coverage": True, "zoneout": 0.1},
+    {"context_input": "all", "cell": "layer_norm_lstm", "weight_drop": 0.1, "output_dropout": 0.1},
+    {"attention": "multi_head", "attention_heads": 2, "input_normalization": "batch", "transition_depth": 2},
+]
+"""Architectures that the training options meet in turn."""
+
+
+def test_refused_pairs_of_training_options() -> None:
+    """Minimum risk training has no reference to smooth, to read, to cut or to compare with itself."""
+    others = {
+        *(("training.scheduled_sampling", kind) for kind in TRAINING_OPTIONS["training.scheduled_sampling"][1:]),
+        ("training.r_drop", 1.0),
+        ("training.truncation", 3),
+        ("training.label_smoothing", 0.1),
+        ("training.target_word_dropout", 0.1),
+    }
+    risk = ("training.objective", "minimum_risk")
+    assert {frozenset({(a, x), (b, y)}) for a, x, b, y in IMPOSSIBLE} == {frozenset({risk, other}) for other in others}
+
+
+@pytest.fixture(scope="module")
+def reversal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_reversal(tmp_path_factory.mktemp("data") / "reversal", pairs=40, longest=4)
+
+
+def quiet(line: str) -> None:
+    """Say nothing."""
+
+
+@pytest.mark.parametrize("number", range(len(CASES)))
+def test_every_pair_of_training_options(
+    reversal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    case: Case = CASES[number]
+    settings = {name.split(".")[1]: value for name, value in case.items()}
+    settings |= {"epochs": 1, "batch_size": 80 if settings["batch_unit"] == "tokens" else 8, "risk_candidates": 2}
+    model = {"embedding_size": 8, "hidden_size": 12, **MODELS[number % len(MODELS)]}
+    config = toy_config(reversal, model=model, training=settings, vocabulary={"size": 20})
+    monkeypatch.setattr(training, "check_precision", lambda *_: None)  # emulated bf16 is slow, and right
+    train(config, tmp_path / "whole", say=quiet)
+
+    original = training.Run._update
+
+    def update(self: training.Run, batches: Any, rate: float) -> int:
+        if self.progress.update == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, batches, rate)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Run, "_update", update)
+        with pytest.raises(TrainingError, match="stopped by SIGTERM after update 2"):
+            train(config, tmp_path / "resumed", say=quiet)
+    train(config, tmp_path / "resumed", resume=True, say=quiet)
+    for name in ("last/model.safetensors", str(STATE)):
+        whole, resumed = load_file(tmp_path / "whole" / name), load_file(tmp_path / "resumed" / name)
+        assert whole.keys() == resumed.keys()
+        for key in whole:
+            assert torch.equal(whole[key], resumed[key]), (name, key)
+            assert torch.isfinite(whole[key]).all(), (name, key)
+    translations = Translator.load(tmp_path / "whole").translate(["a b", "c"], beam_size=2)
+    assert len(translations) == 2
