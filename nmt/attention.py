@@ -89,4 +89,4 @@ class Attention(nn.Module):
 
     def _split(self, tensor: Tensor) -> Tensor:
         """[batch, length, size] -> [batch, heads, length, size of a head]."""
-        return tensor.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return tensor.view(*tensor.shape[:-1], self.heads, -1).transpose(1, 2)

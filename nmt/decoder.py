@@ -126,7 +126,7 @@ class Decoder(nn.Module):
             answers, weights = self.attention(queries, memory)
             return answers.transpose(0, 1), weights.mean(1)
         each = []
-        for query in queries.split(1, 1):
+        for query in torch.split(queries, 1, 1):
             answer, weights = self.attention(query, memory, state["coverage"])
             state["coverage"] = state["coverage"] + weights.squeeze(2)
             each.append((answer.squeeze(1), weights.mean(1)))
@@ -193,7 +193,8 @@ class Decoder(nn.Module):
         if self.readout is None:
             return outputs
         reads = outputs if answers is None else torch.cat((outputs, answers), -1)
-        weight, bias, size = self.readout.weight, self.readout.bias, reads.size(-1)
+        weight, size = self.readout.weight, reads.size(-1)
+        bias: Tensor = self.readout.bias
         if self.context_input == "all":
             bias = F.linear(memory["context"], weight[:, size:], bias)
             readout = F.linear(reads, weight[:, :size]) + bias
