@@ -30,12 +30,13 @@ LOWER, EXACT = 1, 2
 """How well a word of the file matches a piece: in lower case, or as it is."""
 
 
-def load_into(weight: Tensor, path: str | Path, vocabulary: Vocabulary) -> str:
+def load_into(weight: Tensor, path: str | Path, vocabulary: Vocabulary, scale: float = 1.0) -> str:
     """Overwrite the rows of an embedding whose pieces have a vector in the file; says how many they are.
 
-    Nothing is scaled. Raises UserError like `read_embeddings`, and when the file has no piece at all.
+    Raises UserError like `read_embeddings`, and when the file has no piece at all.
 
         weight: [vocabulary, size], one row for each piece
+        scale: what the model multiplies a row with before its layers read it; they will read the file's vector
     """
     import torch
 
@@ -48,7 +49,7 @@ def load_into(weight: Tensor, path: str | Path, vocabulary: Vocabulary) -> str:
         )
     rows = np.flatnonzero(~np.isnan(matrix[:, 0]))
     with torch.no_grad():
-        weight[torch.from_numpy(rows).to(weight.device)] = torch.from_numpy(matrix[rows]).to(weight)
+        weight[torch.from_numpy(rows).to(weight.device)] = torch.from_numpy(matrix[rows] / np.float32(scale)).to(weight)
     return f"{found} of {size} pieces start from their vectors in `{path}`"
 
 

@@ -30,6 +30,8 @@ class DecoderModel(nn.Module):
         self.config = config
         size, tied = config.embedding_size, config.tied_embeddings != "none"
         self.target_embedding = nn.Embedding(target_size, size)
+        self.embedding_scale = config.embedding_deviation * math.sqrt(size)
+        """What embeddings are multiplied with before a layer reads them."""
         self.embedding_dropout = Dropout(config.embedding_dropout, config.variational_dropout)
         readout_size = size if tied or config.context_input == "all" else config.hidden_size
         self.decoder = Decoder(config, readout_size)
@@ -38,13 +40,19 @@ class DecoderModel(nn.Module):
         if not tied:
             self.output_weight = nn.Parameter(torch.empty(target_size, readout_size))
 
+    def embed(self, embedding: nn.Embedding, ids: Tensor) -> Tensor:
+        """Ids of any shape -> what the layers read, [..., embedding size]."""
+        embedded: Tensor = self.embedding_dropout(embedding(ids) * self.embedding_scale)
+        return embedded
+
     @torch.no_grad()
     def initialize(self) -> None:
         """Draw the initial weights as `model.initialization` says.
 
         uniform: [-scale, scale] (Sutskever et al. 2014, section 3.4). xavier: uniform with variance 2 / (in + out) for
         each gate's matrix (Glorot & Bengio 2010). orthogonal: the same, but recurrent matrices are orthogonal gate by
-        gate (Saxe et al. 2014). Embeddings have a standard deviation of 1 / sqrt(size), untied output matrices too.
+        gate (Saxe et al. 2014). Embeddings have a standard deviation of 1 / sqrt(size), before they are scaled for the
+        layers, and so have untied output matrices.
         Biases are zero but for the forget gates' and those of highway gates.
         """
         config = self.config
@@ -93,8 +101,7 @@ class DecoderModel(nn.Module):
 
         Returns: readout [length, batch, readout_size], and the state after each row's last real position
         """
-        embedded = self.embedding_dropout(self.target_embedding(inputs))
-        readout, _, state = self.decoder(embedded, memory, state, lengths)
+        readout, _, state = self.decoder(self.embed(self.target_embedding, inputs), memory, state, lengths)
         return readout, state
 
     def output(self, readout: Tensor) -> Tensor:
@@ -113,7 +120,8 @@ class DecoderModel(nn.Module):
         """
         if sentence is not None:
             memory = {name: tensor.index_select(0, sentence) for name, tensor in memory.items()}
-        readout, weights, state = self.decoder(self.target_embedding(tokens).unsqueeze(0), memory, state)
+        embedded = self.embed(self.target_embedding, tokens.unsqueeze(0))
+        readout, weights, state = self.decoder(embedded, memory, state)
         log_probs = torch.log_softmax(self.output(readout.squeeze(0)).to(self.output_bias.dtype), -1)
         return log_probs, None if weights is None else weights.squeeze(1), state
 
@@ -139,7 +147,7 @@ class TranslationModel(DecoderModel):
         mirrored = mirror(source.size(0), lengths) if self.config.reverse_source else None
         if mirrored is not None:
             source = source.gather(0, mirrored)
-        inputs = self.embedding_dropout(self.source_embedding(source))
+        inputs = self.embed(self.source_embedding, source)
         states, finals = self.encoder(inputs, lengths)
         if mirrored is not None:
             states = reorder(states, mirrored)

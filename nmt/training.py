@@ -244,7 +244,8 @@ class Run:
         for side, vocabulary in zip(("source", "target"), self.vocabularies, strict=True):
             path = getattr(self.config.model, f"{side}_embeddings")
             if path is not None:
-                self.say(load_into(getattr(self.model, f"{side}_embedding").weight, path, vocabulary))
+                weight = getattr(self.model, f"{side}_embedding").weight
+                self.say(load_into(weight, path, vocabulary, self.model.embedding_scale))
 
     def begin_folder(self) -> None:
         """Make the run folder, or clear an old one, once all that can be wrong with the input has been checked.

@@ -77,7 +77,7 @@ def test_impossible_combinations() -> None:
         parse_config({"model": {"tied_embeddings": "all"}, "vocabulary": {"joint": False}}, "x")
     with pytest.raises(UserError, match=r"`training\.source_sampling` must be 0 with a character vocabulary"):
         parse_config({"training": {"source_sampling": 0.1}, "vocabulary": {"model_type": "char"}}, "x")
-    with pytest.raises(UserError, match="`format` must be 1, but is 99: written by another version"):
+    with pytest.raises(UserError, match="`format` must be 2, but is 99: written by another version"):
         parse_config({"format": 99}, "x")
     with pytest.raises(UserError, match="`model` must be a section, but is 3 instead"):
         parse_config({"model": 3}, "x")

@@ -134,6 +134,8 @@ def test_load_into_overwrites_what_is_found(tmp_path: Path, vocabulary: Vocabula
     known = torch.from_numpy(~np.isnan(matrix[:, 0]))
     assert torch.equal(weight[~known], before[~known])
     assert torch.equal(weight[known], torch.from_numpy(matrix).double()[known])
+    load_into(weight, path, vocabulary, scale=4)
+    assert torch.equal(4 * weight[known], torch.from_numpy(matrix).double()[known])
     assert not known[:SPECIAL_PIECES].any() and weight.requires_grad and weight.is_leaf
     with fails("has no word that is one of the"):
         load_into(weight, write(tmp_path, lines({"Katze": [1, 2, 3]})), vocabulary)

@@ -206,7 +206,9 @@ def test_luong_feeding_equals_its_equations() -> None:
     reference = torch.nn.LSTMCell(8 + 12, 12).double()
     reference.load_state_dict(cell.state_dict())
     for t in range(len(inputs)):
-        hidden, carried = reference(torch.cat((model.target_embedding(inputs[t]), feed), -1), (hidden, carried))
+        hidden, carried = reference(
+            torch.cat((model.embed(model.target_embedding, inputs[t]), feed), -1), (hidden, carried)
+        )
         scores = torch.einsum("bh,bsh->bs", hidden, decoder.attention.key(values)) + memory["mask"]
         answer = torch.einsum("bs,bsh->bh", torch.softmax(scores, -1), values)
         feed = torch.tanh(F.linear(torch.cat((hidden, answer), -1), decoder.readout.weight, decoder.readout.bias))
@@ -251,6 +253,13 @@ def test_encoder_equals_torch() -> None:
     for depth in range(2):
         torch.testing.assert_close(finals[depth][0], torch.cat((hidden[2 * depth], hidden[2 * depth + 1]), -1))
         torch.testing.assert_close(finals[depth][1], torch.cat((cell[2 * depth], cell[2 * depth + 1]), -1))
+
+
+def test_layers_read_embeddings_of_the_configured_deviation() -> None:
+    for case in ({}, {"tied_embeddings": "all"}, {"embedding_deviation": 1.0}):
+        model = make(case, embedding_size=64)
+        read = model.embed(model.source_embedding, torch.arange(17))
+        assert read.std().item() == pytest.approx(case.get("embedding_deviation", 0.5), rel=0.1)
 
 
 def test_mirror() -> None:

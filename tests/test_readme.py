@@ -1,7 +1,8 @@
-"""What the README promises exists and runs."""
+"""What the README and the recipes promise exists and runs."""
 
 from __future__ import annotations
 
+import glob
 import re
 import shlex
 import tomllib
@@ -11,27 +12,28 @@ import pytest
 from toys import toy_config, write_reversal
 
 from nmt import cli
-from nmt.config import load_config, parse_config
+from nmt.config import apply_setting, load_config, parse_config
 from nmt.training import train
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+RECIPES = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
 DOCUMENTS = [README, *(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md")))]
 
 
-def blocks(language: str) -> list[str]:
-    """The README's fenced blocks of a language."""
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.S)
+def blocks(language: str, *documents: str) -> list[str]:
+    """The fenced blocks of a language."""
+    return [block for document in documents for block in re.findall(rf"```{language}\n(.*?)```", document, re.S)]
+
+
+def command_lines(*documents: str) -> list[str]:
+    """The lines of the documents' shell blocks; a line that ends with a backslash goes on in the next."""
+    return [line for block in blocks("bash", *documents) for line in block.replace("\\\n", " ").splitlines()]
 
 
 def commands() -> list[str]:
     """Every command line in the documents' fenced blocks and in the heads of the configurations."""
-    lines = [
-        line
-        for document in DOCUMENTS
-        for b in re.findall(r"```bash\n(.*?)```", document, re.S)
-        for line in b.splitlines()
-    ]
+    lines = command_lines(*DOCUMENTS)
     for path in sorted((ROOT / "configs").glob("*.toml")):
         lines += [
             line.lstrip("# ").removeprefix("command:").strip()
@@ -59,23 +61,67 @@ def test_commands_are_understood(command: str) -> None:
             load_config(ROOT / options.config, options.set)
 
 
-@pytest.mark.parametrize("block", blocks("toml"))
+@pytest.mark.parametrize("block", blocks("toml", *DOCUMENTS))
 def test_configurations_are_valid(block: str) -> None:
-    parse_config(tomllib.loads(block), "README")
+    parse_config(tomllib.loads(block), "here")
 
 
 def test_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     config = toy_config(write_reversal(tmp_path / "data"), training={"epochs": 1})
     train(config, tmp_path / "runs" / "captions", say=lambda line: None)
     monkeypatch.chdir(tmp_path)
-    for block in blocks("python"):
+    for block in blocks("python", README):
         exec(block, {})
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
+def recipe_files() -> dict[str, str]:
+    """The configurations of the recipes, by the name in the first line."""
+    return {block.splitlines()[0].removeprefix("# "): block for block in blocks("toml", RECIPES)}
+
+
+@pytest.mark.parametrize("command", [line for line in command_lines(RECIPES) if line.startswith("nmt train")])
+def test_recipes_set_what_can_be_set(command: str) -> None:
+    options = cli.make_parser().parse_args(shlex.split(command)[1:])
+    path = Path(options.config)
+    name = f"{path.parent.name}.toml" if path.name == "config.toml" else path.name  # a run's resolved configuration
+    values = tomllib.loads(recipe_files()[name])
+    for setting in options.set:
+        apply_setting(values, setting)
+    parse_config(values, name)
+
+
+@pytest.mark.slow
+def test_recipes_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All commands, one after the other, on toy data with small models that are trained for two epochs."""
+    monkeypatch.chdir(tmp_path)
+    for folder in ("my-corpus", "new-domain"):
+        for path in sorted(write_reversal(tmp_path / folder, pairs=100).iterdir()):
+            path.rename(path.with_suffix({".src": ".de", ".rev": ".en"}[path.suffix]))
+    Path("monolingual.en").write_text(Path("my-corpus/train.en").read_text(encoding="utf-8"), encoding="utf-8")
+    for language in ("de", "en"):
+        Path(f"cc.{language}.300.vec").write_text("".join(f"{c}{' 0.1' * 300}\n" for c in "abcdefgh"), encoding="utf-8")
+    for name, text in recipe_files().items():
+        Path(name).write_text(text, encoding="utf-8")
+    for line in command_lines(RECIPES):
+        name, *arguments = shlex.split(line)
+        arguments = [path for one in arguments for path in (sorted(glob.glob(one)) if "*" in one else [one])]
+        if arguments[0] == "train":
+            small = ["training.epochs=2", "training.batch_size=16", "decoding.min_length=2"]
+            if not any(one.startswith("training.start_from") for one in arguments):
+                small += ["model.hidden_size=16", "vocabulary.byte_fallback=false", "training.learning_rate=0.02"]
+            arguments += [part for setting in small for part in ("--set", setting)]
+        assert {"nmt": cli.main, "translate": cli.translate_main}[name](arguments) == 0, line
+    for model in ("de-en-average", "de-en-back/best", "student/best", "de-en-mixed/best", "de-en-risk/best"):
+        assert (tmp_path / "runs" / model / "model.safetensors").exists()
+    lines = {name: len(Path(name).read_text(encoding="utf-8").splitlines()) for name in ("monolingual.de", "test.en")}
+    assert lines == {"monolingual.de": 100, "test.en": 20}
+
+
 def test_files_exist() -> None:
     for document in DOCUMENTS:
-        for name in re.findall(r"(?:nmt|configs|scripts|docs|tests|vocab)/[\w/.-]+\w", document):
+        here = re.sub(r"https?://\S+", "", document)
+        for name in re.findall(r"(?:nmt|configs|scripts|docs|tests|vocab)/[\w/.-]+\w", here):
             assert (ROOT / name).exists(), name
 
 
