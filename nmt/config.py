@@ -617,20 +617,20 @@ def check_config(config: Config) -> list[str]:
 
 
 def _check_language_model(config: Config) -> list[str]:
-    """What a language model, which has no source, cannot have: such settings must keep their defaults."""
+    """What a language model cannot have, as it has no source, and one state to carry on."""
     mistakes = []
     without_source = {
         "model": (
             *("encoder_layers", "reverse_source", "context_input", "attention", "input_feeding", "coverage"),
             "source_embeddings",
         ),
-        "training": ("source_sampling", "source_word_dropout", "objective", "scheduled_sampling"),
+        "training": ("source_sampling", "source_word_dropout", "objective", "scheduled_sampling", "r_drop"),
     }
     for section, names in without_source.items():
         default: Any = {"model": ModelConfig, "training": TrainingConfig}[section]()
         for name in names:
             if getattr(getattr(config, section), name) != getattr(default, name):
-                mistakes.append(f"`{section}.{name}` must be left out for a language model, which has no source")
+                mistakes.append(f"`{section}.{name}` must be left out for a language model")
     if config.data.extra or config.data.tag or config.data.weight != 1:
         mistakes.append("`data.extra`, `data.tag` and `data.weight` must be left out for a language model")
     if config.model.tied_embeddings == "all":

@@ -175,10 +175,12 @@ def open_start(config: Config) -> ModelFolder | None:
         raise UserError(
             f"`training.start_from`: `{name}` is of task {folder.config.task}, but must be of {config.task}"
         )
-    if config.vocabulary.source is not None:
+    given = [Vocabulary.load(path) for path in (config.vocabulary.source, config.vocabulary.target) if path]
+    own = [folder.source_vocabulary, folder.target_vocabulary][: len(given)]
+    if [vocabulary.checksum for vocabulary in given] != [vocabulary.checksum for vocabulary in own]:
         raise UserError(
-            f"`vocabulary.source` and `vocabulary.target` must be unset with `training.start_from`: "
-            f"the vocabulary is that of `{name}`"
+            f"`vocabulary.source` and `vocabulary.target` must be unset, or the very vocabulary of `{name}`, with "
+            "`training.start_from`"
         )
     odd = []
     for section, may_differ in {"model": MAY_DIFFER, "vocabulary": frozenset({"source", "target"})}.items():

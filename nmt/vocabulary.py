@@ -105,8 +105,11 @@ def choose_size(config: VocabularyConfig, words: int, characters: int = 0) -> tu
     """
     if config.size != "auto":
         return config.size, f"vocabulary: {config.size} pieces as configured"
+    least = characters + SPECIAL_PIECES + (256 if config.byte_fallback else 0)
+    if config.model_type == "char":
+        return least, f"vocabulary: a piece for each of {characters:,} characters"
     size = min(32000, max(1000, round(5 * math.sqrt(words) / 100) * 100))
-    least = characters + SPECIAL_PIECES + (256 if config.byte_fallback else 0) + 500
+    least += 500
     if size < least:
         return (
             least,

@@ -135,6 +135,7 @@ def test_every_listed_combination_is_refused_and_none_of_its_parts() -> None:
                 assert is_possible({name: value for name, value in case.items() if name != left_out}), (case, left_out)
 
 
+@pytest.mark.slow
 def test_no_other_pair_is_refused() -> None:
     """Of all values of all settings in the configuration."""
     refused = {

@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import torch
 from toys import toy_config, write_reversal
 
 from nmt import cli
@@ -92,8 +93,10 @@ def test_recipes_set_what_can_be_set(command: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # thirty commands
 def test_recipes_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All commands, one after the other, on toy data with small models that are trained for two epochs."""
+    torch.set_num_threads(1)  # two only wait for each other, with models of this size
     monkeypatch.chdir(tmp_path)
     for folder in ("my-corpus", "new-domain"):
         for path in sorted(write_reversal(tmp_path / folder, pairs=100).iterdir()):

@@ -24,6 +24,8 @@ from nmt.errors import TrainingError, UserError
 from nmt.training import STATE, check_precision, cut_metrics, train
 from nmt.translation import Translator
 
+CAPTIONS = Path(__file__).parent.parent / "vocab" / "captions-de-en" / "joint.spm"
+
 EVERYTHING: dict[str, dict[str, Any]] = {
     "model": {"dropout": 0.2, "embedding_dropout": 0.1, "context_input": "all", "tied_embeddings": "all"},
     "training": {
@@ -472,6 +474,16 @@ def test_start_from_keeps_the_score(uninterrupted: tuple[Config, Path], reversal
     assert (tmp_path / "run" / "best" / "joint.spm").read_bytes() == (start / "joint.spm").read_bytes()
 
 
+def test_start_from_with_the_very_vocabulary(
+    uninterrupted: tuple[Config, Path], reversal: Path, tmp_path: Path
+) -> None:
+    start = uninterrupted[1] / "best"
+    vocabulary = {"source": str(start / "joint.spm")}
+    settings = {"start_from": str(start), "learning_rate": 1e-12, "epochs": 1}
+    config = toy_config(reversal, model=EVERYTHING["model"], training=settings, vocabulary=vocabulary)
+    train(config, tmp_path / "run", say=quiet)
+
+
 def test_start_from_and_resume(
     uninterrupted: tuple[Config, Path], reversal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -512,8 +524,8 @@ def test_start_from_what_does_not_fit(uninterrupted: tuple[Config, Path], revers
             r"here; vocabulary\.byte_fallback is False there, but True here$",
         ),
         (
-            {"model": EVERYTHING["model"], "vocabulary": {"source": str(run / "best" / "joint.spm")}},
-            r"`vocabulary\.source` and `vocabulary\.target` must be unset with `training\.start_from`",
+            {"model": EVERYTHING["model"], "vocabulary": {"source": str(CAPTIONS)}},
+            r"`vocabulary\.source` and `vocabulary\.target` must be unset, or the very vocabulary of .*, with",
         ),
         (
             {"task": "language_model", "training": {"truncation": 8}},
