@@ -8,10 +8,6 @@ vocabulary can use are kept, so that a file of millions of words needs little me
 
 from __future__ import annotations
 
-import codecs
-import gzip
-import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.errors import UserError
+from nmt.parallel_files import iterate_bytes
 from nmt.vocabulary import SPECIAL_PIECES, Vocabulary
 
 if TYPE_CHECKING:
@@ -65,7 +62,8 @@ def read_embeddings(path: str | Path, vocabulary: Vocabulary, size: int) -> tupl
     matched = np.zeros(len(vocabulary), dtype=np.int8)
     wanted = _wanted_words(vocabulary)
     has_header = False
-    for number, line in enumerate(_iterate_lines(path), start=1):
+    for number, line in enumerate(iterate_bytes(path, "the file of word vectors "), start=1):
+        line = line.rstrip(b" \t\r\n")
         if number == 1 and (has_header := _is_header(line)):
             _check_size(path, int(line.split()[1]), size)
             continue
@@ -89,21 +87,6 @@ def _wanted_words(vocabulary: Vocabulary) -> dict[bytes, list[tuple[int, int]]]:
             wanted.setdefault(word.lower().encode(), []).append((i, LOWER))
     wanted.pop(b"", None)  # the piece of a space alone
     return wanted
-
-
-def _iterate_lines(path: str | Path) -> Iterator[bytes]:
-    """The lines of a file without white space at their ends. As bytes: some files hold words cut within a character."""
-    try:
-        with gzip.open(path, "rb") if str(path).endswith(".gz") else open(path, "rb") as file:
-            if file.peek(len(codecs.BOM_UTF8)).startswith(codecs.BOM_UTF8):
-                file.read(len(codecs.BOM_UTF8))
-            for line in file:
-                yield line.rstrip(b" \t\r\n")
-    except FileNotFoundError:
-        raise UserError(f"word vectors `{path}` do not exist") from None
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"word vectors `{path}` cannot be read: {reason}") from None
 
 
 def _is_header(line: bytes) -> bool:

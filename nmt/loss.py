@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nmt.products import low_precision
+
 CHUNK = 1024
 """Rows whose logits exist at a time: 1024 x 8000 floats are 33 MB."""
 
@@ -80,13 +82,15 @@ def row_negative_log_likelihood(hidden: Tensor, weight: Tensor, bias: Tensor, ta
 class _OutputLayer:
     """The output layer in the precision of its products, and the gradients collected for it chunk by chunk."""
 
-    def __init__(self, hidden: Tensor, weight: Tensor, bias: Tensor) -> None:
-        device = hidden.device.type
-        low = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
+    def __init__(self, hidden: Tensor, weight: Tensor, bias: Tensor, with_gradients: bool = False) -> None:
+        low = low_precision(hidden.device) or hidden.dtype
         self.weight, self.bias = weight, bias
         self.mixed = low != weight.dtype
         self.hidden, self.low_weight = hidden.to(low), weight.to(low)
         self.type = hidden.dtype
+        if with_gradients:
+            self.d_hidden = torch.empty_like(self.hidden)
+            self.d_weight, self.d_bias = torch.zeros_like(weight), torch.zeros_like(bias)
 
     def log_probs(self, rows: Tensor) -> Tensor:
         """Log-probabilities [rows, vocabulary]; the caller may write to them."""
@@ -95,11 +99,6 @@ class _OutputLayer:
         else:
             logits = torch.addmm(self.bias, rows, self.weight.t())
         return torch.log_softmax(logits, -1, out=logits)
-
-    def begin_backward(self) -> None:
-        """Make room for the gradients."""
-        self.d_hidden = torch.empty_like(self.hidden)
-        self.d_weight, self.d_bias = torch.zeros_like(self.weight), torch.zeros_like(self.bias)
 
     def backward(self, gradient: Tensor, rows: Tensor, d_rows: Tensor) -> None:
         """Take the gradient with respect to the logits of some rows on; that of the rows is written to `d_rows`."""
@@ -130,9 +129,7 @@ class _CrossEntropy(torch.autograd.Function):
         row_weights: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         needed = any(ctx.needs_input_grad)
-        layer = _OutputLayer(hidden, weight, bias)
-        if needed:
-            layer.begin_backward()
+        layer = _OutputLayer(hidden, weight, bias, needed)
         loss, negative = weight.new_zeros(()), weight.new_zeros(())
         with torch.autocast(hidden.device.type, enabled=False):
             for start in range(0, hidden.size(0), CHUNK):
@@ -172,9 +169,7 @@ class _PairCrossEntropy(torch.autograd.Function):
         ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float, alpha: float
     ) -> tuple[Tensor, Tensor]:
         needed = any(ctx.needs_input_grad)
-        layer = _OutputLayer(hidden, weight, bias)
-        if needed:
-            layer.begin_backward()
+        layer = _OutputLayer(hidden, weight, bias, needed)
         loss, negative = weight.new_zeros(()), weight.new_zeros(())
         count, step = len(targets), max(1, CHUNK // 2)
         with torch.autocast(hidden.device.type, enabled=False):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Literal, Protocol
 
 import torch
@@ -19,8 +20,10 @@ from nmt.config import Config, TrainingConfig
 from nmt.evaluation import make_bleu
 from nmt.loss import output_cross_entropy, pair_cross_entropy, row_negative_log_likelihood
 from nmt.model import TranslationModel
-from nmt.search import SearchSettings, beam_search
+from nmt.products import mixed_precision
+from nmt.search import beam_search
 from nmt.torch_engine import TorchEngine
+from nmt.translation import search_settings
 from nmt.vocabulary import BEGIN, END, PAD, SPECIAL_PIECES, Vocabulary
 
 
@@ -103,12 +106,12 @@ class Likelihood:
         inputs = batch.inputs
         if probability > 0:
             torch.manual_seed(_draw_seed(seed))
-            with _evaluating(model), _autocast(model, settings):
+            with _evaluating(model), mixed_precision(batch.source.device, settings.precision):
                 inputs = mixed_inputs(model, batch, probability)
         torch.manual_seed(seed)
         if settings.truncation or settings.r_drop:
             return self._in_chunks(model, batch, inputs, tokens)
-        with _autocast(model, settings):
+        with mixed_precision(batch.source.device, settings.precision):
             loss, negative = model(batch.source, batch.lengths, inputs, batch.targets, settings.label_smoothing)
         (loss / tokens).backward()
         return loss.item(), negative.item()
@@ -118,7 +121,7 @@ class Likelihood:
         settings = self.settings
         passes = 2 if settings.r_drop else 1
         source, lengths, inputs = (torch.cat([each] * passes, -1) for each in (batch.source, batch.lengths, inputs))
-        with _autocast(model, settings):
+        with mixed_precision(batch.source.device, settings.precision):
             encoded = model.encode(source, lengths)
         memory, state = leaves = [
             {name: tensor.detach().requires_grad_(tensor.requires_grad) for name, tensor in tensors.items()}
@@ -129,7 +132,7 @@ class Likelihood:
         for start in range(0, len(inputs), length):
             wanted = batch.targets[start : start + length]
             real = torch.cat([(wanted != PAD).sum(0)] * passes)
-            with _autocast(model, settings):
+            with mixed_precision(batch.source.device, settings.precision):
                 readout, state = model.decode(inputs[start : start + length], memory, state, real)
                 loss, negative = self._loss(model, readout, wanted)
             (loss / tokens).backward()  # type: ignore[no-untyped-call]
@@ -197,16 +200,8 @@ class MinimumRisk:
 
     def __init__(self, config: Config, target_vocabulary: Vocabulary) -> None:
         self.settings, self.vocabulary = config.training, target_vocabulary
-        decoding, count = config.decoding, config.training.risk_candidates
-        self.search = SearchSettings(
-            beam_size=count,
-            n_best=count,
-            length_penalty=decoding.length_penalty,
-            alpha=decoding.alpha,
-            min_length=decoding.min_length,
-            max_length_factor=decoding.max_length_factor,
-            max_length_offset=decoding.max_length_offset,
-        )
+        count = config.training.risk_candidates
+        self.search = search_settings(replace(config.decoding, beam_size=count), count)
         self.metric: Any = make_bleu(config.data.target, effective_order=True)
         if config.training.risk_metric == "chrf":
             from sacrebleu.metrics.chrf import CHRF
@@ -235,7 +230,7 @@ class MinimumRisk:
             own = [[hypothesis.tokens for hypothesis in hypotheses] for hypotheses in found]
         else:
             longest = [self.search.max_length(len(ids)) for ids in sources]
-            with _autocast(model, self.settings):
+            with mixed_precision(batch.source.device, self.settings.precision):
                 own = sample_translations(model, batch, self.settings.risk_candidates, longest)
         references = _sentences(batch.targets)
         groups = ([reference, *others] for reference, others in zip(references, own, strict=True))
@@ -266,7 +261,7 @@ class MinimumRisk:
         inputs = pad_sequence([torch.tensor([BEGIN, *ids]) for ids in flat], padding_value=PAD).to(device)
         targets = pad_sequence([torch.tensor([*ids, END]) for ids in flat], padding_value=PAD).to(device)
         sentence = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes)).to(device)
-        with _autocast(model, self.settings):
+        with mixed_precision(batch.source.device, self.settings.precision):
             memory, state = model.encode(batch.source, batch.lengths)
             lengths = (targets != PAD).sum(0)
             readout, _ = model.decode(inputs, _select(memory, sentence), _select(state, sentence), lengths)
@@ -359,11 +354,6 @@ def _select(tensors: dict[str, Tensor], rows: Tensor) -> dict[str, Tensor]:
 def _sentences(ids: Tensor) -> list[list[int]]:
     """The sentences of [length, batch] without end symbol and padding."""
     return [[i for i in column if i not in (PAD, END)] for column in ids.t().tolist()]
-
-
-def _autocast(model: TranslationModel, settings: TrainingConfig) -> torch.autocast:
-    device = model.output_bias.device.type
-    return torch.autocast(device, torch.bfloat16, enabled=settings.precision == "bf16")
 
 
 @contextlib.contextmanager

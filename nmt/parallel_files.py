@@ -34,24 +34,32 @@ def read_parallel(paths: Sequence[str | Path]) -> list[list[str]]:
 
 def iterate_lines(path: str | Path) -> Iterator[str]:
     """The lines of a UTF-8 text file one after the other, so that its size does not matter."""
+    for number, line in enumerate(iterate_bytes(path), start=1):
+        line = line[:-2] if line.endswith(b"\r\n") else line.removesuffix(b"\n")
+        try:
+            text = line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"`{path}` line {number} is not valid UTF-8: its byte {error.start + 1} is "
+                f"0x{line[error.start]:02x}; convert the file to UTF-8"
+            ) from None
+        yield text
+
+
+def iterate_bytes(path: str | Path, what: str = "") -> Iterator[bytes]:
+    """The lines of a file as they stand, with their line ends; of a text in an encoding that may be broken.
+
+    what: put before the path in errors
+    """
     try:
         with gzip.open(path, "rb") if str(path).endswith(".gz") else open(path, "rb") as file:
             if file.peek(len(codecs.BOM_UTF8)).startswith(codecs.BOM_UTF8):
                 file.read(len(codecs.BOM_UTF8))
-            for number, line in enumerate(file, start=1):
-                line = line[:-2] if line.endswith(b"\r\n") else line.removesuffix(b"\n")
-                try:
-                    text = line.decode("utf-8")
-                except UnicodeDecodeError as error:
-                    raise UserError(
-                        f"`{path}` line {number} is not valid UTF-8: its byte {error.start + 1} is "
-                        f"0x{line[error.start]:02x}; convert the file to UTF-8"
-                    ) from None
-                yield text
+            yield from file
     except FileNotFoundError:
-        raise UserError(f"`{path}` does not exist") from None
+        raise UserError(f"{what}`{path}` does not exist") from None
     except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"`{path}` cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise UserError(f"{what}`{path}` cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
 def iterate_parallel(source: str | Path, target: str | Path) -> Iterator[tuple[str, str]]:

@@ -18,6 +18,11 @@ def low_precision(device: torch.device) -> torch.dtype | None:
     return None
 
 
+def mixed_precision(device: torch.device, precision: str) -> torch.autocast:
+    """A context in which products are taken as `training.precision` says: in bf16, or as they are."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
 def repeated_product(weight: Tensor, rows: int) -> Callable[[Tensor], Tensor]:
     """A function x -> x W^T for many x [rows, in] and one W [out, in]; the result has the type of x.
 

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from nmt.config import TrainingConfig
 from nmt.language_model import LanguageModel
+from nmt.products import mixed_precision
 from nmt.vocabulary import BEGIN, END
 
 SCORED_STREAMS = 64
@@ -144,14 +145,19 @@ class TextScore:
 
 
 def score_text(
-    model: LanguageModel, text: Text, characters: int, *, bf16: bool = False, check: Callable[[], None] = lambda: None
+    model: LanguageModel,
+    text: Text,
+    characters: int,
+    *,
+    precision: str = "fp32",
+    check: Callable[[], None] = lambda: None,
 ) -> TextScore:
     """The score of a text under a language model, the state carried from its beginning to its end.
 
     A long text is read in up to 64 streams of at least 1,024 positions, each of which starts from a fresh state.
 
         characters: of all lines, with one for the end of each
-        bf16: compute the products in bf16
+        precision: of the products, as `training.precision`
         check: called after each chunk; may raise
     """
     device = next(model.parameters()).device
@@ -160,7 +166,7 @@ def score_text(
     was_training = model.training
     model.eval()
     negative = 0.0
-    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+    with torch.no_grad(), mixed_precision(device, precision):
         state = model.initial_state(len(streams))
         for chunk in chunks:
             chunk = chunk.to(device)

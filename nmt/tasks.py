@@ -27,6 +27,7 @@ from nmt.evaluation import bleu, make_bleu
 from nmt.language_model import LanguageModel
 from nmt.model import TranslationModel
 from nmt.objectives import make_objective
+from nmt.products import mixed_precision
 from nmt.streams import Chunk, Streams, Text, choose_streams, join_lines, make_chunk, score_text
 from nmt.torch_engine import TorchEngine
 from nmt.translation import Translator
@@ -151,7 +152,7 @@ class Task(ABC):
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
         """The configured precision of the products."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16")
+        return mixed_precision(self.device, self.settings.precision)
 
 
 class TranslationTask(Task):
@@ -338,8 +339,7 @@ class LanguageModelTask(Task):
         """Perplexity and bits per character of the whole validation text."""
         assert isinstance(model, LanguageModel)
         characters = count_characters(self.validation)
-        bf16 = self.settings.precision == "bf16"
-        score = score_text(model, text_of(self.validation), characters, bf16=bf16, check=check)
+        score = score_text(model, text_of(self.validation), characters, precision=self.settings.precision, check=check)
         perplexity, bits = score.perplexity, score.bits_per_character
         return Validation(
             decides=score.loss,

@@ -114,7 +114,7 @@ def test_mistakes_have_line_numbers(tmp_path: Path, vocabulary: Vocabulary, text
 
 
 def test_files_that_cannot_be_read(tmp_path: Path, vocabulary: Vocabulary) -> None:
-    with fails("none.vec` do not exist"):
+    with fails(f"the file of word vectors `{tmp_path}/none.vec` does not exist"):
         read_embeddings(tmp_path / "none.vec", vocabulary, SIZE)
     with fails("cannot be read: Is a directory"):
         read_embeddings(tmp_path, vocabulary, SIZE)

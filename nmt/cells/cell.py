@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import ClassVar
@@ -57,6 +58,7 @@ class Cell(nn.Module):
         forget_gate_bias: for cells with a forget gate
         """
 
+    @abstractmethod
     def step(self, projected: Tensor, state: State, products: Sequence[Product]) -> State:
         """One position.
 
@@ -66,7 +68,6 @@ class Cell(nn.Module):
 
         Returns: the state after the position
         """
-        raise NotImplementedError
 
     def scan(self, projected: Tensor, state: State, weight_hh: Tensor) -> State:
         """All positions: here step by step; most cells have a faster way (`nmt.cells.scan`).
