@@ -7,6 +7,7 @@ reported at once. The resolved configuration is saved with a model and is itself
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import re
 import tomllib
@@ -63,7 +64,8 @@ class DataConfig:
     """Where sentence pairs come from and which of them are used."""
 
     path: str = "builtin:captions"
-    """`builtin:captions`, a hub id (`bentrevett/multi30k`), a folder, or a builder (json, csv, tsv, text, parquet)."""
+    """`builtin:captions`, a probe task (`builtin:copy`, `builtin:reverse`, `builtin:sort`, `builtin:adding`), a hub id
+    (`bentrevett/multi30k`), a folder, or a builder (json, csv, tsv, text, parquet)."""
     name: str | None = None
     """Configuration name of a hub data set (`de-en` of `wmt/wmt14`)."""
     files: dict[str, str | list[str]] = field(default_factory=dict)
@@ -72,6 +74,9 @@ class DataConfig:
     """Source language: column name, language of a `translation` column, or file suffix."""
     target: str = "en"
     """Target language, likewise; also selects the tokeniser of BLEU."""
+    probe_length: int = 20
+    """Digits of a source of a probe task, 5 to 1000: raise it to see where a network begins to forget. Sources longer
+    than `max_length` pieces are dropped."""
     train_split: str = "train"
     """Name of the training split."""
     validation_split: str = "validation"
@@ -322,8 +327,11 @@ class TrainingConfig:
 
 @dataclass
 class DecodingConfig:
-    """Defaults of beam search."""
+    """Defaults of search and sampling."""
 
+    method: Literal["beam", "sampling"] = "beam"
+    """`beam` search for the best translation; `sampling` draws one from the model's distribution, for back-translations
+    and to see what else the model holds for possible."""
     beam_size: int = 5
     """Hypotheses kept per sentence; 1 is greedy search, the fastest. More than ten seldom help."""
     length_penalty: Literal["none", "average", "gnmt"] = "gnmt"
@@ -331,6 +339,14 @@ class DecodingConfig:
     al. 2016, equation 14). `none` favours short translations; `gnmt` can be tuned."""
     alpha: float = 1.0
     """Exponent of the `gnmt` penalty; larger favours longer translations. Tune it on the validation set."""
+    coverage_penalty: float = 0.0
+    """Weight of the coverage penalty, sum_i log min(sum_j p_ij, 1) over the source pieces i (Wu et al. 2016, equation
+    14; 0.2 there). For models with attention that leave out parts of the source."""
+    brevity_penalty: float = 0.0
+    """Weight of min(0, 1 - `brevity_ratio` x source pieces / target pieces) in the score (Yang et al. 2018; 1 there,
+    with `average`). For models whose translations are too short."""
+    brevity_ratio: float = 1.0
+    """Target pieces to be expected for a source piece, for the brevity penalty; take it from the training data."""
     min_length: int = 0
     """Fewest target pieces, without the end symbol; for models that stop too early."""
     max_length_factor: float = 2.0
@@ -338,8 +354,35 @@ class DecodingConfig:
     where the target needs many more pieces than the source."""
     max_length_offset: int = 10
     """See `max_length_factor`; counts for the shortest sentences."""
+    no_repeat_ngram: int = 0
+    """No translation has the same run of so many pieces twice; 0 allows it. 3 to 6 stop a model that repeats itself."""
+    groups: int = 1
+    """Diverse beam search (Vijayakumar et al. 2016): the beam is shared among so many groups that avoid each other's
+    pieces. For n-best lists whose translations differ; at most `beam_size`."""
+    diversity: float = 0.5
+    """What a piece loses, in log-probability, for each time an earlier group has just taken it; larger for lists that
+    differ more, 0.2 to 0.8 in the paper."""
+    replace_unknown: bool = False
+    """Where the source has unknown pieces, unknown ones may be written and become that of the source which they attend
+    to most. For models with attention and `vocabulary.byte_fallback = false`; to others nothing is unknown."""
+    temperature: float = 1.0
+    """Sampling: divides the log-probabilities. Below 1 the likely becomes likelier, above 1 everything more alike."""
+    top_k: int = 0
+    """Sampling: draw from the k most probable pieces only; 0 is all. 10 avoids the improbable (Edunov et al. 2018)."""
+    top_p: float = 1.0
+    """Sampling: draw from the fewest pieces whose probabilities add up to p (Holtzman et al. 2020); 1 is all, 0.9
+    leaves out the tail."""
+    seed: int = 1
+    """Sampling: the same seed draws the same; another one for another sample."""
+    minimum_bayes_risk: Literal["none", "bleu", "chrf"] = "none"
+    """Choose the candidate with the largest expected `bleu` or `chrf` against all candidates, from `samples` samples or
+    the beam's n-best list (Kumar & Byrne 2004, Eikema & Aziz 2020). Where time does not matter."""
+    samples: int = 32
+    """Candidates drawn for minimum Bayes risk with sampling; more are better and cost time with their square."""
     batch_size: int = 64
-    """Sentences translated at once; fewer save memory, more are faster up to a point."""
+    """Most sentences translated at once; fewer save memory, more are faster up to a point."""
+    batch_tokens: int = 4096
+    """Most source pieces translated at once, padding included; lower it where long lines take too much memory."""
     language_model_weight: float = 0.2
     """Weight of the log-probabilities of a language model, when `translate` is given one (Gulcehre et al. 2015). Tune
     it on the validation set."""
@@ -417,8 +460,11 @@ def parse_config(values: dict[str, Any], where: str) -> Config:
     return config
 
 
+_type_hints = functools.cache(typing.get_type_hints)  # it compiles each of them
+
+
 def _parse_dataclass(kind: Any, values: dict[str, Any], prefix: str, mistakes: list[str]) -> Any:
-    hints = typing.get_type_hints(kind)
+    hints = _type_hints(kind)
     known = {}
     for key, value in values.items():
         if key not in hints:
@@ -526,6 +572,7 @@ def check_config(config: Config) -> list[str]:
                 f"`data.extra` number {number}: `weight` must be greater than 0 and at most 1000, "
                 f"but is {extra.weight} instead"
             )
+    must(5 <= data.probe_length <= 1000, "data.probe_length", "from 5 to 1000")
     must(data.max_length >= 1, "data.max_length", "at least 1")
     must(data.max_length_ratio > 1, "data.max_length_ratio", "greater than 1")
     must(vocabulary.size == "auto" or 16 <= vocabulary.size <= 10**6, "vocabulary.size", "auto or 16 to 1000000")
@@ -603,16 +650,25 @@ def check_config(config: Config) -> list[str]:
             f"training.{name}",
             "0 with a character vocabulary",
         )
-    for name in ("beam_size", "batch_size"):
+    for name in ("beam_size", "groups", "samples", "batch_size", "batch_tokens"):
         must(getattr(decoding, name) >= 1, f"decoding.{name}", "at least 1")
     for name, most in {
         "alpha": 100,
+        "coverage_penalty": 100,
+        "brevity_penalty": 100,
+        "brevity_ratio": 1000,
         "min_length": 10**6,
         "max_length_factor": 1000,
         "max_length_offset": 10**6,
+        "no_repeat_ngram": 10**6,
+        "diversity": 100,
+        "top_k": 10**6,
         "language_model_weight": 100,
     }.items():
         must(0 <= getattr(decoding, name) <= most, f"decoding.{name}", f"at least 0 and at most {most}")
+    must(0 < decoding.temperature < math.inf, "decoding.temperature", "greater than 0 and finite")
+    must(0 < decoding.top_p <= 1, "decoding.top_p", "greater than 0 and at most 1")
+    must(0 <= decoding.seed < 2**63, "decoding.seed", "from 0 to below 2^63")
     return mistakes
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -63,6 +63,10 @@ class Ensemble:
             [engine.select(part_of_state(state, number), rows) for number, engine in enumerate(self.engines)]
         )
 
+    def without_shortlist(self) -> Ensemble:
+        """The same ensemble, each member with its whole output layer."""
+        return Ensemble([whole_vocabulary(engine) for engine in self.engines])
+
 
 class Fusion:
     """A translation model that asks a language model of the target side: shallow fusion.
@@ -104,6 +108,16 @@ class Fusion:
                 self.language_model.select(part_of_state(state, 1), rows),
             ]
         )
+
+    def without_shortlist(self) -> Fusion:
+        """The same, the translation model with its whole output layer."""
+        return Fusion(whole_vocabulary(self.engine), whole_vocabulary(self.language_model), self.weight)
+
+
+def whole_vocabulary(engine: Engine) -> Engine:
+    """The engine without a vocabulary shortlist, if it has one: for pieces that are given, not found by search."""
+    without = getattr(engine, "without_shortlist", None)
+    return engine if without is None else cast(Engine, without())
 
 
 def log_mean(log_probs: Sequence[Floats]) -> Floats:

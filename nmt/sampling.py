@@ -1,21 +1,24 @@
-"""Text drawn from a language model, piece by piece: temperature, top-k, nucleus. Needs numpy and an engine, no torch.
+"""Text and translations drawn from a model, piece by piece: temperature, top-k, nucleus. Needs numpy, no torch.
 
-Each line has a generator of its own, seeded from (seed, line): it does not depend on how many lines are drawn.
+Each line of text has a generator of its own, seeded from (seed, line), each translation one seeded from (seed, number,
+source): none depends on how many are drawn.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from nmt.constraints import FREE, Constraints, Rules
 from nmt.engine import Engine, Floats, Integers
 from nmt.errors import UserError
-from nmt.translation import one_line
+from nmt.lines import one_line
+from nmt.search import Hypothesis, SearchSettings
 from nmt.vocabulary import BEGIN, END, PAD, UNK
 
 LINES = 64
@@ -75,18 +78,20 @@ def next_probabilities(log_probs: Floats, settings: SamplingSettings) -> Probabi
     scaled = log_probs.astype(np.float64)
     scaled = np.exp((scaled - scaled.max(axis=1, keepdims=True)) / settings.temperature)
     probabilities: Probabilities = scaled / scaled.sum(axis=1, keepdims=True)
-    if not settings.top_k and settings.top_p == 1:
-        return probabilities
-    order = np.argsort(-probabilities, axis=1, kind="stable")
-    ranked = np.take_along_axis(probabilities, order, axis=1)
-    if settings.top_k:
-        ranked[:, settings.top_k :] = 0
-        ranked /= ranked.sum(axis=1, keepdims=True)
+    if settings.top_k and settings.top_k < probabilities.shape[1]:
+        smallest = np.partition(probabilities, -settings.top_k, axis=1)[:, -settings.top_k, None]
+        above = probabilities > smallest
+        equal = probabilities == smallest
+        room = settings.top_k - above.sum(axis=1, keepdims=True)
+        probabilities[~above & ~(equal & (np.cumsum(equal, axis=1) <= room))] = 0
+        probabilities /= probabilities.sum(axis=1, keepdims=True)
     if settings.top_p < 1:
+        order = np.argsort(-probabilities, axis=1, kind="stable")
+        ranked = np.take_along_axis(probabilities, order, axis=1)
         larger = np.cumsum(ranked, axis=1) - ranked  # the sum of those before: the one that reaches top_p stays
         ranked[larger >= settings.top_p] = 0
         ranked /= ranked.sum(axis=1, keepdims=True)
-    np.put_along_axis(probabilities, order, ranked, axis=1)
+        np.put_along_axis(probabilities, order, ranked, axis=1)
     return probabilities
 
 
@@ -101,6 +106,105 @@ def draw(probabilities: Probabilities, chance: npt.NDArray[np.float64]) -> Integ
     last = probabilities.shape[1] - 1 - (probabilities[:, ::-1] > 0).argmax(axis=1)  # where rounding goes beyond it
     tokens: Integers = np.minimum(chosen, last).astype(np.int64)
     return tokens
+
+
+def sample_translations(
+    engine: Engine,
+    sources: Sequence[Sequence[int]],
+    count: int,
+    settings: SamplingSettings,
+    seed: int,
+    search: SearchSettings,
+    constraints: Sequence[Constraints] | None = None,
+) -> list[list[Hypothesis]]:
+    """Translations of each source sentence drawn piece by piece, `count` of each, in the order in which they are drawn.
+
+    Each has a generator of its own, seeded from (seed, its number, the ids of the source): what is drawn depends on
+    nothing else in the batch, nor on where in a text a sentence stands. Some may be equal. The log-probabilities are
+    the model's, without temperature, top-k and nucleus.
+
+        sources: ids of each sentence, none of them empty
+        search: lengths, length penalty and n-grams; what concerns beams has no meaning here
+        constraints: those of each sentence; phrases cannot be required
+
+    At the maximum length the end symbol is forced. Padding and begin symbol are never drawn, the unknown piece only
+    where the constraints allow it. Where everything is ruled out, the translation ends.
+    """
+    if not sources:
+        return []
+    constraints = constraints or [FREE] * len(sources)
+    if any(one.required for one in constraints):
+        raise UserError("required phrases need beam search; leave out sampling")
+    rules = Rules(constraints, search.no_repeat_ngram)
+    longest = [
+        max(search.max_length(len(source)), one.least_length) for source, one in zip(sources, constraints, strict=True)
+    ]
+    unknown = np.array([one.unknown for one in constraints])
+    drawn = [_Drawn(sentence) for sentence in range(len(sources)) for _ in range(count)]
+    generators = [np.random.default_rng([seed, number, *source]) for source in sources for number in range(count)]
+    memory, state = engine.start(sources)
+    rows = np.arange(len(drawn))
+    state = engine.select(state, rows // count)
+    tokens = np.full(len(rows), BEGIN, np.int64)
+    history = np.zeros((len(rows), 0), np.int64)
+    while len(rows):
+        log_probs, attention_weights, state = engine.step(memory, state, tokens)
+        possible = rules.restrict(log_probs, history, rows // count)
+        possible[:, [PAD, BEGIN]] = -np.inf
+        possible[~unknown[rows // count], UNK] = -np.inf
+        if history.shape[1] < search.min_length:
+            possible[:, END] = -np.inf
+        nothing = possible.max(axis=1) == -np.inf
+        possible[nothing, END] = 0
+        tokens = draw(
+            next_probabilities(possible, settings), np.array([generators[row].random() for row in rows.tolist()])
+        )
+        cut = nothing | ((tokens != END) & (np.array([longest[row // count] for row in rows]) <= history.shape[1]))
+        tokens[cut] = END
+        for i, (row, token) in enumerate(zip(rows.tolist(), tokens.tolist(), strict=True)):
+            drawn[row].add(token, float(log_probs[i, token]), bool(cut[i]))
+            if search.attention_weights and attention_weights is not None:
+                drawn[row].attention.append(attention_weights[i])
+        going_on = np.flatnonzero(tokens != END)
+        if len(going_on) < len(rows) and len(going_on):
+            state = engine.select(state, going_on)
+        rows, tokens = rows[going_on], tokens[going_on]
+        history = np.concatenate((history[going_on], tokens[:, None]), 1)
+    most = max(map(len, sources))
+    found = [one.hypothesis(len(sources[one.sentence]), most - len(sources[one.sentence]), search) for one in drawn]
+    return [found[first : first + count] for first in range(0, len(found), count)]
+
+
+@dataclass
+class _Drawn:
+    """A translation while it is drawn."""
+
+    sentence: int
+    tokens: list[int] = field(default_factory=list)
+    log_probs: list[float] = field(default_factory=list)
+    attention: list[Floats] = field(default_factory=list)
+    finished: bool = True
+
+    def add(self, token: int, log_prob: float, cut: bool) -> None:
+        self.tokens.append(token)
+        self.log_probs.append(log_prob)
+        self.finished = not cut
+
+    def hypothesis(self, source_length: int, padding: int, search: SearchSettings) -> Hypothesis:
+        """With the end symbol drawn, and columns of attention weights that are padding."""
+        log_prob = sum(self.log_probs)
+        weights = None
+        if self.attention:
+            weights = np.stack(self.attention)
+            weights = weights[:, : weights.shape[1] - padding]
+        return Hypothesis(
+            tokens=self.tokens[:-1],
+            log_prob=log_prob,
+            score=search.score(log_prob, len(self.tokens) - 1, source_length),
+            token_log_probs=self.log_probs,
+            finished=self.finished,
+            attention_weights=weights,
+        )
 
 
 def sample(engine: Engine, prompt: Sequence[int], lines: int, settings: SamplingSettings, seed: int) -> list[list[int]]:

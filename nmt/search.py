@@ -8,21 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from nmt.config import DecodingConfig
-from nmt.engine import Best, Engine, Floats, Integers, step_best
+from nmt.constraints import FREE, Constraints, Progress, Rules
+from nmt.engine import Best, Engine, Floats, Integers, best_pieces, step_best
 from nmt.errors import UserError
-from nmt.scoring import LengthPenalty
-from nmt.vocabulary import BEGIN
+from nmt.scoring import LengthPenalty, brevity_penalty, coverage_penalty
+from nmt.vocabulary import BEGIN, END, UNK
 
 Doubles = npt.NDArray[np.float64]
 
 Identity = Callable[[list[int]], Hashable]
 """What two hypotheses must share to count as the same, for example their text."""
+
+
+_length_penalty = lru_cache(LengthPenalty)
 
 
 @dataclass(frozen=True)
@@ -34,29 +39,52 @@ class SearchSettings:
     """Hypotheses returned per sentence (fewer if there are not that many)."""
     length_penalty: Literal["none", "average", "gnmt"] = DecodingConfig.length_penalty
     alpha: float = DecodingConfig.alpha
+    coverage_penalty: float = 0.0
+    brevity_penalty: float = 0.0
+    brevity_ratio: float = 1.0
     min_length: int = DecodingConfig.min_length
     max_length_factor: float = DecodingConfig.max_length_factor
     max_length_offset: int = DecodingConfig.max_length_offset
+    groups: int = 1
+    diversity: float = 0.0
+    no_repeat_ngram: int = 0
     attention_weights: bool = False
     """Whether to keep the attention weights; they take steps x rows x source_length numbers while searching."""
 
     def __post_init__(self) -> None:
-        for name, least in (("beam_size", 1), ("n_best", 1), ("min_length", 0)):
+        for name, least in (("beam_size", 1), ("n_best", 1), ("min_length", 0), ("groups", 1), ("no_repeat_ngram", 0)):
             if getattr(self, name) < least:
                 raise UserError(f"`{name}` must be at least {least}, but is {getattr(self, name)} instead")
-        for name in ("max_length_factor", "max_length_offset"):
+        for name in (
+            *("max_length_factor", "max_length_offset"),
+            *("coverage_penalty", "brevity_penalty", "brevity_ratio", "diversity"),
+        ):
             if not getattr(self, name) >= 0:
                 raise UserError(f"`{name}` must be at least 0, but is {getattr(self, name)} instead")
-        if self.n_best > self.beam_size:
-            raise UserError(
-                f"`n_best` must be at most `beam_size` ({self.beam_size}), but is {self.n_best} instead; "
-                "search with a larger beam"
-            )
+        for name, use in (("n_best", "search with a larger beam"), ("groups", "each group needs a place in the beam")):
+            if getattr(self, name) > self.beam_size:
+                raise UserError(
+                    f"`{name}` must be at most `beam_size` ({self.beam_size}), but is {getattr(self, name)} instead; "
+                    f"{use}"
+                )
 
     def max_length(self, source_length: int) -> int:
         """Most pieces of a translation, without the end symbol; never below `min_length`."""
         length = int(self.max_length_factor * source_length + self.max_length_offset + 1e-9)
         return max(length, self.min_length)
+
+    def score(self, log_prob: float, length: int, source_length: int, covered: Floats | None = None) -> float:
+        """What finished hypotheses are ranked by: normalised log-probability, and the penalties.
+
+        length: pieces of the hypothesis; source_length: those of the source; both without the end symbol
+        covered: sums of the attention weights over the hypothesis, [source_length]; for the coverage penalty
+        """
+        score = _length_penalty(self.length_penalty, self.alpha).score(log_prob, length + 1)
+        if self.coverage_penalty and covered is not None:
+            score += self.coverage_penalty * coverage_penalty(covered)
+        if self.brevity_penalty:
+            score += self.brevity_penalty * brevity_penalty(length + 1, source_length + 1, self.brevity_ratio)
+        return score
 
 
 @dataclass
@@ -68,7 +96,7 @@ class Hypothesis:
     log_prob: float
     """Sum of `token_log_probs`."""
     score: float
-    """`log_prob`, normalised by length; what hypotheses are ranked by."""
+    """`log_prob`, normalised by length, with the penalties; what hypotheses are ranked by."""
     token_log_probs: list[float]
     """Log-probability of each token and of the end symbol, which comes last."""
     finished: bool
@@ -78,7 +106,11 @@ class Hypothesis:
 
 
 def beam_search(
-    engine: Engine, sources: Sequence[Sequence[int]], settings: SearchSettings, identity: Identity | None = None
+    engine: Engine,
+    sources: Sequence[Sequence[int]],
+    settings: SearchSettings,
+    identity: Identity | None = None,
+    constraints: Sequence[Constraints] | None = None,
 ) -> list[list[Hypothesis]]:
     """The best hypotheses of each source sentence, best first.
 
@@ -87,26 +119,93 @@ def beam_search(
     so the beam shrinks (Sutskever et al. 2014, section 3.2, https://arxiv.org/abs/1409.3215). A finished hypothesis
     with the `identity` of another takes no place; the better of them is kept, so the results are distinct.
 
-    Open hypotheses whose bound (`scoring.LengthPenalty.bound`) is no better than the n-th best finished score are
-    dropped, and a sentence without open hypotheses leaves the batch: nothing that could still win is lost.
+    A sentence leaves the batch as soon as no open hypothesis has a bound (`scoring.LengthPenalty.bound`) better than
+    the n-th best finished score: nothing that could still win is lost. Penalties only lower a score, so the bound holds
+    with them. Up to then no hypothesis is dropped for its bound, though that would save a row in 3,000: it would let
+    others into the beam, and the best would not be the first of a longer list.
 
     At the maximum length the end symbol is forced, and its log-probability counted like any other: the score is always
     what the model gives that output. Ties go to the better ranked predecessor, then to the lower id.
 
+    Required phrases: dynamic beam allocation, see `_by_banks`. The maximum length leaves room for them and the prefix,
+    and where it becomes scarce only their pieces may come. Diverse beam search: with `groups`, each group has its share
+    of the places and searches for itself, one group after another at each step; a piece that earlier groups have just
+    taken n times loses n x `diversity` in the competition for places, not in the score (Vijayakumar et al. 2016,
+    section 3, Hamming diversity, https://arxiv.org/abs/1610.02424).
+
         sources: ids of each sentence, none of them empty
+        constraints: those of each sentence
 
     Returns: per sentence 1 to `n_best` hypotheses.
     """
     if not sources:
         return []
+    rules = Rules(constraints or [FREE] * len(sources), settings.no_repeat_ngram)
     memory, state = engine.start(sources)
-    beams = _Beams([settings.max_length(len(source)) for source in sources], settings, identity)
-    while len(beams.tokens):
-        best, attention_weights, state = step_best(engine, memory, state, beams.tokens, beams.widest())
-        rows = beams.advance(best, attention_weights if settings.attention_weights else None)
-        if len(rows) and not np.array_equal(rows, np.arange(len(best.end))):
+    source_lengths = [len(source) for source in sources]
+    sizes = [(settings.beam_size + group) // settings.groups for group in range(settings.groups)]
+    groups = [_Beams(source_lengths, size, settings, rules, identity) for size in sizes[::-1]]
+    if len(groups) > 1:
+        state = engine.select(state, np.tile(np.arange(len(sources)), len(groups)))
+    while any(len(beams.tokens) for beams in groups):
+        tokens = np.concatenate([beams.tokens for beams in groups])
+        widest = sum(beams.widest() for beams in groups)
+        if rules.bind:
+            log_probs, attention_weights, state = engine.step(memory, state, tokens)
+        else:
+            best, attention_weights, state = step_best(engine, memory, state, tokens, widest)
+        if settings.coverage_penalty and attention_weights is None:
+            raise UserError("`coverage_penalty` needs a model with attention, but this one has none; set it to 0")
+        parents: list[Integers] = []
+        taken: list[Integers] = []
+        first = 0
+        for beams in groups:
+            if not len(beams.tokens):
+                continue
+            part = slice(first, first + len(beams.tokens))
+            if rules.bind:
+                own = beams.choose(log_probs[part], widest)
+            else:
+                own = Best(best.end[part], best.log_probs[part], best.tokens[part])
+            handicap = settings.diversity * _times_taken(beams.symbols(own.tokens), taken) if taken else None
+            weights = None if attention_weights is None else attention_weights[part]
+            parents.append(first + beams.advance(own, weights, handicap))
+            if len(groups) > 1:
+                taken.append(beams.symbols(beams.tokens))
+            first = part.stop
+        rows = np.concatenate(parents)
+        if len(rows) and not np.array_equal(rows, np.arange(len(tokens))):
             state = engine.select(state, rows)
-    return beams.results([len(source) for source in sources])
+    return _results(groups, settings.n_best)
+
+
+def _times_taken(symbols: Integers, taken: Sequence[Integers]) -> Doubles:
+    """How often each symbol of an array is among those that were taken."""
+    known, times = np.unique(np.concatenate(taken), return_counts=True)
+    if not len(known):
+        return np.zeros(symbols.shape)
+    place = np.minimum(np.searchsorted(known, symbols), len(known) - 1)
+    return np.where(known[place] == symbols, times[place], 0.0)
+
+
+def _by_banks(missing: Integers, totals: Doubles) -> Integers:
+    """The order in which a sentence's continuations take places when phrases are required: dynamic beam allocation.
+
+    Post & Vilar (2018), section 3, https://arxiv.org/abs/1804.06609: the places are shared out evenly among the banks
+    of continuations that have met as much of the phrases as each other, and what a bank has too few continuations for
+    goes to the others. Here the banks take turns: first the best of each, those with the least missing before the
+    others, then the second of each, and so on.
+
+        missing: pieces still missing after each continuation, best first; totals: their log-probabilities
+
+    Returns: indices of the continuations; impossible ones come last
+    """
+    possible, impossible = np.nonzero(totals > -np.inf)[0], np.nonzero(totals == -np.inf)[0]
+    bank = missing[possible]
+    by_bank = np.argsort(bank, kind="stable")
+    turn = np.empty_like(by_bank)
+    turn[by_bank] = np.arange(len(bank)) - np.searchsorted(bank[by_bank], bank[by_bank])
+    return np.concatenate((possible[np.lexsort((bank, turn))], impossible))
 
 
 class _Step(NamedTuple):
@@ -129,25 +228,44 @@ class _Finished(NamedTuple):
     row: int
     length: int
     finished: bool
+    dead_end: bool = False
+    """Whether nothing was possible but this."""
 
 
 class _Beams:
-    """The hypotheses of a batch.
+    """The hypotheses of a batch, or of one group of them in diverse beam search.
 
-    Rows are sorted by sentence, and within a sentence from the best to the worst. Lengths are counted per sentence, so
+    Rows are sorted by sentence, and within a sentence in the order in which they took their places: from the best to
+    the worst but for diversity and required phrases. Lengths are counted per sentence, so
     that sentences may one day enter at different steps.
     """
 
-    def __init__(self, max_lengths: Sequence[int], settings: SearchSettings, identity: Identity | None) -> None:
-        sentences = len(max_lengths)
+    def __init__(
+        self,
+        source_lengths: Sequence[int],
+        beam_size: int,
+        settings: SearchSettings,
+        rules: Rules,
+        identity: Identity | None,
+    ) -> None:
+        sentences = len(source_lengths)
         self.settings = settings
+        self.rules = rules
         self.identity = identity
         self.penalty = LengthPenalty(settings.length_penalty, settings.alpha)
         # per sentence
-        self.finished: list[dict[Hashable, _Finished]] = [{} for _ in max_lengths]
-        self.places = np.full(sentences, settings.beam_size)
+        self.source_lengths = source_lengths
+        self.longest_source = max(source_lengths)
+        self.finished: list[dict[Hashable, _Finished]] = [{} for _ in source_lengths]
+        self.places = np.full(sentences, beam_size)
         self.length = np.zeros(sentences, np.int64)  # pieces of its open hypotheses
-        self.max_length = np.array(max_lengths, np.int64)
+        self.max_length = np.array(
+            [
+                max(settings.max_length(length), constraints.least_length)
+                for length, constraints in zip(source_lengths, rules.constraints, strict=True)
+            ],
+            np.int64,
+        )
         self.bound_divisor = self.penalty.divisor((self.max_length + 1).astype(np.float64))
         self.worst_wanted = np.full(sentences, -np.inf)  # score of the n-th best finished hypothesis
         # per sentence with open hypotheses
@@ -156,16 +274,49 @@ class _Beams:
         # per row
         self.tokens = np.full(sentences, BEGIN, np.int64)
         self.log_prob: Doubles = np.zeros(sentences)
+        self.history = np.zeros((sentences, 0), np.int64)  # all it has read; kept for the rules only
+        required = [Progress(constraints.required) for constraints in rules.constraints]
+        self.progress = required if any(progress.unmet for progress in required) else None
+        self.covered: Floats | None = None  # sums of the attention weights; kept for the coverage penalty only
         self.steps: list[_Step] = []
 
     def widest(self) -> int:
         """How many continuations of one hypothesis can find a place at most."""
-        return int(self.places[self.active].max())
+        return int(self.places[self.active].max(initial=0))
 
-    def advance(self, best: Best, attention_weights: Floats | None) -> Integers:
-        """Take one step; returns the row before the step that each row now continues."""
-        if np.isnan(best.end).any() or np.isnan(best.log_probs).any():
-            raise UserError("the model's probabilities are not numbers; its weights are damaged")
+    def symbols(self, tokens: Integers) -> Integers:
+        """A number for each piece in [rows, ...] tokens, different for different sentences."""
+        sentence = np.repeat(self.active, self.counts)
+        return (sentence << 32).reshape(-1, *[1] * (tokens.ndim - 1)) + tokens
+
+    def choose(self, log_probs: Floats, k: int) -> Best:
+        """The continuations of [rows, vocabulary] that the rules leave.
+
+        Per row the k best pieces, and behind them those that its required phrases want next, and the unknown piece if
+        it may be written.
+        """
+        sentence = np.repeat(self.active, self.counts)
+        wanted: list[list[int]] = [progress.next_pieces() for progress in self.progress or ()]
+        restricted = self.rules.restrict(log_probs, self.history, sentence, wanted)
+        unknown = [[UNK] if self.rules.constraints[number].unknown else [] for number in sentence.tolist()]
+        apart = [[*pieces, *more] for pieces, more in zip(wanted or [[]] * len(unknown), unknown, strict=True)]
+        width = max(map(len, apart), default=0)
+        tokens = np.full((len(log_probs), width), END)
+        values = np.full((len(log_probs), width), -np.inf, np.float32)
+        for row, pieces in enumerate(apart):
+            tokens[row, : len(pieces)] = pieces
+            values[row, : len(pieces)] = restricted[row, pieces]
+            restricted[row, pieces] = -np.inf
+        best = best_pieces(restricted, k)
+        return Best(best.end, np.concatenate((best.log_probs, values), 1), np.concatenate((best.tokens, tokens), 1))
+
+    def advance(self, best: Best, attention_weights: Floats | None, handicap: Doubles | None) -> Integers:
+        """Take one step; returns the row before the step that each row now continues.
+
+        handicap: what each piece loses in the competition for places, [rows, pieces]
+        """
+        if self.settings.coverage_penalty and attention_weights is not None:
+            self.covered = attention_weights + (0 if self.covered is None else self.covered)
         active, counts = self.active, self.counts
         first_row = np.cumsum(counts) - counts
         width = 1 + best.log_probs.shape[1]  # continuations per row: the end symbol, then pieces
@@ -174,38 +325,78 @@ class _Beams:
 
         # [rows, width] -> [sentences, most rows of a sentence, width]
         totals = np.full((len(active), int(counts.max()), width), -np.inf)
-        totals[slot, rank, 0] = self.log_prob + best.end
-        totals[slot, rank, 1:] = self.log_prob[:, None] + best.log_probs
+        totals[slot, rank] = self.log_prob[:, None] + np.concatenate((best.end[:, None], best.log_probs), 1)
         length, longest = self.length[active], self.max_length[active]
-        totals[length < self.settings.min_length, :, 0] = -np.inf
+        if self.settings.min_length:
+            totals[length < self.settings.min_length, :, 0] = -np.inf
         must_end = length >= longest
         totals[must_end, :, 1:] = -np.inf
+        if self.progress is not None:
+            missing = np.zeros(totals.shape, np.int64)
+            missing[slot, rank] = self._missing(best)
+            totals[:, :, 0][missing[:, :, 0] > 0] = -np.inf
+            totals[:, :, 1:][missing[:, :, 1:] >= (longest - length)[:, None, None]] = -np.inf
 
         # [sentences, most rows, width] -> [sentences, most rows x width], best first
+        ranked = totals
+        if handicap is not None:
+            ranked = totals.copy()
+            ranked[slot, rank, 1:] -= handicap
         totals = totals.reshape(len(active), -1)
-        order = np.argsort(-totals, axis=1, kind="stable")
-        totals = np.take_along_axis(totals, order, 1)
+        sentence = np.arange(len(active))[:, None]
+        order = np.argsort(-ranked.reshape(totals.shape), axis=1, kind="stable")
+        totals = totals[sentence, order]
+        if np.isnan(totals[:, -1]).any():  # they are sorted to the end
+            raise UserError("the model's probabilities are not numbers; its weights are damaged")
+        if self.progress is not None:
+            missing = missing.reshape(totals.shape)[sentence, order]
+            for i in np.nonzero(missing.any(axis=1))[0].tolist():
+                turns = _by_banks(missing[i], totals[i])
+                order[i], totals[i] = order[i][turns], totals[i][turns]
         keep = (np.arange(totals.shape[1]) < self.places[active][:, None]) & (totals > -np.inf)
         ends = (keep & (order % width == 0)).any(axis=1)
         for i in np.nonzero(ends)[0].tolist():
             keep[i] = self._finish(i, int(first_row[i]), order[i], totals[i], width, best, bool(must_end[i]))
-        keep &= totals / self.bound_divisor[active][:, None] > self.worst_wanted[active][:, None]
+        may_win = keep & (totals / self.bound_divisor[active][:, None] > self.worst_wanted[active][:, None])
+        keep &= may_win.any(axis=1, keepdims=True)
 
         self.counts = keep.sum(axis=1)
         for i in np.nonzero(self.counts == 0)[0].tolist():
             if not self.finished[active[i]]:  # nothing was possible: the best open hypothesis ends here
-                self._add(int(active[i]), self._ended(int(active[i]), int(first_row[i]), best, False))
+                self._add(
+                    int(active[i]), self._ended(int(active[i]), int(first_row[i]), best, False)._replace(dead_end=True)
+                )
         slot, position = np.nonzero(keep)
         chosen = order[slot, position]
         parents: Integers = first_row[slot] + chosen // width
         columns = chosen % width - 1
         self.log_prob = totals[slot, position]
         self.tokens = best.tokens[parents, columns]
-        self.steps.append(_Step(parents, self.tokens, best.log_probs[parents, columns], attention_weights))
+        self.steps.append(_Step(parents, self.tokens, best.log_probs[parents, columns], self._kept(attention_weights)))
         self.active = active[self.counts > 0]
         self.counts = self.counts[self.counts > 0]
         self.length[self.active] += 1
+        if self.rules.bind:
+            self.history = np.concatenate((self.history[parents], self.tokens[:, None]), 1)
+        if self.progress is not None:
+            read = zip(parents.tolist(), self.tokens.tolist(), strict=True)
+            self.progress = [self.progress[parent].after(token) for parent, token in read]
+        if self.covered is not None:
+            self.covered = self.covered[parents]
         return parents
+
+    def _kept(self, attention_weights: Floats | None) -> Floats | None:
+        return attention_weights if self.settings.attention_weights else None
+
+    def _missing(self, best: Best) -> Integers:
+        """Pieces still missing for the required phrases after each continuation, [rows, width]."""
+        assert self.progress is not None
+        return np.array(
+            [
+                [progress.missing, *(progress.after(token).missing for token in tokens)]
+                for progress, tokens in zip(self.progress, best.tokens.tolist(), strict=True)
+            ]
+        ).reshape(len(best.end), -1)
 
     def _finish(
         self, i: int, first_row: int, order: Integers, totals: Doubles, width: int, best: Best, must_end: bool
@@ -226,7 +417,7 @@ class _Beams:
                 taken += 1
                 continue
             row = first_row + choice // width
-            wanted = not must_end or width == 1 or bool(best.end[row] >= best.log_probs[row, 0])
+            wanted = not must_end or width == 1 or bool(best.end[row] >= best.log_probs[row].max())
             if self._add(sentence, self._ended(sentence, row, best, wanted)):
                 self.places[sentence] -= 1
                 taken += 1
@@ -237,7 +428,9 @@ class _Beams:
         length = int(self.length[sentence])
         end = float(best.end[row])
         log_prob = float(self.log_prob[row]) + end
-        score = self.penalty.score(log_prob, length + 1)
+        source_length = self.source_lengths[sentence]
+        covered = None if self.covered is None else self.covered[row, :source_length]
+        score = self.settings.score(log_prob, length, source_length, covered)
         return _Finished(score, log_prob, end, len(self.steps), row, length, finished)
 
     def _add(self, sentence: int, new: _Finished) -> bool:
@@ -263,17 +456,10 @@ class _Beams:
             rows.append(int(pointers.parents[row]))
         return tokens[::-1], log_probs[::-1], rows[::-1]
 
-    def results(self, source_lengths: Sequence[int]) -> list[list[Hypothesis]]:
-        """The n best finished hypotheses of each sentence; equal scores stay in the order in which they finished."""
-        results = []
-        longest = max(source_lengths)
-        for finished, source_length in zip(self.finished, source_lengths, strict=True):
-            ranked = sorted(finished.values(), key=lambda hypothesis: -hypothesis.score)[: self.settings.n_best]
-            results.append([self._hypothesis(hypothesis, longest - source_length) for hypothesis in ranked])
-        return results
-
-    def _hypothesis(self, finished: _Finished, padding: int) -> Hypothesis:
+    def hypothesis(self, finished: _Finished, sentence: int) -> Hypothesis:
+        """A finished hypothesis of a sentence with all that is known of it."""
         tokens, log_probs, rows = self._trace(finished)
+        padding = self.longest_source - self.source_lengths[sentence]
         attention = []
         for step, row in zip(range(finished.step - finished.length, finished.step + 1), rows, strict=True):
             weights = self.steps[step].attention_weights
@@ -287,3 +473,25 @@ class _Beams:
             finished=finished.finished,
             attention_weights=np.stack(attention) if attention else None,
         )
+
+
+def _results(groups: Sequence[_Beams], n_best: int) -> list[list[Hypothesis]]:
+    """The n best finished hypotheses of each sentence; equal scores stay in the order in which they finished.
+
+    Groups may find the same hypothesis; it counts once.
+    """
+    results = []
+    for sentence in range(len(groups[0].finished)):
+        ranked = sorted(
+            ((finished, beams) for beams in groups for finished in beams.finished[sentence].values()),
+            key=lambda item: (item[0].dead_end, -item[0].score),
+        )
+        found: dict[Hashable, Hypothesis] = {}
+        for finished, beams in ranked:
+            if len(found) == n_best or (found and finished.dead_end):
+                break
+            hypothesis = beams.hypothesis(finished, sentence)
+            key = (beams.identity or tuple)(hypothesis.tokens) if len(groups) > 1 else len(found)
+            found.setdefault(key, hypothesis)
+        results.append(list(found.values()))
+    return results

@@ -6,19 +6,31 @@ line of output for each line of input, whatever bytes come in and whatever piece
 
 from __future__ import annotations
 
+import json as json_format
+import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from json import dumps
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+
+import numpy as np
 
 from nmt.config import DataConfig, DecodingConfig, parse_config
-from nmt.engine import Engine
-from nmt.ensemble import Ensemble, Fusion
+from nmt.constraints import FREE, SPACE, Constraints, Forbidden, Phrase, Spelling, in_word
+from nmt.engine import Engine, Floats
+from nmt.ensemble import Ensemble, Fusion, whole_vocabulary
 from nmt.errors import UserError
+from nmt.lines import clean_line, join_sentences, one_line, split_sentences
+from nmt.reranking import Utility, expected_utilities, make_utility
+from nmt.sampling import SamplingSettings, sample_translations
+from nmt.scoring import force_decode
 from nmt.search import Hypothesis, SearchSettings, beam_search
+from nmt.vocabulary import UNK
+
+if TYPE_CHECKING:
+    from nmt.model_folder import ModelFolder
 
 WINDOW_BATCHES = 64
 """Batches of lines that `translate_stream` reads ahead at most, to put sentences of similar length together."""
@@ -28,6 +40,8 @@ WINDOW_BYTES = 1 << 22
 
 class Pieces(Protocol):
     """What translation needs of a vocabulary (`nmt.vocabulary.Vocabulary`)."""
+
+    def __len__(self) -> int: ...
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of each text."""
@@ -41,6 +55,27 @@ class Pieces(Protocol):
         """The pieces of the ids."""
         ...
 
+    def surfaces(self, text: str) -> list[str]:
+        """The text's pieces as they stand in it, unknown ones too."""
+        ...
+
+    def join_pieces(self, pieces: Sequence[str]) -> str:
+        """Text of pieces; what is none stands for itself."""
+        ...
+
+
+@dataclass(frozen=True)
+class SourceLine:
+    """A line to translate, and what its translation must and must not contain."""
+
+    text: str
+    prefix: str = ""
+    """The translation begins with it. Its last word may go on; a prefix had better end with a whole word."""
+    required: Sequence[str] = ()
+    """Phrases that the translation contains, each as the target vocabulary cuts it into pieces."""
+    forbidden: Sequence[str] = ()
+    """Phrases that the translation does not contain as whole words, unless the prefix does."""
+
 
 @dataclass
 class Translation:
@@ -49,7 +84,8 @@ class Translation:
     text: str
     """One line of valid Unicode: no line breaks, no control characters."""
     score: float
-    """Log-probability normalised by length; translations of a line are ranked by it."""
+    """Log-probability normalised by length, with the penalties; translations of a line are ranked by it. With minimum
+    Bayes risk decoding the expected utility instead, 0 to 100."""
     tokens: list[str]
     """Target pieces, without the end symbol."""
     log_prob: float
@@ -58,11 +94,52 @@ class Translation:
     """Log-probability of each piece and, last, of the end symbol; with a language model, its weighted one added."""
     finished: bool = True
     """False if the translation was cut at the maximum length."""
+    source_tokens: list[str] = field(default_factory=list)
+    """Source pieces, as they were read; with the attention weights only."""
+    attention_weights: Floats | None = field(default=None, compare=False)
+    """[tokens + 1, source tokens], the last row the end symbol's, if they were asked for and the model has attention.
+    What the model itself adds to the source has the columns behind: each row sums to 1."""
+    alignment: list[tuple[int, int]] | None = None
+    """Which source word each target word comes from (`word_alignment`), with the attention weights only."""
+
+
+def word_alignment(
+    source_tokens: Sequence[str], tokens: Sequence[str], attention_weights: Floats
+) -> list[tuple[int, int]]:
+    """For each target word the source word with the largest attention weight: pairs (source, target), from 0.
+
+    The weights of a word's source pieces are added up, those of its target pieces averaged. Words begin with a space
+    (`▁`); text without spaces is a single word.
+
+        attention_weights: [tokens or more, source tokens or more]
+    """
+    if not tokens or not source_tokens:
+        return []
+    weights = attention_weights[: len(tokens), : len(source_tokens)]
+    by_source = np.add.reduceat(weights, _word_starts(source_tokens), axis=1)
+    by_word = np.add.reduceat(by_source, _word_starts(tokens), axis=0)  # the sum has its maximum where the mean has
+    return [(source, target) for target, source in enumerate(by_word.argmax(axis=1).tolist())]
+
+
+def _word_starts(pieces: Sequence[str]) -> list[int]:
+    """Where words begin among pieces."""
+    return [0, *(i for i, piece in enumerate(pieces) if i and piece.startswith(SPACE))]
 
 
 def _empty() -> Translation:
     """The translation of a blank line, which no model has seen: certain, without pieces."""
     return Translation("", 0.0, [], 0.0, [])
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence as the model reads it."""
+
+    ids: Sequence[int]
+    """Source ids."""
+    text: str = ""
+    """Where unknown pieces are copied from."""
+    constraints: Constraints = FREE
 
 
 class Translator:
@@ -76,6 +153,7 @@ class Translator:
         decoding: DecodingConfig | None = None,
         max_length: int = DataConfig.max_length,
         language_model: Engine | None = None,
+        target_language: str = DataConfig.target,
     ) -> None:
         self.engine = engine
         self.source_vocabulary = source_vocabulary
@@ -86,6 +164,10 @@ class Translator:
         """Longest source, in pieces, that the model has been trained on."""
         self.language_model = language_model
         """Of the target side, for shallow fusion (`nmt.ensemble.Fusion`), with `decoding.language_model_weight`."""
+        self.target_language = target_language
+        """Chooses the tokeniser of BLEU in minimum Bayes risk decoding."""
+        self._spelling: Spelling | None = None
+        self._forbidden: dict[tuple[str, ...], Forbidden] = {}
 
     @classmethod
     def load(
@@ -111,35 +193,91 @@ class Translator:
 
         paths = [path] if isinstance(path, str | Path) else list(path)
         folders, beside = open_models(paths, language_model)
-        from nmt.torch_engine import load_engine  # the only engine so far, and slow to import
+        return cls.of(folders, beside, language_model_weight=language_model_weight, device=device, threads=threads)
 
-        engines = [load_engine(folder, device=device, threads=threads) for folder in folders]
+    @classmethod
+    def of(
+        cls,
+        folders: Sequence[ModelFolder],
+        language_model: ModelFolder | None = None,
+        *,
+        language_model_weight: float | None = None,
+        device: str = "cpu",
+        threads: int | None = None,
+    ) -> Translator:
+        """As `load`, with folders that are open already (`nmt.model_folder.open_models`)."""
+        engines = [_load_engine(folder, device, threads) for folder in folders]
         translator = cls(
             engine=engines[0] if len(engines) == 1 else Ensemble(engines),
             source_vocabulary=folders[0].source_vocabulary,
             target_vocabulary=folders[0].target_vocabulary,
             decoding=folders[0].config.decoding,
             max_length=min(folder.config.data.max_length for folder in folders),
-            language_model=None if beside is None else load_engine(beside, device=device, threads=threads),
+            language_model=None if language_model is None else _load_engine(language_model, device, threads),
+            target_language=folders[0].config.data.target,
         )
         translator.decoding = translator.decoding_with(language_model_weight=language_model_weight)
         return translator
 
-    def translate(self, lines: Sequence[str], **overrides: object) -> list[Translation]:
+    def translate(self, lines: Sequence[str | SourceLine], **overrides: object) -> list[Translation]:
         """The best translation of each line; it does not depend on the other lines.
 
         A blank line is not translated: its translation is empty. No line is cut, however long.
 
             overrides: fields of `nmt.config.DecodingConfig`, such as `beam_size=1`
         """
-        return [translations[0] for translations in self.translate_n_best(lines, 1, **overrides)]
+        return [found[0] for found in self.translate_ids(*self._prepared(lines, overrides), 1)]
 
-    def translate_n_best(self, lines: Sequence[str], n_best: int, **overrides: object) -> list[list[Translation]]:
-        """Up to `n_best` translations of each line, different as text, best first; otherwise as `translate`."""
+    def translate_n_best(
+        self, lines: Sequence[str | SourceLine], n_best: int, *, attention_weights: bool = False, **overrides: object
+    ) -> list[list[Translation]]:
+        """Up to `n_best` translations of each line, different as text, best first; otherwise as `translate`.
+
+        Sampled ones come in the order in which they were drawn, and some may be equal.
+
+            attention_weights: whether the translations get their attention weights, which alignments need as well
+        """
+        return self.translate_ids(*self._prepared(lines, overrides), n_best, attention_weights=attention_weights)
+
+    def _prepared(
+        self, lines: Sequence[str | SourceLine], overrides: dict[str, object]
+    ) -> tuple[list[Sentence], DecodingConfig]:
+        """Lines as the model reads them, and the settings."""
         if isinstance(lines, str):
             raise UserError("`lines` must be a list of lines, but is a single text instead; put it into a list")
         decoding = self.decoding_with(**overrides)
-        return self.translate_ids(self.encode([_clean(line) for line in lines]), decoding, n_best)
+        cleaned = [SourceLine(line) if isinstance(line, str) else line for line in lines]
+        cleaned = [replace(line, text=clean_line(line.text)) for line in cleaned]
+        ids = self.encode([line.text for line in cleaned])
+        sentences = [Sentence(i, line.text, self.constraints(line)) for i, line in zip(ids, cleaned, strict=True)]
+        return sentences, decoding
+
+    def score(self, sources: Sequence[str], targets: Sequence[str], **overrides: object) -> list[Translation]:
+        """What the model holds of given translations, one for each source, by forced decoding.
+
+        The score is normalised by length as in search, and has the brevity penalty, but no coverage penalty. A blank
+        source has a blank translation for certain, and no other.
+        """
+        decoding = self.decoding_with(**overrides)
+        settings = search_settings(decoding, 1)
+        engine = whole_vocabulary(self._engine(decoding))
+        texts = [clean_line(text) for text in targets]
+        source_ids = self.encode([clean_line(text) for text in sources])
+        target_ids = self.target_vocabulary.encode_batch(texts) if texts else []
+        scored = []
+        for text, source, target in zip(texts, source_ids, target_ids, strict=True):
+            possible = bool(source) or not target
+            log_prob = 0.0 if possible else float("-inf")
+            scored.append(Translation(text, log_prob, self.target_vocabulary.pieces(target), log_prob, []))
+        order = sorted((i for i in range(len(texts)) if source_ids[i]), key=lambda i: -len(source_ids[i]))
+        for batch in make_batches([len(source_ids[i]) for i in order], decoding):
+            numbers = [order[i] for i in batch]
+            found = force_decode(engine, [source_ids[i] for i in numbers], [target_ids[i] for i in numbers])
+            for i, log_probs in zip(numbers, found, strict=True):
+                one = scored[i]
+                one.log_prob, one.token_log_probs = sum(log_probs), log_probs
+                one.score = settings.score(one.log_prob, len(target_ids[i]), len(source_ids[i]))
+        return scored
 
     def decoding_with(self, **overrides: object) -> DecodingConfig:
         """The model's decoding settings with some of them changed; an override of None changes nothing."""
@@ -152,116 +290,220 @@ class Translator:
         """Source ids of each line."""
         return self.source_vocabulary.encode_batch(lines) if lines else []
 
-    def translate_ids(
-        self, sources: Sequence[Sequence[int]], decoding: DecodingConfig, n_best: int
-    ) -> list[list[Translation]]:
-        """Up to `n_best` translations of each sentence of source ids, best first.
+    def constraints(self, line: SourceLine) -> Constraints:
+        """What is asked of a line's translation, in ids.
 
-        Sentences of similar length share a batch.
+        Raises UserError when a phrase is blank, unknown to the vocabulary, or required and forbidden.
         """
-        settings, batch_size, engine = search_settings(decoding, n_best), decoding.batch_size, self.engine
-        if self.language_model is not None:
-            engine = Fusion(self.engine, self.language_model, decoding.language_model_weight)
-        results = [[_empty()] for _ in sources]
-        order = sorted((i for i in range(len(sources)) if len(sources[i])), key=lambda i: -len(sources[i]))
-        identity = self._text if settings.n_best > 1 else None
-        for start in range(0, len(order), batch_size):
-            batch = order[start : start + batch_size]
-            found = beam_search(engine, [sources[i] for i in batch], settings, identity)
-            for i, hypotheses in zip(batch, found, strict=True):
-                results[i] = [self._translation(hypothesis) for hypothesis in hypotheses]
+        if not (line.prefix or line.required or line.forbidden):
+            return FREE
+        forbidden = self._forbid(line.forbidden) if line.forbidden else None
+        required = tuple(dict.fromkeys(self._phrase(phrase, "a required phrase", True) for phrase in line.required))
+        for phrase, text in zip(required, line.required, strict=False):
+            if forbidden is not None and forbidden.occurs_in(phrase):
+                raise UserError(f"required phrase {text!r} contains a forbidden phrase; leave out one of them")
+        prefix = self._phrase(line.prefix, "the prefix", False) if line.prefix else ()
+        return Constraints(prefix, required, forbidden)
+
+    def _phrase(self, text: str, what: str, inside: bool) -> Phrase:
+        """Ids of a phrase; inside a text, East Asian characters and punctuation stand without a space before them."""
+        text = clean_line(text)
+        ids = self.target_vocabulary.encode_batch([text])[0]
+        if inside and len(ids) > 1 and not in_word(text[0]) and self.target_vocabulary.pieces(ids[:1]) == [SPACE]:
+            ids = ids[1:]
+        if not ids:
+            raise UserError(f"{what} must be text, but is blank")
+        if UNK in ids:
+            raise UserError(f"{what} must be of known characters, but {text!r} has some that the vocabulary lacks")
+        return tuple(ids)
+
+    def _forbid(self, phrases: Sequence[str]) -> Forbidden:
+        """Forbidden phrases, made ready once."""
+        key = tuple(phrases)
+        if key not in self._forbidden:
+            texts = [" ".join(clean_line(phrase).split()) for phrase in phrases]
+            if "" in texts:
+                raise UserError("a forbidden phrase must be text, but is blank")
+            if self._spelling is None:
+                self._spelling = Spelling(self.target_vocabulary.pieces(range(len(self.target_vocabulary))))
+            if len(self._forbidden) >= 1000:
+                self._forbidden.clear()
+            self._forbidden[key] = Forbidden(texts, self._spelling)
+        return self._forbidden[key]
+
+    def translate_ids(
+        self,
+        sentences: Sequence[Sentence],
+        decoding: DecodingConfig,
+        n_best: int,
+        *,
+        attention_weights: bool = False,
+    ) -> list[list[Translation]]:
+        """Up to `n_best` translations of each sentence, best first.
+
+        Sentences of similar length share a batch; those with constraints are apart from those without.
+        """
+        count = candidates(decoding, n_best)
+        settings = search_settings(
+            decoding,
+            1 if decoding.method == "sampling" else count,
+            attention_weights=attention_weights or decoding.replace_unknown,
+        )
+        if decoding.method == "sampling":  # as many rows as in beam search
+            per_batch = max(1, decoding.batch_size * decoding.beam_size // count)
+            decoding = replace(decoding, batch_size=min(decoding.batch_size, per_batch))
+        if decoding.replace_unknown:
+            sentences = [
+                replace(one, constraints=replace(one.constraints, unknown=True)) if UNK in one.ids else one
+                for one in sentences
+            ]
+        engine = self._engine(decoding)
+        results = [[_empty()] for _ in sentences]
+        by_length = sorted((i for i, one in enumerate(sentences) if len(one.ids)), key=lambda i: -len(sentences[i].ids))
+        for bound in (False, True):
+            order = [i for i in by_length if sentences[i].constraints.bind == bound]
+            for batch in make_batches([len(sentences[i].ids) for i in order], decoding):
+                numbers = [order[i] for i in batch]
+                found = self._search(engine, [sentences[i] for i in numbers], decoding, settings, count)
+                for i, hypotheses in zip(numbers, found, strict=True):
+                    results[i] = [
+                        self._translation(hypothesis, sentences[i], attention_weights) for hypothesis in hypotheses
+                    ]
+        if decoding.minimum_bayes_risk != "none":
+            utility = make_utility(decoding.minimum_bayes_risk, self.target_language)
+            results = [_least_risk(found, decoding, utility)[:n_best] for found in results]
         return results
+
+    def _search(
+        self,
+        engine: Engine,
+        sentences: Sequence[Sentence],
+        decoding: DecodingConfig,
+        settings: SearchSettings,
+        count: int,
+    ) -> list[list[Hypothesis]]:
+        """The hypotheses of a batch of sentences."""
+        sources = [sentence.ids for sentence in sentences]
+        constraints = [sentence.constraints for sentence in sentences]
+        if any(one.prefix or one.required for one in constraints):
+            engine = whole_vocabulary(engine)
+        if decoding.method == "beam":
+            identity = self._text if count > 1 else None  # decoding all that is finished takes a tenth of the time
+            return beam_search(engine, sources, settings, identity, constraints)
+        sampling = SamplingSettings(decoding.temperature, decoding.top_k, decoding.top_p)
+        return sample_translations(engine, sources, count, sampling, decoding.seed, settings, constraints)
+
+    def _engine(self, decoding: DecodingConfig) -> Engine:
+        if self.language_model is None:
+            return self.engine
+        return Fusion(self.engine, self.language_model, decoding.language_model_weight)
 
     def _text(self, ids: list[int]) -> str:
         return one_line(self.target_vocabulary.decode(ids))
 
-    def _translation(self, hypothesis: Hypothesis) -> Translation:
-        return Translation(
-            text=self._text(hypothesis.tokens),
+    def _translation(self, hypothesis: Hypothesis, sentence: Sentence, attention_weights: bool) -> Translation:
+        tokens = self.target_vocabulary.pieces(hypothesis.tokens)
+        text = self._text(hypothesis.tokens)
+        weights = hypothesis.attention_weights
+        if attention_weights and weights is None:
+            raise UserError("alignments and attention weights need a model with attention, but this one has none")
+        if UNK in hypothesis.tokens:
+            tokens = self._copied(tokens, hypothesis, sentence)
+            text = one_line(self.target_vocabulary.join_pieces(tokens))
+        translation = Translation(
+            text=text,
             score=hypothesis.score,
-            tokens=self.target_vocabulary.pieces(hypothesis.tokens),
+            tokens=tokens,
             log_prob=hypothesis.log_prob,
             token_log_probs=hypothesis.token_log_probs,
             finished=hypothesis.finished,
         )
+        if attention_weights and weights is not None:
+            translation.source_tokens = self.source_vocabulary.pieces(sentence.ids)
+            translation.attention_weights = weights
+            translation.alignment = word_alignment(translation.source_tokens, tokens, weights)
+        return translation
+
+    def _copied(self, tokens: list[str], hypothesis: Hypothesis, sentence: Sentence) -> list[str]:
+        """The pieces with each unknown one replaced by the unknown source piece that it attends to most.
+
+        After Jean et al. (2015), section 3.3, https://arxiv.org/abs/1412.2007, and Luong et al. (2015),
+        https://arxiv.org/abs/1410.8206, whose words may be known in the source; pieces then mean something else.
+        """
+        weights = hypothesis.attention_weights
+        if weights is None:
+            raise UserError("`replace_unknown` needs a model with attention, but this one has none; leave it out")
+        surfaces = self.source_vocabulary.surfaces(sentence.text)[: len(sentence.ids)]
+        places = [i for i, piece in enumerate(sentence.ids) if piece == UNK]
+        return [
+            surfaces[places[int(weights[position, places].argmax())]] if piece == UNK else token
+            for position, (piece, token) in enumerate(zip(hypothesis.tokens, tokens, strict=True))
+        ]
 
 
-def search_settings(decoding: DecodingConfig, n_best: int) -> SearchSettings:
-    """The search's part of the decoding settings."""
-    values = asdict(decoding)
-    del values["batch_size"], values["language_model_weight"]
-    return SearchSettings(n_best=n_best, **values)
+def _load_engine(folder: ModelFolder, device: str, threads: int | None) -> Engine:
+    """The engine of a model folder."""
+    from nmt.onnx_engine import load_engine  # it takes the export if there is one, else it imports torch
+
+    return load_engine(folder, device=device, threads=threads)
 
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
+def search_settings(decoding: DecodingConfig, n_best: int, attention_weights: bool = False) -> SearchSettings:
+    """The beam search's part of the decoding settings."""
+    names = {setting.name for setting in fields(SearchSettings)} & {setting.name for setting in fields(decoding)}
+    values = {name: getattr(decoding, name) for name in names}
+    return SearchSettings(n_best=n_best, attention_weights=attention_weights, **values)
 
 
-def one_line(text: str) -> str:
-    """The text as one line that every program takes for one line, and that can be written as UTF-8.
+def candidates(decoding: DecodingConfig, n_best: int) -> int:
+    """How many hypotheses to look for, to return `n_best` translations of a line.
 
-    Control characters, tabs and everything that may count as a line break (CR, U+0085, U+2028, ...) become a space, and
-    none at the ends; half a surrogate pair becomes U+FFFD.
+    Raises UserError when the settings cannot give as many.
     """
-    if _CONTROL.search(text):
-        text = _CONTROL.sub(" ", text).strip(" ")
-    return _SURROGATE.sub("\ufffd", text)
+    if n_best < 1:
+        raise UserError(f"`n_best` must be at least 1, but is {n_best} instead")
+    if decoding.minimum_bayes_risk == "none":
+        count = n_best
+    else:
+        count = decoding.samples if decoding.method == "sampling" else decoding.beam_size
+        if n_best > count:
+            name = "samples" if decoding.method == "sampling" else "beam_size"
+            raise UserError(f"`n_best` must be at most `{name}` ({count}), but is {n_best} instead; raise `{name}`")
+    search_settings(decoding, 1 if decoding.method == "sampling" else count)
+    return count
 
 
-def _clean(text: str) -> str:
-    """A line of input as the model reads it: `one_line`, and empty if it is blank."""
-    text = one_line(text)
-    return "" if text.isspace() else text
+def _least_risk(found: Sequence[Translation], decoding: DecodingConfig, utility: Utility) -> list[Translation]:
+    """The candidates that differ as text, with their expected utility as score, best first.
 
-
-# Possessive, and never begun inside a run of marks: the time stays linear in the length of the line.
-_SENTENCE_END = re.compile(
-    r"""(?<![.!?…])[.!?…]++["'”’»«“)\]]*+(?=\s)"""
-    # Japanese and Chinese need no space after the mark; behind a closing quote the sentence often goes on.
-    r"""|[。！？]++(?:[」』”’）]++(?=\s|[「『“])|(?![」』”’）]))"""
-)
-_ABBREVIATION = re.compile(r"\w|\d\d?|Dr|Mr|Mrs|Ms|St|Prof|Hr|Fr|Nr|No|vs|bzw|ca|Mme|Mlle")
-_NO_SPACE_AFTER = re.compile(r"[。！？][」』”’）]*$")
-
-
-def split_sentences(text: str) -> list[str]:
-    """The sentences of a line.
-
-    One ends after `.`, `!`, `?` or `…` before a space, and after `。`, `！` or `？`; closing quotes and brackets stay
-    with it. None ends before a lower-case letter (unless the whole line is lower-case), nor at the full stop of a
-    single letter, a number of one or two digits or a common abbreviation: "z. B.", "am 3. Mai", "Dr. Who".
+    Samples weigh the same, hypotheses of a beam by their probability.
     """
-    sentences, start = [], 0
-    lower_case = text.islower()
-    for match in _SENTENCE_END.finditer(text):
-        if match[0][0] not in "。！？":
-            following = text[match.end() : match.end() + 16].lstrip()
-            if following[:1].islower() and not lower_case:
-                continue
-            word = re.split(r"[\s.(]", text[max(start, match.start() - 16) : match.start()])[-1]
-            if match[0] == "." and _ABBREVIATION.fullmatch(word):
-                continue
-        sentences.append(text[start : match.end()].strip())
-        start = match.end()
-    sentences.append(text[start:].strip())
-    return [sentence for sentence in sentences if sentence]
+    weights = [1.0] * len(found)
+    if decoding.method == "beam":
+        best = max(one.log_prob for one in found)
+        weights = [math.exp(one.log_prob - best) if best > -math.inf else 1.0 for one in found]
+    expected = expected_utilities([one.text for one in found], weights, utility)
+    by_text = {one.text: one for one in found[::-1]}
+    return [replace(by_text[text], score=expected[text]) for text in sorted(expected, key=lambda text: -expected[text])]
 
 
-def join_sentences(sentences: Sequence[str]) -> str:
-    """The sentences as one line; no space follows one that ends in `。`, `！` or `？`."""
-    parts: list[str] = []
-    for sentence in filter(None, sentences):
-        if parts and not _NO_SPACE_AFTER.search(parts[-1][-8:]):
-            parts.append(" ")
-        parts.append(sentence)
-    return "".join(parts)
+def make_batches(lengths: Sequence[int], decoding: DecodingConfig) -> Iterator[range]:
+    """Ranges of sentences that are searched together, padding included at most `batch_tokens` pieces.
+
+    lengths: of each sentence, from the longest to the shortest
+    """
+    first = 0
+    while first < len(lengths):
+        size = min(decoding.batch_size, max(1, decoding.batch_tokens // lengths[first]))
+        yield range(first, min(first + size, len(lengths)))
+        first += size
 
 
 def join_translations(parts: Sequence[list[Translation]], n_best: int) -> list[Translation]:
     """The best translations of a line from those of its sentences.
 
     Score and log-probability are the sums over the sentences. The n best sums of scores are found exactly; combinations
-    that give the same text count once.
+    that give the same text count once. The alignments stand side by side; attention weights are lost.
     """
     joined = parts[0]
     for part in parts[1:]:
@@ -278,11 +520,93 @@ def join_translations(parts: Sequence[list[Translation]], n_best: int) -> list[T
                     left.log_prob + right.log_prob,
                     left.token_log_probs + right.token_log_probs,
                     left.finished and right.finished,
+                    left.source_tokens + right.source_tokens,
+                    alignment=_join_alignments(left, right),
                 )
             if len(texts) == n_best:
                 break
         joined = list(texts.values())
     return joined
+
+
+def _join_alignments(left: Translation, right: Translation) -> list[tuple[int, int]] | None:
+    if left.alignment is None or right.alignment is None:
+        return None
+    sources = len(_word_starts(left.source_tokens)) if left.source_tokens else 0
+    targets = len(_word_starts(left.tokens)) if left.tokens else 0
+    return left.alignment + [(source + sources, target + targets) for source, target in right.alignment]
+
+
+@dataclass(frozen=True)
+class Output:
+    """What is written for each line, beside the text."""
+
+    n_best: int | None = None
+    """Up to so many translations; None: the best one alone."""
+    json: bool = False
+    """JSON objects instead of text."""
+    alignments: bool = False
+    """Which source word each target word comes from."""
+    attention_weights: bool = False
+    """The attention weights themselves; in JSON only."""
+
+    def __post_init__(self) -> None:
+        if self.attention_weights and not self.json:
+            raise UserError("attention weights are written as JSON only; add `json`")
+
+    def line(self, number: int, translations: Sequence[Translation], extra: dict[str, Any]) -> str:
+        """What is written for a line of input, with its line end or ends."""
+        if self.json:
+            record = {"line": number, **extra, **self._record(translations[0])}
+            if self.n_best is not None:
+                record["n_best"] = [self._record(translation) for translation in translations]
+            return json_line(record)
+        texts = [one.text + ("\t" + pharaoh(one.alignment or []) if self.alignments else "") for one in translations]
+        if self.n_best is None:
+            return texts[0] + "\n"
+        return "".join(
+            f"{number}\t{rank}\t{translation.score:.6f}\t{text}\n"
+            for rank, (translation, text) in enumerate(zip(translations, texts, strict=True), 1)
+        )
+
+    def _record(self, translation: Translation) -> dict[str, Any]:
+        record: dict[str, Any] = {
+            "text": translation.text,
+            "score": finite(translation.score),
+            "tokens": translation.tokens,
+            "token_log_probs": [finite(log_prob) for log_prob in translation.token_log_probs],
+        }
+        if self.alignments:
+            record["alignment"] = pharaoh(translation.alignment or [])
+        if self.attention_weights:
+            weights = translation.attention_weights
+            record["source_tokens"] = translation.source_tokens
+            record["attention_weights"] = None if weights is None else [
+                [round(weight, 6) for weight in row] for row in weights.tolist()
+            ]  # fmt: skip
+        return record
+
+
+_ESCAPED = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def json_line(record: dict[str, Any]) -> str:
+    """A record as one line of JSON, with its line end.
+
+    json itself escapes control characters below U+0020 only; at some others many programs end a line.
+    """
+    text = json_format.dumps(record, ensure_ascii=False)
+    return _ESCAPED.sub(lambda found: json_format.dumps(found[0])[1:-1], text) + "\n"
+
+
+def pharaoh(alignment: Sequence[tuple[int, int]]) -> str:
+    """An alignment as text: `0-0 1-2`, source word, target word."""
+    return " ".join(f"{source}-{target}" for source, target in alignment)
+
+
+def finite(number: float) -> float | None:
+    """A number for JSON, which has no infinity: None."""
+    return number if number > float("-inf") else None
 
 
 def translate_stream(
@@ -292,6 +616,12 @@ def translate_stream(
     *,
     n_best: int | None = None,
     json: bool = False,
+    json_input: bool = False,
+    alignments: bool = False,
+    attention_weights: bool = False,
+    prefix: str = "",
+    required: Sequence[str] = (),
+    forbidden: Sequence[str] = (),
     split_sentences: bool = False,
     max_length: int | None = None,
     interactive: bool,
@@ -302,14 +632,22 @@ def translate_stream(
 
     Only LF ends a line. Line N of the output translates line N of the input; a blank line stays one, without the model.
     With `n_best` there are up to that many lines for each line of input, and at least one: line number (from 1), rank
-    (from 1), score and text, separated by tabs; a blank line has one, with score 0 and no text. With `json` each line
-    of input gives one object: `line`, `text`, `score`, `tokens`, and with `n_best` the list `n_best` of the same.
+    (from 1), score and text, separated by tabs; a blank line has one, with score 0 and no text. With `alignments` the
+    alignment follows behind a tab. With `json` each line of input gives one object: `line`, `text`, `score`, `tokens`,
+    `token_log_probs`, on request `alignment`, `source_tokens` and `attention_weights`, and with `n_best` the list
+    `n_best` of the same.
+
+    With `json_input` each line of input is an object: `text`, and if need be `prefix`, `required`, `forbidden`
+    (`SourceLine`), and `id`, which `json` output repeats. A line that is none raises UserError with its number, when
+    those before it are written.
 
     Invalid UTF-8 is replaced by U+FFFD, and one warning at the end counts the lines. A byte order mark at the very
     beginning is skipped. When nobody reads the output any more, the function returns.
 
+        prefix, required, forbidden: of every line, beside the line's own
         split_sentences: translate each sentence of a line by itself; recurrent models do best on the lengths they were
-            trained on. It concerns every line, so that a sentence's translation does not depend on what surrounds it
+            trained on. It concerns every line, so that a sentence's translation does not depend on what surrounds it.
+            Prefixes and required phrases, which sentence they belong to being unknown, exclude it
         max_length: most source pieces of a sentence; the rest of a longer one is left out, with a warning. None: the
             longest that the model has been trained on
         interactive: answer each line at once instead of reading ahead
@@ -320,33 +658,44 @@ def translate_stream(
         max_length = translator.max_length
     if max_length < 1:
         raise UserError(f"`max_length` must be at least 1, but is {max_length} instead")
-    decoding = translator.decoding_with(**overrides)
-    wanted = 1 if n_best is None else n_best
-    search_settings(decoding, wanted)  # a mistake in them must be found before anything is read
-    invalid: list[int] = []  # number of lines, first line
+    if split_sentences and attention_weights:
+        raise UserError("attention weights are those of whole lines; leave out `split_sentences`")
+    written = Output(n_best, json, alignments, attention_weights)
+    task = _Task(
+        translator,
+        translator.decoding_with(**overrides),
+        1 if n_best is None else n_best,
+        alignments or attention_weights,
+        json_input,
+        SourceLine("", prefix, tuple(required), tuple(forbidden)),
+        split_sentences,
+        max_length,
+        warn,
+    )
+    task.check()  # a mistake in the settings must be found before anything is read
     first = 1
-    size = 1 if interactive else decoding.batch_size
+    size = 1 if interactive else task.decoding.batch_size
     try:
         while window := _read_window(source, size):
-            lines = _decode(window, first, invalid)
-            translations = _translate_window(
-                translator, lines, first, decoding, wanted, split_sentences, max_length, warn
-            )
+            lines, mistake = task.parse(window, first)
+            translated = zip(task.translate(lines, first), lines, strict=True)
             text = "".join(
-                _format(number, line, n_best is not None, json) for number, line in enumerate(translations, first)
+                written.line(number, translations, line.extra)
+                for number, (translations, line) in enumerate(translated, first)
             )
             output.write(text.encode("utf-8"))
             output.flush()
+            if mistake is not None:
+                raise mistake
             first += len(window)
             if not interactive:
-                size = min(2 * size, WINDOW_BATCHES * decoding.batch_size)
+                size = min(2 * size, WINDOW_BATCHES * task.decoding.batch_size)
     except BrokenPipeError:
         with suppress(OSError):  # closing tries to write what is left; closed, it is not tried again at exit
             output.close()
-    if invalid:
-        count, line = invalid
-        lines_held = "1 line held" if count == 1 else f"{count} lines held"
-        warn(f"{lines_held} invalid UTF-8, replaced by U+FFFD; the first is line {line}")
+    if task.invalid:
+        lines_held = "1 line held" if task.invalid == 1 else f"{task.invalid} lines held"
+        warn(f"{lines_held} invalid UTF-8, replaced by U+FFFD; the first is line {task.first_invalid}")
 
 
 def _read_window(source: BinaryIO, size: int) -> list[bytes]:
@@ -359,64 +708,136 @@ def _read_window(source: BinaryIO, size: int) -> list[bytes]:
     return lines
 
 
-def _decode(window: Sequence[bytes], first: int, invalid: list[int]) -> list[str]:
-    """Lines of text; blank ones are empty. Counts those with invalid UTF-8 in `invalid`."""
-    lines = []
-    for number, line in enumerate(window, first):
+@dataclass(frozen=True)
+class _Line:
+    """A line of input: what is asked of it, and what its output repeats."""
+
+    source: SourceLine
+    constraints: Constraints
+    extra: dict[str, Any]
+
+
+@dataclass
+class _Task:
+    """What `translate_stream` does with every line."""
+
+    translator: Translator
+    decoding: DecodingConfig
+    n_best: int
+    attention_weights: bool
+    json_input: bool
+    common: SourceLine
+    split: bool
+    max_length: int
+    warn: Callable[[str], None]
+    invalid: int = 0
+    """Lines with invalid UTF-8."""
+    first_invalid: int = 0
+
+    def check(self) -> None:
+        """Raises UserError when settings or phrases are wrong."""
+        candidates(self.decoding, self.n_best)
+        self.line("", {})
+
+    def parse(self, window: Sequence[bytes], first: int) -> tuple[list[_Line], UserError | None]:
+        """The lines of a window that begins with line number `first`, up to one that is wrong, and what is wrong."""
+        lines = []
+        for number, content in enumerate(window, first):
+            text = self.decode(content, number)
+            try:
+                lines.append(self.line("", _read_object(text)) if self.json_input else self.line(text, {}))
+            except UserError as error:
+                return lines, UserError(f"line {number}: {error}")
+        return lines, None
+
+    def decode(self, content: bytes, number: int) -> str:
+        """The text of a line, without a byte order mark; counts those with invalid UTF-8."""
         try:
-            text = line.decode("utf-8")
+            text = content.decode("utf-8")
         except UnicodeDecodeError:
-            text = line.decode("utf-8", errors="replace")
-            invalid[:] = [invalid[0] + 1, invalid[1]] if invalid else [1, number]
-        if number == 1:
-            text = text.removeprefix("\ufeff")
-        lines.append(_clean(text))
-    return lines
+            text = content.decode("utf-8", errors="replace")
+            self.invalid += 1
+            self.first_invalid = self.first_invalid or number
+        return text.removeprefix("\ufeff") if number == 1 else text
 
-
-def _translate_window(
-    translator: Translator,
-    lines: Sequence[str],
-    first: int,
-    decoding: DecodingConfig,
-    n_best: int,
-    split: bool,
-    max_length: int,
-    warn: Callable[[str], None],
-) -> list[list[Translation]]:
-    """Translations of each line, best first."""
-    parts = [(split_sentences(line) if split else [line]) if line else [] for line in lines]
-    sources = translator.encode([sentence for sentences in parts for sentence in sentences])
-    numbers = [number for number, sentences in enumerate(parts, first) for _ in sentences]
-    for i, (number, ids) in enumerate(zip(numbers, sources, strict=True)):
-        if len(ids) > max_length:
-            what = "a sentence of " if split else ""
-            hint = "" if split else "; --split-sentences splits it"
-            warn(f"{what}line {number} is cut from {len(ids)} to {max_length} pieces{hint}")
-            sources[i] = ids[:max_length]
-    translated = iter(translator.translate_ids(sources, decoding, n_best))
-    return [
-        join_translations([next(translated) for _ in sentences], n_best) if sentences else [_empty()]
-        for sentences in parts
-    ]
-
-
-def _format(number: int, translations: Sequence[Translation], n_best: bool, json: bool) -> str:
-    """What is printed for a line of input."""
-    if json:
-        record = {"line": number, **_record(translations[0])}
-        if n_best:
-            record["n_best"] = [_record(translation) for translation in translations]
-        # json escapes control characters below U+0020 only; a piece may hold others that some programs end a line at
-        return _CONTROL.sub(lambda found: dumps(found[0])[1:-1], dumps(record, ensure_ascii=False)) + "\n"
-    if n_best:
-        return "".join(
-            f"{number}\t{rank}\t{translation.score:.6f}\t{translation.text}\n"
-            for rank, translation in enumerate(translations, 1)
+    def line(self, text: str, record: dict[str, Any]) -> _Line:
+        """A line of text, or of the fields of an object, with what is asked of every line."""
+        common = self.common
+        source = SourceLine(
+            clean_line(record.get("text", text)),
+            record.get("prefix") or common.prefix,
+            (*common.required, *record.get("required", ())),
+            (*common.forbidden, *record.get("forbidden", ())),
         )
-    return translations[0].text + "\n"
+        if self.split and (source.prefix or source.required):
+            raise UserError("a prefix and required phrases are for whole lines; leave out `split_sentences`")
+        if source.required and self.decoding.method == "sampling":
+            raise UserError("required phrases need beam search; leave out sampling")
+        extra = {"id": record["id"]} if "id" in record else {}
+        return _Line(source, self.translator.constraints(source), extra)
+
+    def translate(self, lines: Sequence[_Line], first: int) -> list[list[Translation]]:
+        """Translations of each line, best first."""
+        parts = [split_sentences(line.source.text) if self.split else [line.source.text] for line in lines]
+        parts = [list(filter(None, sentences)) for sentences in parts]
+        texts = [sentence for sentences in parts for sentence in sentences]
+        of_line = [number for number, sentences in enumerate(parts) for _ in sentences]
+        sources = []
+        for number, text, ids in zip(of_line, texts, self.translator.encode(texts), strict=True):
+            if len(ids) > self.max_length:
+                what = "a sentence of " if self.split else ""
+                hint = "" if self.split else "; --split-sentences splits it"
+                self.warn(f"{what}line {first + number} is cut from {len(ids)} to {self.max_length} pieces{hint}")
+            sources.append(Sentence(ids[: self.max_length], text, lines[number].constraints))
+        translated = iter(
+            self.translator.translate_ids(sources, self.decoding, self.n_best, attention_weights=self.attention_weights)
+        )
+        return [
+            join_translations([next(translated) for _ in sentences], self.n_best) if sentences else [_empty()]
+            for sentences in parts
+        ]
 
 
-def _record(translation: Translation) -> dict[str, Any]:
-    score = translation.score if translation.score > float("-inf") else None  # JSON has no infinity
-    return {"text": translation.text, "score": score, "tokens": translation.tokens}
+def _read_object(text: str) -> dict[str, Any]:
+    """The JSON object of a line of input; a blank line is one with blank text."""
+    if not text.strip():
+        return {}
+    try:
+        record = json_format.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f'it must be a JSON object such as {{"text": "..."}}, but is none: {error}') from None
+    if not isinstance(record, dict) or not isinstance(record.get("text"), str):
+        raise UserError('it must be a JSON object with a `text`: {"text": "..."}')
+    for name, value in record.items():
+        if name in ("text", "prefix"):
+            ok, rule = isinstance(value, str), "text"
+        elif name in ("required", "forbidden"):
+            ok = isinstance(value, list) and all(isinstance(phrase, str) for phrase in value)
+            rule = "a list of texts"
+        elif name == "id":
+            ok, rule = isinstance(value, str | int), "text or a whole number"
+        else:
+            ok, rule = False, "left out; the keys are text, prefix, required, forbidden, id"
+        if not ok:
+            raise UserError(f"`{name}` must be {rule}")
+    return record
+
+
+def score_lines(
+    translator: Translator, sources: Sequence[str], targets: Sequence[str], *, json: bool = False, **overrides: object
+) -> Iterator[str]:
+    """The log-probability of each line's translation as a line of text, by forced decoding.
+
+    json: an object for each line instead: `line`, `text`, `log_prob`, `score` (normalised as in search), `tokens`,
+        `token_log_probs`
+    """
+    size = WINDOW_BATCHES * translator.decoding.batch_size
+    for first in range(0, len(sources), size):
+        window = slice(first, first + size)
+        for number, one in enumerate(translator.score(sources[window], targets[window], **overrides), first + 1):
+            if not json:
+                yield f"{one.log_prob:.6f}"
+                continue
+            record = {"line": number, "text": one.text, "log_prob": finite(one.log_prob), "score": finite(one.score)}
+            log_probs = [finite(log_prob) for log_prob in one.token_log_probs]
+            yield json_line({**record, "tokens": one.tokens, "token_log_probs": log_probs}).removesuffix("\n")

@@ -89,6 +89,14 @@ class Vocabulary:
         """The pieces as text, `▁` standing for a space."""
         return [str(piece) for piece in self._processor.id_to_piece([int(i) for i in ids])]
 
+    def surfaces(self, text: str) -> list[str]:
+        """The text's pieces as they stand in it: an unknown one too, whose piece by its id would be `<unk>`."""
+        return [str(piece) for piece in self._processor.encode(text, out_type=str)]
+
+    def join_pieces(self, pieces: Sequence[str]) -> str:
+        """Text of pieces; one that the vocabulary does not have stands for itself."""
+        return str(self._processor.decode(list(pieces)))
+
     def starts_word(self) -> list[bool]:
         """For each id whether its piece begins a word; special pieces do not."""
         pieces = self.pieces(range(len(self)))

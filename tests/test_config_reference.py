@@ -80,7 +80,12 @@ def other_values(name: str, hint: Any, default: Any) -> list[Any]:
         return [choice for choice in get_args(hint) if choice != default]
     if hint is bool:
         return [not default]
-    special = {"vocabulary.character_coverage": [0.99], "model.attention_heads": [1], "model.hidden_size": [12]}
+    special = {
+        "vocabulary.character_coverage": [0.99],
+        "model.attention_heads": [1],
+        "model.hidden_size": [12],
+        "decoding.top_p": [0.9],
+    }
     if name in special:
         return special[name]
     if hint in (int, float):

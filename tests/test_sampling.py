@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -12,10 +12,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from test_search import RandomModel, forced
 
+from nmt.constraints import Constraints
 from nmt.engine import Floats, Integers
 from nmt.errors import UserError
-from nmt.sampling import LINES, SamplingSettings, draw, next_probabilities, sample, sample_text
+from nmt.sampling import (
+    LINES,
+    SamplingSettings,
+    draw,
+    next_probabilities,
+    sample,
+    sample_text,
+    sample_translations,
+)
+from nmt.search import Hypothesis, SearchSettings, beam_search
 from nmt.vocabulary import BEGIN, END, PAD, SPECIAL_PIECES, UNK
 
 SIZE = 9
@@ -68,31 +79,32 @@ def test_temperature_divides_log_probabilities(log_probs: Floats, temperature: f
     np.testing.assert_allclose(np.log(found) - np.log(found[:, :1]), expected - expected[:, :1], rtol=1e-9, atol=1e-9)
 
 
+def kept_of_each_row(log_probs: Floats, settings: SamplingSettings) -> Iterator[tuple[Floats, Integers]]:
+    """Each row's probabilities and which of them the settings keep: the largest, in their old proportions."""
+    found = next_probabilities(log_probs, settings)
+    np.testing.assert_allclose(found.sum(1), 1)
+    for row, plain in zip(found, next_probabilities(log_probs, SamplingSettings()), strict=True):
+        kept = np.flatnonzero(row)
+        assert plain[kept].min() >= np.delete(plain, kept).max(initial=0)
+        np.testing.assert_allclose(row[kept], plain[kept] / plain[kept].sum())
+        yield plain, kept
+
+
 @given(rows_of_log_probs, st.integers(1, 15))
 def test_top_k_keeps_the_k_largest(log_probs: Floats, k: int) -> None:
-    plain = next_probabilities(log_probs, SamplingSettings())
-    found = next_probabilities(log_probs, SamplingSettings(top_k=k))
-    np.testing.assert_allclose(found.sum(1), 1)
-    for row, original in zip(found, plain, strict=True):
-        kept = np.flatnonzero(row)
-        assert len(kept) == min(k, 12)
-        assert original[kept].min() >= np.delete(original, kept).max(initial=0)
-        np.testing.assert_allclose(row[kept], original[kept] / original[kept].sum())
+    rows = list(kept_of_each_row(log_probs, SamplingSettings(top_k=k)))
+    assert [len(kept) for _, kept in rows] == [min(k, 12)] * len(log_probs)
 
 
 @given(rows_of_log_probs, st.floats(0.01, 0.99))
 def test_top_p_keeps_the_smallest_set(log_probs: Floats, p: float) -> None:
-    """Its mass reaches p; without its least probable piece it would not; nothing outside is more probable."""
-    plain = next_probabilities(log_probs, SamplingSettings())
-    found = next_probabilities(log_probs, SamplingSettings(top_p=p))
-    np.testing.assert_allclose(found.sum(1), 1)
-    for row, original in zip(found, plain, strict=True):
-        kept = np.flatnonzero(row)
-        mass = original[kept].sum()
+    """Its mass reaches p; without its least probable piece it would not."""
+    rows = list(kept_of_each_row(log_probs, SamplingSettings(top_p=p)))
+    assert len(rows) == len(log_probs)
+    for plain, kept in rows:
+        mass = plain[kept].sum()
         assert mass >= p - 1e-9
-        assert mass - original[kept].min() < p + 1e-9
-        assert original[kept].min() >= np.delete(original, kept).max(initial=0)
-        np.testing.assert_allclose(row[kept], original[kept] / mass)
+        assert mass - plain[kept].min() < p + 1e-9
 
 
 def test_top_p_counts_what_top_k_left() -> None:
@@ -189,3 +201,69 @@ def test_text_begins_with_the_prompt() -> None:
 def test_impossible_settings(name: str, value: float) -> None:
     with pytest.raises(UserError, match=f"`{name}` must be "):
         SamplingSettings(**{name: value})  # type: ignore[arg-type]
+
+
+BATCH = [[4, 5], [6], [5, 5, 4]]
+SEARCH = SearchSettings(max_length_factor=1.0, max_length_offset=3, attention_weights=True)
+
+
+def tokens_of(found: list[list[Hypothesis]]) -> list[list[list[int]]]:
+    return [[one.tokens for one in of_source] for of_source in found]
+
+
+def test_translations_do_not_depend_on_their_neighbours() -> None:
+    """Nor on their order, nor on how many are drawn; another seed draws others."""
+    engine, settings = RandomModel(vocabulary=12), SamplingSettings(temperature=1.5)
+    together = tokens_of(sample_translations(engine, BATCH, 5, settings, 3, SEARCH))
+    assert tokens_of(sample_translations(engine, BATCH, 5, settings, 3, SEARCH)) == together
+    assert tokens_of(sample_translations(engine, BATCH[::-1], 5, settings, 3, SEARCH))[::-1] == together
+    assert [tokens_of(sample_translations(engine, [one], 2, settings, 3, SEARCH))[0] for one in BATCH] == [
+        found[:2] for found in together
+    ]
+    assert tokens_of(sample_translations(engine, BATCH, 5, settings, 4, SEARCH)) != together
+    assert len({tuple(tokens) for tokens in together[0]}) > 1
+    assert sample_translations(engine, [], 5, settings, 3, SEARCH) == []
+
+
+@given(st.integers(0, 99), st.integers(0, 3), st.sampled_from([0.5, 1.0]), st.sampled_from([0, 3]))
+def test_sampled_translations_are_scored_by_the_model(seed: int, least: int, temperature: float, top_k: int) -> None:
+    engine = RandomModel(seed=seed, extra_columns=1)
+    settings = SamplingSettings(temperature=temperature, top_k=top_k)
+    search = SearchSettings(**{**vars(SEARCH), "min_length": least})
+    for source, found in zip(BATCH, sample_translations(engine, BATCH, 3, settings, seed, search), strict=True):
+        for one in found:
+            log_probs, attention = forced(engine, source, one.tokens)
+            assert one.token_log_probs == log_probs
+            assert one.log_prob == pytest.approx(sum(log_probs))
+            assert one.score == search.score(one.log_prob, len(one.tokens), len(source))
+            np.testing.assert_array_equal(one.attention_weights, attention)
+            assert least <= len(one.tokens) <= search.max_length(len(source))
+            assert one.finished or len(one.tokens) == search.max_length(len(source))
+            assert min([SPECIAL_PIECES, *one.tokens]) == SPECIAL_PIECES
+
+
+@pytest.mark.parametrize("end", [-2.0, 0.0, 2.0])
+def test_the_most_probable_piece_is_greedy_search(end: float) -> None:
+    engine = RandomModel(vocabulary=9, end=end)
+    greedy = beam_search(engine, BATCH, SearchSettings(beam_size=1, max_length_factor=1.0, max_length_offset=3))
+    drawn = sample_translations(engine, BATCH, 2, SamplingSettings(top_k=1), 1, SEARCH)
+    for (best,), found in zip(greedy, drawn, strict=True):
+        assert [one.tokens for one in found] == [best.tokens] * 2
+        assert [one.finished for one in found] == [best.finished] * 2
+
+
+def test_translations_are_drawn_from_the_distribution() -> None:
+    engine = RandomModel(vocabulary=6, seed=2)
+    search = SearchSettings(max_length_factor=0, max_length_offset=1)
+    (found,) = sample_translations(engine, [[4]], 4000, SamplingSettings(), 1, search)
+    counts = Counter(tuple(one.tokens) for one in found)
+    probabilities = {tokens: np.exp(forced(engine, [4], list(tokens))[0][0]) for tokens in [(), (4,), (5,)]}
+    possible = sum(probabilities.values())  # padding, unknown and begin symbol are never drawn
+    for tokens, probability in probabilities.items():
+        expected = probability / possible
+        assert abs(counts[tokens] / 4000 - expected) < 5 * np.sqrt(expected * (1 - expected) / 4000)
+
+
+def test_sampling_cannot_require_phrases() -> None:
+    with pytest.raises(UserError, match="required phrases need beam search"):
+        sample_translations(RandomModel(), [[4]], 1, SamplingSettings(), 1, SEARCH, [Constraints(required=((4,),))])

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_search import RandomModel, forced
 
 from nmt.errors import UserError
-from nmt.scoring import LengthPenalty
+from nmt.scoring import LengthPenalty, brevity_penalty, coverage_penalty, force_decode
 
 
 def test_divisors_by_hand():
@@ -54,3 +55,34 @@ def test_mistakes_name_the_rule_and_the_value():
         LengthPenalty("mean")
     with pytest.raises(UserError, match="`alpha` must be at least 0, but is -1 instead"):
         LengthPenalty("gnmt", -1)
+
+
+def test_coverage_penalty_by_hand():
+    assert coverage_penalty(np.array([1.0, 1.5, 2.0], np.float32)) == 0
+    assert coverage_penalty(np.array([0.5, 1.5, 0.25], np.float32)) == pytest.approx(math.log(0.5) + math.log(0.25))
+    assert math.isfinite(coverage_penalty(np.zeros(3, np.float32)))
+
+
+def test_brevity_penalty_by_hand():
+    assert brevity_penalty(10, 10, 1.0) == brevity_penalty(12, 10, 1.0) == brevity_penalty(5, 10, 0.5) == 0
+    assert brevity_penalty(5, 10, 1.0) == pytest.approx(1 - 2)
+    assert brevity_penalty(4, 10, 1.2) == pytest.approx(1 - 3)
+
+
+batches = st.lists(
+    st.tuples(st.lists(st.integers(4, 6), min_size=1, max_size=4), st.lists(st.integers(4, 6), max_size=5)), max_size=5
+)
+
+
+@given(batches, st.integers(0, 99))
+def test_forced_decoding_reads_what_is_given(batch, seed):
+    """Each pair as it is by itself, one step at a time, whatever its neighbours."""
+    engine = RandomModel(seed=seed)
+    found = force_decode(engine, [source for source, _ in batch], [target for _, target in batch])
+    assert found == [forced(engine, source, target)[0] for source, target in batch]
+
+
+def test_forced_decoding_leaves_out_finished_rows():
+    engine = RandomModel()
+    force_decode(engine, [[4], [5], [6]], [[4, 4, 4], [], [5]])
+    assert engine.rows == [3, 2, 1, 1]

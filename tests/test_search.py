@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nmt.constraints import FREE, Constraints
 from nmt.engine import best_pieces
 from nmt.errors import UserError
 from nmt.scoring import LengthPenalty
 from nmt.search import SearchSettings, beam_search
-from nmt.vocabulary import BEGIN, END, SPECIAL_PIECES
+from nmt.vocabulary import BEGIN, END, SPECIAL_PIECES, UNK
 
 
 class RandomModel:
@@ -137,8 +138,15 @@ def reference(engine, source, settings, identity=None):
         ranked = sorted(finished.values(), key=lambda item: -item[0])
         if len(ranked) >= settings.n_best:
             worst = ranked[settings.n_best - 1][0]
-            hypotheses = [h for h in hypotheses if penalty.bound(h[1], longest + 1) > worst]
+            if not any(penalty.bound(total, longest + 1) > worst for _, total in hypotheses):
+                break
     return ranked[: settings.n_best]
+
+
+def assert_sorted_and_distinct(found, most):
+    assert 1 <= len(found) <= most
+    assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
+    assert len({tuple(one.tokens) for one in found}) == len(found)
 
 
 def pairs(hypotheses):
@@ -246,6 +254,17 @@ def test_search_is_the_plain_algorithm(batch, search, model, identity):
         assert pairs(found) == reference(engine, source, search, identity)
 
 
+@settings(max_examples=60, deadline=None)
+@given(sources, searches, st.fixed_dictionaries(models), identities)
+def test_a_shorter_list_is_the_beginning_of_a_longer_one(batch, search, model, identity):
+    engine = RandomModel(**model)
+    search = SearchSettings(**{**vars(search), "n_best": search.beam_size})
+    whole = [pairs(found) for found in beam_search(engine, batch, search, identity)]
+    for n_best in range(1, search.beam_size):
+        shorter = beam_search(engine, batch, SearchSettings(**{**vars(search), "n_best": n_best}), identity)
+        assert [pairs(found) for found in shorter] == [found[:n_best] for found in whole]
+
+
 @settings(max_examples=30, deadline=None)
 @given(sources, searches, st.fixed_dictionaries({**models, "impossible": st.sampled_from([0.0, 0.5])}), identities)
 def test_engines_with_and_without_fast_path_agree(batch, search, model, identity):
@@ -260,9 +279,7 @@ def test_scores_are_those_of_forced_decoding(batch, search, model, random):
     engine = RandomModel(**model)
     penalty = LengthPenalty(search.length_penalty, search.alpha)
     for source, found in zip(batch, beam_search(engine, batch, search), strict=True):
-        assert 1 <= len(found) <= search.n_best
-        assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
-        assert len({tuple(one.tokens) for one in found}) == len(found)
+        assert_sorted_and_distinct(found, search.n_best)
         for one in found:
             log_probs, attention = forced(engine, source, one.tokens)
             assert one.token_log_probs == log_probs
@@ -448,3 +465,122 @@ def test_best_pieces_are_those_of_sorting(rows, vocabulary, k, seed, impossible,
     np.testing.assert_array_equal(best.tokens[possible], (order + SPECIAL_PIECES)[possible])
     assert best.tokens.dtype == np.int64
     assert best.tokens.size == 0 or best.tokens.min() >= SPECIAL_PIECES
+
+
+penalised = st.builds(
+    lambda search, **changes: SearchSettings(**{**vars(search), **changes}),
+    searches,
+    coverage_penalty=st.sampled_from([0.0, 0.4]),
+    brevity_penalty=st.sampled_from([0.0, 0.7]),
+    brevity_ratio=st.sampled_from([0.5, 1.5]),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(sources, penalised, st.integers(1, 6), st.fixed_dictionaries({**models, "extra_columns": st.integers(0, 1)}))
+def test_penalties_are_those_of_the_finished_hypothesis(batch, search, groups, model):
+    search = SearchSettings(**{**vars(search), "groups": min(groups, search.beam_size), "diversity": 0.5})
+    engine = RandomModel(**model)
+    for source, found in zip(batch, beam_search(engine, batch, search), strict=True):
+        assert_sorted_and_distinct(found, search.n_best)
+        for one in found:
+            log_probs, attention = forced(engine, source, one.tokens)
+            np.testing.assert_array_equal(one.attention_weights, attention)
+            length = len(one.tokens) + 1
+            score = LengthPenalty(search.length_penalty, search.alpha).score(sum(log_probs), length)
+            covered = attention.sum(0)[: len(source)]
+            score += search.coverage_penalty * np.log(np.minimum(covered, 1)).sum()
+            score += search.brevity_penalty * min(0, 1 - search.brevity_ratio * (len(source) + 1) / length)
+            assert one.score == pytest.approx(score, abs=1e-5)
+
+
+@pytest.mark.parametrize("changes", [{"coverage_penalty": 0.3}, {"brevity_penalty": 2.0, "brevity_ratio": 2.0}])
+def test_penalties_lose_nothing_that_could_win(changes):
+    """The bound holds with them: a wide beam finds the best of all outputs by the penalised score."""
+    engine = RandomModel(seed=5, end=1.0)
+    search = options(beam_size=200, n_best=3, **changes)
+    expected = []
+    for _, tokens in exhaustive(engine, [5, 6], search):
+        log_probs, attention = forced(engine, [5, 6], tokens)
+        expected.append((search.score(sum(log_probs), len(tokens), 2, attention.sum(0)), tokens))
+    expected.sort(key=lambda item: -item[0])
+    (found,) = beam_search(engine, [[5, 6]], search)
+    assert [one.tokens for one in found] == [tokens for _, tokens in expected[:3]]
+
+
+def test_a_coverage_penalty_needs_attention():
+    class Blind(RandomModel):
+        def step(self, memory, state, tokens):
+            log_probs, _, state = super().step(memory, state, tokens)
+            return log_probs, None, state
+
+    with pytest.raises(UserError, match="`coverage_penalty` needs a model with attention"):
+        beam_search(Blind(), [[5]], options(coverage_penalty=0.1))
+
+
+@settings(max_examples=20, deadline=None)
+@given(sources, st.integers(1, 3), st.integers(1, 3), st.fixed_dictionaries(models))
+def test_groups_without_diversity_are_equal(batch, size, groups, model):
+    engine = RandomModel(**model)
+    together = beam_search(engine, batch, options(beam_size=size * groups, groups=groups, n_best=size, diversity=0.0))
+    alone = beam_search(engine, batch, options(beam_size=size, n_best=size))
+    assert [pairs(found) for found in together] == [pairs(found) for found in alone]
+
+
+@settings(max_examples=20, deadline=None)
+@given(sources, st.integers(1, 3), st.sampled_from([0.3, 1.0, 50.0]), st.fixed_dictionaries(models), st.randoms())
+def test_diverse_groups_search_one_after_the_other(batch, size, diversity, model, random):
+    """The first group searches as if alone, so the list holds its best; and neighbours change nothing."""
+    engine = RandomModel(**model)
+    search = options(beam_size=3 * size, groups=3, n_best=3 * size, diversity=diversity)
+    together = beam_search(engine, batch, search)
+    for found, (best,) in zip(together, beam_search(engine, batch, options(beam_size=size)), strict=True):
+        assert found[0].score >= best.score
+        assert best.tokens in [one.tokens for one in found]
+    assert [pairs(found) for found in beam_search(engine, batch[::-1], search)[::-1]] == [
+        pairs(found) for found in together
+    ]
+
+
+def test_groups_avoid_what_earlier_ones_took():
+    class Fixed:
+        """The same probabilities at every step."""
+
+        def start(self, sources):
+            return None, {"sentence": np.arange(len(sources))}
+
+        def step(self, memory, state, tokens):
+            row = np.log(np.array([1e-9, 1e-9, 1e-9, 1e-6, 0.5, 0.3, 0.2], np.float32))
+            return np.tile(row, (len(tokens), 1)), None, state
+
+        def select(self, state, rows):
+            return {"sentence": state["sentence"][rows]}
+
+    def first_pieces(diversity, groups, beam):
+        (found,) = beam_search(
+            Fixed(),
+            [[4]],
+            options(beam_size=beam, groups=groups, n_best=beam, diversity=diversity, max_length_offset=1),
+        )
+        return sorted(one.tokens[0] for one in found)
+
+    assert first_pieces(9.0, 3, 3) == [4, 5, 6]
+    assert first_pieces(0.4, 2, 2) == [4]  # log 0.5 - 0.4 > log 0.3
+    assert first_pieces(0.6, 2, 2) == [4, 5]
+    # both places of the first group: 4 and 5; then 6 without loss beats 4, whose loss counts once
+    assert first_pieces(1.0, 2, 3) == [4, 5, 6]
+
+
+def test_the_unknown_piece_is_written_on_request_only():
+    engine = RandomModel(vocabulary=5, end=-3.0)
+    plain = beam_search(engine, [[4], [5]], options(beam_size=3, n_best=3))
+    assert not any(UNK in one.tokens for found in plain for one in found)
+    for source, found in zip(
+        ([4], [5]),
+        beam_search(engine, [[4], [5]], options(beam_size=9, n_best=9), None, [Constraints(unknown=True), FREE]),
+        strict=True,
+    ):
+        assert any(UNK in one.tokens for one in found) == (source == [4])
+        for one in found:
+            assert one.token_log_probs == forced(engine, source, one.tokens)[0]
+            assert min([SPECIAL_PIECES, *(token for token in one.tokens if token != UNK)]) == SPECIAL_PIECES

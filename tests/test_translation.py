@@ -188,7 +188,9 @@ def opened(monkeypatch):
     folders = {
         name: SimpleNamespace(
             name=name,
-            config=SimpleNamespace(decoding=DecodingConfig(beam_size=beam), data=SimpleNamespace(max_length=longest)),
+            config=SimpleNamespace(
+                decoding=DecodingConfig(beam_size=beam), data=SimpleNamespace(max_length=longest, target="en")
+            ),
             source_vocabulary=Letters(),
             target_vocabulary=Letters(),
         )
@@ -205,7 +207,7 @@ def opened(monkeypatch):
         return [folders[str(name)] for name in names], None if language_model is None else folders[language_model]
 
     monkeypatch.setitem(sys.modules, "nmt.model_folder", SimpleNamespace(open_models=open_models))
-    monkeypatch.setitem(sys.modules, "nmt.torch_engine", SimpleNamespace(load_engine=load_engine))
+    monkeypatch.setitem(sys.modules, "nmt.onnx_engine", SimpleNamespace(load_engine=load_engine))
     return loaded
 
 
@@ -371,13 +373,19 @@ def test_n_best_lines():
 def test_json_lines():
     output, _ = stream("ä\n\n".encode(), json=True, length_penalty="none")
     first, second = map(json.loads, output.splitlines())
-    assert first == {"line": 1, "text": "Ä", "score": pytest.approx(-0.6), "tokens": ["Ä"]}
-    assert second == {"line": 2, "text": "", "score": 0.0, "tokens": []}
+    assert first == {
+        "line": 1,
+        "text": "Ä",
+        "score": pytest.approx(-0.6),
+        "tokens": ["Ä"],
+        "token_log_probs": pytest.approx([-0.1, -0.5]),
+    }
+    assert second == {"line": 2, "text": "", "score": 0.0, "tokens": [], "token_log_probs": []}
     assert "Ä" in output
     output, _ = stream(b"a\n", json=True, n_best=2)
     record = json.loads(output)
     assert [translation["text"] for translation in record["n_best"]] == ["A", "a"]
-    assert record["n_best"][0] == {name: record[name] for name in ("text", "score", "tokens")}
+    assert record["n_best"][0] == {name: record[name] for name in ("text", "score", "tokens", "token_log_probs")}
 
 
 def test_a_dead_end_is_valid_json():
@@ -389,7 +397,7 @@ def test_a_dead_end_is_valid_json():
     model = translator()
     model.engine = Nothing()
     output, _ = stream(b"a\n", model, json=True)
-    assert json.loads(output) == {"line": 1, "text": "", "score": None, "tokens": []}
+    assert json.loads(output) == {"line": 1, "text": "", "score": None, "tokens": [], "token_log_probs": [None]}
     assert stream(b"a\n", model)[0] == "\n"
 
 
@@ -521,7 +529,7 @@ def test_a_real_closed_pipe_ends_quietly():
         class Echo(Translator):
             def __init__(self):
                 super().__init__(None, types.SimpleNamespace(encode_batch=lambda lines: [[5] for _ in lines]), None)
-            def translate_ids(self, sources, decoding, n_best):
+            def translate_ids(self, sources, decoding, n_best, **options):
                 return [[Translation("x" * 1000, 0.0, [], 0.0, [])] for _ in sources]
         translate_stream(Echo(), sys.stdin.buffer, sys.stdout.buffer, max_length=9, interactive=False, warn=print)
     """
