@@ -5,10 +5,13 @@ model.safetensors   weights only, with the checksums of the vocabularies they we
 joint.spm           SentencePiece model of both languages, or
 source.spm, target.spm; a language model has target.spm alone
 README.md           model card
+onnx/               the exported model, written by `nmt export`; a folder with it may do without the weights
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +25,10 @@ from nmt.errors import UserError
 from nmt.vocabulary import Vocabulary
 
 WEIGHTS = "model.safetensors"
+EXPORT = "onnx"
+"""Folder of the exported model inside a model folder."""
+MANIFEST = "export.json"
+"""What the export is and which weights it was made from."""
 
 
 @dataclass
@@ -38,6 +45,11 @@ class ModelFolder:
     def weights(self) -> Path:
         """The file of the weights."""
         return self.path / WEIGHTS
+
+    @property
+    def exported(self) -> bool:
+        """Whether there is an export."""
+        return (self.path / EXPORT / MANIFEST).is_file()
 
 
 def vocabulary_files(config: Config) -> list[str]:
@@ -79,12 +91,13 @@ def open_model(name: str | Path) -> ModelFolder:
         raise UserError(f"`{name}` is not a model folder: it must be a folder with config.toml, {WEIGHTS} and *.spm")
     config = load_config(path / "config.toml")
     names = vocabulary_files(config)
-    for needed in [WEIGHTS, *names]:
+    runtime_only = (path / EXPORT / MANIFEST).is_file() and not (path / WEIGHTS).exists()
+    for needed in names if runtime_only else [WEIGHTS, *names]:
         if not (path / needed).is_file():
             raise UserError(f"model folder `{path}` is damaged: `{needed}` is missing")
     vocabularies = [Vocabulary.load(path / needed) for needed in names]
     folder = ModelFolder(path, config, vocabularies[0], vocabularies[-1])
-    trained_with = _metadata(folder)
+    trained_with = read_manifest(folder)["vocabularies"] if runtime_only else _metadata(folder)
     for needed, vocabulary in zip(names, vocabularies, strict=True):
         if trained_with.get(needed, vocabulary.checksum) != vocabulary.checksum:
             raise UserError(
@@ -103,8 +116,56 @@ def _metadata(folder: ModelFolder) -> dict[str, str]:
         raise UserError(f"model folder `{folder.path}` is damaged: `{WEIGHTS}`: {error}") from None
 
 
+def read_manifest(folder: ModelFolder) -> dict[str, Any]:
+    """What `nmt export` wrote about its export; raises UserError when it cannot be read."""
+    try:
+        manifest: dict[str, Any] = json.loads((folder.path / EXPORT / MANIFEST).read_bytes())
+    except (OSError, ValueError) as error:
+        raise UserError(f"model folder `{folder.path}` is damaged: `{EXPORT}/{MANIFEST}`: {error}") from None
+    if manifest.get("format") != EXPORT_FORMAT:
+        raise UserError(
+            f"the export in `{folder.path / EXPORT}` has format {manifest.get('format')}, but must have format "
+            f"{EXPORT_FORMAT}: run `nmt export {folder.path}` again"
+        )
+    return manifest
+
+
+EXPORT_FORMAT = 1
+"""Number of the export's format; raised when an engine would misread an export of before."""
+
+
+def weights_identity(folder: ModelFolder) -> dict[str, Any]:
+    """By what an export knows the weights it was made from: their checksum, and size and time to find it sooner."""
+    status = folder.weights.stat()
+    return {"checksum": weights_checksum(folder), "size": status.st_size, "time": status.st_mtime_ns}
+
+
+def weights_checksum(folder: ModelFolder) -> str:
+    """SHA-256 of the file of the weights."""
+    with open(folder.weights, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_export(folder: ModelFolder) -> None:
+    """Whether the export belongs to the weights; a folder without weights has nothing to compare it with.
+
+    Raises UserError when it was made from others: a training that went on has left it behind.
+    """
+    made_from = read_manifest(folder)["weights"]
+    if not folder.weights.exists():
+        return
+    status = folder.weights.stat()
+    if (status.st_size, status.st_mtime_ns) == (made_from["size"], made_from["time"]):
+        return
+    if weights_checksum(folder) != made_from["checksum"]:
+        raise UserError(
+            f"the export in `{folder.path / EXPORT}` was made from other weights than `{folder.weights}`: "
+            f"run `nmt export {folder.path}` again, or delete it"
+        )
+
+
 def open_models(
-    names: Sequence[str | Path], language_model: str | Path | None = None
+    names: Sequence[str | Path | ModelFolder], language_model: str | Path | None = None
 ) -> tuple[list[ModelFolder], ModelFolder | None]:
     """The folders of translation models that translate together, and of the language model they ask, if one is named.
 
@@ -112,7 +173,7 @@ def open_models(
     """
     if not names:
         raise UserError("a model folder is needed, but none is given")
-    folders = [open_model(name) for name in names]
+    folders = [name if isinstance(name, ModelFolder) else open_model(name) for name in names]
     for folder in folders:
         if folder.config.task != "translation":
             raise UserError(

@@ -75,8 +75,16 @@ class TorchEngine:
         state = dict(state)
         sentence = state.pop("sentence")
         inputs = torch.from_numpy(tokens).to(self.device)
-        log_probs, weights, state = self.model.step(inputs, state, memory, sentence)
+        log_probs, weights, state = self.model.step(inputs, state, memory, _elsewhere(sentence, memory))
         return log_probs, None if weights is None else weights.cpu().numpy(), {"sentence": sentence, **state}
+
+
+def _elsewhere(sentence: torch.Tensor, memory: dict[str, torch.Tensor]) -> torch.Tensor | None:
+    """The sentence of each row, or None if row i belongs to sentence i: then the memory need not be copied."""
+    sentences = next((len(tensor) for tensor in memory.values()), 0)
+    if len(sentence) == sentences and torch.equal(sentence, torch.arange(sentences, device=sentence.device)):
+        return None
+    return sentence
 
 
 def build_model(config: Config, source_size: int, target_size: int, seed: int) -> TranslationModel | LanguageModel:

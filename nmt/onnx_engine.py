@@ -1,0 +1,244 @@
+"""The engine of search that runs exported models: ONNX Runtime and numpy, no torch.
+
+What the graphs take and give stands at the head of `nmt.onnx_network`. A state holds its tensors as the graph gave them
+and, as `parents`, the rows of them that it stands for: the next step brings them together, so selecting rows copies
+nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nmt.engine import Best, Engine, Floats, Integers, State
+from nmt.errors import UserError
+from nmt.model_folder import EXPORT, ModelFolder, check_export
+from nmt.vocabulary import END, PAD
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+    from nmt.shortlist import Shortlist
+
+
+@dataclass
+class Memory:
+    """What is kept of a batch of sentences."""
+
+    sentences: int
+    tensors: dict[str, onnxruntime.OrtValue] = field(default_factory=dict)
+    """The inputs of the decoder's graph that do not change from step to step."""
+    allowed: npt.NDArray[np.bool_] | None = None
+    """With a shortlist, the ids that each sentence may use, [sentences, vocabulary]."""
+    candidates: int = 0
+    """Pieces that any of them may use."""
+
+
+class OnnxEngine:
+    """Runs an exported model one target position at a time.
+
+        folder: a model folder with an export
+        threads: processor threads; None: all cores
+        shortlist: whether `step_best` keeps to the export's vocabulary shortlist, if it has one
+
+    Raises UserError when the export is damaged.
+    """
+
+    def __init__(self, folder: Path, threads: int | None = None, shortlist: bool = True) -> None:
+        self.folder, self.threads = folder / EXPORT, threads or 0
+        try:
+            self.manifest: dict[str, Any] = json.loads((self.folder / "export.json").read_bytes())
+        except (OSError, ValueError) as error:
+            raise UserError(f"model folder `{folder}` is damaged: `{EXPORT}/export.json`: {error}") from None
+        self.shortlist = self._load_shortlist() if shortlist and self.manifest["shortlist"] else None
+        self._graphs: dict[str, _Session] = {}
+
+    def start(self, sources: Sequence[Sequence[int]]) -> tuple[Memory, State]:
+        """Encode sentences: the state has one row for each. A language model has no source, only its number of rows."""
+        count = len(sources)
+        state: State = {"sentence": np.arange(count), "parents": np.arange(count)}
+        memory = Memory(count)
+        if self.manifest["task"] == "language_model":
+            for name, size in self.manifest["state"].items():
+                state[f"state.{name}"] = np.zeros((count, size), np.float32)
+            return memory, state
+        lengths = np.array([len(ids) + 1 for ids in sources])
+        source = np.full((int(lengths.max()), count), PAD)
+        for row, ids in enumerate(sources):
+            source[: len(ids), row] = ids
+        source[lengths - 1, np.arange(count)] = END
+        for name, tensor in self._graph("encoder").run({"source": source, "lengths": lengths}).items():
+            (memory.tensors if name.startswith("memory.") else state)[name] = tensor
+        if self.shortlist is not None:
+            memory.allowed, gathered = self.shortlist.gather(sources)
+            memory.candidates = len(gathered["candidates"])
+            memory.tensors.update((name, runtime_value(array)) for name, array in gathered.items())
+        return memory, state
+
+    def step(self, memory: Memory, state: State, tokens: Integers) -> tuple[Floats, Floats | None, State]:
+        """Log-probabilities [rows, vocabulary] of the next symbol behind `tokens` [rows], and attention weights."""
+        found = self._run("rows", memory, state, {"tokens": tokens})
+        log_probs: Floats = found["log_probs"].numpy()
+        if memory.allowed is not None:
+            allowed = memory.allowed[state["sentence"]]
+            log_probs = np.where(allowed, log_probs, -np.inf)
+            log_probs -= np.logaddexp.reduce(log_probs, axis=1, keepdims=True)
+        return log_probs, _attention(found), self._after(state, found)
+
+    def step_best(self, memory: Memory, state: State, tokens: Integers, k: int) -> tuple[Best, Floats | None, State]:
+        """The k best pieces and the end symbol of each row, chosen inside the graph."""
+        graph = "best" if self.shortlist is None else "shortlist"
+        k = min(k, self.manifest["pieces"] if self.shortlist is None else memory.candidates)
+        found = self._run(graph, memory, state, {"tokens": tokens, "k": np.array([k])})
+        best = Best(*(found[name].numpy() for name in ("end", "best", "best_tokens")))
+        return best, _attention(found), self._after(state, found)
+
+    def select(self, state: State, rows: Integers) -> State:
+        """The state whose row i is the old row rows[i]."""
+        selected = {**state, "sentence": state["sentence"][rows], "parents": state["parents"][rows]}
+        if not np.array_equal(selected["sentence"], state["sentence"]):
+            for name in PLACES:
+                selected.pop(name, None)
+        return selected
+
+    def _run(self, graph: str, memory: Memory, state: State, inputs: dict[str, Any]) -> dict[str, Any]:
+        session = self._graph(graph)
+        if "places" not in state:
+            arrays = *place_rows(state["sentence"], memory.sentences), state["sentence"]
+            state.update(zip(PLACES, map(runtime_value, arrays), strict=True))
+        return session.run({**memory.tensors, **state, **inputs})
+
+    def _after(self, state: State, found: Mapping[str, Any]) -> State:
+        """The state after a step: new tensors for the same rows."""
+        rows = len(state["sentence"])
+        after = {name: found.get(name.replace("state.", "next.", 1), value) for name, value in state.items()}
+        after["parents"] = np.arange(rows)
+        return after
+
+    def _graph(self, name: str) -> _Session:
+        if name not in self._graphs:
+            self._graphs[name] = _Session(self.folder / f"{name}.onnx", self.threads)
+        return self._graphs[name]
+
+    def _load_shortlist(self) -> Shortlist:
+        from nmt.shortlist import Shortlist
+
+        return Shortlist.load(self.folder, self.manifest)
+
+    def without_shortlist(self) -> OnnxEngine:
+        """The same engine with the whole output layer."""
+        if self.shortlist is None:
+            return self
+        whole = OnnxEngine.__new__(OnnxEngine)
+        whole.__dict__.update(self.__dict__, shortlist=None)
+        return whole
+
+
+def _attention(found: Mapping[str, Any]) -> Floats | None:
+    """The attention weights among the outputs of a graph."""
+    weights: Floats | None = found["attention"].numpy() if "attention" in found else None
+    return weights
+
+
+PLACES = ("grid", "places", "sentences")
+"""Inputs of the decoder's graphs that change with the sentences of the rows only."""
+
+
+def runtime_value(array: npt.NDArray[Any]) -> onnxruntime.OrtValue:
+    """An array as the runtime takes it, not copied."""
+    import onnxruntime
+
+    return onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array))
+
+
+def place_rows(sentences: Integers, count: int) -> tuple[Integers, Integers]:
+    """Arrange rows by sentence.
+
+        sentences: the sentence of each row, in any order; count: how many sentences there are
+
+    Returns: the rows of each sentence, padded with row 0, [count, most rows of a sentence]; where each row stands
+    there, flattened, [rows]
+    """
+    rows = len(sentences)
+    if count == 1:
+        places = np.arange(rows)
+        return places[None], places
+    order = np.arange(rows) if (sentences[1:] >= sentences[:-1]).all() else np.argsort(sentences, kind="stable")
+    counts = np.bincount(sentences, minlength=count)
+    width = int(counts.max(initial=1))
+    rank = np.arange(rows) - np.repeat(np.cumsum(counts) - counts, counts)
+    places = np.empty(rows, np.int64)
+    places[order] = sentences[order] * width + rank
+    grid = np.zeros(count * width, np.int64)
+    grid[places] = np.arange(rows)
+    return grid.reshape(count, width), places
+
+
+@cache
+def share_memory() -> None:
+    """One pool of memory for all graphs, which grows by what is asked for and not by powers of two."""
+    import onnxruntime
+
+    kind = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
+    where = onnxruntime.OrtMemoryInfo("Cpu", kind, 0, onnxruntime.OrtMemType.DEFAULT)
+    onnxruntime.create_and_register_allocator(where, onnxruntime.OrtArenaCfg(0, 1, -1, -1))
+
+
+class _Session:
+    """A graph in ONNX Runtime."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3  # errors
+        # The sizes of tensors change with every batch, so plans of where to put them are of no use.
+        options.enable_mem_pattern = False
+        share_memory()
+        options.add_session_config_entry("session.use_env_allocators", "1")
+        # The probabilities of what a shortlist leaves out underflow, and arithmetic on denormal numbers is slow.
+        options.add_session_config_entry("session.set_denormal_as_zero", "1")
+        # Between runs its threads would spin on the cores that the next graph, or the search, is to have.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        try:
+            self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the runtime raises classes of its own, which it does not name in public
+            raise UserError(f"`{path}` is damaged: {str(error).splitlines()[0]}") from None
+        self.inputs = {value.name for value in self.session.get_inputs()}
+        self.outputs = [value.name for value in self.session.get_outputs()]
+
+    def run(self, given: Mapping[str, Any]) -> dict[str, onnxruntime.OrtValue]:
+        """All outputs by name, which stay the runtime's: as inputs of the next run they are not copied.
+
+        given: arrays and such values by name; what the graph does not take is left out
+        """
+        feed = {name: given[name] for name in self.inputs}
+        for name, value in feed.items():
+            if isinstance(value, np.ndarray):
+                feed[name] = runtime_value(value)
+        return dict(zip(self.outputs, self.session.run_with_ort_values(self.outputs, feed), strict=True))
+
+
+def load_engine(folder: ModelFolder, device: str = "cpu", threads: int | None = None) -> Engine:
+    """The engine of a model folder: its export on a CPU if it has one, else torch.
+
+    Raises UserError when the export does not belong to the weights, or there is nothing for the device.
+    """
+    if device == "cpu" and folder.exported:
+        check_export(folder)
+        return OnnxEngine(folder.path, threads)
+    if not folder.weights.exists():
+        raise UserError(f"`{folder.path}` has no weights, only an export, which runs on `cpu` and not on `{device}`")
+    from nmt import torch_engine
+
+    return torch_engine.load_engine(folder, device=device, threads=threads)

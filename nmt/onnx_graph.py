@@ -1,0 +1,283 @@
+"""Writes ONNX graphs node by node, with matrix products in float or in 8-bit integers.
+
+The graphs run in ONNX Runtime; integer products use operators of its own (`com.microsoft`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+OPSET = 20
+IR_VERSION = 10
+FLOAT, INT64, INT8, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.INT8, TensorProto.BOOL
+
+Array = npt.NDArray[Any]
+
+SQUASHING = ("Tanh", "Sigmoid")
+"""Operators whose outputs lie in [-1, 1]."""
+KEEPING: dict[str, int | None] = {
+    **dict.fromkeys(("Concat", "Mul"), None),
+    **dict.fromkeys(("Gather", "ReverseSequence", "Reshape", "Slice", "Split", "Transpose"), 1),
+}
+"""Operators whose outputs lie in [-1, 1] if so many of their first inputs (None: all) do."""
+
+
+class Graph:
+    """An ONNX graph under construction. Tensors are known by their names, which `op` makes up.
+
+    integers: whether `product` multiplies in 8-bit integers
+    """
+
+    def __init__(self, name: str, integers: bool = False) -> None:
+        self.name, self.integers = name, integers
+        self.nodes: list[onnx.NodeProto] = []
+        self.inputs: list[onnx.ValueInfoProto] = []
+        self.outputs: list[onnx.ValueInfoProto] = []
+        self.constants: dict[str, Array] = {}
+        self._outside: dict[str, str] = {}  # name of an output -> its tensor
+        self._known: dict[str, str] = {}  # digest of a constant -> its name
+        self.bounded: set[str] = set()
+        """Tensors whose numbers are known to lie in [-1, 1]."""
+        self._quantized: dict[str, tuple[str, str | None]] = {}  # tensor -> its integers and the scale of each row
+        self._count = 0
+
+    def input(self, name: str, kind: int, shape: Sequence[str | int]) -> str:
+        """Declare an input; a dimension is a number or a name."""
+        self.inputs.append(helper.make_tensor_value_info(name, kind, list(shape)))
+        return name
+
+    def output(self, name: str, tensor: str, kind: int, shape: Sequence[str | int]) -> None:
+        """Give a tensor a name to the outside."""
+        self._outside[name] = tensor
+        self.outputs.append(helper.make_tensor_value_info(name, kind, list(shape)))
+
+    def constant(self, values: npt.ArrayLike, dtype: npt.DTypeLike = np.float32) -> str:
+        """A constant; equal ones are stored once."""
+        array = np.ascontiguousarray(np.asarray(values, dtype)).reshape(np.shape(values))
+        digest = hashlib.sha256(repr((array.shape, array.dtype.str)).encode() + array.tobytes()).hexdigest()
+        if digest not in self._known:
+            self._known[digest] = f"constant_{len(self.constants)}"
+            self.constants[self._known[digest]] = array
+        return self._known[digest]
+
+    def integers_of(self, *values: int) -> str:
+        """A constant list of whole numbers, such as axes and shapes."""
+        return self.constant(values, np.int64)
+
+    def op(self, kind: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
+        """Add a node with one output."""
+        return self.ops(kind, 1, *inputs, domain=domain, **attributes)[0]
+
+    def ops(self, kind: str, count: int, *inputs: str, domain: str = "", **attributes: Any) -> list[str]:
+        """Add a node with several outputs."""
+        outputs = [f"{kind}_{self._count + number}" for number in range(count)]
+        self._count += count
+        self.nodes.append(helper.make_node(kind, list(inputs), outputs, domain=domain, **attributes))
+        if kind in SQUASHING or (kind in KEEPING and all(each in self.bounded for each in inputs[: KEEPING[kind]])):
+            self.bounded.update(outputs)
+        return outputs
+
+    @contextmanager
+    def body(self) -> Iterator[Body]:
+        """Nodes added inside belong to the body of a loop; constants stay with the whole graph."""
+        outside = self.nodes, self.inputs, self.outputs, self._quantized
+        inside = Body()
+        self.nodes, self.inputs, self.outputs, self._quantized = inside.nodes, inside.inputs, inside.outputs, {}
+        try:
+            yield inside
+            self._name_outputs(inside.nodes, [value.name for value in inside.outputs])
+        finally:
+            self.nodes, self.inputs, self.outputs, self._quantized = outside
+
+    def total(self, *tensors: str | None) -> str:
+        """The sum of those that are there."""
+        present = [tensor for tensor in tensors if tensor is not None]
+        total = present[0]
+        for tensor in present[1:]:
+            total = self.op("Add", total, tensor)
+        return total
+
+    def split(self, tensor: str, count: int) -> list[str]:
+        """Equal parts of the last dimension."""
+        return self.ops("Split", count, tensor, axis=-1, num_outputs=count) if count > 1 else [tensor]
+
+    def columns(self, tensor: str, start: int, end: int) -> str:
+        """Part of the last dimension."""
+        return self.op("Slice", tensor, *map(self.integers_of, (start, end, -1)))
+
+    def product(self, inputs: str, weight: Array, bias: Array | None = None) -> str:
+        """x W^T + b for x [..., in], W [out, in], b [out]."""
+        if self.integers:
+            return self._integer_product(inputs, weight, bias)
+        total = self.op("MatMul", inputs, self.constant(weight.T))
+        return total if bias is None else self.op("Add", total, self.constant(bias))
+
+    def _integer_product(self, inputs: str, weight: Array, bias: Array | None) -> str:
+        """As `product`, in integers: see `quantize_rows` for the weights and `quantized` for the inputs."""
+        whole, scale = quantize_rows(weight)
+        return self.integer_product(
+            inputs,
+            self.constant(whole.T, np.int8),
+            self.constant(scale),
+            None if bias is None else self.constant(bias),
+        )
+
+    def integer_product(self, inputs: str, whole: str, scale: str, bias: str | None) -> str:
+        """x (whole * scale) + b for quantised weights [in, out] with the scale of each column [out]."""
+        rows, row_scale = self.quantized(inputs)
+        fixed = row_scale is None
+        product = self.op(
+            "MatMulIntegerToFloat",
+            rows,
+            whole,
+            self.constant(1 / 127 if fixed else 1.0),
+            scale,
+            self.constant(ZERO, np.uint8),
+            *(["", bias] if fixed and bias is not None else []),
+            domain="com.microsoft",
+        )
+        if row_scale is None:
+            return product
+        return self.total(self.op("Mul", product, row_scale), bias)
+
+    def quantized(self, inputs: str) -> tuple[str, str | None]:
+        """Inputs [..., size] as unsigned bytes around `ZERO`, and the scale of each row [..., 1].
+
+        Inputs known to lie in [-1, 1] have the fixed scale 1 / 127 (None). Otherwise every row has a scale of its own,
+        its largest magnitude / 127. In both cases what becomes of a row does not depend on others.
+        """
+        if inputs not in self._quantized:
+            zero, scale = self.constant(ZERO, np.uint8), None
+            if inputs in self.bounded:
+                whole = self.op("QuantizeLinear", inputs, self.constant(1 / 127), zero)
+            else:
+                largest = self.op("ReduceMax", self.op("Abs", inputs), self.integers_of(-1), keepdims=1)
+                scale = self.op("Mul", self.op("Max", largest, self.constant(1e-30)), self.constant(1 / 127))
+                whole = self.op("QuantizeLinear", self.op("Div", inputs, scale), self.constant(1.0), zero)
+            self._quantized[inputs] = whole, scale
+        return self._quantized[inputs]
+
+    def lookup(self, table: Array, ids: str, factor: float = 1.0) -> str:
+        """Rows of a table [ids, size], times a factor; as bytes with a scale for each row if products are integers."""
+        if not self.integers:
+            rows = self.op("Gather", self.constant(table), ids)
+            return rows if factor == 1 else self.op("Mul", rows, self.constant(factor))
+        whole, scale = quantize_rows(table)
+        shifted = self.constant(whole.astype(np.int16) + ZERO, np.uint8)
+        rows = self.op("Gather", shifted, ids)
+        row_scale = self.op("Gather", self.constant(scale[:, None] * np.float32(factor)), ids)
+        signed = self.op("Sub", self.op("Cast", rows, to=FLOAT), self.constant(float(ZERO)))
+        numbers = self.op("Mul", signed, row_scale)
+        self._quantized[numbers] = rows, row_scale
+        return numbers
+
+    def _name_outputs(self, nodes: list[onnx.NodeProto], names: Sequence[str]) -> None:
+        """Let the nodes behind the outputs have the outputs' names; what cannot be renamed is copied."""
+        made = {output for node in nodes for output in node.output}
+        renamed: dict[str, str] = {}
+        for name in names:
+            tensor = self._outside[name]
+            if tensor in made and tensor not in renamed:
+                renamed[tensor] = name
+            else:
+                nodes.append(helper.make_node("Identity", [renamed.get(tensor, tensor)], [name]))
+        for node in nodes:
+            for ends in (node.input, node.output):
+                for place, end in enumerate(ends):
+                    ends[place] = renamed.get(end, end)
+
+    def byte_rows(self, table: Array, ids: str) -> str:
+        """Rows of a table [ids, size], stored as bytes with a scale for each row: [ids', size] for ids [ids']."""
+        whole, scale = quantize_rows(table)
+        rows = self.op("Gather", self.constant(whole, np.int8), ids)
+        return self.op("DequantizeLinear", rows, self.op("Gather", self.constant(scale), ids), axis=0)
+
+    def model(self, store: WeightStore) -> bytes:
+        """The finished model, serialised; its large constants go into the store."""
+        self._name_outputs(self.nodes, [value.name for value in self.outputs])
+        needed = {value.name for value in self.outputs}
+        nodes = []
+        for node in reversed(self.nodes):  # nodes without use are left out
+            if needed.intersection(node.output):
+                nodes.append(node)
+                needed.update(node.input)
+                for attribute in node.attribute:
+                    if attribute.HasField("g"):
+                        needed.update(name for inner in attribute.g.node for name in inner.input)
+        constants = [store.put(array, name) for name, array in self.constants.items() if name in needed]
+        graph = helper.make_graph(nodes[::-1], self.name, self.inputs, self.outputs, constants)
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("com.microsoft", 1)]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="nmt")
+        serialized: bytes = model.SerializeToString()
+        return serialized
+
+
+class WeightStore:
+    """The file of large constants that several graphs share; equal ones are stored once."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.content = bytearray()
+        self._known: dict[str, int] = {}
+
+    def put(self, array: Array, name: str) -> onnx.TensorProto:
+        """A constant of a graph."""
+        if array.nbytes < 1024:
+            return numpy_helper.from_array(array, name)
+        tensor = onnx.TensorProto(
+            name=name,
+            dims=array.shape,
+            data_type=helper.np_dtype_to_tensor_dtype(array.dtype),
+            data_location=onnx.TensorProto.EXTERNAL,
+        )
+        place = {"location": self.file, "offset": self.offset(array), "length": array.nbytes}
+        for key, value in place.items():
+            tensor.external_data.add(key=key, value=str(value))
+        return tensor
+
+    def offset(self, array: Array) -> int:
+        """Where the bytes of an array stand in the file; they are added if they are not there."""
+        content = array.tobytes()
+        digest = hashlib.sha256(content).hexdigest()
+        if digest not in self._known:
+            self.content += bytes(-len(self.content) % ALIGNMENT)
+            self._known[digest] = len(self.content)
+            self.content += content
+        return self._known[digest]
+
+
+ALIGNMENT: Final = 4096
+"""Bytes; a constant starts at a page of memory, so that it can be used where the file is mapped."""
+
+
+class Body:
+    """The nodes of a loop's body; inputs and outputs in the order in which the loop operator expects them."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.inputs: list[onnx.ValueInfoProto] = []
+        self.outputs: list[onnx.ValueInfoProto] = []
+
+    def graph(self) -> onnx.GraphProto:
+        """As an attribute of the loop operator."""
+        return helper.make_graph(self.nodes, "body", self.inputs, self.outputs)
+
+
+ZERO: Final = 128
+"""The byte that stands for 0 in quantised inputs."""
+LARGEST: Final = 127
+"""Largest magnitude of a quantised weight."""
+
+
+def quantize_rows(weight: Array) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
+    """A matrix [out, in] as bytes times a scale for each row: W = bytes * scale[:, None], to the nearest byte."""
+    scale = np.maximum(np.abs(weight).max(axis=1), 1e-30) / LARGEST
+    return np.rint(weight / scale[:, None]).astype(np.int8), scale.astype(np.float32)

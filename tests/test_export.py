@@ -1,0 +1,288 @@
+"""Exported models: what ONNX Runtime computes is what torch computes."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save
+
+from nmt.cells import CELLS
+from nmt.cli import main
+from nmt.config import Config, VocabularyConfig, parse_config
+from nmt.engine import best_pieces
+from nmt.errors import TrainingError, UserError
+from nmt.export import compare, export_model, write_graphs, write_manifest
+from nmt.model_folder import EXPORT, ModelFolder, open_model, weights_metadata, write_model
+from nmt.onnx_engine import OnnxEngine, load_engine, place_rows
+from nmt.onnx_graph import quantize_rows
+from nmt.search import SearchSettings, beam_search
+from nmt.shortlist import LexicalTable, write_shortlist
+from nmt.torch_engine import TorchEngine, build_model, model_tensors
+from nmt.translation import Translator
+from nmt.vocabulary import BEGIN, learn_vocabulary
+
+SIZE = 40
+"""Vocabulary of the untrained models."""
+SOURCES = [[5, 6, 7], [9], [4, 30, 31, 8, 22, 11], [12, 5]]
+
+NETWORKS: list[dict[str, Any]] = [
+    *({"cell": cell, "attention": "general"} for cell in CELLS),
+    *({"cell": cell, "input_normalization": "layer", "transition_depth": 2, "zoneout": 0.25} for cell in CELLS),
+    *(
+        {"attention": attention, "input_feeding": feeding, "coverage": feeding != "none", "decoder_layers": 2}
+        for attention, feeding in itertools.product(
+            ("dot", "general", "additive", "multi_head"), ("none", "luong", "bahdanau")
+        )
+    ),
+    *(
+        {"attention": attention, "coverage": True, "decoder_layers": 2}
+        for attention in ("general", "additive", "multi_head")
+    ),
+    *(
+        {"attention": "general", "input_feeding": feeding, "context_input": context, "connections": "highway",
+         "encoder_layers": 2, "decoder_layers": 3, "input_normalization": norm}
+        for feeding, context, norm in (
+            ("none", "first", "batch"), ("none", "all", "layer"), ("luong", "first", "layer"),
+            ("luong", "all", "none"), ("bahdanau", "first", "none"), ("bahdanau", "all", "layer"),
+        )
+    ),
+    {"cell": "mut1", "context_input": "all", "input_normalization": "batch"},
+    {"bidirectional": False, "reverse_source": True},
+    {"bidirectional": False, "cell": "gru_reset_before", "encoder_layers": 3, "connections": "residual"},
+    {"tied_embeddings": "all", "context_input": "first", "decoder_layers": 2},
+    {"tied_embeddings": "decoder", "attention": "dot", "cell": "rnn_relu", "encoder_layers": 3, "decoder_layers": 1},
+]  # fmt: skip
+
+
+def untrained(task: str = "translation", **model: Any) -> TorchEngine:
+    """A small model whose weights, biases and running statistics all matter."""
+    config = parse_config(
+        {
+            "task": task,
+            "model": {"embedding_size": 8, "hidden_size": 12, **model},
+            **({"training": {"truncation": 8}} if task == "language_model" else {}),
+        },
+        "test",
+    )
+    network = build_model(config, SIZE, SIZE, 3)
+    generator = torch.Generator().manual_seed(4)
+    with torch.no_grad():
+        for name, tensor in model_tensors(network).items():
+            noise = torch.rand(tensor.shape, generator=generator)
+            tensor.copy_(0.5 + noise if name.endswith("running_var") else tensor + (noise - 0.5))
+    return TorchEngine(network.eval())
+
+
+def exported(engine: TorchEngine, folder: Path, integers: bool = False) -> OnnxEngine:
+    """The same model in ONNX Runtime."""
+    (folder / EXPORT).mkdir(parents=True)
+    write_manifest(folder / EXPORT, write_graphs(engine.model, folder / EXPORT, integers))
+    return OnnxEngine(folder, threads=1)
+
+
+@pytest.mark.parametrize("model", NETWORKS, ids=lambda model: "-".join(str(value) for value in model.values()))
+def test_every_network_computes_what_torch_computes(model: dict[str, Any], tmp_path: Path) -> None:
+    engine = untrained(**model)
+    settings = parse_config({}, "test").decoding
+    deviation = compare(engine, exported(engine, tmp_path), SOURCES, settings)
+    assert deviation.log_prob < 1e-4
+    assert deviation.n_best == 0
+
+
+def test_language_models(tmp_path: Path) -> None:
+    engine = untrained("language_model", decoder_layers=2, cell="layer_norm_lstm")
+    deviation = compare(engine, exported(engine, tmp_path), SOURCES, parse_config({}, "test").decoding)
+    assert deviation.log_prob < 1e-4
+    assert deviation.n_best == 0
+
+
+@pytest.mark.parametrize("model", NETWORKS[::7], ids=str)
+def test_rows_and_attention_weights_of_one_step(model: dict[str, Any], tmp_path: Path) -> None:
+    """Ragged rows in any order: each of them as in torch, weights that sum to one, padding with none."""
+    ours, theirs = exported(untrained(**model), tmp_path), untrained(**model)
+    rows = np.array([3, 0, 2, 0, 3, 2, 2])
+    tokens = np.array([5, 6, 7, 8, 9, 10, 11])
+    found = []
+    for engine in (ours, theirs):
+        memory, state = engine.start(SOURCES)
+        _, _, state = engine.step(memory, state, np.full(4, BEGIN))
+        log_probs, weights, state = engine.step(memory, engine.select(state, rows), tokens)
+        again, _, _ = engine.step(memory, engine.select(state, np.arange(7)[::-1].copy()), tokens)
+        found.append((log_probs, again, weights))
+    for one, other in zip(*found, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            np.testing.assert_allclose(one, other, atol=1e-4)
+    weights = found[0][2]
+    if weights is not None:
+        np.testing.assert_allclose(weights.sum(1), 1, atol=1e-5)
+        assert not weights[1, 4:].any()  # sentence 0 has 3 pieces and the end symbol
+
+
+@pytest.mark.parametrize("integers", [False, True])
+def test_the_best_pieces_are_those_of_the_whole_row(integers: bool, tmp_path: Path) -> None:
+    engine = exported(untrained(attention="general"), tmp_path, integers)
+    memory, state = engine.start(SOURCES)
+    tokens = np.full(len(SOURCES), BEGIN)
+    log_probs, _, _ = engine.step(memory, state, tokens)
+    for k in (1, 5, SIZE):
+        best, _, _ = engine.step_best(memory, state, tokens, k)
+        expected = best_pieces(log_probs, k)
+        np.testing.assert_allclose(best.end, expected.end, atol=1e-5)
+        np.testing.assert_allclose(best.log_probs, expected.log_probs, atol=1e-5)
+        assert (best.tokens == expected.tokens).all()
+
+
+def test_rows_are_placed_by_sentence() -> None:
+    grid, places = place_rows(np.array([0, 0, 2, 2, 2, 3]), 4)
+    assert grid.shape == (4, 3)
+    assert grid.reshape(-1)[places].tolist() == [0, 1, 2, 3, 4, 5]
+    assert (places // 3).tolist() == [0, 0, 2, 2, 2, 3]
+
+
+@pytest.mark.parametrize("integers", [False, True])
+def test_neighbours_and_order_change_nothing(integers: bool, tmp_path: Path) -> None:
+    """A sentence's n-best list is the same alone, in any batch and in any order."""
+    engine = exported(untrained(attention="general", tied_embeddings="all"), tmp_path, integers)
+    settings = SearchSettings(beam_size=4, n_best=4)
+    together = beam_search(engine, SOURCES, settings)
+    turned = beam_search(engine, SOURCES[::-1], settings)[::-1]
+    for source, one, other in zip(SOURCES, together, turned, strict=True):
+        alone = beam_search(engine, [source], settings)[0]
+        assert [each.tokens for each in one] == [each.tokens for each in other] == [each.tokens for each in alone]
+        np.testing.assert_allclose([each.score for each in one], [each.score for each in alone], atol=1e-5)
+
+
+@pytest.mark.parametrize("model", NETWORKS[::6], ids=str)
+def test_integers_are_close(model: dict[str, Any], tmp_path: Path) -> None:
+    engine = untrained(**model)
+    settings = parse_config({}, "test").decoding
+    deviation = compare(engine, exported(engine, tmp_path, integers=True), SOURCES, settings)
+    assert 0 < deviation.mean_log_prob < 0.1
+
+
+def test_bytes_stand_for_the_nearest_weights() -> None:
+    weight = np.random.default_rng(1).normal(size=(5, 8)).astype(np.float32)
+    whole, scale = quantize_rows(weight)
+    assert (np.abs(whole * scale[:, None] - weight) <= scale[:, None] / 2 + 1e-6).all()
+    assert (np.abs(whole).max(axis=1) == 127).all()
+
+
+def folder_of(engine: TorchEngine, path: Path) -> ModelFolder:
+    """A model folder with the model's weights and a vocabulary of its size."""
+    settings = VocabularyConfig(byte_fallback=False)
+    vocabulary = learn_vocabulary(["abcdefghijklmnopqrstuvwxyz 012345678"], settings, SIZE, "identity")
+    assert len(vocabulary) == SIZE
+    config = Config(model=engine.model.config)
+    weights = save(dict(model_tensors(engine.model)), weights_metadata(config, vocabulary, vocabulary))
+    write_model(path, config, vocabulary, vocabulary, weights, "")
+    return open_model(path)
+
+
+LINES = ["abc", "the cat", "", "x"]
+
+
+def test_translation_takes_the_export_by_itself_and_needs_no_torch(tmp_path: Path) -> None:
+    folder = folder_of(untrained(attention="general"), tmp_path / "model")
+    expected = [each.text for each in Translator.load(folder.path).translate(LINES)]
+    assert isinstance(Translator.load(folder.path).engine, TorchEngine)
+    assert main(["export", str(folder.path), "--no-shortlist"]) == 0
+    assert isinstance(Translator.load(folder.path).engine, OnnxEngine)
+    folder.weights.unlink()  # a runtime-only model
+    script = (
+        "import sys; from nmt.translation import Translator;"
+        f"print([each.text for each in Translator.load({str(folder.path)!r}).translate({LINES!r})]);"
+        "assert not {'torch', 'datasets', 'onnx'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(expected)
+    with pytest.raises(UserError, match="has no weights"):
+        load_engine(open_model(folder.path), "cuda")
+    with pytest.raises(UserError, match="no weights to export"):
+        export_model(open_model(folder.path))
+
+
+def test_an_export_of_other_weights_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = folder_of(untrained(), tmp_path / "model")
+    export_model(folder)
+    weights = folder.weights.read_bytes()
+    folder.weights.write_bytes(weights)  # another time, the same weights
+    Translator.load(folder.path)
+    folder_of(untrained(cell="gru"), tmp_path / "other")
+    shutil.copy(tmp_path / "other" / "model.safetensors", folder.weights)
+    assert main(["translate", "--model", str(folder.path), "--input", "/dev/null"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    with pytest.raises(UserError, match=r"run `nmt export .*` again"):
+        load_engine(folder)
+
+
+def test_a_damaged_export_is_one_line(tmp_path: Path) -> None:
+    folder = folder_of(untrained(), tmp_path / "model")
+    export_model(folder)
+    (folder.path / EXPORT / "best.onnx").write_bytes(b"nothing")
+    with pytest.raises(UserError, match=r"best\.onnx` is damaged"):
+        Translator.load(folder.path).translate(LINES)
+    (folder.path / EXPORT / "export.json").write_text('{"format": 0}')
+    with pytest.raises(UserError, match="format"):
+        Translator.load(folder.path)
+
+
+def test_an_export_that_differs_from_torch_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = folder_of(untrained(), tmp_path / "model")
+    monkeypatch.setattr("nmt.onnx_network.END", 2)
+    with pytest.raises(TrainingError, match="differs from the model"):
+        export_model(folder)
+    assert not (folder.path / EXPORT).exists()
+
+
+def test_shortlist_leaves_out_what_is_unlikely(tmp_path: Path) -> None:
+    """With a list for each sentence, the search is that of the whole vocabulary with all else impossible."""
+    sources = [[5, 6], [7, 8, 9], [10]] * 20
+    targets = [[15, 16], [17, 18, 19], [20]] * 20  # pairs that teach 10 -> 20, and 7, 8, 9 -> 17, 18, 19
+    table = LexicalTable(sources, targets, SIZE, SIZE)
+    frequent, lists = table.lists(4, 2, joint=True)
+    shutil.rmtree(tmp_path)
+    for integers in (False, True):
+        path = tmp_path / str(integers)
+        engine = exported(untrained(attention="general"), path, integers)
+        write_shortlist(path / EXPORT, frequent, lists)
+        write_manifest(path / EXPORT, {**engine.manifest, "shortlist": True})
+        short = OnnxEngine(path, threads=1)
+        assert short.shortlist is not None
+        allowed = short.shortlist.allowed(SOURCES)
+        assert allowed[:, frequent].all() and 10 < allowed.sum() / len(SOURCES) < 30
+        memory, state = short.start(SOURCES)
+        tokens = np.full(len(SOURCES), BEGIN)
+        log_probs, _, _ = short.step(memory, state, tokens)
+        assert (np.isfinite(log_probs) == allowed).all()
+        np.testing.assert_allclose(np.exp(log_probs).sum(1), 1, atol=1e-5)
+        best, _, _ = short.step_best(memory, state, tokens, 6)
+        expected = best_pieces(log_probs, 6)
+        np.testing.assert_allclose(best.log_probs, expected.log_probs, atol=1e-5)
+        np.testing.assert_allclose(best.end, expected.end, atol=1e-5)
+        assert (best.tokens == expected.tokens).all()
+        together = beam_search(short, SOURCES, SearchSettings())
+        alone = [beam_search(short, [source], SearchSettings())[0] for source in SOURCES]
+        assert [one[0].tokens for one in together] == [one[0].tokens for one in alone]
+        whole = short.without_shortlist()
+        memory, state = whole.start(SOURCES)
+        assert np.isfinite(whole.step(memory, state, tokens)[0]).all()
+
+
+def test_lexical_table_learns_which_pieces_translate_which() -> None:
+    """`b` always meets `y`; that `a` occurs in the same pairs is explained by `x`."""
+    a, b, x, y = 4, 5, 6, 7
+    table = LexicalTable([[a, b], [a], [a, b], [a]], [[x, y], [x], [y, x], [x]], 8, 8, iterations=20)
+    probability = {(s, t): p for s, t, p in zip(table.source, table.target, table.probability, strict=True)}
+    assert probability[a, x] > 0.9 and probability[b, y] > 0.9
+    frequent, lists = table.lists(1, 1, joint=False)
+    assert frequent.tolist() == [x]
+    assert lists[b].tolist() == [y]
