@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal, Protocol
 
 import datasets
@@ -462,6 +463,8 @@ class _Source:
     """The split that a saved data set without a name of its own is."""
     languages: tuple[str, str]
     """Source and target language."""
+    probe_length: int
+    """As `data.probe_length`."""
     target_only: bool = False
     """Whether its rows have only the target side."""
     number: int = 0
@@ -525,7 +528,7 @@ def _pair_sources(data: DataConfig, split: str) -> list[_Source]:
     sources = [source]
     for number, extra in enumerate(data.extra, 1):
         place = (extra.path, extra.name, extra.files, extra.split, "split", extra.split)
-        sources.append(_Source(*place, source.languages, False, number, extra.weight, extra.tag))
+        sources.append(_Source(*place, source.languages, data.probe_length, False, number, extra.weight, extra.tag))
     for source in sources:
         if source.tag != " ".join(source.tag.split()):
             raise UserError(
@@ -552,7 +555,7 @@ def _main_source(data: DataConfig, split: str) -> _Source:
         raise UserError(f"a split must be one of {', '.join(SPLITS)}, but is `{split}` instead")
     setting = f"{split}_split"
     place = (data.path, data.name, data.files, getattr(data, setting), setting, data.train_split)
-    return _Source(*place, (data.source, data.target))
+    return _Source(*place, (data.source, data.target), data.probe_length)
 
 
 def _find_input(source: _Source) -> _Input:
@@ -596,32 +599,49 @@ def _refuse_name(source: _Source) -> None:
 
 
 def _find_builtin(source: _Source) -> _Input:
-    if source.path != "builtin:captions":
-        raise UserError(
-            f"{source.setting('path')} must be builtin:captions to use a built-in corpus, "
-            f"but is `{source.path}` instead"
-        )
-    from nmt import captions
+    from nmt import captions, probes
 
+    task = source.path.removeprefix("builtin:")
+    if task not in ("captions", *probes.TASKS):
+        known = ", ".join(f"builtin:{name}" for name in ("captions", *probes.TASKS))
+        raise UserError(
+            f"{source.setting('path')} must be one of {known} to use a built-in corpus, but is `{source.path}` instead"
+        )
     _refuse_name(source)
     if source.split not in SPLITS:
         raise _no_split(source, SPLITS)
-    files = sorted(Path(captions.__file__).parent.glob("*.py"))
-    code = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    where = f"`{source.path}` split `{source.split}`"
+    identity: list[Any] = [source.path, source.split, *source.sides, nmt.__version__]
+    if task == "captions":
+        return _Input(where, [*identity, _code_identity(captions)], partial(_read_captions, source))
+    identity += [source.probe_length, _code_identity(probes)]
+    first = 1 if source.target_only else 0
 
     def read() -> Iterable[Row]:
-        if not source.target_only:
-            return captions.captions(*source.languages)[source.split]
-        target = source.languages[1]
-        if target not in captions.LANGUAGES:
-            raise UserError(
-                f"`data.target` must be one of {', '.join(captions.LANGUAGES)} for `builtin:captions`, "
-                f"but is `{target}` instead"
-            )
-        return ((said[target],) for _, said in captions.corpus()[source.split])
+        return (row[first:] for row in probes.pairs(task, source.probe_length)[source.split])
 
-    where = f"`{source.path}` split `{source.split}`"
-    return _Input(where, [source.path, source.split, *source.sides, nmt.__version__, code], read)
+    return _Input(where, identity, read)
+
+
+def _code_identity(module: ModuleType) -> str:
+    """Checksum of the code of a package or module that makes a corpus."""
+    path = Path(str(module.__file__))
+    files = sorted(path.parent.glob("*.py")) if path.name == "__init__.py" else [path]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def _read_captions(source: _Source) -> Iterable[Row]:
+    from nmt import captions
+
+    if not source.target_only:
+        return captions.captions(*source.languages)[source.split]
+    target = source.languages[1]
+    if target not in captions.LANGUAGES:
+        raise UserError(
+            f"`data.target` must be one of {', '.join(captions.LANGUAGES)} for `builtin:captions`, "
+            f"but is `{target}` instead"
+        )
+    return ((said[target],) for _, said in captions.corpus()[source.split])
 
 
 def _find_files(source: _Source) -> _Input:

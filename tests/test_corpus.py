@@ -426,7 +426,7 @@ def test_hub_errors(monkeypatch, error, message):
 
 
 def test_builtin(monkeypatch, tmp_path):
-    code = tmp_path / "captions.py"
+    code = tmp_path / "__init__.py"
     code.write_text("")
     module = types.ModuleType("nmt.captions")
     module.__file__ = str(code)
@@ -444,7 +444,7 @@ def test_builtin(monkeypatch, tmp_path):
     assert read(DataConfig()) == PAIRS
     with fails("`builtin:captions` has no split `dev` (`data.validation_split`); its splits are train, validation, te"):
         load_pairs(DataConfig(validation_split="dev"), "validation")
-    with fails("`data.path` must be builtin:captions to use a built-in corpus, but is `builtin:stories` instead"):
+    with fails("`data.path` must be one of builtin:captions, builtin:copy, builtin:reverse, builtin:sort, builtin:add"):
         load_pairs(DataConfig(path="builtin:stories"), "train")
 
 
@@ -622,7 +622,7 @@ def test_a_source_of_its_own_split_and_kind(tmp_path):
         ({"path": "a", "split": "more"}, "`a` has no files `more.de` and `more.en` (plain or .gz); the files there"),
         ({"path": "a", "name": "de-en"}, "`name` names a configuration of a hub data set and must be unset for `a`"),
         ({"path": "a/train.de"}, "`path` must be a folder, a builder or a hub id, but is the file `a/train.de`"),
-        ({"path": "builtin:stories"}, "`path` must be builtin:captions to use a built-in corpus, but is `builtin:st"),
+        ({"path": "builtin:stories"}, "`path` must be one of builtin:captions, builtin:copy, builtin:"),
         ({"path": "builtin:captions", "split": "dev"}, "`builtin:captions` has no split `dev` (`split`); its splits"),
         ({"path": "csv", "files": {"train": "bad.csv"}}, "`bad.csv` line 3 must have 2 fields, but has 1 instead"),
         ({"path": "text", "files": {"train": ["bad.csv"]}}, "`files.train` must be a source file and a target file"),

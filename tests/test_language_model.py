@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import random
@@ -16,6 +15,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from runs import assert_same_runs, quiet, send, stop_after, validations
 from safetensors.torch import load_file
 from toys import toy_config, write_reversal
 
@@ -42,10 +42,6 @@ EVERYTHING: Sections = {
 """Every source of chance and of state at once."""
 
 
-def quiet(line: str) -> None:
-    """Say nothing."""
-
-
 def lm_config(folder: Path, **sections: dict[str, Any]) -> Config:
     values = {**sections, "training": {"truncation": 8, "batch_size": 4, **sections.get("training", {})}}
     return toy_config(folder, task="language_model", **values)  # type: ignore[arg-type]
@@ -62,11 +58,6 @@ def make_task(config: Config) -> LanguageModelTask:
     task = LanguageModelTask(config, make_vocabularies(config, quiet), torch.device("cpu"))
     task.prepare(quiet)
     return task
-
-
-def validations(output: Path) -> list[dict[str, Any]]:
-    found = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
-    return [record for record in found if record["kind"] == "validation"]
 
 
 @pytest.fixture(scope="module")
@@ -245,15 +236,6 @@ def test_validation_equals_evaluation(trained: tuple[Config, Path], capfd: pytes
 # Training
 
 
-def assert_same_runs(one: Path, other: Path) -> None:
-    assert [r["loss"] for r in validations(one)] == [r["loss"] for r in validations(other)]
-    for name in ("best/model.safetensors", "last/model.safetensors", str(STATE)):
-        left, right = load_file(one / name), load_file(other / name)
-        assert left.keys() == right.keys()
-        for key in left:
-            assert torch.equal(left[key], right[key]), (name, key)
-
-
 @pytest.mark.parametrize("updates", [1, 5, 7])
 def test_interrupted_and_resumed_equals_uninterrupted(
     trained: tuple[Config, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, updates: int
@@ -261,16 +243,8 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     """Also in the middle of an epoch: the state of the streams is saved."""
     config, whole = trained
     assert any(name.startswith("carried.") for name in load_file(whole / STATE))
-    original = training.Run._update
-
-    def update(self: training.Run, batches: Any, rate: float) -> int:
-        tokens = original(self, batches, rate)
-        if self.progress.update + 1 == updates:
-            os.kill(os.getpid(), signal.SIGINT)
-        return tokens
-
     with monkeypatch.context() as patch:
-        patch.setattr(training.Run, "_update", update)
+        stop_after(patch, updates, send(signal.SIGINT))
         with pytest.raises(TrainingError, match="stopped by SIGINT"):
             train(config, tmp_path / "run", say=quiet)
     train(config, tmp_path / "run", resume=True, say=quiet)
@@ -409,16 +383,11 @@ def test_given_vocabulary(trained: tuple[Config, Path], text: Path) -> None:
 
 
 def test_loss_that_is_not_finite(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = training.Run._update
+    def poison(run: training.Run) -> None:
+        with torch.no_grad():
+            next(w for n, w in run.model.named_parameters() if n.endswith("weight_ih"))[0, 0] = math.nan
 
-    def update(self: training.Run, batches: Any, rate: float) -> int:
-        tokens = original(self, batches, rate)
-        if self.progress.update == 2:
-            with torch.no_grad():
-                next(w for n, w in self.model.named_parameters() if n.endswith("weight_ih"))[0, 0] = math.nan
-        return tokens
-
-    monkeypatch.setattr(training.Run, "_update", update)
+    stop_after(monkeypatch, 3, poison)
     with pytest.raises(TrainingError) as error:
         train(lm_config(text), tmp_path / "run", say=quiet)
     message = str(error.value)

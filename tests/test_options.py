@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from all_pairs import TRAINING_OPTIONS, Case, all_pairs
+from runs import assert_same_runs, quiet, send, stop_after
 from safetensors.torch import load_file
 from toys import toy_config, write_reversal
 
@@ -48,10 +48,6 @@ def reversal(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_reversal(tmp_path_factory.mktemp("data") / "reversal", pairs=40, longest=4)
 
 
-def quiet(line: str) -> None:
-    """Say nothing."""
-
-
 @pytest.mark.parametrize("number", range(len(CASES)))
 def test_every_pair_of_training_options(
     reversal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
@@ -64,23 +60,14 @@ def test_every_pair_of_training_options(
     monkeypatch.setattr(training, "check_precision", lambda *_: None)  # emulated bf16 is slow, and right
     train(config, tmp_path / "whole", say=quiet)
 
-    original = training.Run._update
-
-    def update(self: training.Run, batches: Any, rate: float) -> int:
-        if self.progress.update == 1:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return original(self, batches, rate)
-
     with monkeypatch.context() as patch:
-        patch.setattr(training.Run, "_update", update)
+        stop_after(patch, 2, send(signal.SIGTERM))
         with pytest.raises(TrainingError, match="stopped by SIGTERM after update 2"):
             train(config, tmp_path / "resumed", say=quiet)
     train(config, tmp_path / "resumed", resume=True, say=quiet)
+    assert_same_runs(tmp_path / "whole", tmp_path / "resumed")
     for name in ("last/model.safetensors", str(STATE)):
-        whole, resumed = load_file(tmp_path / "whole" / name), load_file(tmp_path / "resumed" / name)
-        assert whole.keys() == resumed.keys()
-        for key in whole:
-            assert torch.equal(whole[key], resumed[key]), (name, key)
-            assert torch.isfinite(whole[key]).all(), (name, key)
+        for key, tensor in load_file(tmp_path / "whole" / name).items():
+            assert torch.isfinite(tensor).all(), (name, key)
     translations = Translator.load(tmp_path / "whole").translate(["a b", "c"], beam_size=2)
     assert len(translations) == 2

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from runs import Killed, assert_same_runs, kill, quiet, records, send, stop_after, validations
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from toys import toy_config, write_reversal
@@ -42,46 +43,6 @@ def reversal(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_reversal(tmp_path_factory.mktemp("data") / "reversal")
 
 
-def quiet(line: str) -> None:
-    """Say nothing."""
-
-
-class Killed(BaseException):
-    """What no handler expects."""
-
-
-def kill(run: training.Run) -> None:
-    raise Killed
-
-
-def stop_after(monkeypatch: pytest.MonkeyPatch, updates: int, action: Any) -> None:
-    """Call `action(run)` right after the given update."""
-    original = training.Run._update
-
-    def update(self: training.Run, batches: Any, rate: float) -> int:
-        tokens = original(self, batches, rate)
-        if self.progress.update + 1 == updates:
-            action(self)
-        return tokens
-
-    monkeypatch.setattr(training.Run, "_update", update)
-
-
-def records(output: Path) -> list[dict[str, Any]]:
-    """The metrics without what depends on the clock."""
-    found = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in r.items() if k not in ("seconds", "target_tokens_per_second")} for r in found]
-
-
-def assert_same_runs(one: Path, other: Path) -> None:
-    assert records(one) == records(other)
-    for name in ("best/model.safetensors", "last/model.safetensors", str(STATE)):
-        left, right = load_file(one / name), load_file(other / name)
-        assert left.keys() == right.keys()
-        for key in left:
-            assert torch.equal(left[key], right[key]), (name, key)
-
-
 @pytest.fixture(scope="module")
 def uninterrupted(reversal: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, Path]:
     config = toy_config(reversal, **EVERYTHING)
@@ -97,7 +58,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(
 ) -> None:
     config, whole = uninterrupted
     with monkeypatch.context() as patch:
-        stop_after(patch, updates, lambda run: os.kill(os.getpid(), kind))
+        stop_after(patch, updates, send(kind))
         name = signal.Signals(kind).name
         with pytest.raises(TrainingError, match=f"stopped by {name} after update {updates}, all saved; .*--resume"):
             train(config, tmp_path / "run", say=quiet)
@@ -112,11 +73,11 @@ def test_a_second_signal_kills_and_the_handlers_come_back(
     before = [signal.getsignal(kind) for kind in kinds]
     meanwhile: list[Any] = []
 
-    def interrupt(run: training.Run) -> None:
+    def terminate(run: training.Run) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         meanwhile.extend(signal.getsignal(kind) for kind in kinds)
 
-    stop_after(monkeypatch, 1, interrupt)
+    stop_after(monkeypatch, 1, terminate)
     with pytest.raises(TrainingError, match="stopped by SIGTERM"):
         train(toy_config(reversal), tmp_path / "run", say=quiet)
     assert meanwhile == [signal.SIG_DFL, signal.SIG_DFL]
@@ -168,7 +129,7 @@ def test_what_a_run_leaves(uninterrupted: tuple[Config, Path]) -> None:
     assert load_config(output / "best" / "config.toml") == config
     found = records(output)
     assert {r["kind"] for r in found} == {"training", "validation"}
-    assert [r["update"] for r in found if r["kind"] == "validation"] == [4, 8]
+    assert [r["update"] for r in validations(output)] == [4, 8]
     assert all(math.isfinite(r["loss"]) for r in found)
     assert any((output / "tensorboard").iterdir())
     assert "validation BLEU" in (output / "best" / "README.md").read_text()
@@ -185,8 +146,8 @@ def test_best_and_early_stopping(reversal: Path, tmp_path: Path) -> None:
     )
     lines: list[str] = []
     train(config, tmp_path / "run", say=lines.append)
-    validations = [r for r in records(tmp_path / "run") if r["kind"] == "validation"]
-    assert [r["best"] for r in validations] == [True, False, False]
+    found = validations(tmp_path / "run")
+    assert [r["best"] for r in found] == [True, False, False]
     assert any("stopped early: no improvement in 2 validations" in line for line in lines)
     before = records(tmp_path / "run")
     train(config, tmp_path / "run", resume=True, say=quiet)  # nothing is left to do
@@ -196,9 +157,9 @@ def test_best_and_early_stopping(reversal: Path, tmp_path: Path) -> None:
 def test_best_by_loss(reversal: Path, tmp_path: Path) -> None:
     config = toy_config(reversal, training={"best_by": "loss", "validation_interval": 3})
     train(config, tmp_path / "run", say=quiet)
-    validations = [r for r in records(tmp_path / "run") if r["kind"] == "validation"]
+    found = validations(tmp_path / "run")
     best = math.inf
-    for record in validations:
+    for record in found:
         assert record["best"] == (record["loss"] < best)
         best = min(best, record["loss"])
 
@@ -212,7 +173,7 @@ def test_optimizers_resume(
     config = toy_config(reversal, training=settings)
     train(config, tmp_path / "whole", say=quiet)
     with monkeypatch.context() as patch:
-        stop_after(patch, 1, lambda run: os.kill(os.getpid(), signal.SIGINT))
+        stop_after(patch, 1, send(signal.SIGINT))
         with pytest.raises(TrainingError):
             train(config, tmp_path / "run", say=quiet)
     train(config, tmp_path / "run", resume=True, say=quiet)
@@ -371,8 +332,8 @@ def test_precision_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_bf16_trains(reversal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
     train(toy_config(reversal, training={"precision": "bf16"}), tmp_path / "run", say=quiet)
-    validations = [r for r in records(tmp_path / "run") if r["kind"] == "validation"]
-    assert validations[-1]["loss"] < validations[0]["loss"]
+    found = validations(tmp_path / "run")
+    assert found[-1]["loss"] < found[0]["loss"]
 
 
 def test_metrics_are_cut_back(tmp_path: Path) -> None:
@@ -442,7 +403,7 @@ def test_frozen_and_statistics_resume(
 def test_checkpoints(frozen: tuple[Config, Path], reversal: Path, tmp_path: Path) -> None:
     """The last ones are kept, as model folders; starting again clears them."""
     config, output = frozen
-    validated = [r["update"] for r in records(output) if r["kind"] == "validation"]
+    validated = [r["update"] for r in validations(output)]
     kept = sorted(int(path.name) for path in (output / "checkpoints").iterdir())
     assert kept == validated[-2:]
     last, newest = (load_file(output / name / "model.safetensors") for name in ("last", f"checkpoints/{kept[-1]}"))
@@ -466,9 +427,7 @@ def test_start_from_keeps_the_score(uninterrupted: tuple[Config, Path], reversal
     said: list[str] = []
     train(config, tmp_path / "run", say=said.append)
     assert f"weights from `{start}`" in said
-    before, after = (
-        [r for r in records(output) if r["kind"] == "validation"][-1] for output in (uninterrupted[1], tmp_path / "run")
-    )
+    before, after = (validations(output)[-1] for output in (uninterrupted[1], tmp_path / "run"))
     assert after["loss"] == pytest.approx(before["loss"], rel=1e-5)
     assert after["bleu"] == pytest.approx(before["bleu"])
     assert (tmp_path / "run" / "best" / "joint.spm").read_bytes() == (start / "joint.spm").read_bytes()
@@ -493,7 +452,7 @@ def test_start_from_and_resume(
     config = toy_config(reversal, model=EVERYTHING["model"], training={"start_from": str(start)})
     train(config, tmp_path / "whole", say=quiet)
     with monkeypatch.context() as patch:
-        stop_after(patch, 3, lambda run: os.kill(os.getpid(), signal.SIGINT))
+        stop_after(patch, 3, send(signal.SIGINT))
         with pytest.raises(TrainingError):
             train(config, tmp_path / "run", say=quiet)
     shutil.rmtree(start)
