@@ -15,6 +15,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from nmt.errors import UserError
 
 if TYPE_CHECKING:
@@ -69,6 +71,41 @@ class SentenceScore:
 
 
 @dataclass
+class Difference:
+    """One figure of two systems on the same sentences."""
+
+    name: str
+    """`BLEU`, `chrF2` or `TER`."""
+    system: float
+    baseline: float
+    bootstrap: float
+    """p-value of the paired bootstrap (Koehn 2004)."""
+    randomization: float
+    """p-value of the paired approximate randomisation (Riezler & Maxwell 2005)."""
+    signature: str
+    """sacrebleu's, for both tests: `bs` and `ar` are their numbers of samples."""
+
+    def p_values(self) -> str:
+        """Both, for a person. Where there is no difference, sacrebleu's smallest p-value would mislead."""
+        if self.system == self.baseline:
+            return "equal, so no p"
+        return f"p = {self.bootstrap:.4f} (bootstrap), {self.randomization:.4f} (approximate randomisation)"
+
+
+@dataclass
+class Comparison:
+    """A system beside a baseline."""
+
+    baseline: str
+    """File, or model, of the baseline."""
+    hypotheses: list[str]
+    """The baseline's."""
+    differences: list[Difference]
+    chrf: list[float]
+    """chrF2 of each of the baseline's sentences."""
+
+
+@dataclass
 class Evaluation:
     """Everything a report says: scores, lengths, sentences, and how they came about."""
 
@@ -88,6 +125,12 @@ class Evaluation:
     """Factor by which BLEU punishes a system shorter than the reference; 1 is none."""
     precisions: list[float]
     """BLEU's n-gram precisions in percent, n = 1 to 4."""
+    matches: list[int] = field(default_factory=list)
+    """n-grams of the hypotheses that stand in their reference, n = 1 to 4."""
+    totals: list[int] = field(default_factory=list)
+    """n-grams of the hypotheses."""
+    comparisons: list[Comparison] = field(default_factory=list)
+    """With other systems, in the order in which they were named."""
     notes: list[str] = field(default_factory=list)
     """What a reader has to know: figures left out and why, suspicious input."""
     settings: dict[str, Any] = field(default_factory=dict)
@@ -123,24 +166,17 @@ def evaluate_translations(
     Raises UserError if the sets differ in length or are empty, or a tokeniser is unknown or not installed.
     """
     _check_lengths(hypotheses, references, sources)
-    bleu_metric = make_bleu(target_language, tokenizer)
-    from sacrebleu.metrics.chrf import CHRF
-    from sacrebleu.metrics.ter import TER
-
-    # Without these two, TER would count a whole Chinese or Japanese sentence as one word. The signature says so.
-    asian = language_code(target_language) in ("zh", "ja")
+    metrics = make_metrics(target_language, tokenizer)
     notes = []
     with _bootstrap_seed(seed):
-        bleu_result = bleu_metric.corpus_score(hypotheses, references, n_bootstrap=bootstrap)
-        scores = [_score("BLEU", bleu_metric, bleu_result)]
-        for metric in (_plain_floats(CHRF()), TER(normalized=asian, asian_support=asian)):
-            result = metric.corpus_score(hypotheses, references, n_bootstrap=bootstrap)
-            scores.append(_score(result.name, metric, result))
+        results = [metric.corpus_score(hypotheses, references, n_bootstrap=bootstrap) for metric in metrics]
+        scores = [_score(result.name, metric, result) for metric, result in zip(metrics, results, strict=True)]
         moses, note = _moses_score(hypotheses, references, target_language, bootstrap)
     if moses:
         scores.append(moses)
     if note:
         notes.append(note)
+    bleu_result: Any = results[0]
     separated = sum(hypothesis.endswith(" .") for hypothesis in hypotheses)
     if separated > len(hypotheses) / 2:
         notes.append(
@@ -158,8 +194,121 @@ def evaluate_translations(
         length_ratio=bleu_result.ratio,
         brevity_penalty=bleu_result.bp,
         precisions=list(bleu_result.precisions),
+        matches=[int(count) for count in bleu_result.counts],
+        totals=[int(count) for count in bleu_result.totals],
         notes=notes,
     )
+
+
+def compare_systems(
+    name: str,
+    hypotheses: Sequence[str],
+    baseline: Sequence[str],
+    references: Sequence[Sequence[str]],
+    *,
+    target_language: str,
+    tokenizer: str | None = None,
+    bootstrap: int = 1000,
+    randomization: int = 10000,
+    seed: int = 12345,
+) -> Comparison:
+    """Whether the difference between two systems may be chance, by sacrebleu's paired tests, with its defaults.
+
+    Koehn (2004): the test set is drawn anew `bootstrap` times. Riezler & Maxwell (2005, On some pitfalls in automatic
+    evaluation and significance testing for MT): the systems' outputs are exchanged at random, sentence by sentence,
+    `randomization` times. A p-value is the share of the samples whose difference is larger than the one that was found.
+
+    name: of the baseline
+
+    Raises UserError as `evaluate_translations`.
+    """
+    _check_lengths(hypotheses, references, None)
+    _check_lengths(baseline, references, None)
+    metrics = make_metrics(target_language, tokenizer)
+    from sacrebleu.significance import PairedTest
+
+    systems: list[tuple[str, Sequence[str]]] = [("baseline", list(baseline)), ("system", list(hypotheses))]
+    found: dict[str, Any] = {}
+    with _bootstrap_seed(seed):
+        for kind, samples in (("bs", bootstrap), ("ar", randomization)):
+            named = dict(zip(("BLEU", "chrF2", "TER"), metrics, strict=True))
+            found[kind] = PairedTest(systems, named, [list(side) for side in references], kind, samples)()
+    differences = []
+    for score, signature in found["bs"][0].items():
+        signature.update("ar", randomization)
+        baseline_result, result = found["bs"][1][score]
+        differences.append(
+            Difference(
+                name=score,
+                system=float(result.score),
+                baseline=float(baseline_result.score),
+                bootstrap=float(result.p_value),
+                randomization=float(found["ar"][1][score][1].p_value),
+                signature=str(signature),
+            )
+        )
+    chrf = [score.chrf for score in _sentence_scores(baseline, references, target_language, tokenizer)]
+    return Comparison(name, list(baseline), differences, chrf)
+
+
+@dataclass
+class PartScore:
+    """Scores of a part of the set."""
+
+    name: str
+    sentences: int
+    bleu: float
+    low: float
+    """Lower end of the 95 % confidence interval of BLEU."""
+    high: float
+    """Upper end of it."""
+    chrf: float
+
+
+class PartScorer:
+    """Scores parts of a set from statistics that are counted once."""
+
+    def __init__(
+        self,
+        hypotheses: Sequence[str],
+        references: Sequence[Sequence[str]],
+        *,
+        target_language: str,
+        tokenizer: str | None = None,
+        bootstrap: int = 1000,
+        seed: int = 12345,
+    ) -> None:
+        _check_lengths(hypotheses, references, None)
+        self.bleu, self.chrf, _ = make_metrics(target_language, tokenizer)
+        self.bootstrap, self.seed = bootstrap, seed
+        self.statistics = [
+            metric._extract_corpus_statistics(hypotheses, references) for metric in (self.bleu, self.chrf)
+        ]
+
+    def score(self, name: str, places: Sequence[int]) -> PartScore:
+        """BLEU and chrF2 of the sentences at the given places, of which there is at least one."""
+        from sacrebleu.significance import _bootstrap_resample, estimate_ci
+
+        bleu_statistics, chrf_statistics = ([own[place] for place in places] for own in self.statistics)
+        value = float(self.bleu._aggregate_and_compute(bleu_statistics).score)
+        mean, half_width = value, 0.0
+        if self.bootstrap > 1:
+            with _bootstrap_seed(self.seed):
+                samples = _bootstrap_resample(bleu_statistics, self.bleu, self.bootstrap)[1]
+            mean, half_width = estimate_ci(np.array([sample.score for sample in samples]))
+        chrf = float(self.chrf._aggregate_and_compute(chrf_statistics).score)
+        return PartScore(name, len(places), value, float(mean - half_width), float(mean + half_width), chrf)
+
+
+def make_metrics(target_language: str, tokenizer: str | None = None) -> list[Metric]:
+    """BLEU, chrF2 and TER for a target language; raises UserError as `make_bleu`."""
+    bleu_metric = make_bleu(target_language, tokenizer)
+    from sacrebleu.metrics.chrf import CHRF
+    from sacrebleu.metrics.ter import TER
+
+    # Without these two, TER would count a whole Chinese or Japanese sentence as one word. The signature says so.
+    asian = language_code(target_language) in ("zh", "ja")
+    return [bleu_metric, _plain_floats(CHRF()), TER(normalized=asian, asian_support=asian)]
 
 
 def _plain_floats(metric: CHRF) -> CHRF:

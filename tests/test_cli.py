@@ -78,7 +78,65 @@ def test_evaluate_a_split(nmt: Command, workplace: Path, tmp_path: Path) -> None
     assert "nrefs:1|" in out
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     assert len(report["sentences"]) == 20
+    assert report["search_tree"]["beam_size"] == report["settings"]["beam_size"]
+    assert report["calibration"]["positions"] > 20
+    assert len(report["training_curves"]["validation"]) == 2
+    assert report["training_data"]["pairs"] == 120
+    command = f"nmt evaluate {workplace / 'run'} --split test --report {tmp_path / 'report'}"
+    assert report["commands"] == {"evaluate": command, "training": f"nmt train {workplace / 'run' / 'config.toml'}"}
+    page = (tmp_path / "report" / "report.html").read_text()
+    for title in ("Leaks", "Calibration", "Search tree", "Training", "Rare words", "Worst sentences"):
+        assert f"<h2>{title}</h2>" in page
     assert (tmp_path / "report" / "report.md").exists()
+    card = (workplace / "run" / "best" / "README.md").read_text()
+    assert f"### {workplace / 'data'}, split test; beam 5\n" in card
+    assert command in card
+
+
+def test_options_may_stand_between_models(nmt: Command, company: Path) -> None:
+    first, second = company / "run", company / "second"
+    status, out, err = nmt("evaluate", first, "--split", "test", second, "--beam-size", 2)
+    assert (status, err) == (0, "")
+    assert nmt("evaluate", first, second, "--split", "test", "--beam-size", 2) == (0, out, "")
+    assert nmt("evaluate", "--beam-size", 2, first, second)[1] == out
+
+
+def test_evaluate_against_baselines(nmt: Command, company: Path, tmp_path: Path) -> None:
+    reference = company / "data" / "test.rev"
+    arguments = ["evaluate", company / "run", "--baseline", company / "run", "--baseline", reference]
+    status, out, err = nmt(*arguments, "--report", tmp_path, "--tree", 3)
+    assert status == 0, err
+    assert f"BLEU against `{company / 'run'}`: " in out
+    assert "= +0.00, equal, so no p" in out
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert [own["baseline"] for own in report["comparisons"]] == [str(company / "run"), str(reference)]
+    assert report["comparisons"][1]["differences"][0]["baseline"] == pytest.approx(100)
+    assert report["search_tree"]["place"] == 2
+    names = ["baseline.1.txt", "baseline.2.txt", "hypothesis.txt"]
+    lines = [(tmp_path / name).read_text().splitlines() for name in names]
+    assert lines[0] == lines[2]
+    assert lines[1] == reference.read_text().splitlines()
+    hypothesis = ["--hypothesis", tmp_path / "hypothesis.txt", "--reference", reference, "--target-language", "en"]
+    status, other, err = nmt("evaluate", *hypothesis, "--report", tmp_path / "other")
+    assert status == 0, err
+    assert other.split("\n")[0].split() == out.split("\n")[0].split()
+    report = json.loads((tmp_path / "other" / "report.json").read_text())
+    assert report["training_data"] is report["calibration"] is report["search_tree"] is None
+    assert report["notes"] == ["the training data are not compared: the sources are not given"]
+
+
+def test_each_model_folder_is_opened_once(nmt: Command, company: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nmt import model_folder
+
+    opened: list[str] = []
+    original = model_folder.open_model
+    monkeypatch.setattr(model_folder, "open_model", lambda name: (opened.append(Path(name).name), original(name))[1])
+    status, _, err = nmt("evaluate", company / "run", "--language-model", company / "lm")
+    assert status == 0, err
+    assert sorted(opened) == ["lm", "run"]
+    opened.clear()
+    nmt("evaluate", company / "run", company / "second")
+    assert sorted(opened) == ["run", "second"]
 
 
 def test_evaluate_files_and_foreign_output(nmt: Command, workplace: Path) -> None:
@@ -231,6 +289,12 @@ BAD_USE = [
     (["evaluate", "{run}", "--source", "{data}/test.src", "--reference", "{data}/train.rev"], "line-aligned"),
     (["evaluate", "{run}", "--hypothesis", "{data}/train.rev"], "there are 120 hypotheses but"),
     (["evaluate", "{run}", "--set", "decoding.beam_size=1"], "--set must be data.KEY=VALUE here"),
+    (["evaluate", "{run}", "--splits", "test"], "unrecognized arguments: --splits test"),
+    (["evaluate", "{run}", "--tree", "1"], "--tree chooses the sentence whose beam search --report draws"),
+    (["evaluate", "{run}", "--tree", "21", "--report", "{new}"], "--tree must be at most 20, the sentences of the set"),
+    (["evaluate", "{run}", "--baseline", "{data}/train.rev"], "train.rev` has 120 lines, but the set has 20 sentences"),
+    (["evaluate", "{run}", "--baseline", "nowhere"], "model `nowhere` does not exist"),
+    (["evaluate", "{run}", "--comet", "nowhere"], "--comet must be the folder of a COMET model on this machine"),
     (["evaluate", "{run}", "--hypothesis", "{data}/test.rev", "--beam-size", "3"], "no effect with --hypothesis"),
     (["evaluate", "{run}", "{run}", "--hypothesis", "{data}/test.rev"], "name one MODEL at most"),
     (["evaluate", "{run}", "--hypothesis", "{toy}", "--language-model", "{run}"], "no effect with --hypothesis"),
@@ -321,3 +385,82 @@ def test_pipes(workplace: Path) -> None:
     result = subprocess.run(["bash", "-c", script], capture_output=True)
     assert result.stdout.count(b"\n") == 1
     assert b"Traceback" not in result.stderr
+
+
+def test_translate_with_wishes(nmt: Command, workplace: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("a b c\nd\n")
+    (tmp_path / "phrases").write_text("h g\n\n")
+    arguments = ["translate", "--model", workplace / "run", "--input", tmp_path / "in.txt"]
+    status, out, err = nmt(*arguments, "--prefix", "e", "--required", tmp_path / "phrases", "--beam-size", 8)
+    assert status == 0, err
+    assert all(line.startswith("e") and "h g" in line for line in out.splitlines())
+    status, free, err = nmt(*arguments, "--forbidden", tmp_path / "phrases", "--no-repeat-ngram", 3)
+    assert status == 0, err
+    assert "h g" not in free
+    sampling = [*arguments, "--method", "sampling", "--n-best", 3, "--top-k", 4, "--temperature", 0.8]
+    drawn = []
+    for options in (["--seed", 5], ["--seed", 5, "--batch-size", 1], ["--seed", 6]):
+        status, out, err = nmt(*sampling, *options)
+        assert status == 0, err
+        drawn.append([line.split("\t")[3] for line in out.splitlines()])
+    assert drawn[0] == drawn[1] != drawn[2]
+    status, out, err = nmt(*arguments, "--groups", 3, "--n-best", 5, "--minimum-bayes-risk", "chrf")
+    assert status == 0, err
+    assert {line.split("\t")[0] for line in out.splitlines()} == {"1", "2"}
+
+
+def test_translate_reads_json(nmt: Command, workplace: Path) -> None:
+    lines = [{"text": "a b", "prefix": "b", "id": 4}, {"text": "c", "forbidden": ["c"]}]
+    arguments = ["translate", "--model", workplace / "run", "--json", "--json-input"]
+    status, out, err = nmt(*arguments, stdin="\n".join(map(json.dumps, lines)).encode())
+    assert status == 0, err
+    first, second = map(json.loads, out.splitlines())
+    assert first["id"] == 4 and first["text"].startswith("b")
+    assert "c" not in second["text"].split()
+    status, out, err = nmt(*arguments, stdin=b'{"text": "a b"}\n{"prefix": "a"}\n')
+    assert (status, out.count("\n")) == (2, 1)
+    assert err == 'nmt: error: line 2: it must be a JSON object with a `text`: {"text": "..."}\n'
+
+
+def test_a_mistake_leaves_the_output_file_alone(nmt: Command, workplace: Path, tmp_path: Path) -> None:
+    (tmp_path / "out.txt").write_text("precious")
+    for wrong in (["--prefix", "é"], ["--groups", 9], ["--attention"], ["--forbidden", tmp_path / "missing"],
+                  ["--method", "sampling", "--top-p", 0]):  # fmt: skip
+        status, out, err = nmt("translate", "--model", workplace / "run", "--output", tmp_path / "out.txt", *wrong)
+        assert (status, out, err.count("\n")) == (2, "", 1), err
+    assert (tmp_path / "out.txt").read_text() == "precious"
+
+
+def test_score(nmt: Command, workplace: Path, tmp_path: Path) -> None:
+    source, target = workplace / "data" / "test.src", workplace / "data" / "test.rev"
+    status, out, err = nmt("score", workplace / "run", "--source", source, "--target", target)
+    assert status == 0, err
+    scores = [float(line) for line in out.splitlines()]
+    assert len(scores) == 20 and max(scores) <= 0
+    status, out, err = nmt("score", workplace / "run", "--source", source, "--target", target, "--json")
+    records = [json.loads(line) for line in out.splitlines()]
+    assert [record["log_prob"] for record in records] == pytest.approx(scores, abs=1e-6)
+    assert all(sum(record["token_log_probs"]) == pytest.approx(record["log_prob"]) for record in records)
+    (tmp_path / "short").write_text("a\n")
+    status, out, err = nmt("score", workplace / "run", "--source", source, "--target", tmp_path / "short")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+
+
+def test_rerank(nmt: Command, workplace: Path, tmp_path: Path) -> None:
+    source, run = workplace / "data" / "test.src", workplace / "run"
+    status, listed, err = nmt("translate", "--model", run, "--input", source, "--n-best", 4, "--length-penalty", "none")
+    assert status == 0, err
+    (tmp_path / "nbest").write_text(listed)
+    arguments = ["rerank", "--source", source, "--n-best", tmp_path / "nbest"]
+    status, out, err = nmt(*arguments, "--list-weight", 1)
+    assert (status, out) == (0, listed), err
+    status, best, err = nmt(*arguments, run, "--reverse-model", run, "--reverse-weight", 0.3, "--best")
+    assert status == 0, err
+    assert best.count("\n") == 20
+    texts: dict[str, list[str]] = {}
+    for line in listed.splitlines():
+        texts.setdefault(line.split("\t")[0], []).append(line.split("\t")[3])
+    assert all(line in texts[str(number)] for number, line in enumerate(best.split("\n")[:20], 1))
+    for wrong in ([], ["--length-weight", 1, "--list-weight", 1], [run, "--weights", 1, 2], ["--language-model", run]):
+        status, out, err = nmt(*arguments, *wrong)
+        assert (status, out, err.count("\n")) == (2, "", 1), err

@@ -8,8 +8,9 @@ import zlib
 import numpy as np
 import pytest
 
+from nmt.constraints import Constraints
 from nmt.engine import step_best
-from nmt.ensemble import Ensemble, Fusion, join_states, log_mean, part_of_state
+from nmt.ensemble import Ensemble, Fusion, join_states, log_mean, part_of_state, whole_vocabulary
 from nmt.errors import UserError
 from nmt.scoring import LengthPenalty
 from nmt.search import SearchSettings, beam_search
@@ -274,3 +275,34 @@ def test_no_torch():
     code = "import sys, nmt.ensemble, nmt.averaging; print(sorted({'torch', 'datasets'} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "engine", [Ensemble([Toy(1), Toy(2)]), Fusion(Toy(1), Toy(3, language_model=True), 0.4)], ids=["ensemble", "fusion"]
+)
+@pytest.mark.parametrize("groups", [1, 2])
+def test_constraints_hold_for_engines_made_of_engines(engine, groups):
+    wishes = [Constraints((5,), ((6, 7), (4,))), Constraints(required=((7, 7),)), Constraints((4, 4)), Constraints()]
+    search = options(beam_size=6, n_best=4, groups=groups, no_repeat_ngram=3, max_length_offset=6)
+    for one, found in zip(wishes, beam_search(engine, SOURCES, search, None, wishes), strict=True):
+        assert found
+        for hypothesis in found:
+            tokens = tuple(hypothesis.tokens)
+            assert tokens[: len(one.prefix)] == one.prefix
+            for phrase in one.required:
+                assert any(tokens[i : i + len(phrase)] == phrase for i in range(len(tokens)))
+
+
+def test_members_give_up_their_shortlists():
+    class Listed(Toy):
+        def without_shortlist(self):
+            return Toy(self.seed)
+
+    plain = Toy(4)
+    assert whole_vocabulary(plain) is plain
+    for engine in (Ensemble([Listed(1), plain]), Fusion(Listed(1), plain, 0.3)):
+        whole = whole_vocabulary(engine)
+        assert type(whole) is type(engine)
+        members = whole.engines if isinstance(whole, Ensemble) else [whole.engine, whole.language_model]
+        assert [type(member) for member in members] == [Toy, Toy]
+        assert members[1] is plain

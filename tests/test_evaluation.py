@@ -1,34 +1,31 @@
-"""Scores against sacrebleu itself and against counts by hand; reports that any text leaves intact."""
+"""Scores against sacrebleu itself and against counts by hand."""
 
 import builtins
-import json
 import math
+import os
 import re
 import socket
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
 import sacrebleu
-from hypothesis import given
-from hypothesis import strategies as st
-from markdown import markdown as read_markdown  # comes with tensorboard
 
+from nmt.comet import load_comet
 from nmt.errors import UserError
 from nmt.evaluation import (
     MOSES_NAME,
-    Evaluation,
-    Score,
-    SentenceScore,
+    PartScorer,
     bleu,
+    compare_systems,
     evaluate_translations,
     language_code,
     make_bleu,
     moses_tokens,
     tokenizer_for,
 )
-from nmt.report import choose_examples, describe, report_json, report_markdown, write_report
 
 REFERENCES = [
     "A man in an orange hat is staring at something.",
@@ -140,7 +137,7 @@ def test_empty_hypotheses_score_zero():
     evaluation = evaluate([""] * 6)
     assert evaluation.score("BLEU").value == 0
     assert evaluation.brevity_penalty == 0
-    assert json.loads(report_json(evaluation))["sentences"][0]["bleu"] == 0
+    assert evaluation.sentence_scores[0].bleu == 0
 
 
 def test_text_that_looks_tokenised_is_noted():
@@ -274,163 +271,123 @@ def test_without_sacrebleu_the_extra_is_named(monkeypatch):
 
 def test_importing_the_module_needs_neither_torch_nor_sacrebleu():
     code = (
-        "import sys, nmt.evaluation, nmt.report; print(sorted({'torch', 'sacrebleu', 'datasets'} & set(sys.modules)))"
+        "import sys, nmt.evaluation, nmt.report, nmt.comet; "
+        "print(sorted({'torch', 'sacrebleu', 'datasets', 'jinja2', 'comet'} & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
 
 
-# Reports
+# Two systems and parts of a set
 
 
-AWKWARD = [
-    "a | b \\| c",
-    "`code` ``` fence",
-    "two\nlines\r\nand\ttab",
-    "# heading <b>bold</b> &amp; *stars* _under_ snake_case",
-    "",
-    "\u202eright to left\u2028separated\x00\U0001f600",
+BASELINE = [
+    "A man in a hat stares at something.",
+    "Two dogs play in snow.",
+    "Five people in winter jackets and helmets are in the snow.",
+    "A girl breaks a board with a kick.",
+    "People are fixing the roof of the house.",
+    "A group of people in front of a tent.",
 ]
 
 
-def rows(markdown):
-    return [line for line in markdown.split("\n") if line.startswith("|")]
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_p_values_agree_with_the_command_of_sacrebleu(language, tmp_path):
+    """Its table has four decimals."""
+    hypotheses, baseline, references = HYPOTHESES * 5, BASELINE * 5, [REFERENCES * 5, OTHER_REFERENCES * 5]
+    files = {"base": baseline, "ours": hypotheses, "one": references[0], "two": references[1]}
+    for name, lines in files.items():
+        (tmp_path / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    options = ["--ter-asian-support", "--ter-normalized"] if language == "zh" else []
+    command = [sys.executable, "-m", "sacrebleu", "one", "two", "-i", "base", "ours", "-m", "bleu", "chrf", "ter",
+               "-tok", tokenizer_for(language), *options, "-f", "latex", "-w", "4"]  # fmt: skip
+    comparison = compare_systems("base", hypotheses, baseline, references, target_language=language)
+    assert [own.name for own in comparison.differences] == ["BLEU", "chrF2", "TER"]
+    for test, field in (("--paired-bs", "bootstrap"), ("--paired-ar", "randomization")):
+        printed = subprocess.run([*command, test], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+        rows = {line.split("&")[0].strip(): line.split("&")[1:] for line in printed.split("\n") if "&" in line}
+        for place, own in enumerate(comparison.differences):
+            assert own.baseline == pytest.approx(float(rows["Baseline: base"][place].split()[0]), abs=5e-5)
+            assert own.system == pytest.approx(float(rows["ours"][place].split()[0]), abs=5e-5)
+            p_value = re.search(r"\(p = (\d\.\d+)\)", rows["ours"][place])[1]
+            assert getattr(own, field) == pytest.approx(float(p_value), abs=5e-5)
 
 
-def test_describe_has_a_line_a_score_and_then_the_signatures():
-    lines = describe(evaluate()).split("\n")
-    assert re.fullmatch(r"BLEU +\d+\.\d\d  \(95 %: \d+\.\d\d to \d+\.\d\d\)", lines[0])
-    assert lines[4].startswith("6 sentences; length ratio 0.")
-    assert lines[5].startswith(
-        "signature BLEU: nrefs:1|bs:200|seed:12345|case:mixed|eff:no|tok:13a|smooth:exp|version:"
-    )
-    assert len(lines) == 9
-    assert describe(evaluate(language="zh")).split("\n")[-1].startswith("note: ")
+def test_a_system_compared_with_itself_is_not_different():
+    comparison = compare_systems("same", HYPOTHESES, HYPOTHESES, [REFERENCES], target_language="en", randomization=100)
+    for own in comparison.differences:
+        assert own.system == own.baseline
+        assert own.p_values() == "equal, so no p"
+    assert comparison.chrf == [score.chrf for score in evaluate().sentence_scores]
+    assert "bs:1000|ar:100|seed:12345" in comparison.differences[0].signature
+    with pytest.raises(UserError, match="5 hypotheses but reference set 1 has 6 sentences"):
+        compare_systems("short", HYPOTHESES, HYPOTHESES[:5], [REFERENCES], target_language="en")
 
 
-def test_report_files(tmp_path):
-    evaluation = evaluate(AWKWARD, [REFERENCES, OTHER_REFERENCES], language="zh", sources=SOURCES)
-    settings = {"command": "nmt evaluate a|b", "beam_size": 5, "models": ["x", "y"], "sampling": False}
-    evaluation.settings = {**settings, "path": Path("runs")}
-    folder = tmp_path / "new" / "report"
-    write_report(evaluation, folder)
-    assert sorted(path.name for path in folder.iterdir()) == ["report.json", "report.md"]
-
-    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    assert [score["name"] for score in report["scores"]] == ["BLEU", "chrF2", "TER"]
-    assert report["scores"][0]["signature"] == evaluation.score("BLEU").signature
-    assert [sentence["hypothesis"] for sentence in report["sentences"]] == AWKWARD
-    assert [sentence["source"] for sentence in report["sentences"]] == SOURCES
-    assert report["sentences"][1]["references"] == [REFERENCES[1], OTHER_REFERENCES[1]]
-    assert report["sentences"][1]["number"] == 2
-    assert report["settings"] == {**settings, "path": "runs"}
-    assert report["notes"] == evaluation.notes
-    assert report["lengths"]["sentences"] == 6
-
-    markdown = (folder / "report.md").read_text(encoding="utf-8")
-    for score in evaluation.scores:
-        assert f"{score.value:.2f} | {score.low:.2f} to {score.high:.2f} |" in markdown
-        assert f"{score.name}: {score.signature}\n" in markdown
-    assert "| models | x, y |" in markdown
-    assert "| beam_size | 5 |" in markdown
-    assert "| sampling | false |" in markdown
-    assert "- BLEU (lower-cased, Moses tokens) is left out: Moses has" in markdown
-    assert "| reference 2 | Two dogs are playing in deep snow. |" in markdown
-    assert "| source | Satz 2. |" in markdown
-    assert "*(empty)*" in markdown
-    write_report(evaluation, folder)  # replaced
-    assert (folder / "report.md").read_text(encoding="utf-8") == markdown
+def test_parts_are_scored_as_if_they_were_sets_of_their_own():
+    scorer = PartScorer(HYPOTHESES, [REFERENCES, OTHER_REFERENCES], target_language="en", bootstrap=200)
+    places = [4, 0, 2]
+    part = scorer.score("three", places)
+    chosen = [[side[place] for place in places] for side in (HYPOTHESES, REFERENCES, OTHER_REFERENCES)]
+    alone = evaluate(chosen[0], chosen[1:])
+    bleu_score, chrf_score = alone.score("BLEU"), alone.score("chrF2")
+    assert (part.name, part.sentences) == ("three", 3)
+    assert (part.bleu, part.low, part.high) == pytest.approx((bleu_score.value, bleu_score.low, bleu_score.high))
+    assert part.chrf == pytest.approx(chrf_score.value)
+    single = PartScorer(HYPOTHESES, [REFERENCES], target_language="en", bootstrap=0).score("one", [1])
+    assert single.low == single.bleu == single.high
 
 
-def test_awkward_text_stays_in_its_cell_and_is_read_back_as_it_was():
-    markdown = report_markdown(evaluate(AWKWARD, sources=AWKWARD))
-    html = read_markdown(markdown, extensions=["tables", "fenced_code"])
-    cells = re.findall(r"<td>(.*?)</td>", html)
-    assert "a &#124; b &#92;&#124; c" in cells
-    assert "&#96;code&#96; &#96;&#96;&#96; fence" in cells
-    assert "two⟨U+000A⟩lines⟨U+000D⟩⟨U+000A⟩and⟨U+0009⟩tab" in cells
-    assert "# heading &#60;b&#62;bold&#60;/b&#62; &#38;amp; &#42;stars&#42; &#95;under&#95; snake_case" in cells
-    assert "⟨U+202E⟩right to left⟨U+2028⟩separated⟨U+0000⟩\U0001f600" in cells
-    assert "<b>" not in html
-    assert html.count("<table>") == 1 + 6  # the scores, and each sentence once
+# COMET
 
 
-@given(st.text(max_size=60))
-def test_any_text_leaves_the_tables_whole(text):
-    score = Score("BLEU", 1.0, 0.5, 1.5, "nrefs:1")
-    evaluation = Evaluation(
-        scores=[score],
-        hypotheses=[text],
-        references=[[text]],
-        sources=[text],
-        sentence_scores=[SentenceScore(1.0, 2.0)],
-        system_length=1,
-        reference_length=1,
-        length_ratio=1.0,
-        brevity_penalty=1.0,
-        precisions=[1.0],
-        settings={text: text},
-    )
-    report = report_markdown(evaluation)
-    assert [row.count("|") for row in rows(report)] == [4, 4, 4, 3, 3, 3, 3, 3, 3, 3, 3]
-    assert json.loads(report_json(evaluation))["sentences"][0]["hypothesis"] == text
+@pytest.fixture
+def comet(monkeypatch, tmp_path):
+    """A stand-in for the package: its model scores the share of a hypothesis's words that are in the reference."""
+
+    class Model:
+        def predict(self, data, batch_size, gpus, progress_bar):
+            assert (gpus, progress_bar) == (0, False)
+            shares = [sum(word in row["ref"] for word in row["mt"].split()) / len(row["mt"].split()) for row in data]
+            assert {"src", "mt", "ref"} == set(data[0])
+            shares = [math.nan if row["mt"] == "nan" else share for row, share in zip(data, shares, strict=True)]
+            return types.SimpleNamespace(scores=shares, system_score=sum(shares) / len(shares))
+
+    def load_from_checkpoint(path, local_files_only):
+        assert local_files_only
+        if "broken" in path:
+            raise RuntimeError("bad\nmagic")
+        return Model()
+
+    monkeypatch.setitem(sys.modules, "comet", types.SimpleNamespace(load_from_checkpoint=load_from_checkpoint))
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        monkeypatch.setenv(name, "0")
+    for name in ("judge", "broken"):
+        (tmp_path / name / "checkpoints").mkdir(parents=True)
+        (tmp_path / name / "checkpoints" / "model.ckpt").write_text("")
+    return tmp_path
 
 
-def test_long_sentences_are_cut_in_the_readable_report_only(tmp_path):
-    long = "word " * 10_000
-    evaluation = evaluate([long], [["word"]], bootstrap=0)
-    write_report(evaluation, tmp_path)
-    assert "*(cut: 50000 characters)*" in (tmp_path / "report.md").read_text()
-    assert len((tmp_path / "report.md").read_text()) < 4000
-    assert json.loads((tmp_path / "report.json").read_text())["sentences"][0]["hypothesis"] == long
+def test_comet_scores_with_a_model_on_this_machine(comet):
+    score = load_comet(comet / "judge").score(SOURCES, HYPOTHESES, REFERENCES)
+    assert os.environ["HF_HUB_OFFLINE"] == "1"
+    assert score.name == "COMET"
+    assert 0 < score.low < score.value < score.high < 100
+    assert score.signature.startswith("model:judge|nrefs:1|bs:1000|seed:12345|scale:100|version:")
+    same = load_comet(comet / "judge" / "checkpoints" / "model.ckpt").score(SOURCES, REFERENCES, REFERENCES)
+    assert (same.value, same.low, same.high) == pytest.approx((100, 100, 100))
 
 
-def test_a_lone_surrogate_does_not_stop_the_report(tmp_path):
-    write_report(evaluate(["a \ud800 b"], [["a b"]], bootstrap=0), tmp_path)
-    assert json.loads((tmp_path / "report.json").read_text())["sentences"][0]["hypothesis"] == "a \ud800 b"
-    assert "a ⟨U+D800⟩ b" in (tmp_path / "report.md").read_text(encoding="utf-8")
-
-
-def test_examples_are_the_best_the_worst_and_the_same_random_ones():
-    count = 60
-    evaluation = evaluate(bootstrap=0)
-    evaluation.hypotheses = ["x"] * count
-    evaluation.references = [["x" * (number + 1) for number in range(count)]]
-    evaluation.sentence_scores = [SentenceScore(float(number // 2), float(number % 2)) for number in range(count)]
-    examples = choose_examples(evaluation)
-    assert examples["Best sentences"] == [59, 58, 57, 56, 55]
-    assert examples["Worst sentences"] == [0, 1, 2, 3, 4]
-    assert len(examples["Random sentences"]) == 10
-    assert examples["Random sentences"] == choose_examples(evaluation)["Random sentences"]
-    assert not set(examples["Random sentences"]) & {0, 1, 2, 3, 4, 55, 56, 57, 58, 59}
-    evaluation.sentence_scores = [SentenceScore(100.0, 100.0)] * count
-    assert choose_examples(evaluation)["Best sentences"] == [59, 58, 57, 56, 55]  # the longest of equals
-
-
-def test_few_sentences_are_shown_once():
-    shown = choose_examples(evaluate(bootstrap=0))
-    assert sorted(number for numbers in shown.values() for number in numbers) == list(range(6))
-
-
-def test_a_folder_that_cannot_be_written_is_named(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"the report cannot be written to `.*file`: File exists"):
-        write_report(evaluate(bootstrap=0), tmp_path / "file")
-
-
-def test_an_interrupted_write_leaves_the_old_report(tmp_path, monkeypatch):
-    evaluation = evaluate(bootstrap=0)
-    write_report(evaluation, tmp_path)
-    before = (tmp_path / "report.json").read_text()
-
-    def fail(*arguments):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.replace", fail)
-    with pytest.raises(UserError, match="No space left on device"):
-        write_report(evaluate(REFERENCES, bootstrap=0), tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.json", "report.md"]
-    assert (tmp_path / "report.json").read_text() == before
+def test_comet_that_is_not_here_is_one_line(comet, monkeypatch):
+    with pytest.raises(UserError, match=r"--comet must be the folder of a COMET model on this machine, .*downloaded"):
+        load_comet(Path("Unbabel/wmt22-comet-da"))
+    with pytest.raises(UserError, match=r"`judge` gives scores that are no numbers; its weights are damaged"):
+        load_comet(comet / "judge").score(SOURCES, ["nan", *HYPOTHESES[1:]], REFERENCES)
+    with pytest.raises(UserError, match=r"broken` cannot be opened: bad magic$"):
+        load_comet(comet / "broken")
+    monkeypatch.setitem(sys.modules, "comet", None)
+    with pytest.raises(UserError, match=r"pip install 'recurrent-nmt\[train,comet\]'"):
+        load_comet(comet / "judge")
 
 
 # The suite itself

@@ -58,7 +58,7 @@ def test_commands_are_understood(command: str) -> None:
         cli.make_parser().parse_args(["translate", *arguments])
     else:
         options = cli.make_parser().parse_args(arguments)
-        if hasattr(options, "config") and options.config.startswith("configs/"):
+        if (getattr(options, "config", None) or "").startswith("configs/"):
             load_config(ROOT / options.config, options.set)
 
 

@@ -1,0 +1,251 @@
+"""Where attention looks while a sentence is translated, as heat maps and as word alignments.
+
+Luong, Pham & Manning (2015), section 5.4, https://arxiv.org/abs/1508.04025: to measure alignments, the model is led
+through the reference translation, and each target word is aligned to the source word with the highest weight.
+Och & Ney (2003), https://doi.org/10.1162/089120103321337421: alignment error rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from nmt.errors import UserError
+from nmt.inspection.pages import Inspection, ramp, section, table
+from nmt.inspection.watching import Choice, Subject, batch_of, forced, read_pairs
+from nmt.model import TranslationModel
+from nmt.parallel_files import read_lines
+from nmt.search import beam_search
+from nmt.translation import search_settings
+from nmt.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Weights = npt.NDArray[np.float32]
+Links = set[tuple[int, int]]
+"""Aligned words: number in the source, number in the target, counted from 0."""
+
+BATCH = 64
+
+DRAWN = 4
+"""Sentences in the picture at most."""
+
+
+@dataclass
+class Attended:
+    """A sentence, its translation and the weights between them."""
+
+    source: list[str]
+    """Pieces, the end symbol last."""
+    target: list[str]
+    """Pieces, the end symbol last."""
+    weights: Weights
+    """[target, source]; each row sums to 1."""
+    links: Links
+    words: tuple[int, int]
+    """Words of source and target."""
+    text: str
+    """The translation."""
+
+
+def attend(subject: Subject, sources: Sequence[str], beam_size: int | None) -> list[Attended]:
+    """Translate by beam search and keep the weights of the best hypotheses."""
+    folder = subject.folder
+    translator = subject.translator()
+    settings = replace(search_settings(translator.decoding_with(beam_size=beam_size), 1), attention_weights=True)
+    found = []
+    for start in range(0, len(sources), BATCH):
+        ids = folder.source_vocabulary.encode_batch(list(sources[start : start + BATCH]))
+        for source, (best, *_) in zip(ids, beam_search(subject.engine, ids, settings), strict=True):
+            assert best.attention_weights is not None
+            weights = best.attention_weights[:, : len(source) + 1]  # the pieces, then the end symbol
+            found.append(_attended(subject, source, best.tokens, weights))
+    return found
+
+
+def attend_forced(subject: Subject, sources: Sequence[str], targets: Sequence[str]) -> list[Attended]:
+    """Lead the model through given translations and keep the weights."""
+    assert isinstance(subject.model, TranslationModel)
+    found = []
+    for start in range(0, len(sources), BATCH):
+        batch = batch_of(subject, sources[start : start + BATCH], targets[start : start + BATCH])
+        weights = forced(subject.model, batch)[1]
+        assert weights is not None
+        target_lengths = (batch.targets != 0).sum(0).tolist()
+        for row, (source_length, target_length) in enumerate(zip(batch.lengths.tolist(), target_lengths, strict=True)):
+            source = batch.source[: source_length - 1, row].tolist()
+            target = batch.targets[: target_length - 1, row].tolist()
+            own = weights[row, :target_length, :source_length].numpy()
+            found.append(_attended(subject, source, target, own))
+    return found
+
+
+def _attended(subject: Subject, source: Sequence[int], target: Sequence[int], weights: Weights) -> Attended:
+    folder = subject.folder
+    words = word_numbers(folder.source_vocabulary, source), word_numbers(folder.target_vocabulary, target)
+    return Attended(
+        [*folder.source_vocabulary.pieces(source), "⟨end⟩"],
+        [*folder.target_vocabulary.pieces(target), "⟨end⟩"],
+        weights,
+        align(weights, *words),
+        (max(words[0], default=-1) + 1, max(words[1], default=-1) + 1),
+        folder.target_vocabulary.decode(target),
+    )
+
+
+def word_numbers(vocabulary: Vocabulary, ids: Sequence[int]) -> list[int]:
+    """The number of the word, as spaces separate them, that each piece belongs to."""
+    starts = [piece.startswith("▁") for piece in vocabulary.pieces(ids)]
+    return [max(0, int(number) - 1) for number in np.cumsum(starts)]
+
+
+def align(weights: Weights, source_words: Sequence[int], target_words: Sequence[int]) -> Links:
+    """For each target word the source word with the highest weight; weights of a word's pieces are added.
+
+    weights: [target, source], with or without the end symbols' row and column behind the pieces
+    """
+    if not source_words or not target_words:
+        return set()
+    between = np.zeros((max(target_words) + 1, max(source_words) + 1))
+    places = np.ix_(range(len(target_words)), range(len(source_words)))
+    np.add.at(between, np.ix_(target_words, source_words), weights[places])
+    return {(int(source), target) for target, source in enumerate(between.argmax(1))}
+
+
+def alignment_error_rate(found: Sequence[Links], sure: Sequence[Links], possible: Sequence[Links]) -> float:
+    """1 - (|A and S| + |A and P|) / (|A| + |S|) over all sentences, with S part of P. Och & Ney (2003), section 4.
+
+    0 is perfect.
+    """
+    hits = total = 0
+    for a, s, p in zip(found, sure, possible, strict=True):
+        hits += len(a & s) + len(a & (p | s))
+        total += len(a) + len(s)
+    return 1 - hits / total if total else 0.0
+
+
+def pharaoh(links: Links) -> str:
+    """One line: `source-target` for each pair of aligned words, counted from 0."""
+    return " ".join(f"{source}-{target}" for source, target in sorted(links))
+
+
+def read_gold(path: str | Path, count: int) -> tuple[list[Links], list[Links]]:
+    """Sure and possible alignments of a file, a sentence a line: `0-0 1-2` sure, `3?4` or `3p4` possible.
+
+    Raises UserError when a line is no alignment, or there are fewer lines than sentences.
+    """
+    sure: list[Links] = []
+    possible: list[Links] = []
+    for number, line in enumerate(read_lines(path), 1):
+        links: dict[bool, Links] = {True: set(), False: set()}
+        for link in line.split():
+            mark = next((mark for mark in "-?p" if mark in link), "-")
+            source, _, target = link.partition(mark)
+            if not (source.isdecimal() and target.isdecimal()):
+                raise UserError(
+                    f"`{path}` line {number}: an alignment must be like 0-0 or 0?1, but is `{link}` instead"
+                )
+            links[mark == "-"].add((int(source), int(target)))
+        sure.append(links[True])
+        possible.append(links[False])
+    if len(sure) < count:
+        raise UserError(f"`{path}` has {len(sure)} lines but there are {count} sentences")
+    return sure[:count], possible[:count]
+
+
+def check_words(found: Sequence[Attended], links: Sequence[Links], path: str | Path) -> None:
+    """Whether gold links name words that exist: other word boundaries would make any error rate meaningless."""
+    for number, (sentence, gold) in enumerate(zip(found, links, strict=True), 1):
+        beyond = [link for link in gold if link[0] >= sentence.words[0] or link[1] >= sentence.words[1]]
+        if beyond:
+            raise UserError(
+                f"`{path}` line {number}: {beyond[0][0]}-{beyond[0][1]} is beyond the sentence of {sentence.words[0]} "
+                f"and {sentence.words[1]} words; the text must be split into words by spaces as the alignment is"
+            )
+
+
+def inspect(subject: Subject, choice: Choice, beam_size: int | None, gold: str | None) -> Inspection:
+    """Heat maps of the first sentences, alignments of all, their error rate against `gold`.
+
+    With a gold file the model is led through the given translations; otherwise it translates by beam search.
+    """
+    model = subject.model
+    if model.decoder.attention is None:
+        raise UserError(f"`{subject.folder.path}` is a model without attention; choose one with `model.attention`")
+    if gold is not None and (choice.sentences or (choice.source is not None and choice.target is None)):
+        raise UserError("--gold needs the translations that were aligned: --source FILE --target FILE")
+    sources, targets = read_pairs(subject, choice, translate=False)
+    found = attend_forced(subject, sources, targets) if gold else attend(subject, sources, beam_size)
+    title = f"Attention of {subject.name} ({subject.folder.config.model.attention})"
+    how = (
+        "led through the given translations"
+        if gold
+        else f"beam {subject.translator().decoding_with(beam_size=beam_size).beam_size}"
+    )
+    summary = [f"{len(found)} {'sentence' if len(found) == 1 else 'sentences'}, {how}."]
+    numbers: dict[str, object] = {
+        "sentences": [
+            {
+                "source": each.source, "target": each.target, "translation": each.text, "weights": each.weights,
+                "alignment": pharaoh(each.links),
+            }
+            for each in found
+        ]
+    }  # fmt: skip
+    if gold is not None:
+        sure, possible = read_gold(gold, len(found))
+        check_words(found, sure, gold)
+        check_words(found, possible, gold)
+        rate = alignment_error_rate([each.links for each in found], sure, possible)
+        summary.append(f"Alignment error rate {rate:.3f} against `{gold}` ({sum(map(len, sure)):,} sure links).")
+        numbers["alignment_error_rate"] = rate
+    rows = [[source, each.text, pharaoh(each.links)] for source, each in zip(sources, found, strict=True)][:50]
+    remark = (
+        "Each target word is aligned to the source word with the highest weight, the weights of a word's pieces added; "
+        "source-target, counted from 0 (Pharaoh format). attention.pharaoh has all sentences."
+    )
+    sections = [section("Word alignments", table(["source", "translation", "alignment"], rows), remark)]
+    drawn = found[:DRAWN]
+    return Inspection(
+        "attention", title, summary, lambda: draw(drawn, title), numbers,
+        texts=[piece for each in drawn for piece in each.source + each.target], sections=sections,
+        files={"attention.pharaoh": "".join(f"{pharaoh(each.links)}\n" for each in found)},
+    )  # fmt: skip
+
+
+def draw(found: Sequence[Attended], title: str) -> Figure:
+    """A heat map for each sentence: source pieces from left to right, target pieces from top to bottom."""
+    from matplotlib.figure import Figure
+
+    columns = 1 if len(found) == 1 or max(len(each.source) for each in found) > 40 else 2
+    rows = -(-len(found) // columns)
+    wide = max(3.0, 0.19 * max(len(each.source) for each in found) + 1.3)
+    high = max(2.6, 0.19 * max(len(each.target) for each in found) + 1.5)
+    figure = Figure(figsize=(columns * wide + 1, rows * high + 0.5), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).flatten()
+    for panel, each in zip(panels, found, strict=False):
+        image = panel.imshow(each.weights, cmap=ramp(), vmin=0, vmax=1, interpolation="nearest")
+        panel.set_xticks(range(len(each.source)), each.source, rotation=90, fontsize=8, parse_math=False)
+        panel.set_yticks(range(len(each.target)), each.target, fontsize=8, parse_math=False)
+        panel.xaxis.tick_top()
+        panel.xaxis.set_label_position("top")
+        panel.set_xlabel("source pieces")
+        panel.set_ylabel("target pieces")
+        panel.tick_params(length=0)
+        panel.grid(visible=False)
+        panel.set_xticks([i + 0.5 for i in range(len(each.source) - 1)], minor=True)
+        panel.set_yticks([i + 0.5 for i in range(len(each.target) - 1)], minor=True)
+        panel.tick_params(which="minor", length=0)
+        panel.grid(which="minor")
+        panel.spines[:].set_visible(True)
+    for panel in panels[len(found) :]:
+        panel.set_visible(False)
+    figure.colorbar(image, ax=list(panels), shrink=0.5, pad=0.02).set_label("attention weight")
+    figure.suptitle(title, parse_math=False)
+    return figure

@@ -1,0 +1,204 @@
+"""Why attention: a context vector of fixed size holds short sentences and loses long ones.
+
+Cho et al. (2014), On the properties of neural machine translation, https://arxiv.org/abs/1409.1259, and Bahdanau et al.
+(2015), figure 2, https://arxiv.org/abs/1409.0473: quality against sentence length, without and with attention.
+Sutskever et al. (2014), section 3.3, https://arxiv.org/abs/1409.3215: reversing the source brings its first words near
+the first words of the target.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nmt import probes
+from nmt.config import Config, parse_config
+from nmt.corpus import load_pairs
+from nmt.evaluation import bleu
+from nmt.inspection.pages import COLORS, Inspection, section, table
+from nmt.inspection.watching import Say
+from nmt.training import train
+from nmt.translation import Translator
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LENGTHS = (5, 10, 15, 20, 25, 30)
+"""Digits of the sentences to copy."""
+
+PAIRS = {"train": 8000, "validation": 50, "test": 100}
+"""Of each length."""
+
+BUCKETS = 6
+"""Groups of like length that the sentences of a corpus are put into."""
+
+PROBE: dict[str, Any] = {
+    "data": {"source": "digits", "target": "answer"},
+    "vocabulary": {"size": 32, "byte_fallback": False},
+    "model": {"embedding_size": 32, "hidden_size": 128, "initialization": "orthogonal"},
+    "training": {"epochs": 5, "batch_size": 64, "learning_rate": 0.004, "clip_norm": 1.0, "best_by": "loss"},
+}
+"""The model that copies."""
+
+
+@dataclass
+class Variant:
+    """One of the four models."""
+
+    attention: bool
+    reverse_source: bool
+    quality: list[float]
+    """At each length: symbols in place for the copied digits, otherwise BLEU; 0 to 100."""
+    seconds: float
+    """Of training."""
+
+    @property
+    def name(self) -> str:
+        """What it is."""
+        order = "reversed" if self.reverse_source else "as it is"
+        return f"{'attention' if self.attention else 'no attention'}, source {order}"
+
+
+def variant_config(config: Config, attention: bool, reverse_source: bool) -> Config:
+    """The configuration with an encoder in one direction, with or without attention and reversal, all else the same."""
+    values = asdict(config)
+    kind = config.model.attention if config.model.attention != "none" else "general"
+    values["model"] |= {
+        "bidirectional": False,
+        "attention": kind if attention else "none",
+        "reverse_source": reverse_source,
+    }
+    if not attention:
+        values["model"] |= {"input_feeding": "none", "coverage": False}
+    return parse_config(values, "bottleneck")
+
+
+def write_probe(folder: Path, task: str, lengths: Sequence[int], pairs: dict[str, int]) -> Config:
+    """Parallel files of a probe task (`nmt.probes`) in several lengths at once; returns a configuration to learn it."""
+    drawn = [probes.pairs(task, length) for length in lengths]
+    for split, count in pairs.items():
+        chosen = [pair for each in drawn for pair in each[split][:count]]
+        for side, suffix in enumerate(("digits", "answer")):
+            text = "".join(f"{pair[side]}\n" for pair in chosen)
+            (folder / f"{split}.{suffix}").write_text(text, encoding="utf-8")
+    return parse_config({**PROBE, "data": {**PROBE["data"], "path": str(folder)}}, "bottleneck")
+
+
+def buckets(lengths: Sequence[int], count: int = BUCKETS) -> list[list[int]]:
+    """Places of sentences of like length: one group for each length if these are few, otherwise equally large ones."""
+    different = sorted(set(lengths))
+    if len(different) <= count:
+        return [[i for i, length in enumerate(lengths) if length == wanted] for wanted in different]
+    edges = np.quantile(lengths, np.linspace(0, 1, count + 1)[1:-1], method="nearest")
+    numbers = np.searchsorted(edges, lengths, side="left")
+    groups = [np.flatnonzero(numbers == number).tolist() for number in range(count)]
+    return [group for group in groups if group]
+
+
+def symbols_right(hypotheses: Sequence[str], references: Sequence[str]) -> float:
+    """Share of the references' symbols that stand at their place in the hypothesis, in percent."""
+    right = total = 0
+    for hypothesis, reference in zip(hypotheses, references, strict=True):
+        wanted = reference.split()
+        total += len(wanted)
+        right += sum(one == other for one, other in zip(hypothesis.split(), wanted, strict=False))
+    return 100 * right / max(1, total)
+
+
+def inspect(
+    config: Config | None, task: str, lengths: Sequence[int], epochs: int | None, threads: int | None, say: Say,
+    pairs: dict[str, int] = PAIRS,
+) -> Inspection:  # fmt: skip
+    """Train the four models and draw their quality against length.
+
+    config: of a corpus; None: the probe `task` in these lengths
+    epochs: in place of the configuration's
+    """
+    with tempfile.TemporaryDirectory(prefix="nmt-bottleneck-") as name:
+        folder = Path(name)
+        base = config or write_probe(folder, task, lengths, pairs)
+        if epochs is not None:
+            base.training.epochs = epochs
+        test = load_pairs(base.data, "test")
+        sources, targets = list(test["source"]), list(test["target"])
+        words = [len(source.split()) for source in sources]
+        groups = buckets(words, max(BUCKETS, len(lengths)) if config is None else BUCKETS)
+        variants: list[Variant] = []
+        for attention in (False, True):
+            for reverse_source in (False, True):
+                started = time.perf_counter()
+                output = folder / f"run-{len(variants)}"
+                train(variant_config(base, attention, reverse_source), output, threads=threads, say=lambda line: None)
+                variant = Variant(attention, reverse_source, [], time.perf_counter() - started)
+                found = [
+                    translation.text for translation in Translator.load(output, threads=threads).translate(sources)
+                ]
+                for group in groups:
+                    own, wanted = [found[i] for i in group], [targets[i] for i in group]
+                    right = symbols_right(own, wanted) if config is None else bleu(own, [wanted], base.data.target)
+                    variant.quality.append(right)
+                variants.append(variant)
+                say(f"{variant.name}: trained in {variant.seconds:.0f} s; {_told(variant)}")
+    middles = [float(np.mean([words[i] for i in group])) for group in groups]
+    quality = "symbols right (%)" if config is None else "BLEU"
+    corpus = f"builtin:{task}" if config is None else base.data.path
+    return describe(variants, middles, quality, corpus, base)
+
+
+def _told(variant: Variant) -> str:
+    return ", ".join(f"{value:.0f}" for value in variant.quality)
+
+
+def describe(variants: list[Variant], lengths: list[float], quality: str, corpus: str, config: Config) -> Inspection:
+    """Picture, sentences and table."""
+    title = f"The bottleneck of a fixed context vector ({corpus})"
+    model, minutes = config.model, sum(variant.seconds for variant in variants) / 60
+    summary = [
+        f"The same {model.cell.upper().replace('_', ' ')} of {model.hidden_size} units four times: encoder in one "
+        f"direction, {config.training.epochs} epochs each, {minutes:.1f} minutes in all.",
+        *(
+            f"{variant.name[0].upper()}{variant.name[1:]}: {variant.quality[0]:.0f} at length {lengths[0]:.0f}, "
+            f"{variant.quality[-1]:.0f} at length {lengths[-1]:.0f} ({quality})."
+            for variant in variants
+        ),
+    ]
+    head = ["model", *(f"length {length:.3g}" for length in lengths), "training (s)"]
+    rows = [
+        [variant.name, *(round(value, 1) for value in variant.quality), round(variant.seconds)] for variant in variants
+    ]
+    remark = (
+        "Without attention all that the decoder learns of the source is one vector, the encoder's last state. With "
+        "attention it looks at the states of all positions. Reversal shortens the way from the first source words to "
+        "the first target words without changing the mean."
+    )
+    numbers = {"corpus": corpus, "quality": quality, "lengths": lengths,
+               "models": [{"name": variant.name, **vars(variant)} for variant in variants]}  # fmt: skip
+    sections = [section("Numbers", table(head, rows), remark)]
+    return Inspection(
+        "bottleneck", title, summary, lambda: draw(variants, lengths, quality, title), numbers, sections=sections
+    )
+
+
+def draw(variants: list[Variant], lengths: list[float], quality: str, title: str) -> Figure:
+    """Quality against length, a line for each model."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8.5, 5.5), layout="constrained")
+    panel = figure.subplots()
+    for variant in variants:
+        panel.plot(
+            lengths, variant.quality, marker="o", linestyle="--" if variant.reverse_source else "-",
+            color=COLORS[0] if variant.attention else COLORS[1], label=variant.name,
+        )  # fmt: skip
+    panel.set_title(title, parse_math=False)
+    panel.set_xlabel("source length (words)")
+    panel.set_ylabel(quality)
+    panel.set_ylim(0, 102 if quality != "BLEU" else None)
+    panel.legend()
+    return figure

@@ -1,0 +1,123 @@
+"""Where sentences lie in the space of context vectors.
+
+Sutskever, Vinyals & Le (2014), section 3.8 and figure 2, https://arxiv.org/abs/1409.3215: the state in which the
+encoder leaves a sentence, projected to two dimensions, lies near that of sentences with a like meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from nmt.inspection.pages import COLORS, Inspection, Points, label_points, nearest, project, section, table
+from nmt.inspection.watching import Choice, Subject, batch_of, read_pairs
+from nmt.model import TranslationModel
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BATCH = 64
+"""Sentences encoded at once."""
+
+LABELS = 40
+"""Sentences that the picture names at most."""
+
+LONGEST_LABEL = 38
+"""Characters of a sentence in the picture."""
+
+NEIGHBOURS = 3
+
+
+@torch.no_grad()
+def context_vectors(subject: Subject, sources: Sequence[str]) -> npt.NDArray[np.float32]:
+    """The context vector of each sentence, [sentences, hidden]: the encoder's top layer at its last position."""
+    model = subject.model
+    assert isinstance(model, TranslationModel)
+    vectors = []
+    for start in range(0, len(sources), BATCH):
+        part = sources[start : start + BATCH]
+        batch = batch_of(subject, part, [""] * len(part))
+        vectors.append(model.encode(batch.source, batch.lengths)[0]["context"])
+    return torch.cat(vectors).numpy()
+
+
+def inspect(subject: Subject, choice: Choice, projection: str) -> Inspection:
+    """Points of all sentences, names of some, nearest neighbours."""
+    sources, _ = read_pairs(subject, choice, translate=False)
+    sources = list(dict.fromkeys(sources))
+    vectors = context_vectors(subject, sources)
+    points, axes = project(vectors, projection)
+    lengths = np.array([len(source.split()) for source in sources])
+    order = spread(points, LABELS)
+    title = f"Context vectors of {subject.name}"
+    asked = order[:12]
+    neighbours = nearest(vectors, asked, NEIGHBOURS)
+    rows = [
+        [sources[row], *(f"{sources[other]} ({similarity:.2f})" for other, similarity in found)]
+        for row, found in zip(asked, neighbours, strict=True)
+    ]
+    head = ["sentence", *(f"neighbour {i + 1} (cosine)" for i in range(max(map(len, neighbours), default=0)))]
+    rows = [row + [""] * (len(head) - len(row)) for row in rows]
+    spread_share = float(np.abs(np.corrcoef(lengths, points[:, 0])[0, 1])) if len(set(lengths.tolist())) > 1 else 0.0
+    summary = [
+        f"{len(sources)} sentences, vectors of {vectors.shape[1]} units; {axes}.",
+        f"The first axis and the length in words correlate with {spread_share:.2f}.",
+    ]
+    remark = "By cosine similarity of the whole context vectors, not of the projection."
+    sections = [section("Nearest neighbours", table(head, rows), remark)]
+    numbers = {
+        "projection": axes,
+        "sentences": [
+            {"text": text, "words": int(words), "x": x, "y": y}
+            for text, words, (x, y) in zip(sources, lengths, points.tolist(), strict=True)
+        ],
+        "neighbours": [
+            {"text": sources[row], "nearest": [{"text": sources[i], "cosine": s} for i, s in found]}
+            for row, found in zip(asked, neighbours, strict=True)
+        ],
+    }
+    labels = [(row, shorten(sources[row])) for row in order]
+    return Inspection(
+        "context", title, summary, lambda: draw(points, lengths, labels, axes, title), numbers,
+        texts=[text for _, text in labels], sections=sections,
+    )  # fmt: skip
+
+
+def shorten(text: str) -> str:
+    """The beginning of a text, to stand beside a point."""
+    return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1].rstrip() + "…"
+
+
+def spread(points: Points, count: int) -> list[int]:
+    """Up to `count` rows far from each other: each is the one farthest from those before it (Gonzalez 1985)."""
+    chosen = [int(np.linalg.norm(points - points.mean(0), axis=1).argmax())]
+    distance = np.linalg.norm(points - points[chosen[0]], axis=1)
+    while len(chosen) < min(count, len(points)):
+        chosen.append(int(distance.argmax()))
+        distance = np.minimum(distance, np.linalg.norm(points - points[chosen[-1]], axis=1))
+    return chosen
+
+
+def draw(
+    points: Points, lengths: npt.NDArray[np.int64], labels: list[tuple[int, str]], axes: str, title: str
+) -> Figure:
+    """All points, coloured by length, some with their sentence."""
+    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(11, 8), layout="constrained")
+    panel = figure.subplots()
+    colors = LinearSegmentedColormap.from_list("length", [COLORS[4], COLORS[1], COLORS[3], COLORS[0]])
+    dots = panel.scatter(points[:, 0], points[:, 1], c=lengths, s=26, cmap=colors, alpha=0.85)
+    figure.colorbar(dots, ax=panel, pad=0.01, shrink=0.6, ticks=MaxNLocator(integer=True)).set_label("words")
+    panel.set_title(title, parse_math=False)
+    panel.set_xlabel(f"first axis ({axes})")
+    panel.set_ylabel("second axis")
+    panel.margins(0.08)
+    label_points(panel, points[[row for row, _ in labels]], [text for _, text in labels], 8.5)
+    return figure

@@ -1,0 +1,104 @@
+"""Which pieces have like embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nmt.errors import UserError
+from nmt.inspection.pages import COLORS, Inspection, Points, label_points, nearest, project, section, table
+from nmt.inspection.watching import Subject
+from nmt.model import TranslationModel
+from nmt.vocabulary import SPECIAL_PIECES, Vocabulary
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NEIGHBOURS = 6
+
+SHORTEST = 4
+"""Characters, the space before them included, of the pieces that are shown when none are named."""
+
+
+def inspect(subject: Subject, side: str, words: Sequence[str], count: int, projection: str) -> Inspection:
+    """Nearest neighbours of some pieces, and a projection of many.
+
+    side: `source` or `target`; a language model has the target's only
+    words: whose pieces are asked for; empty: some of the first whole words of the vocabulary
+    count: pieces in the projection; SentencePiece numbers its pieces from the most to the least frequent
+    """
+    model, folder = subject.model, subject.folder
+    source = side == "source" and isinstance(model, TranslationModel)
+    vocabulary = folder.source_vocabulary if source else folder.target_vocabulary
+    embedding = model.source_embedding if source and isinstance(model, TranslationModel) else model.target_embedding
+    vectors = embedding.weight.detach().numpy()
+    pieces = vocabulary.pieces(range(len(vocabulary)))
+    whole = [i for i, piece in enumerate(pieces) if i >= SPECIAL_PIECES and piece[0] == "▁" and len(piece) >= SHORTEST]
+    if not whole:  # characters, or a script without spaces
+        whole = [i for i in range(SPECIAL_PIECES, len(pieces)) if not pieces[i].startswith("<0x") and pieces[i] != "▁"]
+    asked = [find(vocabulary, word) for word in words] or whole[:12]
+    shown = list(dict.fromkeys([*asked, *whole]))[: max(count, len(asked))]
+    # Neighbours are looked for among real pieces: bytes and special pieces are hardly trained.
+    among = [i for i in range(SPECIAL_PIECES, len(pieces)) if not pieces[i].startswith("<0x")]
+    place = {i: row for row, i in enumerate(among)}
+    found = nearest(vectors[among], [place[i] for i in asked], NEIGHBOURS)
+    neighbours = [[(among[row], similarity) for row, similarity in each] for each in found]
+    points, axes = project(vectors[shown], projection)
+    shared = model.config.tied_embeddings == "all"
+    which = "embeddings" if shared or not isinstance(model, TranslationModel) else f"{side} embeddings"
+    title = f"{which[0].upper()}{which[1:]} of {subject.name}"
+    names = [pieces[i].replace("▁", " ").strip() or "␣" for i in shown]
+    rows = [
+        [pieces[i], *(f"{pieces[other]} ({similarity:.2f})" for other, similarity in each)]
+        for i, each in zip(asked, neighbours, strict=True)
+    ]
+    head = ["piece", *(f"{i + 1} (cosine)" for i in range(max(map(len, neighbours), default=0)))]
+    numbers = {
+        "projection": axes,
+        "pieces": [{"piece": pieces[i], "x": x, "y": y} for i, (x, y) in zip(shown, points.tolist(), strict=True)],
+        "neighbours": [
+            {"piece": pieces[i], "nearest": [{"piece": pieces[other], "cosine": s} for other, s in each]}
+            for i, each in zip(asked, neighbours, strict=True)
+        ],
+    }
+    summary = [f"{len(shown)} of {len(pieces):,} pieces, vectors of {vectors.shape[1]} units; {axes}."]
+    remark = "By cosine similarity of the embeddings, among all pieces but bytes; ▁ is a space."
+    sections = [section("Nearest pieces", table(head, rows), remark)]
+    marked = len(asked) if words else 0
+    return Inspection(
+        "embeddings", title, summary, lambda: draw(points, names, marked, axes, title), numbers,
+        texts=names, sections=sections,
+    )  # fmt: skip
+
+
+def find(vocabulary: Vocabulary, word: str) -> int:
+    """The id of a word that is one piece, or of a piece written with `▁`; raises UserError."""
+    ids = vocabulary.encode(word)
+    if len(ids) == 1 and ids[0] >= SPECIAL_PIECES:
+        return ids[0]
+    for i, piece in enumerate(vocabulary.pieces(range(len(vocabulary)))):
+        if piece == word:
+            return i
+    raise UserError(
+        f"`{word}` is no single piece of the vocabulary, which writes it {' '.join(vocabulary.pieces(ids))}; "
+        "name one of these, or a more frequent word"
+    )
+
+
+def draw(points: Points, names: list[str], marked: int, axes: str, title: str) -> Figure:
+    """Every piece as a point, with its text where there is room; the first `marked` stand out."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 8), layout="constrained")
+    panel = figure.subplots()
+    panel.scatter(points[:, 0], points[:, 1], s=9, color=COLORS[0], alpha=0.7)
+    if marked:
+        panel.scatter(points[:marked, 0], points[:marked, 1], s=46, color=COLORS[1])
+    panel.set_title(title, parse_math=False)
+    panel.set_xlabel(f"first axis ({axes})")
+    panel.set_ylabel("second axis")
+    panel.margins(0.06)
+    label_points(panel, np.asarray(points), names, 8.5)
+    return figure

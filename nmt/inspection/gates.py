@@ -1,0 +1,363 @@
+"""What gates and cells do while a sentence is read, and which cells have a meaning of their own.
+
+Karpathy, Johnson & Li (2016), Visualizing and understanding recurrent networks, https://arxiv.org/abs/1506.02078:
+interpretable cells (section 4.2) and saturation of the gates (section 4.2, figure 3).
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from nmt.errors import UserError
+from nmt.inspection.pages import COLORS, FAINT, Inspection, diverging, ramp, section, table
+from nmt.inspection.watching import (
+    Choice,
+    NamedLayer,
+    Subject,
+    batch_of,
+    choose_layer,
+    gates,
+    layers_of,
+    read_pairs,
+    watched,
+)
+from nmt.language_model import LanguageModel
+from nmt.report.blocks import Figure
+from nmt.vocabulary import BEGIN, END, Vocabulary
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Picture
+
+Floats = npt.NDArray[np.float32]
+
+CLOSED, OPEN = 0.1, 0.9
+"""A gate at most this is left-saturated, one at least that right-saturated (Karpathy et al. 2016, section 4.2)."""
+
+DRAWN_UNITS = 40
+"""Units in the picture."""
+
+SHOWN_SENTENCES = 25
+"""Sentences on the page that colours the text."""
+
+SHOWN_POSITIONS = 6000
+"""Positions on that page at most."""
+
+
+@dataclass
+class Reading:
+    """One layer while it reads the text, in the order of the text."""
+
+    layer: NamedLayer
+    pieces: list[str]
+    """What stands at each position, as a reader would see it."""
+    lines: npt.NDArray[np.int64]
+    """Number of each position's line."""
+    values: Floats
+    """[positions, hidden]: tanh of an LSTM's cell, for other cells the hidden state; between -1 and 1 but for ReLU."""
+    gates: dict[str, Floats]
+    """Activations by gate, [positions, hidden]."""
+
+
+def read(subject: Subject, sources: Sequence[str], targets: Sequence[str], layer: NamedLayer) -> Reading:
+    """Have the model read pairs one by one, and record a layer; a language model carries its state on between lines."""
+    model, folder = subject.model, subject.folder
+    vocabulary = folder.source_vocabulary if layer.side == "source" else folder.target_vocabulary
+    pieces, lines, values = [], [], []
+    opened: dict[str, list[torch.Tensor]] = {}
+    state = None
+    for number, (source, target) in enumerate(zip(sources, targets, strict=True)):
+        batch = batch_of(subject, [source], [target])
+        with torch.no_grad(), watched(model) as record:
+            if isinstance(model, LanguageModel):
+                _, state = model.decode(batch.inputs, {}, state or model.initial_state(1))
+            else:
+                memory, start = model.encode(batch.source, batch.lengths)
+                model.decode(batch.inputs, memory, start)
+        cell = layer.cells[-1]
+        steps = record[cell]
+        told = torch.cat([after[-1] for after in steps.after])
+        value = told.tanh() if len(cell.state_names) > 1 else told
+        read_ids = (batch.source if layer.side == "source" else batch.inputs)[:, 0].tolist()
+        if layer.backward:  # in the order of the text
+            value = value.flip(0)
+        values.append(value)
+        for name, activation in gates(cell, steps).items():
+            activation = activation.squeeze(1)
+            opened.setdefault(name, []).append(activation.flip(0) if layer.backward else activation)
+        pieces += shown_pieces(vocabulary, read_ids)
+        lines += [number] * len(read_ids)
+    return Reading(
+        layer,
+        pieces,
+        np.array(lines),
+        torch.cat(values).numpy(),
+        {name: torch.cat(each).numpy() for name, each in opened.items()},
+    )
+
+
+def shown_pieces(vocabulary: Vocabulary, ids: Sequence[int]) -> list[str]:
+    """Pieces as a reader sees them: a space where a word begins, names for begin and end."""
+    names = {BEGIN: "⟨begin⟩", END: "⟨end⟩"}
+    return [names.get(i, piece.replace("▁", " ")) for i, piece in zip(ids, vocabulary.pieces(ids), strict=True)]
+
+
+def properties(pieces: Sequence[str], lines: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float64]]:
+    """What a cell might stand for, at each position.
+
+    position: pieces read of the line; length left: pieces still to come; quotes, brackets: whether the position is
+    inside a pair of them (the opening mark included); number: whether the piece has a digit.
+    """
+    found = {name: np.zeros(len(pieces)) for name in ("position", "length left", "quotes", "brackets", "number")}
+    for number in np.unique(lines):
+        places = np.flatnonzero(lines == number).tolist()
+        found["position"][places] = np.arange(len(places))
+        found["length left"][places] = np.arange(len(places))[::-1]
+        quoted, depth = False, 0
+        for place in places:
+            for character in pieces[place]:
+                if character in OPENING:
+                    depth += 1
+                elif character in "”»" or (character in PLAIN_QUOTES and quoted):
+                    quoted = False
+                elif character in "„“«" or character in PLAIN_QUOTES:
+                    quoted = True
+            found["quotes"][place], found["brackets"][place] = quoted, depth > 0
+            depth = max(0, depth - sum(character in CLOSING for character in pieces[place]))
+        found["number"][places] = [bool(re.search(r"\d", pieces[place])) for place in places]
+    return found
+
+
+OPENING, CLOSING, PLAIN_QUOTES = "([{", ")]}", '"'
+
+
+@dataclass
+class Meaning:
+    """A unit whose value goes along with a property of the text."""
+
+    what: str
+    unit: int
+    searched: float
+    """Pearson correlation over the half of the lines in which it was found."""
+    checked: float
+    """The same over the other half: what is left when chance is taken away."""
+
+
+def find_meanings(reading: Reading, count: int = 3) -> list[Meaning]:
+    """The `count` units that correlate best with each property, found on the even lines and checked on the odd ones.
+
+    With hundreds of units some correlate by chance; the other half of the lines tells. A property that does not vary
+    in both halves is left out.
+    """
+    even = reading.lines % 2 == 0
+    meanings = []
+    for what, wanted in properties(reading.pieces, reading.lines).items():
+        if len(np.unique(wanted[even])) < 2 or len(np.unique(wanted[~even])) < 2:
+            continue
+        searched, checked = (correlations(reading.values[half], wanted[half]) for half in (even, ~even))
+        best = np.argsort(-np.abs(searched), kind="stable")[:count]
+        meanings += [Meaning(what, int(unit), float(searched[unit]), float(checked[unit])) for unit in best]
+    return meanings
+
+
+def correlations(values: Floats, wanted: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Pearson correlation of every column of [positions, units] with [positions]; 0 where a unit never changes."""
+    centred = values.astype(np.float64) - values.mean(0, dtype=np.float64)
+    other = wanted - wanted.mean()
+    norms = np.linalg.norm(centred, axis=0) * np.linalg.norm(other)
+    found: npt.NDArray[np.float64] = other @ centred / np.where(norms > 1e-12, norms, np.inf)
+    return found
+
+
+@dataclass
+class Saturation:
+    """How often each unit of a gate is saturated."""
+
+    gate: str
+    closed: Floats
+    """Share of the positions at which the gate is below CLOSED, [hidden]."""
+    open: Floats
+    """Share at which it is above OPEN, [hidden]."""
+
+
+def saturations(reading: Reading) -> list[Saturation]:
+    """Of every gate with values between 0 and 1."""
+    return [
+        Saturation(name, (values < CLOSED).mean(0), (values > OPEN).mean(0))
+        for name, values in reading.gates.items()
+        if name != "candidate"
+    ]
+
+
+def inspect(subject: Subject, choice: Choice, layer_name: str | None, unit: int | None) -> Inspection:
+    """Gates of the first sentence, saturation and meanings over all of them.
+
+    unit: the one that the page shows at first; None: the one that correlates best with something
+    """
+    layer = choose_layer(layers_of(subject.model), layer_name)
+    sources, targets = read_pairs(subject, choice)
+    reading = read(subject, sources, targets, layer)
+    hidden = reading.values.shape[1]
+    if unit is not None and not 0 <= unit < hidden:
+        raise UserError(f"--unit must be from 0 to {hidden - 1}, but is {unit} instead")
+    meanings = find_meanings(reading)
+    saturated = saturations(reading)
+    if unit is None:
+        unit = max(meanings, key=lambda meaning: abs(meaning.checked)).unit if meanings else 0
+    first = reading.lines == reading.lines[0]
+    cell_name = subject.folder.config.model.cell.upper().replace("_", " ")
+    title = f"Gates of {subject.name}: {layer.name} ({cell_name})"
+    summary = [
+        f"{len(reading.pieces):,} positions of {len(sources):,} lines were read; layer {layer.name}, {hidden} units."
+    ]
+    summary += [
+        f"{each.gate}: below {CLOSED} at {100 * each.closed.mean():.0f} % of all positions and units, above {OPEN} at "
+        f"{100 * each.open.mean():.0f} %."
+        for each in saturated
+    ]
+    best: dict[str, Meaning] = {}
+    for meaning in meanings:
+        if meaning.what not in best or abs(meaning.checked) > abs(best[meaning.what].checked):
+            best[meaning.what] = meaning
+    summary += [
+        f"{what}: unit {meaning.unit} goes along with it best (correlation {meaning.checked:+.2f}, lines not searched)."
+        for what, meaning in best.items()
+    ]
+    rows = [[meaning.what, meaning.unit, f"{meaning.searched:+.3f}", f"{meaning.checked:+.3f}"] for meaning in meanings]
+    remark = (
+        "Pearson correlation of a unit's value (tanh of an LSTM's cell; otherwise the hidden state) with a property of "
+        "the position. The units are searched on every second line and checked on the others: only the second number "
+        "says something, as among many units some fit any text by chance. Number: the piece has a digit."
+    )
+    sections = [
+        section("The text, coloured by a unit", Figure(colored_text(reading, unit, meanings))),
+        section(
+            "Units that go along with something",
+            table(["property", "unit", "correlation, searched lines", "correlation, other lines"], rows),
+            remark,
+        ),
+    ]
+    numbers = {
+        "layer": layer.name,
+        "sentence": [piece for piece, shown in zip(reading.pieces, first, strict=True) if shown],
+        "gates": {name: values[first] for name, values in reading.gates.items()},
+        "values": reading.values[first],
+        "saturation": [{"gate": s.gate, "closed": s.closed, "open": s.open} for s in saturated],
+        "meanings": [vars(meaning) for meaning in meanings],
+    }
+    pieces = [piece for piece, shown in zip(reading.pieces, first, strict=True) if shown]
+    return Inspection(
+        "gates", title, summary, lambda: draw(reading, saturated, title), numbers, texts=pieces, sections=sections
+    )
+
+
+def draw(reading: Reading, saturated: list[Saturation], title: str) -> Picture:
+    """Above, every gate and the value for the first sentence; below, how often each unit of a gate is saturated."""
+    from matplotlib.figure import Figure as Picture
+
+    first = np.flatnonzero(reading.lines == reading.lines[0])[:60]
+    pieces = [reading.pieces[place].strip() or "␣" for place in first]
+    value_name = "tanh of the cell" if len(reading.layer.cells[-1].state_names) > 1 else "hidden state"
+    panels = {**reading.gates, value_name: reading.values}
+    values = reading.values[first]
+    units = np.argsort(-values.std(0), kind="stable")[:DRAWN_UNITS]
+    units = units[np.argsort(values[:, units].mean(0), kind="stable")]
+    upper, lower = 1.35 * len(panels) + 1, 3.4 if saturated else 0
+    figure = Picture(figsize=(max(9.0, 0.22 * len(pieces) + 3), upper + lower), layout="constrained")
+    parts: Any = figure.subfigures(2, 1, height_ratios=[upper, lower]) if saturated else [figure]
+    axes = parts[0].subplots(len(panels), 1, squeeze=False, sharex=True)[:, 0]
+    for panel, (name, activations) in zip(axes, panels.items(), strict=True):
+        signed = name in (value_name, "candidate")
+        image = panel.imshow(
+            activations[np.ix_(first, units)].T, aspect="auto", interpolation="nearest",
+            cmap=diverging() if signed else ramp(), vmin=-1 if signed else 0, vmax=1,
+        )  # fmt: skip
+        panel.set_ylabel(name)
+        panel.set_yticks([])
+        panel.tick_params(length=0)
+        panel.grid(visible=False)
+        parts[0].colorbar(image, ax=panel, pad=0.01, aspect=8)
+    axes[-1].set_xticks(range(len(pieces)), pieces, rotation=90, fontsize=9, parse_math=False)
+    axes[-1].set_xlabel(f"piece read (rows: the {len(units)} of {values.shape[1]} units that change most)")
+    if saturated:
+        for panel, each in zip(parts[1].subplots(1, len(saturated), squeeze=False)[0], saturated, strict=True):
+            panel.plot([0, 1], [1, 0], color=FAINT, linewidth=0.8)
+            panel.plot(each.open, each.closed, "o", markersize=4, alpha=0.6, color=COLORS[0])
+            panel.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), title=each.gate, aspect="equal")
+            panel.set_xlabel(f"share of positions above {OPEN}")
+            panel.set_ylabel(f"share below {CLOSED}")
+    figure.suptitle(title, parse_math=False)
+    return figure
+
+
+def colored_text(reading: Reading, unit: int, meanings: Sequence[Meaning]) -> str:
+    """The text, each piece on the colour of a unit's value: red above zero, blue below; the reader chooses the unit.
+
+    All units' values travel with the page, in steps of 1/127, so that it works offline. Without scripts: `unit` alone.
+    """
+    shown = np.flatnonzero(reading.lines < SHOWN_SENTENCES)[:SHOWN_POSITIONS]
+    largest = max(1.0, float(np.abs(reading.values[shown]).max()))
+    steps = np.round(reading.values[shown] / largest * 127).astype(np.int8)
+    spans, line = [], int(reading.lines[shown[0]])
+    for place, value in zip(shown, steps[:, unit].tolist(), strict=True):
+        if reading.lines[place] != line:
+            line = int(reading.lines[place])
+            spans.append('</p><p dir="auto">')
+        piece = html.escape(reading.pieces[place])
+        spans.append(f'<span style="{_background(value / 127)}">{piece}</span>')
+    options = [
+        f'<button type="button" data-unit="{meaning.unit}">{html.escape(meaning.what)}: {meaning.unit}</button>'
+        for meaning in meanings
+    ]
+    data = json.dumps({"units": steps.shape[1], "scale": largest, "values": base64.b64encode(steps.tobytes()).decode()})
+    return (
+        f"<style>{TEXT_STYLE}</style>\n"
+        f'<p class="units"><label>unit <input id="unit" type="number" min="0" max="{steps.shape[1] - 1}" '
+        f'value="{unit}"></label> {" ".join(options)}</p>\n'
+        f'<p><span style="{_background(-1)}">&nbsp;{-largest:.2g}&nbsp;</span> to '
+        f'<span style="{_background(1)}">&nbsp;{largest:+.2g}&nbsp;</span>; point at a piece for its value</p>\n'
+        f'<div id="colored"><p dir="auto">{"".join(spans)}</p></div>\n<script>const inside = {data};\n{SCRIPT}</script>'
+    )
+
+
+def _background(value: float) -> str:
+    color = "214, 69, 46" if value > 0 else "46, 119, 208"
+    return f"background: rgba({color}, {0.75 * abs(value):.2f})"
+
+
+TEXT_STYLE = """
+#colored { border: 1px solid var(--line); padding: .3rem .8rem; max-height: 34rem; overflow-y: auto }
+#colored p { margin: .35rem 0 } #colored span { white-space: pre-wrap; padding: .12em 0 }
+.units input { width: 5em; font: inherit } .units button { font: inherit; font-size: .85rem; margin: .1rem }
+"""
+
+SCRIPT = """
+const bytes = Uint8Array.from(atob(inside.values), c => c.charCodeAt(0));
+const spans = document.querySelectorAll("#colored span"), field = document.getElementById("unit");
+function show(unit) {
+  spans.forEach((span, i) => {
+    const step = bytes[i * inside.units + unit], value = (step > 127 ? step - 256 : step) / 127;
+    const color = value > 0 ? "214, 69, 46" : "46, 119, 208";
+    span.style.background = `rgba(${color}, ${(0.75 * Math.abs(value)).toFixed(2)})`;
+    span.title = (value * inside.scale).toFixed(2);
+  });
+}
+field.addEventListener("input", () => {
+  const unit = parseInt(field.value);
+  if (unit >= 0 && unit < inside.units) show(unit);
+});
+document.querySelectorAll(".units button").forEach(button => button.addEventListener("click", () => {
+  field.value = button.dataset.unit;
+  show(parseInt(field.value));
+}));
+show(parseInt(field.value));
+"""

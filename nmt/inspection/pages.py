@@ -1,0 +1,347 @@
+"""Pictures and pages: what is found becomes WHAT.png, WHAT.html and WHAT.json.
+
+The page is that of `nmt.report`: it stands alone and follows the reader's light or dark setting, and so does the
+picture in it. Text in any script is laid out by matplotlib (from 3.11 on with HarfBuzz, right to left where the script
+runs so), in the first installed font that has the characters.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import re
+import unicodedata
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nmt.errors import UserError
+from nmt.model_folder import write_atomically
+from nmt.report.blocks import Block, Document, Figure, Paragraph, Section, Table
+from nmt.report.charts import number
+from nmt.report.rendering import to_html
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure as Picture
+
+Say = Callable[[str], None]
+
+Draw = Callable[[], "Picture"]
+"""Draws a picture in the colours below."""
+
+DOTS_PER_INCH = 130
+
+BACKGROUND, TEXT, GRID, FAINT = "#ffffff", "#1c1f23", "#d9dde2", "#8a929b"
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#b5569a", "#b58900", "#4aa3d9")
+"""For lines and points, told apart by most colour-blind readers (after Okabe & Ito 2008)."""
+
+DARK = {
+    TEXT: "#e6e8ea", GRID: "#353b42", FAINT: "#858d96",
+    **dict(zip(COLORS, ("#56b4e9", "#ff8c42", "#2fc795", "#e295c9", "#f0c74c", "#9ad0f5"), strict=True)),
+}  # fmt: skip
+"""What each colour is on a dark page; the background is the page's own."""
+
+
+def ramp() -> Colormap:
+    """For weights from 0 to 1: from nothing to blue, whatever the background."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("ramp", [(0.13, 0.48, 0.82, alpha) for alpha in (0, 0.35, 1)])
+
+
+def diverging() -> Colormap:
+    """For values from -1 to 1: blue, nothing, red, whatever the background."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    blue, red = (0.13, 0.48, 0.82), (0.86, 0.27, 0.17)
+    return LinearSegmentedColormap.from_list("diverging", [(*blue, 1), (*blue, 0), (*red, 0), (*red, 1)])
+
+
+@dataclass
+class Inspection:
+    """What one `nmt inspect` found."""
+
+    what: str
+    """Name of the command's files: `gradient-flow`."""
+    title: str
+    summary: list[str]
+    """A few sentences with the main numbers, for the terminal and the head of the page."""
+    draw: Draw
+    numbers: dict[str, Any]
+    """All that the picture shows, for WHAT.json; numbers that are not finite become null."""
+    texts: Sequence[str] = ()
+    """Words of the picture that come from data: their characters decide on the fonts."""
+    sections: list[Section] = field(default_factory=list)
+    """What stands below the picture."""
+    files: dict[str, str] = field(default_factory=dict)
+    """Further files, by name."""
+
+
+def write(inspection: Inspection, folder: Path, command: str, say: Say) -> None:
+    """Write picture, page, numbers and further files into a folder, which is made when missing; each is named.
+
+    command: what made them, for the page and the numbers
+
+    Raises UserError when matplotlib or the right to write is missing.
+    """
+    require_matplotlib()
+    families, missing = choose_fonts("".join(inspection.texts))
+    if missing:
+        say(missing)
+    what = inspection.what
+    png, svg = (render(inspection.draw, families, kind) for kind in ("png", "svg"))
+    written: dict[str, bytes] = {
+        f"{what}.png": png,
+        f"{what}.html": page(inspection, svg.decode(), command).encode("utf-8", "backslashreplace"),
+        f"{what}.json": _json({"command": command, "what": what, **inspection.numbers}),
+    }
+    written |= {name: text.encode() for name, text in inspection.files.items()}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in written.items():
+            write_atomically(folder / name, content)
+            say(f"{folder / name}")
+    except OSError as error:
+        raise UserError(f"`{folder}` cannot be written to: {error.strerror or error}") from None
+
+
+def require_matplotlib() -> None:
+    """Raises UserError, before any work is done, when pictures cannot be drawn."""
+    try:
+        import matplotlib
+    except ImportError:
+        raise UserError(
+            "pictures need matplotlib, which is not installed: pip install 'recurrent-nmt[report]'"
+        ) from None
+    del matplotlib
+
+
+def page(inspection: Inspection, svg: str, command: str) -> str:
+    """The whole page as HTML; the picture's colours follow the page's."""
+    inline = svg[svg.index("<svg") :]
+    inline = inline.replace(BACKGROUND, "var(--paper)")
+    for light, dark in DARK.items():
+        inline = inline.replace(light, f"light-dark({light}, {dark})")
+    inline = re.sub(r'(?<= [dxy]=")[^"]*', _shorter, inline)
+    inline = inline.replace("<svg", '<svg role="img" style="max-width: 100%; height: auto"', 1)
+    picture = Section("Picture", [Figure(inline)], command)
+    about = Section("In short", [Paragraph(sentence) for sentence in inspection.summary])
+    document = Document(
+        inspection.title, f"nmt inspect {inspection.what}", [], [], [about, picture, *inspection.sections]
+    )
+    return to_html(document, f"{inspection.what}.json")
+
+
+def _shorter(coordinates: re.Match[str]) -> str:
+    """Numbers with two decimals: a hundredth of a point is finer than any screen, and the page a third smaller."""
+    return re.sub(r"(\.\d\d)\d+", r"\1", coordinates[0])
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+    """A table; columns of numbers stand to the right."""
+    told = [[number(cell) if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+    numeric = [i for i in range(len(head)) if rows and isinstance(rows[0][i], int | float)]
+    return Table(head, told, numeric)
+
+
+def section(title: str, *blocks: Block | str) -> Section:
+    """A section; text becomes a paragraph."""
+    return Section(title, [Paragraph(block) if isinstance(block, str) else block for block in blocks])
+
+
+def _json(numbers: dict[str, Any]) -> bytes:
+    return (json.dumps(_plain(numbers), ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode(
+        "utf-8", "backslashreplace"
+    )
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON has it: arrays as lists, numbers with six digits, None for what is not finite."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    return value
+
+
+def render(draw: Draw, families: Sequence[str], kind: str) -> bytes:
+    """A picture as `png` or `svg` (letters as outlines, so that no font is needed to see it)."""
+    buffer = io.BytesIO()
+    with _style(families):
+        draw().savefig(buffer, format=kind, dpi=DOTS_PER_INCH, metadata={"Date": None} if kind == "svg" else None)
+    return buffer.getvalue()
+
+
+@contextmanager
+def _style(families: Sequence[str]) -> Iterator[None]:
+    """matplotlib with our colours and these fonts, in the order in which they are asked."""
+    import matplotlib
+    from cycler import cycler
+
+    settings: Any = {
+        "font.family": list(families),
+        "font.size": 10,
+        "axes.titlesize": 11,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "grid.linewidth": 0.6,
+        "legend.frameon": False,
+        "legend.fontsize": 9,
+        "lines.linewidth": 1.8,
+        "axes.prop_cycle": cycler(color=COLORS),
+        "svg.hashsalt": "nmt",
+        **dict.fromkeys(("figure.facecolor", "savefig.facecolor", "axes.facecolor"), BACKGROUND),
+        **dict.fromkeys(("text.color", "xtick.color", "ytick.color", "axes.labelcolor", "axes.titlecolor"), TEXT),
+        "axes.edgecolor": FAINT,
+        "grid.color": GRID,
+    }
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # said once, in one line, by choose_fonts
+        yield
+
+
+def choose_fonts(text: str) -> tuple[list[str], str | None]:
+    """Font families that together have all characters of a text, and one line about those that no font has.
+
+    DejaVu Sans, which matplotlib brings along, comes first; then installed fonts that have what is still missing, the
+    one with most of it first.
+    """
+    from matplotlib import font_manager
+    from matplotlib.ft2font import FT2Font
+
+    families = ["DejaVu Sans"]
+    missing = {ord(character) for character in text if not character.isspace() and character.isprintable()}
+    missing -= set(FT2Font(font_manager.findfont("DejaVu Sans")).get_charmap())
+    candidates: dict[str, set[int]] = {}
+    for font in _installed_fonts() if missing else ():
+        if font.style == "normal" and font.weight in (400, "normal", "regular") and font.name not in candidates:
+            with suppress(RuntimeError, OSError):  # a font that FreeType cannot read
+                candidates[font.name] = missing & set(FT2Font(font.fname).get_charmap())
+    while missing and candidates:
+        best = max(candidates, key=lambda name: (len(candidates[name] & missing), name))
+        if not candidates[best] & missing:
+            break
+        families.append(best)
+        missing -= candidates.pop(best)
+    return families, _missing_fonts(missing) if missing else None
+
+
+def _installed_fonts() -> list[Any]:
+    """matplotlib's list of fonts with those installed since it was made; without the one that has only placeholders."""
+    from matplotlib import font_manager
+
+    manager = font_manager.fontManager
+    known = {font.fname for font in manager.ttflist}
+    for path in font_manager.findSystemFonts():
+        if path not in known:
+            with suppress(RuntimeError, OSError):
+                manager.addfont(path)
+    return [font for font in manager.ttflist if not font.name.startswith("Last Resort")]
+
+
+def _missing_fonts(missing: set[int]) -> str:
+    """One line: how many characters no font has, and the fonts that would."""
+    scripts = sorted({_script(chr(code)) for code in missing})
+    shown = "".join(chr(code) for code in sorted(missing)[:5])
+    return (
+        f"warning: no installed font has {len(missing)} of the picture's characters ({shown}"
+        f"{'...' if len(missing) > 5 else ''}); install {', '.join(scripts)}"
+    )
+
+
+def _script(character: str) -> str:
+    """The Noto font of a character's script, whose name begins the character's."""
+    name = unicodedata.name(character, "SYMBOL").split()[0].split("-")[0]
+    if name in ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "IDEOGRAPHIC", "FULLWIDTH", "BOPOMOFO"):
+        return "Noto Sans CJK"
+    if unicodedata.category(character).startswith("L") or unicodedata.category(character).startswith("M"):
+        return f"Noto Sans {name.capitalize()}"
+    return "Noto Sans Symbols"
+
+
+Points = npt.NDArray[np.float64]
+
+
+def project(vectors: npt.NDArray[Any], method: str = "pca", seed: int = 1) -> tuple[Points, str]:
+    """Vectors [count, size] as points in the plane [count, 2], and what the axes are.
+
+    pca: the two directions of largest variance (Pearson 1901), as in Sutskever et al. (2014), figure 2. tsne:
+    neighbours stay neighbours, distances mean little (van der Maaten & Hinton 2008); needs scikit-learn.
+
+    Raises UserError when there are fewer than 3 vectors, or scikit-learn is missing.
+    """
+    if len(vectors) < 3:
+        raise UserError(f"a projection needs at least 3 different points, but has {len(vectors)}")
+    centred = np.asarray(vectors, np.float64)
+    centred = centred - centred.mean(0)
+    if method == "tsne":
+        try:
+            from sklearn.manifold import TSNE
+        except ImportError:
+            raise UserError(
+                "--projection tsne needs scikit-learn, which is not installed: pip install 'recurrent-nmt[tsne]'"
+            ) from None
+        perplexity = min(30.0, (len(centred) - 1) / 3)
+        points: Points = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(centred)
+        return points, "t-SNE"
+    _, singular, axes = np.linalg.svd(centred, full_matrices=False)
+    for axis in axes[:2]:  # the sign is arbitrary: the largest weight is positive
+        axis *= np.sign(axis[np.abs(axis).argmax()])
+    share = singular[:2] ** 2 / max((singular**2).sum(), 1e-30)
+    return centred @ axes[:2].T, f"PCA, {100 * share.sum():.0f} % of the variance"
+
+
+def nearest(vectors: npt.NDArray[Any], chosen: Sequence[int], count: int) -> list[list[tuple[int, float]]]:
+    """The `count` nearest other rows of each chosen row of [rows, size] and their cosine similarity, nearest first."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit = vectors / np.maximum(lengths, 1e-12)
+    found = []
+    for row in chosen:
+        similarity = unit @ unit[row]
+        similarity[row] = -np.inf
+        best = np.argsort(-similarity, kind="stable")[:count]
+        found.append([(int(i), float(similarity[i])) for i in best if np.isfinite(similarity[i])])
+    return found
+
+
+def label_points(axes: Axes, points: Points, texts: Sequence[str], size: float = 9) -> int:
+    """Write each text beside its point unless it would cover one written before; returns how many are shown.
+
+    The texts must stand in the order of their importance.
+    """
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()  # the layout decides where points are on the page
+    taken: list[Any] = []
+    edges = axes.get_window_extent()
+    for (x, y), text in zip(points, texts, strict=True):
+        right = x <= np.mean(axes.get_xlim())
+        label = axes.annotate(
+            text, (x, y), xytext=(5 if right else -5, 0), textcoords="offset points", fontsize=size,
+            ha="left" if right else "right", va="center", parse_math=False,
+            bbox={"facecolor": BACKGROUND, "edgecolor": "none", "alpha": 0.6, "pad": 0.6},
+        )  # fmt: skip
+        box = label.get_window_extent().padded(1)
+        inside = edges.x0 <= box.x0 and box.x1 <= edges.x1
+        if not inside or any(box.overlaps(other) for other in taken):
+            label.remove()
+        else:
+            taken.append(box)
+    return len(taken)

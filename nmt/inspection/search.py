@@ -1,0 +1,153 @@
+"""What a wider beam brings, and what it costs.
+
+Koehn & Knowles (2017), section 3.6, https://aclanthology.org/W17-3204: quality against beam size, and its fall in wide
+beams. Stahlberg & Byrne (2019), https://arxiv.org/abs/1908.10090: search errors and model errors.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from nmt.evaluation import bleu
+from nmt.inspection.pages import COLORS, Inspection, section, table
+from nmt.inspection.watching import Choice, Say, Subject, batch_of, forced, read_pairs
+from nmt.model import TranslationModel
+from nmt.scoring import LengthPenalty
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+TOLERANCE = 1e-4
+"""Scores closer than this are the same: sums in another order differ in their last digits."""
+
+BATCH = 64
+
+
+@dataclass
+class Beam:
+    """Search with one beam size."""
+
+    size: int
+    bleu: float
+    seconds: float
+    """Of wall time for a sentence."""
+    errors: float
+    """Share of sentences for which a better score is known than that of what was found, 0 to 1."""
+    length_ratio: float
+    """Pieces found over pieces of the references."""
+    score: float
+    """Mean score found."""
+
+
+def reference_scores(subject: Subject, sources: Sequence[str], targets: Sequence[str]) -> npt.NDArray[np.float64]:
+    """What the model gives the references, normalised by length as the search's scores are."""
+    assert isinstance(subject.model, TranslationModel)
+    decoding = subject.folder.config.decoding
+    penalty = LengthPenalty(decoding.length_penalty, decoding.alpha)
+    scores: list[float] = []
+    for start in range(0, len(sources), BATCH):
+        batch = batch_of(subject, sources[start : start + BATCH], targets[start : start + BATCH])
+        lengths = (batch.targets != 0).sum(0).tolist()
+        log_probs = forced(subject.model, batch)[0].tolist()
+        scores += [penalty.score(log_prob, length) for log_prob, length in zip(log_probs, lengths, strict=True)]
+    return np.array(scores)
+
+
+def compare(
+    subject: Subject, sources: Sequence[str], targets: Sequence[str], sizes: Sequence[int], say: Say
+) -> tuple[list[Beam], float]:
+    """Translate with every beam size.
+
+    A search error is counted where any other beam, or the reference, has a better score under the model: at least so
+    many were made, as an output that is better still may not have been seen by any of them.
+
+    Returns: a figure for each size, and the share of sentences whose reference has the best score of all
+    """
+    translator = subject.translator()
+    translator.translate(sources[:2], beam_size=sizes[0])  # the first call of all is slower
+    found, scores = [], []
+    for size in sizes:
+        started = time.perf_counter()
+        found.append(translator.translate(sources, beam_size=size))
+        seconds = (time.perf_counter() - started) / len(sources)
+        scores.append((np.array([translation.score for translation in found[-1]]), seconds))
+        say(f"beam {size}: {1000 * seconds:.1f} ms a sentence")
+    reference = reference_scores(subject, sources, targets)
+    best = np.max([reference, *(own for own, _ in scores)], axis=0)
+    pieces = sum(map(len, subject.folder.target_vocabulary.encode_batch(list(targets))))
+    language = subject.folder.config.data.target
+    beams = []
+    for size, translations, (own, seconds) in zip(sizes, found, scores, strict=True):
+        beams.append(
+            Beam(
+                size,
+                bleu([translation.text for translation in translations], [list(targets)], language),
+                seconds,
+                float((own < best - TOLERANCE).mean()),
+                sum(len(translation.tokens) for translation in translations) / max(1, pieces),
+                float(own.mean()),
+            )
+        )
+    return beams, float((reference >= best).mean())
+
+
+def inspect(subject: Subject, choice: Choice, sizes: Sequence[int], say: Say) -> Inspection:
+    """BLEU, time, search errors and length against the beam size."""
+    sources, targets = read_pairs(subject, choice)
+    sizes = sorted(set(sizes))
+    beams, reference_best = compare(subject, sources, targets, sizes, say)
+    best = max(beams, key=lambda beam: beam.bleu)
+    title = f"Beam search with {subject.name}"
+    decoding = subject.folder.config.decoding
+    summary = [
+        f"{len(sources)} sentences, length penalty {decoding.length_penalty}, batches of {decoding.batch_size}.",
+        f"BLEU is highest at beam {best.size}: {best.bleu:.2f}; beam {beams[0].size} has {beams[0].bleu:.2f} "
+        f"and takes {100 * beams[0].seconds / best.seconds:.0f} % of the time.",
+        f"Beam {beams[-1].size} still makes search errors in at least {100 * beams[-1].errors:.1f} % of the sentences; "
+        f"in {100 * reference_best:.1f} % the model prefers the reference to all that was found.",
+    ]
+    rows = [
+        [beam.size, round(beam.bleu, 2), 1000 * beam.seconds, 100 * beam.errors, beam.length_ratio, beam.score]
+        for beam in beams
+    ]
+    head = ["beam", "BLEU", "ms a sentence", "search errors (%)", "length ratio", "mean score"]
+    remark = (
+        "A search error: another beam or the reference has a better score under the model than what was found. Where "
+        "BLEU falls although the score rises, the model is wrong, not the search."
+    )
+    numbers = {"sentences": len(sources), "beams": [vars(beam) for beam in beams], "reference_best": reference_best}
+    sections = [section("Numbers", table(head, rows), remark)]
+    return Inspection("search", title, summary, lambda: draw(beams, title), numbers, sections=sections)
+
+
+def draw(beams: list[Beam], title: str) -> Figure:
+    """Four panels over the beam size."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 7), layout="constrained")
+    panels: list[Axes] = list(figure.subplots(2, 2).flatten())
+    sizes = [beam.size for beam in beams]
+    curves = [
+        ("BLEU", [beam.bleu for beam in beams]),
+        ("time (ms a sentence)", [1000 * beam.seconds for beam in beams]),
+        ("search errors (% of sentences, at least)", [100 * beam.errors for beam in beams]),
+        ("length ratio (pieces found / reference)", [beam.length_ratio for beam in beams]),
+    ]
+    for panel, (name, values), color in zip(panels, curves, COLORS, strict=False):
+        panel.plot(sizes, values, "o-", color=color)
+        panel.set_xscale("log")
+        panel.set_xticks(sizes, [str(size) for size in sizes])
+        panel.minorticks_off()
+        panel.set_xlabel("beam size")
+        panel.set_ylabel(name)
+    panels[1].set_ylim(bottom=0)
+    panels[2].set_ylim(bottom=0)
+    figure.suptitle(title, parse_math=False)
+    return figure

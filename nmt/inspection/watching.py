@@ -1,0 +1,286 @@
+"""Opening a model to look inside: its sentences, teacher forcing, and a record of every step of its cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import MethodType
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nmt.batching import Batch, make_batch
+from nmt.cells import MUT1, Cell, Product, State
+from nmt.cells.scan import ScannedCell
+from nmt.config import DataConfig, apply_setting, parse_config
+from nmt.errors import UserError
+from nmt.language_model import LanguageModel
+from nmt.model import TranslationModel
+from nmt.model_folder import ModelFolder, open_model
+from nmt.parallel_files import read_lines, read_parallel
+from nmt.recurrence import Layer
+from nmt.torch_engine import TorchEngine, load_engine
+from nmt.translation import Translator
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Subject:
+    """A model that is looked at, on the CPU and in evaluation mode."""
+
+    folder: ModelFolder
+    engine: TorchEngine
+
+    @property
+    def model(self) -> TranslationModel | LanguageModel:
+        """The network."""
+        return self.engine.model
+
+    @property
+    def name(self) -> str:
+        """For titles: the folder's name, the run's for a run's best or last model."""
+        path = self.folder.path.resolve()
+        return path.parent.name if path.name in ("best", "last") else path.name
+
+    def translator(self) -> Translator:
+        """To translate with it."""
+        folder = self.folder
+        vocabularies = folder.source_vocabulary, folder.target_vocabulary
+        return Translator(self.engine, *vocabularies, folder.config.decoding, folder.config.data.max_length)
+
+
+def open_subject(name: str | Path, threads: int | None = None, translation: bool = False) -> Subject:
+    """Open a model folder.
+
+    translation: whether it has to be a translation model
+
+    Raises UserError.
+    """
+    folder = open_model(name)
+    if translation and folder.config.task != "translation":
+        raise UserError(f"`{name}` is a language model, but this picture needs a translation model")
+    return Subject(folder, load_engine(folder, threads=threads))
+
+
+@dataclass
+class Choice:
+    """Which sentences to look at: given ones, those of files, or those of a split of the model's data."""
+
+    count: int
+    """Sentences taken at most."""
+    sentences: Sequence[str] = ()
+    source: str | None = None
+    """A text file, a sentence a line; of any text for a language model."""
+    target: str | None = None
+    """The translation of that file."""
+    split: str = "test"
+    settings: Sequence[str] = ()
+    """data.KEY=VALUE, for data elsewhere."""
+
+
+def read_pairs(subject: Subject, choice: Choice, translate: bool = True) -> tuple[list[str], list[str]]:
+    """Sentences and their translations: the data's, or, for sentences without, the model's own.
+
+    A language model has sentences only: they stand on both sides. Blank lines are left out.
+
+        translate: whether the model is to translate sentences without a translation; otherwise theirs is empty
+
+    Raises UserError when there is no sentence, or files are not line-aligned.
+    """
+    model_is_language_model = isinstance(subject.model, LanguageModel)
+    targets: list[str] | None = None
+    if choice.sentences:
+        sources = list(choice.sentences)
+    elif choice.source is not None and choice.target is not None and not model_is_language_model:
+        sources, targets = read_parallel([choice.source, choice.target])
+    elif choice.source is not None:
+        sources = read_lines(choice.source)
+    elif choice.target is not None:
+        raise UserError("--target needs --source")
+    else:
+        from nmt.corpus import load_pairs, load_texts
+
+        data = data_with(subject.folder, choice.settings)
+        if model_is_language_model:
+            sources = list(load_texts(data, choice.split)["text"])
+        else:
+            pairs = load_pairs(data, choice.split)
+            sources, targets = list(pairs["source"]), list(pairs["target"])
+    if targets is None:
+        kept = [text for text in sources if text.strip()][: choice.count]
+        both = [(text, "") for text in kept]
+        if translate and not model_is_language_model:
+            both = [(s, t.text) for s, t in zip(kept, subject.translator().translate(kept), strict=True)]
+        elif model_is_language_model:
+            both = [(text, text) for text in kept]
+    else:
+        pairs_of_text = zip(sources, targets, strict=True)
+        both = [(s, t) for s, t in pairs_of_text if s.strip() and t.strip()][: choice.count]
+    if not both:
+        raise UserError("there is no sentence to look at: every line is blank")
+    return [source for source, _ in both], [target for _, target in both]
+
+
+def data_with(folder: ModelFolder, settings: Sequence[str]) -> DataConfig:
+    """The data of a model, with some `data.KEY=VALUE` changed."""
+    values = asdict(folder.config)
+    for setting in settings:
+        if not setting.startswith("data."):
+            raise UserError(f"--set must be data.KEY=VALUE here, but is `{setting}` instead")
+        apply_setting(values, setting)
+    return parse_config(values, "--set").data
+
+
+def batch_of(subject: Subject, sources: Sequence[str], targets: Sequence[str]) -> Batch:
+    """Sentence pairs side by side, in order."""
+    folder = subject.folder
+    source = [np.array(ids) for ids in folder.source_vocabulary.encode_batch(list(sources))]
+    target = [np.array(ids) for ids in folder.target_vocabulary.encode_batch(list(targets))]
+    return make_batch(source, target, target, np.arange(len(source)))
+
+
+@torch.no_grad()
+def forced(model: TranslationModel, batch: Batch) -> tuple[Tensor, Tensor | None]:
+    """The decoder led through given translations (teacher forcing).
+
+    Returns: log-probability of each pair's translation, end symbol included, in nats [batch]; attention weights
+    [batch, target_length, source_length] or None
+    """
+    memory, state = model.encode(batch.source, batch.lengths)
+    embedded = model.embed(model.target_embedding, batch.inputs)
+    real = batch.targets != 0
+    readout, weights, _ = model.decoder(embedded, memory, state, real.sum(0))
+    log_probs = torch.log_softmax(model.output(readout), -1)
+    chosen = log_probs.gather(-1, batch.targets.unsqueeze(-1)).squeeze(-1)
+    return (chosen * real).sum(0), weights
+
+
+@dataclass
+class Steps:
+    """What a cell did, position by position, in the order in which it ran."""
+
+    projected: list[Tensor] = field(default_factory=list)
+    """W x + b, [batch, gates * hidden]."""
+    before: list[State] = field(default_factory=list)
+    """The state before each position, [batch, hidden] each."""
+    after: list[State] = field(default_factory=list)
+    """The state after it, as the cell gives it (before zoneout)."""
+    products: list[tuple[Product, ...]] = field(default_factory=list)
+    """The recurrent products."""
+
+
+@contextmanager
+def watched(model: torch.nn.Module, keep_gradients: bool = False) -> Iterator[dict[Cell, Steps]]:
+    """Record the steps of all cells of a model while it runs, by cell.
+
+    Every cell then goes position by position, by `Cell.scan` and its own `step`, which the record is taken around. So
+    what is recorded is what the cell's equations say, for a whole sentence as well as for one step of the decoder.
+
+        keep_gradients: have the backward pass leave `.grad` on the states, the sum over all ways to the loss
+    """
+    record = {module: Steps() for module in model.modules() if isinstance(module, Cell)}
+
+    def watch(cell: Cell, steps: Steps) -> None:
+        plain_step = cell.step
+
+        def step(projected: Tensor, state: State, products: Sequence[Product]) -> State:
+            after = plain_step(projected, state, products)
+            if keep_gradients:
+                for tensor in after:
+                    tensor.retain_grad()
+            steps.projected.append(projected)
+            steps.before.append(state)
+            steps.after.append(after)
+            steps.products.append(tuple(products))
+            return after
+
+        cell.step = step  # type: ignore[method-assign]
+        cell.scan = MethodType(Cell.scan, cell)  # type: ignore[method-assign]
+
+    for cell, steps in record.items():
+        watch(cell, steps)
+    try:
+        yield record
+    finally:
+        for cell in record:
+            del cell.step, cell.scan  # the class's own come back
+
+
+@torch.no_grad()
+def gates(cell: Cell, steps: Steps) -> dict[str, Tensor]:
+    """Activations of a cell's gates, by name, [length, batch, hidden] each; none for a plain RNN.
+
+    The forward pass of a cell's scan (`ScannedCell.unroll`) keeps the gates of every position for its backward pass;
+    here it is run for each recorded position alone, from the state that was recorded before it.
+    """
+    names = GATES.get(cell.gates)
+    if names is None or not isinstance(cell, ScannedCell):
+        return {}
+    each = []
+    for projected, before, products in zip(steps.projected, steps.before, steps.products, strict=True):
+        if isinstance(cell, MUT1):
+            projected = cell.squash(projected)
+        _, saved = cell.unroll(projected[None], before, products, cell.scan_parameters())
+        each.append(saved[0][0])
+    return dict(zip(names, torch.stack(each).chunk(cell.gates, -1), strict=True))
+
+
+GATES = {4: ("input gate", "forget gate", "candidate", "output gate"), 3: ("reset gate", "update gate", "candidate")}
+"""What the rows of the weights stand for, by their number: those of LSTMs (i, f, g, o) and of GRUs (r, z, n)."""
+
+
+@dataclass
+class NamedLayer:
+    """A recurrent layer and its place."""
+
+    name: str
+    """`encoder forward 1`, `encoder backward 1`, `decoder 1`; counted from the bottom."""
+    layer: Layer
+    side: str
+    """`source` or `target`: which text it reads."""
+    backward: bool
+    """Whether it reads from the end."""
+
+    @property
+    def cells(self) -> list[Cell]:
+        """The cells that each position passes through."""
+        return [self.layer.cell, *(cast(Cell, cell) for cell in self.layer.transitions)]
+
+
+def layers_of(model: TranslationModel | LanguageModel) -> list[NamedLayer]:
+    """All recurrent layers, the encoder's first."""
+    found = []
+    if isinstance(model, TranslationModel):
+        reverses = model.config.reverse_source
+        for i, layer in enumerate(model.encoder.forward_layers):
+            found.append(NamedLayer(f"encoder forward {i + 1}", layer, "source", reverses))
+        for i, layer in enumerate(model.encoder.backward_layers or ()):
+            found.append(NamedLayer(f"encoder backward {i + 1}", layer, "source", not reverses))
+    for i, layer in enumerate(model.decoder.layers):
+        found.append(NamedLayer(f"decoder {i + 1}", layer, "target", False))
+    return found
+
+
+def choose_layer(layers: Sequence[NamedLayer], name: str | None) -> NamedLayer:
+    """The layer of that name (`-` and space are the same), or the last one; raises UserError."""
+    if name is None:
+        return layers[-1]
+    for layer in layers:
+        if layer.name == name.replace("-", " "):
+            return layer
+    known = ", ".join(layer.name.replace(" ", "-") for layer in layers)
+    raise UserError(f"--layer must be one of {known}, but is `{name}` instead")
+
+
+def matrices(cell: Cell) -> dict[str, Tensor]:
+    """The recurrent matrices of a cell, [hidden, hidden] each, by the gate they belong to."""
+    rows = torch.split(cell.weight_hh.detach(), cell.hidden_size)
+    names = GATES.get(cell.gates, ("recurrent",))
+    if len(rows) < len(names):  # MUT1: the update gate does not see the state
+        names = (names[0], names[-1])
+    return dict(zip(names, rows, strict=True))

@@ -1,0 +1,190 @@
+"""What is told about an evaluation: lines on the terminal, and a folder with a report.
+
+report.html       to look at: one file that needs no network, for light and dark screens
+report.md         the same to read anywhere, without the drawings
+report.json       every number, every sentence
+hypothesis.txt     what was scored, and reference.txt, baseline.1.txt: as sacrebleu's own command reads them
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from nmt.errors import UserError
+from nmt.evaluation import Evaluation
+from nmt.report.contents import Report, TrainingPart
+from nmt.report.rendering import to_html, to_markdown
+from nmt.report.sections import Commands, describe_lengths, make_document
+
+__all__ = ["Commands", "Report", "describe", "report_json", "write_report"]
+
+
+def describe(evaluation: Evaluation) -> str:
+    """Scores with intervals and their signatures, for a person at a terminal; no newline at the end."""
+    width = max(len(score.name) for score in evaluation.scores)
+    lines = [
+        f"{score.name:{width}}  {score.value:6.2f}  (95 %: {score.low:.2f} to {score.high:.2f})"
+        for score in evaluation.scores
+    ]
+    lines.append(describe_lengths(evaluation))
+    for comparison in evaluation.comparisons:
+        lines += [
+            f"{own.name} against `{comparison.baseline}`: {own.system:.2f} - {own.baseline:.2f} = "
+            f"{own.system - own.baseline:+.2f}, {own.p_values()}"
+            for own in comparison.differences
+        ]
+    lines += [f"signature {score.name}: {score.signature}" for score in evaluation.scores]
+    lines += [f"note: {note}" for note in evaluation.notes]
+    return "\n".join(lines)
+
+
+def write_report(report: Report, folder: Path, commands: Commands) -> None:
+    """Write the files into a folder, which is made when missing; each appears whole or not at all.
+
+        commands: what made the numbers; the names of the files of texts are filled in
+
+    Raises UserError if the folder cannot be written.
+    """
+    evaluation = report.evaluation
+    texts = {"hypothesis": evaluation.hypotheses}
+    several = len(evaluation.references) > 1
+    texts |= {
+        f"reference{f'.{number}' if several else ''}": texts for number, texts in enumerate(evaluation.references, 1)
+    }
+    texts |= {
+        f"baseline.{number}": texts
+        for number, texts in enumerate((own.hypotheses for own in evaluation.comparisons), 1)
+    }
+    names = {what: f"{what}.txt" for what in texts}
+    document = make_document(report, dataclasses.replace(commands, texts=names))
+    files = {names[what]: "".join(f"{_one_line(line)}\n" for line in lines) for what, lines in texts.items()}
+    files |= {
+        "report.json": report_json(report, commands),
+        "report.md": to_markdown(document),
+        "report.html": to_html(document),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            _write(folder / name, content)
+    except OSError as error:
+        raise UserError(f"the report cannot be written to `{folder}`: {error.strerror or error}") from None
+
+
+def report_json(report: Report, commands: Commands) -> str:
+    """Everything, every sentence with its own numbers, as one JSON object."""
+    evaluation = report.evaluation
+    content = {
+        "commands": {"evaluate": commands.evaluate, "training": commands.training},
+        "scores": _plain(evaluation.scores),
+        "lengths": {
+            "sentences": len(evaluation.hypotheses),
+            "system": evaluation.system_length,
+            "reference": evaluation.reference_length,
+            "ratio": evaluation.length_ratio,
+            "brevity_penalty": evaluation.brevity_penalty,
+        },
+        "precisions": evaluation.precisions,
+        "ngrams": {"matched": evaluation.matches, "total": evaluation.totals},
+        "comparisons": [
+            {"baseline": own.baseline, "differences": _plain(own.differences)} for own in evaluation.comparisons
+        ],
+        "by_length": _plain(report.by_length),
+        "repetition": {side: {**_plain(own), "rate": own.rate} for side, own in report.repetition.items()},
+        "pieces": _plain(report.pieces),
+        "empty": report.empty,
+        "cut": report.cut,
+        "training_data": _training(report.training) if report.training else None,
+        "calibration": _plain(report.calibration),
+        "sentence_calibration": _plain(report.sentence_calibration),
+        "search_tree": _plain(report.tree),
+        "training_curves": (
+            {"training": report.curves.training, "validation": report.curves.validation} if report.curves else None
+        ),
+        "settings": evaluation.settings,
+        "notes": evaluation.notes,
+        "sentences": [_sentence(report, index) for index in range(len(evaluation.hypotheses))],
+    }
+    return json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False, default=str) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses as dictionaries, also inside lists and dictionaries."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return value
+
+
+def _training(training: TrainingPart) -> dict[str, Any]:
+    overlap = training.overlap
+    words = [
+        {**_plain(own), "precision": own.precision, "recall": own.recall, "f_measure": own.f_measure}
+        for own in training.words
+    ]
+    return {
+        "pairs": training.pairs,
+        "duplicates": {
+            "pairs": int(overlap.pair.sum()),
+            "sources": int(overlap.source.exact.sum()),
+            "references": int(overlap.target.exact.sum()),
+        },
+        "near_duplicates": {
+            "sources": int(overlap.source.near.sum()),
+            "references": int(overlap.target.near.sum()),
+            "either": int(overlap.leaked.sum()),
+        },
+        "without_leaks": _plain(training.without_leaks),
+        "by_similarity": _plain(training.by_similarity),
+        "by_rarest_word": _plain(training.by_rarest),
+        "words": words,
+        "unknown": {side: {**_plain(own), "rate": own.rate} for side, own in training.unknown.items()},
+        "most_similar": _plain(training.leaks),
+    }
+
+
+def _sentence(report: Report, index: int) -> dict[str, Any]:
+    evaluation, training = report.evaluation, report.training
+    sentence: dict[str, Any] = {
+        "number": index + 1,
+        "source": evaluation.sources[index] if evaluation.sources is not None else None,
+        "references": [reference[index] for reference in evaluation.references],
+        "hypothesis": evaluation.hypotheses[index],
+        "bleu": evaluation.sentence_scores[index].bleu,
+        "chrf2": evaluation.sentence_scores[index].chrf,
+    }
+    if evaluation.comparisons:
+        sentence["baselines"] = [own.hypotheses[index] for own in evaluation.comparisons]
+    if report.sureness is not None:
+        sentence["mean_probability"] = report.sureness[index]
+    if training is not None:
+        overlap = training.overlap
+        sentence |= {
+            "source_similarity": float(overlap.source.similarity[index]),
+            "reference_similarity": float(overlap.target.similarity[index]),
+            "near_duplicate": bool(overlap.leaked[index]),
+        }
+    return sentence
+
+
+def _one_line(text: str) -> str:
+    """A text as sacrebleu reads it: a carriage return would end its line."""
+    return text.replace("\n", " ").replace("\r", " ")
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file in one step. A lone surrogate (never valid text) is written as its escape."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,172 @@
+"""Whether a model's probabilities mean what they say: of predictions made with probability 0.8, 80 % should be right.
+
+Guo et al. (2017), On calibration of modern neural networks, https://arxiv.org/abs/1706.04599; for translation Kumar &
+Sarawagi (2019), Calibration of encoder decoder models, https://arxiv.org/abs/1903.00802.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nmt.engine import Engine
+from nmt.evaluation import PartScore
+from nmt.vocabulary import BEGIN, END
+
+BINS = 10
+"""Intervals of equal width that the probabilities are sorted into."""
+
+
+@dataclass
+class Predictions:
+    """What a model predicts at each position of the references, having read the reference up to there."""
+
+    confidence: npt.NDArray[np.float64]
+    """Probability of the most probable symbol, [positions]."""
+    correct: npt.NDArray[np.bool_]
+    """Whether that symbol is the reference's, [positions]."""
+    log_prob: npt.NDArray[np.float64]
+    """Natural logarithm of the probability of the reference's symbol, [positions]."""
+    is_end: npt.NDArray[np.bool_]
+    """Whether the reference's symbol is the end symbol, [positions]."""
+
+
+@dataclass
+class Bin:
+    """Predictions whose probability lies in one interval."""
+
+    low: float
+    high: float
+    """The interval holds its upper end, and the first one its lower end too."""
+    predictions: int
+    confidence: float
+    """Mean probability."""
+    accuracy: float
+    """Share that is right."""
+
+
+@dataclass
+class Calibration:
+    """Probabilities beside frequencies."""
+
+    bins: list[Bin]
+    """Those with predictions, in order."""
+    error: float
+    """Expected calibration error, 0 to 1: see `calibration`."""
+    confidence: float
+    """Mean probability of the most probable symbol."""
+    accuracy: float
+    """Share of positions where it is the reference's."""
+    end_confidence: float
+    """Mean probability of the most probable symbol where the reference ends."""
+    end_accuracy: float
+    """Share of the ends that are predicted."""
+    perplexity: float
+    """Of the references, per piece, ends included: exp of the mean negative log-probability."""
+    positions: int
+
+
+@dataclass
+class SentenceCalibration:
+    """Whether the model knows which of its translations are good: groups of equal size, the least sure first."""
+
+    correlation: float
+    """Spearman's rank correlation, -1 to 1, of a sentence's mean probability with its chrF2."""
+    parts: list[PartScore]
+    """Scores of each group; its name is the range of mean probabilities."""
+    sureness: list[float]
+    """Mean over the group of the geometric mean of a translation's piece probabilities."""
+    probability: list[float]
+    """Mean over the group of the probability of the whole translation."""
+    equal: list[float]
+    """Share of the group that equals a reference; a calibrated model's `probability`, were the reference the only right
+    translation."""
+
+
+GROUPS = 5
+"""Groups of sentences by how sure the model is of them."""
+
+
+def calibration(predictions: Predictions) -> Calibration:
+    """Mean probability and accuracy in each interval, and the expected calibration error (Guo et al. 2017, eq. 3)
+
+    sum_b n_b / n |accuracy_b - confidence_b|
+    """
+    confidence, correct = predictions.confidence, predictions.correct.astype(np.float64)
+    places = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    bins = []
+    for place in np.unique(places).tolist():
+        own = places == place
+        mean = float(confidence[own].mean()), float(correct[own].mean())
+        bins.append(Bin(place / BINS, (place + 1) / BINS, int(own.sum()), *mean))
+    positions, ends = len(confidence), predictions.is_end
+    return Calibration(
+        bins=bins,
+        error=sum(own.predictions * abs(own.accuracy - own.confidence) for own in bins) / positions,
+        confidence=float(confidence.mean()),
+        accuracy=float(correct.mean()),
+        end_confidence=float(confidence[ends].mean()),
+        end_accuracy=float(correct[ends].mean()),
+        perplexity=math.exp(min(float(-predictions.log_prob.mean()), 700)),
+        positions=positions,
+    )
+
+
+def predict_references(
+    engine: Engine, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], batch_size: int = 64
+) -> Predictions:
+    """The model's predictions at each position of given translations, their ends included (teacher forcing).
+
+    Pairs with an empty source are left out, as a search leaves them out.
+
+        sources, targets: ids of each sentence, without begin and end symbol
+    """
+    order = sorted((i for i in range(len(sources)) if len(sources[i])), key=lambda i: -len(targets[i]))
+    parts: list[Predictions] = []
+    for start in range(0, len(order), batch_size):
+        batch = order[start : start + batch_size]
+        expected = [[*targets[i], END] for i in batch]  # longest first, so that sentences end from the last row on
+        memory, state = engine.start([sources[i] for i in batch])
+        tokens, rows = np.full(len(batch), BEGIN, np.int64), len(batch)
+        for position in range(len(expected[0])):
+            left = sum(len(ids) > position for ids in expected)
+            if left < rows:
+                state, tokens, rows = engine.select(state, np.arange(left)), tokens[:left], left
+            log_probs, _, state = engine.step(memory, state, tokens)
+            tokens = np.array([ids[position] for ids in expected[:rows]], np.int64)
+            best, every = log_probs.argmax(axis=1), np.arange(rows)
+            parts.append(
+                Predictions(
+                    np.exp(log_probs[every, best].astype(np.float64)),
+                    best == tokens,
+                    log_probs[every, tokens].astype(np.float64),
+                    tokens == END,
+                )
+            )
+    fields = [[getattr(part, name) for part in parts] for name in ("confidence", "correct", "log_prob", "is_end")]
+    return Predictions(*(np.concatenate(arrays) for arrays in fields))
+
+
+def sentence_groups(values: Sequence[float]) -> list[list[int]]:
+    """The places of the values in groups of equal size, lowest values first; fewer groups if there are few values."""
+    order = sorted(range(len(values)), key=lambda place: (values[place], place))
+    groups = min(GROUPS, len(order))
+    return [order[len(order) * own // groups : len(order) * (own + 1) // groups] for own in range(groups)]
+
+
+def rank_correlation(one: Sequence[float], other: Sequence[float]) -> float:
+    """Spearman's rank correlation: Pearson's of the ranks, equal values sharing their mean; 0 if a side is constant."""
+    ranks = [_ranks(np.asarray(values, np.float64)) for values in (one, other)]
+    centred = [own - own.mean() for own in ranks]
+    scale = math.sqrt(float((centred[0] ** 2).sum() * (centred[1] ** 2).sum()))
+    return float((centred[0] * centred[1]).sum()) / scale if scale else 0.0
+
+
+def _ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return np.asarray(last - (counts - 1) / 2, np.float64)[inverse]

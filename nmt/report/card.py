@@ -1,0 +1,82 @@
+"""The results section of a model card, the README of a model folder: what the model scored, where, by which command."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+
+from nmt.config import DecodingConfig
+from nmt.evaluation import Evaluation
+from nmt.model_folder import write_atomically
+from nmt.report.rendering import code, escape
+from nmt.report.sections import setting_text
+
+CARD = "README.md"
+HEADING = "## Results"
+
+
+def write_results(folder: Path, evaluation: Evaluation, say: Callable[[str], None]) -> None:
+    """Write an evaluation into the card of the model that translated; one of the same set and search is replaced.
+
+    A folder that cannot be written is told and nothing else happens: the scores are printed in any case.
+    """
+    path = folder / CARD
+    try:
+        before = path.read_text("utf-8") if path.exists() else f"# {escape(folder.name)}\n"
+        write_atomically(path, with_results(before, evaluation).encode("utf-8", "backslashreplace"))
+    except (OSError, UnicodeDecodeError) as error:
+        say(f"the model card `{path}` is left as it is: {getattr(error, 'strerror', None) or error}")
+
+
+def with_results(card: str, evaluation: Evaluation) -> str:
+    """A card with the evaluation in its results section; everything else in it stays."""
+    title, text = _title(evaluation), _result(evaluation)
+    start = re.search(rf"^{HEADING}$", card, re.MULTILINE)
+    if start is None:
+        return f"{card.rstrip()}\n\n{HEADING}\n\n### {title}\n\n{text}"
+    end = re.compile(r"^#{1,2} ", re.MULTILINE).search(card, start.end())
+    stop = end.start() if end else len(card)
+    parts = re.split(r"^### ", card[start.end() : stop], flags=re.MULTILINE)
+    new = f"{title}\n\n{text}\n"
+    kept = [part if part.partition("\n")[0] != title else new for part in parts[1:]]
+    if new not in kept:
+        kept.append(new)
+    section = "".join(f"### {part.rstrip()}\n\n" for part in kept)
+    introduction = parts[0].strip("\n")
+    introduction = f"{introduction}\n\n" if introduction else ""
+    return f"{card[: start.end()]}\n\n{introduction}{section}{card[stop:]}".rstrip() + "\n"
+
+
+def _title(evaluation: Evaluation) -> str:
+    """The set, and how it was searched: the beam, and what else differs from the defaults."""
+    settings = evaluation.settings
+    what = settings.get("data") or setting_text(settings.get("source", "a file"))
+    search = [f"beam {settings['beam_size']}"] if "beam_size" in settings else []
+    search += [
+        f"{item.name} {setting_text(settings[item.name])}"
+        for item in fields(DecodingConfig)
+        if item.name not in ("beam_size", "batch_size") and settings.get(item.name, item.default) != item.default
+    ]
+    return escape("; ".join([str(what), *search]))
+
+
+def _result(evaluation: Evaluation) -> str:
+    rows = [
+        f"| {escape(score.name)}{' (lower is better)' if score.name == 'TER' else ''} | {score.value:.2f} "
+        f"| {score.low:.2f} to {score.high:.2f} | {escape(score.signature)} |"
+        for score in evaluation.scores
+    ]
+    command = evaluation.settings.get("command")
+    made = f" Made by {code(str(command))}." if command else ""
+    return "\n".join(
+        [
+            f"{len(evaluation.hypotheses):,} sentences.{made}",
+            "",
+            "| score | value | 95 % interval | signature |",
+            "| --- | ---: | ---: | --- |",
+            *rows,
+            "",
+        ]
+    )

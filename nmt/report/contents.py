@@ -1,0 +1,408 @@
+"""Everything a report says, gathered: the scores, and what the data and the model have to say about them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from nmt.config import DataConfig
+from nmt.ensemble import Fusion
+from nmt.errors import UserError
+from nmt.evaluation import Evaluation, PartScore, PartScorer
+from nmt.report.calibration import (
+    Calibration,
+    SentenceCalibration,
+    calibration,
+    predict_references,
+    rank_correlation,
+    sentence_groups,
+)
+from nmt.report.curves import Curves, read_curves
+from nmt.report.search_tree import Node, search_tree
+from nmt.report.statistics import (
+    LENGTHS,
+    Repetition,
+    Unknown,
+    WordAccuracy,
+    group_names,
+    group_of,
+    places_by_group,
+    repetition,
+    unknown,
+    word_accuracy,
+)
+from nmt.report.training_data import TrainingOverlap, compare_with_training
+from nmt.report.words import words
+from nmt.translation import Translation, Translator, search_settings
+from nmt.vocabulary import UNK
+
+SIMILARITIES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+"""Lower ends of the groups of sentences by similarity to the training data; the first group is below all."""
+
+BATCH = 4096
+"""Training pairs read at once."""
+
+
+class Pairs(Protocol):
+    """Sentence pairs in columns (`datasets.Dataset`)."""
+
+    def __len__(self) -> int:
+        """Number of pairs."""
+        ...
+
+    def __getitem__(self, key: Any) -> Any:
+        """`pairs[i]`: one pair; `pairs[i:j]`: columns `source` and `target`."""
+        ...
+
+
+@dataclass
+class Leak:
+    """A sentence of the test set beside the training sentence that is most similar to it."""
+
+    place: int
+    """In the test set, from 0."""
+    similarity: float
+    side: str
+    """`source` or `reference`: which of the two is compared."""
+    text: str
+    training: str
+    """The training sentence."""
+    exact: bool
+
+
+@dataclass
+class TrainingPart:
+    """The test set beside the training data."""
+
+    overlap: TrainingOverlap
+    pairs: int
+    """Training pairs."""
+    leaks: list[Leak]
+    """The most similar ones, at most ten."""
+    without_leaks: list[PartScore]
+    """All sentences; those that are no near duplicates; the near duplicates."""
+    by_similarity: list[PartScore]
+    """By the similarity of the source to the training sources."""
+    by_rarest: list[PartScore]
+    """By the occurrences of the source's rarest word in the training data."""
+    words: list[WordAccuracy]
+    """By the occurrences of the word in the training targets."""
+    unknown: dict[str, Unknown]
+    """`source`, `reference`, `hypothesis`: words that are not in the training data of that side."""
+
+
+@dataclass
+class SearchTree:
+    """A beam search of one sentence."""
+
+    place: int
+    """In the test set, from 0."""
+    source: str
+    nodes: list[Node]
+    pieces: list[str]
+    """Text of each node's piece."""
+    beam_size: int
+
+
+@dataclass
+class Pieces:
+    """How much of a text the vocabulary has no pieces for."""
+
+    total: int
+    unknown: int
+    """Pieces that stand for an unknown character."""
+    bytes: int
+    """Pieces that are single bytes of a character that the vocabulary lacks."""
+
+
+@dataclass
+class Report:
+    """What is written down of an evaluation; None where something could not be had."""
+
+    evaluation: Evaluation
+    by_length: list[PartScore]
+    """By words of the source, or of the reference where there is no source."""
+    repetition: dict[str, Repetition]
+    """`hypothesis` and `reference`."""
+    empty: int
+    """Hypotheses without any text."""
+    training: TrainingPart | None = None
+    pieces: dict[str, Pieces] = field(default_factory=dict)
+    """`source` and `hypothesis`."""
+    cut: int | None = None
+    """Translations that the search cut at the maximum length."""
+    sureness: list[float | None] | None = None
+    """Geometric mean of the probabilities of each translation's pieces, its end included; None for an empty line."""
+    calibration: Calibration | None = None
+    """Of pieces."""
+    sentence_calibration: SentenceCalibration | None = None
+    tree: SearchTree | None = None
+    curves: Curves | None = None
+
+
+def make_report(evaluation: Evaluation, scorer: PartScorer) -> Report:
+    """The parts of a report that need the texts alone."""
+    guide = evaluation.sources if evaluation.sources is not None else evaluation.references[0]
+    lengths = [group_of(len(words(text)), LENGTHS) for text in guide]
+    return Report(
+        evaluation,
+        _score_groups(scorer, group_names(LENGTHS), lengths),
+        {"hypothesis": repetition(evaluation.hypotheses), "reference": repetition(evaluation.references[0])},
+        sum(not text.strip() for text in evaluation.hypotheses),
+    )
+
+
+def add_training_data(report: Report, scorer: PartScorer, pairs: Pairs, tags: Sequence[str] = ()) -> None:
+    """Compare with the training data.
+
+    pairs: all training pairs, raw
+    tags: what may stand before a training source, and is left out
+    """
+    evaluation = report.evaluation
+    assert evaluation.sources is not None
+    sources, hypotheses, references = evaluation.sources, evaluation.hypotheses, evaluation.references
+    overlap = compare_with_training(sources, references, hypotheses, _batches(pairs, tags))
+    places = range(len(sources))
+    leaked = overlap.leaked
+    parts = {
+        "all sentences": list(places),
+        "without near duplicates": [place for place in places if not leaked[place]],
+        "near duplicates alone": [place for place in places if leaked[place]],
+    }
+    occurrences = overlap.source.occurrences
+    rarest = [min((occurrences[word] for word in words(text)), default=0) for text in sources]
+    target = overlap.target.occurrences
+    report.training = TrainingPart(
+        overlap=overlap,
+        pairs=len(pairs),
+        leaks=_leaks(report, overlap, pairs, tags),
+        without_leaks=[scorer.score(name, own) for name, own in parts.items() if own],
+        by_similarity=_score_groups(
+            scorer,
+            similarity_names(),
+            [sum(similarity >= end for end in SIMILARITIES) for similarity in overlap.source.similarity.tolist()],
+        ),
+        by_rarest=_score_groups(scorer, group_names(RAREST), [group_of(count, RAREST) for count in rarest]),
+        words=word_accuracy(hypotheses, references[0], target),
+        unknown={
+            "source": unknown(sources, occurrences),
+            "reference": unknown(references[0], target),
+            "hypothesis": unknown(hypotheses, target),
+        },
+    )
+
+
+RAREST = (0, 1, 4, 9, 99)
+"""Upper ends of the groups of sentences by the occurrences of their rarest word; the last group is open."""
+
+
+def similarity_names() -> list[str]:
+    """`below 0.5`, `0.5 to 0.6`, ..., `1`."""
+    ends = SIMILARITIES
+    middle = [f"{low:g} to {high:g}" for low, high in itertools.pairwise(ends)]
+    return [f"below {ends[0]:g}", *middle, f"{ends[-1]:g}"]
+
+
+def add_translations(
+    report: Report, scorer: PartScorer, translations: Sequence[Translation], unknown_piece: str, *, fused: bool = False
+) -> None:
+    """What the search says of its translations: how sure the model is of each, and which pieces they consist of.
+
+    unknown_piece: the vocabulary's piece for unknown characters
+    fused: whether a language model had a say in the translations
+    """
+    evaluation = report.evaluation
+    report.pieces["hypothesis"] = count_pieces([own.tokens for own in translations], unknown_piece)
+    report.cut = sum(not own.finished for own in translations)
+    if fused:
+        evaluation.notes.append(
+            "scores that a language model has a say in are no probabilities: no calibration of sentences"
+        )
+        return
+    report.sureness = [
+        math.exp(own.log_prob / len(own.token_log_probs)) if own.token_log_probs else None for own in translations
+    ]
+    known = [place for place, sure in enumerate(report.sureness) if sure is not None]
+    if len(known) < 2:
+        return
+    sure = [report.sureness[place] or 0.0 for place in known]
+    groups = sentence_groups(sure)
+    whole = [math.exp(translations[place].log_prob) for place in known]
+    equal = [evaluation.hypotheses[place] in (own[place] for own in evaluation.references) for place in known]
+    report.sentence_calibration = SentenceCalibration(
+        correlation=rank_correlation(sure, [evaluation.sentence_scores[place].chrf for place in known]),
+        parts=[
+            scorer.score(f"{min(sure[i] for i in own):.2f} to {max(sure[i] for i in own):.2f}", [known[i] for i in own])
+            for own in groups
+        ],
+        sureness=[sum(sure[i] for i in own) / len(own) for own in groups],
+        probability=[sum(whole[i] for i in own) / len(own) for own in groups],
+        equal=[sum(equal[i] for i in own) / len(own) for own in groups],
+    )
+
+
+def add_model(report: Report, translator: Translator, place: int, **overrides: object) -> None:
+    """Look into the model: its probabilities, its vocabulary, and its search for one sentence.
+
+    place: of the sentence whose search is shown, from 0
+    overrides: the search's settings, as given to `Translator.translate`
+    """
+    evaluation = report.evaluation
+    assert evaluation.sources is not None
+    sources = translator.encode(evaluation.sources)
+    targets = translator.target_vocabulary.encode_batch(evaluation.references[0])
+    decoding = translator.decoding_with(**overrides)
+    vocabulary = translator.source_vocabulary
+    report.pieces = {
+        "source": count_pieces([vocabulary.pieces(ids) for ids in sources], vocabulary.pieces([UNK])[0]),
+        **report.pieces,
+    }
+    if any(sources):
+        # Any piece may stand in a reference, so an engine with a shortlist must look at all of them.
+        whole = getattr(translator.engine, "without_shortlist", None)
+        engine = whole() if whole else translator.engine
+        predictions = predict_references(engine, sources, targets, decoding.batch_size)
+        report.calibration = calibration(predictions)
+    if sources[place] and decoding.method == "beam" and decoding.minimum_bayes_risk == "none":
+        engine = translator.engine
+        if translator.language_model is not None:
+            engine = Fusion(engine, translator.language_model, decoding.language_model_weight)
+        nodes = search_tree(engine, sources[place], search_settings(decoding, 1))
+        pieces = translator.target_vocabulary.pieces([node.token for node in nodes])
+        report.tree = SearchTree(place, evaluation.sources[place], nodes, pieces, decoding.beam_size)
+
+
+def _score_groups(scorer: PartScorer, names: Sequence[str], groups: Sequence[int]) -> list[PartScore]:
+    """The scores of each group that has sentences."""
+    members = places_by_group(groups, len(names))
+    return [scorer.score(name, places) for name, places in zip(names, members, strict=True) if places]
+
+
+def _batches(pairs: Pairs, tags: Sequence[str]) -> Iterator[tuple[list[str], list[str]]]:
+    """Training sources, without their tags, and targets."""
+    for start in range(0, len(pairs), BATCH):
+        batch = pairs[start : start + BATCH]
+        yield [_without_tag(text, tags) for text in batch["source"]], list(batch["target"])
+
+
+def _without_tag(text: str, tags: Sequence[str]) -> str:
+    for tag in tags:
+        if text.startswith(f"{tag} "):
+            return text[len(tag) + 1 :]
+    return text
+
+
+def _leaks(report: Report, overlap: TrainingOverlap, pairs: Pairs, tags: Sequence[str]) -> list[Leak]:
+    """The sentences that are most similar to a training sentence, the most similar first; a sentence counts once."""
+    evaluation = report.evaluation
+    assert evaluation.sources is not None
+    sides = {"source": overlap.source, "reference": overlap.target}
+    found = [
+        (bool(own.exact[place]), float(own.similarity[place]), len(evaluation.sources[place]), place, side)
+        for side, own in sides.items()
+        for place in range(len(evaluation.sources))
+        if own.nearest[place] >= 0
+    ]
+    found.sort(key=lambda item: (not item[0], -item[1], -item[2], item[3]))  # longer ones are less likely to be chance
+    leaks: dict[int, Leak] = {}
+    for exact, similarity, _, place, side in found:
+        if len(leaks) == MOST_LEAKS:
+            break
+        if place not in leaks:
+            nearest = pairs[int(sides[side].nearest[place])]
+            source = side == "source"
+            text = evaluation.sources[place] if source else _nearest_reference(report, place, nearest["target"])
+            training = _without_tag(nearest["source"], tags) if source else nearest["target"]
+            leaks[place] = Leak(place, similarity, side, text, training, exact)
+    return list(leaks.values())
+
+
+MOST_LEAKS = 10
+"""Similar sentences that are shown."""
+
+
+def _nearest_reference(report: Report, place: int, training: str) -> str:
+    """Of several references the one that a training sentence is most similar to."""
+    from rapidfuzz.distance import Levenshtein
+
+    texts = [reference[place] for reference in report.evaluation.references]
+    return max(texts, key=lambda text: Levenshtein.normalized_similarity(words(text), words(training)))
+
+
+def count_pieces(pieces: Sequence[Sequence[str]], unknown_piece: str) -> Pieces:
+    """How many of the pieces of a text stand for something that the vocabulary lacks."""
+    flat = [piece for own in pieces for piece in own]
+    is_byte = [len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">") for piece in flat]
+    return Pieces(len(flat), flat.count(unknown_piece), sum(is_byte))
+
+
+def choose_sentence(report: Report) -> int:
+    """The sentence whose search is shown where none is chosen: of middling length and middling quality.
+
+    Among the sentences of 6 to 14 words (all, if there are none) the one with the median chrF2.
+    """
+    evaluation = report.evaluation
+    guide = evaluation.sources if evaluation.sources is not None else evaluation.references[0]
+    places = [place for place, text in enumerate(guide) if 6 <= len(words(text)) <= 14] or list(range(len(guide)))
+    places.sort(key=lambda place: (evaluation.sentence_scores[place].chrf, place))
+    return places[len(places) // 2]
+
+
+def is_local(data: DataConfig) -> bool:
+    """Whether the training data can be read without a network: files, a folder, or the embedded corpus."""
+    return all(
+        Path(path).exists() or path in ("json", "csv", "tsv", "parquet", "text") or path.startswith("builtin:")
+        for path in [data.path, *(extra.path for extra in data.extra)]
+    )
+
+
+def gather(
+    evaluation: Evaluation,
+    scorer: PartScorer,
+    *,
+    data: DataConfig | None = None,
+    metrics: Path | None = None,
+    translator: Translator | None = None,
+    translations: Sequence[Translation] | None = None,
+    place: int | None = None,
+    overrides: Mapping[str, object] | None = None,
+) -> Report:
+    """Everything that can be had; what cannot is said in the notes of the evaluation.
+
+    data: where the training data are, to look for the test set in them
+    metrics: the records of the training
+    translator, translations: the model and what it made, if it is the model's translation that is evaluated
+    place: of the sentence whose search is shown, from 0; None: see `choose_sentence`
+    overrides: settings of the search
+    """
+    report = make_report(evaluation, scorer)
+    notes = evaluation.notes
+    if evaluation.sources is None:
+        notes.append("the training data are not compared: the sources are not given")
+    elif data is None:
+        notes.append("the training data are not compared: no MODEL says where they are")
+    elif not is_local(data):
+        notes.append(f"the training data `{data.path}` are not compared: they are not on this machine")
+    else:
+        from nmt.corpus import load_pairs, training_tags
+
+        try:
+            pairs = load_pairs(data, "train")
+        except UserError as error:
+            notes.append(f"the training data are not compared: {error}")
+        else:
+            add_training_data(report, scorer, pairs, training_tags(data))
+    if translator is not None and translations is not None:
+        unknown_piece, fused = translator.target_vocabulary.pieces([UNK])[0], translator.language_model is not None
+        add_translations(report, scorer, translations, unknown_piece, fused=fused)
+        add_model(report, translator, choose_sentence(report) if place is None else place, **(overrides or {}))
+    if metrics is not None:
+        try:
+            report.curves = read_curves(metrics)
+        except UserError as error:
+            notes.append(f"no curves of the training: {error}")
+    return report

@@ -1,0 +1,122 @@
+"""A document as a page of HTML that needs nothing else, and as Markdown that any text leaves intact."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from pathlib import Path
+
+from nmt import __version__
+from nmt.errors import UserError
+from nmt.report.blocks import Block, Code, Document, Example, Figure, Paragraph, Table
+from nmt.report.words import Span
+
+LONGEST = 1000
+"""Characters of a text that a cell of Markdown shows; `report.json` has all of them."""
+
+_FOLDER = Path(__file__).parent
+_BIDIRECTIONAL = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+def visible(text: str) -> str:
+    """The text with every character that cannot be seen, or that reorders others, named by its code point."""
+    return "".join(
+        f"⟨U+{ord(character):04X}⟩"
+        if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in _BIDIRECTIONAL
+        else character
+        for character in text
+    )
+
+
+def to_html(document: Document, numbers: str = "report.json") -> str:
+    """One file with style, script and drawings inside, for light and dark screens; texts cannot break out of it.
+
+    numbers: name of the file beside it that has every number
+    """
+    try:
+        import jinja2
+        from markupsafe import Markup
+    except ImportError:
+        raise UserError("a report needs jinja2, which is not installed: pip install 'recurrent-nmt[train]'") from None
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["visible"] = visible
+    environment.filters["visible_lines"] = lambda text: "\n".join(map(visible, text.split("\n")))
+    files = {name: Markup((_FOLDER / f"page.{name}").read_text("utf-8")) for name in ("css", "js")}
+    page: str = environment.get_template("page.html.jinja").render(
+        document=document, numbers=numbers, version=__version__, style=files["css"], script=files["js"]
+    )
+    return page
+
+
+def to_markdown(document: Document) -> str:
+    """The same without the drawings; what differs is underlined."""
+    lines = [f"# {_cell(document.title)}", "", _cell(document.subtitle), ""]
+    if document.notes:
+        lines += ["Notes:", "", *(f"- {_cell(note)}" for note in document.notes), ""]
+    for section in document.sections:
+        lines += [f"## {_cell(section.title)}", ""]
+        for block in section.blocks:
+            lines += _block(block)
+        if section.command:
+            lines += [f"Made by {code(section.command)}.", ""]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _block(block: Block) -> list[str]:
+    if isinstance(block, Paragraph):
+        return [_cell(block.text), ""]
+    if isinstance(block, Code):
+        return ["```text", *(line.replace("```", "` ` `") for line in map(visible, block.text.split("\n"))), "```", ""]
+    if isinstance(block, Table):
+        rule = ["---:" if column in block.numbers else "---" for column in range(len(block.head))]
+        rows = [[_cell(cell) if cell.strip() else "" for cell in row] for row in [block.head, *block.rows]]
+        return [*(f"| {' | '.join(row)} |" for row in [rows[0], rule, *rows[1:]]), ""]
+    if isinstance(block, Figure):
+        return []
+    return _example(block)
+
+
+def _example(example: Example) -> list[str]:
+    lines = [f"| sentence {example.number} | {_cell(example.scores)} |", "| --- | --- |"]
+    return [*lines, *(f"| {name} | {_spans(spans)} |" for name, spans in example.rows), ""]
+
+
+def _spans(spans: list[Span]) -> str:
+    length = sum(len(span.text) for span in spans)
+    if not any(span.differs for span in spans) or length > LONGEST:
+        return _cell("".join(span.text for span in spans))
+    return "".join(f"<u>{escape(span.text)}</u>" if span.differs else escape(span.text) for span in spans)
+
+
+# Entities rather than backslashes: every Markdown reader takes them in table cells too, the pipe included.
+_ENTITIES = {ord(character): f"&#{ord(character)};" for character in "\\`*[]<>|~&$"}
+_LONE_UNDERSCORE = re.compile(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")  # inside a word it emphasises nothing
+
+
+def _cell(text: str) -> str:
+    """Any text as one line of Markdown that shows it literally."""
+    if not text.strip():
+        return "*(empty)*"
+    if len(text) > LONGEST:
+        return f"{escape(text[:LONGEST])} *(cut: {len(text)} characters)*"
+    return escape(text)
+
+
+def escape(text: str) -> str:
+    """Any text as Markdown that shows it literally."""
+    return _LONE_UNDERSCORE.sub("&#95;", visible(text).translate(_ENTITIES))
+
+
+def code(text: str) -> str:
+    """A command as code; it may hold backticks of its own."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * (longest + 1)
+    space = " " if longest else ""
+    return f"{fence}{space}{visible(text)}{space}{fence}"

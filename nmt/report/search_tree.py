@@ -1,0 +1,146 @@
+"""What beam search did with one sentence: every hypothesis it opened, which it gave up, and what it did not take.
+
+The search runs as always (`nmt.search.beam_search`); an engine around the real one writes down what passes through it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from nmt.engine import Best, Engine, Floats, Integers, State, best_pieces, step_best
+from nmt.search import SearchSettings, beam_search
+from nmt.vocabulary import END
+
+REFUSED = 2
+"""Continuations shown at each step of those that found no place: the most probable ones."""
+
+Fate = Literal["best", "finished", "pruned", "refused"]
+"""best: part of the translation; finished: part of another finished hypothesis; pruned: was in the beam and was given
+up later; refused: found no place."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A hypothesis at some step: the piece it ends in, and where it came from."""
+
+    parent: int
+    """Place of the hypothesis it continues; -1 for a first piece."""
+    step: int
+    """Pieces of the hypothesis, this one included."""
+    token: int
+    """Id of the piece; `nmt.vocabulary.END` for the end symbol."""
+    log_prob: float
+    """Of the piece, natural logarithm."""
+    total: float
+    """Of the hypothesis up to here."""
+    fate: Fate
+    score: float | None = None
+    """What it was ranked by, if it finished: the total, normalised by length."""
+
+
+class Recorder:
+    """An engine that runs another and notes the rows of each step, what they read, and their best continuations."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.steps: list[tuple[Integers | None, Integers, Best]] = []
+        """Rows before the step that its rows continue (None: the same), what they read, what may come next."""
+        self.rows: Integers | None = None
+
+    def start(self, sources: Sequence[Sequence[int]]) -> tuple[Any, State]:
+        """The engine's."""
+        return self.engine.start(sources)
+
+    def step(self, memory: Any, state: State, tokens: Integers) -> tuple[Floats, Floats | None, State]:
+        """The engine's, noted with all pieces that may come next."""
+        log_probs, weights, state = self.engine.step(memory, state, tokens)
+        self._note(tokens, best_pieces(log_probs, log_probs.shape[1]))
+        return log_probs, weights, state
+
+    def step_best(self, memory: Any, state: State, tokens: Integers, k: int) -> tuple[Best, Floats | None, State]:
+        """The engine's, noted."""
+        best, weights, state = step_best(self.engine, memory, state, tokens, k)
+        self._note(tokens, best)
+        return best, weights, state
+
+    def select(self, state: State, rows: Integers) -> State:
+        """The engine's, noted."""
+        self.rows = rows.copy()
+        return self.engine.select(state, rows)
+
+    def _note(self, tokens: Integers, best: Best) -> None:
+        self.steps.append((self.rows, tokens.copy(), best))
+        self.rows = None
+
+
+def search_tree(engine: Engine, source: Sequence[int], settings: SearchSettings) -> list[Node]:
+    """The tree of a beam search for one sentence, each hypothesis after the one it continues.
+
+    All finished hypotheses are kept, not only the best; that changes when the search stops, not what is best.
+
+        source: ids, not empty
+    """
+    recorder = Recorder(engine)
+    settings = replace(settings, n_best=settings.beam_size, attention_weights=False)
+    found = beam_search(recorder, [source], settings)[0]
+    nodes: list[Node] = []
+    children: dict[tuple[int, int], int] = {}
+    rows: list[int] = []  # node of each row; the empty hypothesis is none
+    offered: list[tuple[list[int], Best]] = []
+    for number, (selected, tokens, best) in enumerate(recorder.steps):
+        if number == 0:
+            rows = [-1] * len(tokens)
+        else:
+            before, choices = offered[-1]
+            parents = range(len(tokens)) if selected is None else selected.tolist()
+            rows = []
+            for parent, token in zip(parents, tokens.tolist(), strict=True):
+                key = before[parent], token
+                if key not in children:  # the groups of a diverse search may open the same hypothesis
+                    children[key] = _add(nodes, *key, _log_prob(choices, parent, token), "pruned")
+                rows.append(children[key])
+        offered.append((rows, best))
+    for rank, hypothesis in enumerate(found):
+        node = -1
+        for token in hypothesis.tokens:
+            node = children[node, token]
+        fate: Fate = "finished" if rank else "best"
+        end = _add(nodes, node, END, hypothesis.token_log_probs[-1], fate)
+        nodes[end] = replace(nodes[end], score=hypothesis.score)
+        while node >= 0 and nodes[node].fate == "pruned":
+            nodes[node] = replace(nodes[node], fate=fate)
+            node = nodes[node].parent
+    _add_refused(nodes, offered)
+    return nodes
+
+
+def _add(nodes: list[Node], parent: int, token: int, log_prob: float, fate: Fate) -> int:
+    before = nodes[parent] if parent >= 0 else None
+    step, total = (before.step, before.total) if before else (0, 0.0)
+    nodes.append(Node(parent, step + 1, token, log_prob, total + log_prob, fate))
+    return len(nodes) - 1
+
+
+def _log_prob(best: Best, row: int, token: int) -> float:
+    return float(best.log_probs[row, np.flatnonzero(best.tokens[row] == token)[0]])
+
+
+def _add_refused(nodes: list[Node], offered: Sequence[tuple[list[int], Best]]) -> None:
+    """The most probable continuations of each step that found no place."""
+    taken = {(node.parent, node.token) for node in nodes}
+    totals: dict[tuple[int, int], float] = {}
+    for rows, best in offered:
+        refused: dict[tuple[int, int], float] = {}
+        for row, node in enumerate(rows):
+            total = nodes[node].total if node >= 0 else 0.0
+            columns = zip(best.tokens[row].tolist(), best.log_probs[row].tolist(), strict=True)
+            for token, log_prob in [(END, float(best.end[row])), *columns]:
+                if log_prob > -np.inf and (node, token) not in taken:
+                    refused[node, token] = log_prob
+                    totals[node, token] = total + log_prob
+        for key in sorted(refused, key=lambda key: -totals[key])[:REFUSED]:
+            _add(nodes, *key, refused[key], "refused")

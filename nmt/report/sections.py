@@ -1,0 +1,617 @@
+"""A report as a document: which number stands where, what it means, and the command that made it."""
+
+from __future__ import annotations
+
+import math
+import random
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from nmt.evaluation import MOSES_NAME, Evaluation, PartScore, Score
+from nmt.report import charts
+from nmt.report.blocks import Block, Code, Document, Example, Figure, Paragraph, Section, Table
+from nmt.report.charts import Leaf, Series
+from nmt.report.contents import Report, SearchTree, TrainingPart
+from nmt.report.training_data import NEAR
+from nmt.report.words import Span, differences
+from nmt.vocabulary import END
+
+EXAMPLES_SEED = 1
+"""Chooses the random examples, so that two systems on one set are shown on the same sentences."""
+
+
+@dataclass
+class Commands:
+    """What the reader can type to get a section's numbers again."""
+
+    evaluate: str
+    """The command that wrote the report."""
+    training: str = ""
+    """The one that trained the model, as far as it is known."""
+    texts: dict[str, str] = field(default_factory=dict)
+    """Names of the files of the report with the hypotheses and references, by what they hold."""
+
+
+def make_document(report: Report, commands: Commands) -> Document:
+    """Everything, from the scores to single sentences."""
+    evaluation = report.evaluation
+    count = len(evaluation.hypotheses)
+    settings = evaluation.settings
+    about = [str(settings[name]) for name in ("data", "reference") if name in settings]
+    document = Document(
+        title=f"Evaluation of {settings.get('model') or settings.get('hypotheses') or 'a translation'}",
+        subtitle="; ".join([*about, f"{count:,} sentence{'s' if count != 1 else ''}"]),
+        headline=[(score.name, f"{score.value:.2f}", _interval(score)) for score in evaluation.scores],
+        notes=evaluation.notes,
+    )
+    document.sections = [
+        section
+        for section in (
+            _scores(report, commands),
+            *_comparisons(report, commands),
+            _ngrams(report, commands),
+            _lengths(report, commands),
+            *(_training_sections(report.training, commands) if report.training else []),
+            _repetitions(report, commands),
+            _calibration(report, commands),
+            _sureness(report, commands),
+            *_examples(report, commands),
+            _tree(report.tree, commands),
+            _curves(report, commands),
+            _settings(evaluation, commands),
+        )
+        if section is not None
+    ]
+    return document
+
+
+def _interval(score: Score) -> str:
+    lower = ", lower is better" if score.name == "TER" else ""
+    return f"95 %: {score.low:.2f} to {score.high:.2f}{lower}"
+
+
+def describe_lengths(evaluation: Evaluation) -> str:
+    """How long the hypotheses are, in a line."""
+    sentences = len(evaluation.hypotheses)
+    precisions = "/".join(f"{precision:.1f}" for precision in evaluation.precisions)
+    return (
+        f"{sentences} sentence{'s' if sentences != 1 else ''}; length ratio {evaluation.length_ratio:.3f} "
+        f"({evaluation.system_length} tokens for {evaluation.reference_length}), "
+        f"brevity penalty {evaluation.brevity_penalty:.3f}, precisions {precisions}"
+    )
+
+
+def _scores(report: Report, commands: Commands) -> Section:
+    evaluation = report.evaluation
+    rows = [[score.name, f"{score.value:.2f}", f"{score.low:.2f} to {score.high:.2f}"] for score in evaluation.scores]
+    for row in rows:
+        row[0] += " (lower is better)" if row[0] == "TER" else ""
+    signatures = "\n".join(f"{score.name}: {score.signature}" for score in evaluation.scores)
+    blocks: list[Block] = [
+        Table(["score", "value", "95 % interval"], rows, (1, 2)),
+        Paragraph(describe_lengths(evaluation) + "."),
+        Paragraph(
+            "Intervals are bootstrapped (Koehn 2004). Two scores compare only if their signatures are equal. "
+            f"{MOSES_NAME} is the figure in which Multi30k results are published; the others take the text as it is."
+        ),
+        Code(signatures),
+    ]
+    if commands.texts:
+        names = [name for what, name in commands.texts.items() if what.startswith("reference")]
+        tokenizer = _signature_value(evaluation.scores[0].signature, "tok")
+        command = ["sacrebleu", *names, "-i", commands.texts["hypothesis"], "-m", "bleu", "chrf", "ter"]
+        blocks += [
+            Paragraph("The same numbers by sacrebleu's own command, in the folder of this report:"),
+            Code(shlex.join([*command, *_sacrebleu_options(evaluation, tokenizer), "--confidence"])),
+        ]
+    return Section("Scores", blocks, commands.evaluate)
+
+
+def _sacrebleu_options(evaluation: Evaluation, tokenizer: str) -> list[str]:
+    """The options by which sacrebleu's command scores as we do."""
+    options = ["-tok", tokenizer] if tokenizer else []
+    if any("asian:yes" in score.signature for score in evaluation.scores):
+        options += ["--ter-asian-support", "--ter-normalized"]
+    return options
+
+
+def _signature_value(signature: str, name: str) -> str:
+    for part in signature.split("|"):
+        if part.startswith(f"{name}:"):
+            return part[len(name) + 1 :]
+    return ""
+
+
+def _comparisons(report: Report, commands: Commands) -> list[Section]:
+    evaluation = report.evaluation
+    if not evaluation.comparisons:
+        return []
+    blocks: list[Block] = [
+        Paragraph(
+            "A p-value is the probability of a difference as large as this one, or larger, if the two systems were "
+            "equally good: by the paired bootstrap (Koehn 2004) and by paired approximate randomisation (Riezler & "
+            "Maxwell 2005). Below 0.05 the difference is commonly called significant."
+        )
+    ]
+    differences = evaluation.comparisons[0].differences
+    names = [own.name for own in differences]
+    systems = [[own.baseline, *(f"{each.baseline:.2f}" for each in own.differences)] for own in evaluation.comparisons]
+    systems.append(["this system", *(f"{own.system:.2f}" for own in differences)])
+    rows = [
+        [
+            comparison.baseline,
+            own.name,
+            f"{own.system - own.baseline:+.2f}",
+            *(["equal"] * 2 if own.system == own.baseline else [f"{own.bootstrap:.4f}", f"{own.randomization:.4f}"]),
+        ]
+        for comparison in evaluation.comparisons
+        for own in comparison.differences
+    ]
+    blocks += [
+        Table(["system", *names], systems, range(1, 1 + len(names))),
+        Table(["against", "score", "difference", "p, bootstrap", "p, randomisation"], rows, (2, 3, 4)),
+    ]
+    blocks.append(Code("\n".join(f"{own.name}: {own.signature}" for own in evaluation.comparisons[0].differences)))
+    if commands.texts:
+        options = _sacrebleu_options(evaluation, _signature_value(evaluation.scores[0].signature, "tok"))
+        names = [name for what, name in commands.texts.items() if what.startswith("reference")]
+        files = [name for what, name in commands.texts.items() if what.startswith("baseline")]
+        common = ["sacrebleu", *names, "-i", *files, commands.texts["hypothesis"], "-m", "bleu", "chrf", "ter"]
+        lines = [shlex.join([*common, *options, test]) for test in ("--paired-bs", "--paired-ar")]
+        blocks += [
+            Paragraph("The same by sacrebleu's own command, in the folder of this report:"),
+            Code("\n".join(lines)),
+        ]
+    sections = [Section("Comparison", blocks, commands.evaluate)]
+    for comparison in evaluation.comparisons:
+        gains = [own.chrf - other for own, other in zip(evaluation.sentence_scores, comparison.chrf, strict=True)]
+        order = sorted(range(len(gains)), key=lambda index: (gains[index], index))
+        for title, chosen in {
+            f"Better than {comparison.baseline}": [index for index in reversed(order[-5:]) if gains[index] > 0],
+            f"Worse than {comparison.baseline}": [index for index in order[:5] if gains[index] < 0],
+        }.items():
+            examples = [_example(report, index) for index in chosen]
+            if examples:
+                blocks = [Paragraph("The sentences with the largest difference in chrF2."), *examples]
+                sections.append(Section(title, blocks, commands.evaluate))
+    return sections
+
+
+def _ngrams(report: Report, commands: Commands) -> Section:
+    evaluation = report.evaluation
+    names = [f"{order}-grams" for order in range(1, len(evaluation.precisions) + 1)]
+    rows = [
+        [name, f"{precision:.2f}", f"{matches:,}", f"{total:,}"]
+        for name, precision, matches, total in zip(
+            names, evaluation.precisions, evaluation.matches, evaluation.totals, strict=True
+        )
+    ]
+    chart = charts.bar_chart(
+        "n-gram precision", names, [Series("precision", evaluation.precisions)], "", "precision, %"
+    )
+    return Section(
+        "n-gram precision",
+        [
+            Paragraph(
+                "Share of the hypotheses' n-grams that stand in the reference, each as often as there at most "
+                "(Papineni et al. 2002), over BLEU's tokens."
+            ),
+            Figure(chart),
+            Table(["", "precision, %", "matched", "of"], rows, (1, 2, 3)),
+        ],
+        commands.evaluate,
+    )
+
+
+def _parts(parts: Sequence[PartScore], name: str, label: str) -> list[Block]:
+    """Scores of parts of the set, drawn and as a table."""
+    series = Series(
+        "BLEU",
+        [part.bleu for part in parts],
+        low=[part.low for part in parts],
+        high=[part.high for part in parts],
+        notes=[f"{part.sentences} sentences" for part in parts],
+    )
+    rows = [
+        [part.name, f"{part.sentences:,}", f"{part.bleu:.2f}", f"{part.low:.2f} to {part.high:.2f}", f"{part.chrf:.2f}"]
+        for part in parts
+    ]
+    return [
+        Figure(charts.bar_chart(label, [part.name for part in parts], [series], name, "BLEU, with its 95 % interval")),
+        Table([name, "sentences", "BLEU", "95 % interval", "chrF2"], rows, (1, 2, 3, 4)),
+    ]
+
+
+def _lengths(report: Report, commands: Commands) -> Section:
+    side = "source" if report.evaluation.sources is not None else "reference"
+    return Section("By length", _parts(report.by_length, f"words of the {side}", "BLEU by length"), commands.evaluate)
+
+
+def _training_sections(training: TrainingPart, commands: Commands) -> list[Section]:
+    overlap, count = training.overlap, len(training.overlap.pair)
+
+    def share(number: int) -> list[str]:
+        return [f"{number:,}", f"{100 * number / count:.1f}"]
+
+    source, target, leaked = overlap.source, overlap.target, int(overlap.leaked.sum())
+    rows = [
+        ["source and reference are one training pair", *share(int(overlap.pair.sum()))],
+        ["source is a training source", *share(int(source.exact.sum()))],
+        ["reference is a training target", *share(int(target.exact.sum()))],
+        ["source is a near duplicate of a training source", *share(int(source.near.sum()))],
+        ["reference is a near duplicate of a training target", *share(int(target.near.sum()))],
+        ["source or reference is a near duplicate", *share(leaked)],
+    ]
+    blocks: list[Block] = [
+        Paragraph(
+            f"Every test sentence was compared with all {training.pairs:,} training pairs. Duplicates are equal "
+            f"but for case and spaces; near duplicates have a similarity of at least {NEAR:g}: 1 - distance / length, "
+            "with the Levenshtein distance in words and the longer one's length. Duplicates count as near duplicates."
+        ),
+        Table(["", "sentences", "%"], rows, (1, 2)),
+        *_parts(training.without_leaks, "part", "BLEU without near duplicates"),
+    ]
+    if training.leaks:
+        blocks.append(Paragraph("The most similar sentences; what the training sentence has otherwise is marked:"))
+    for leak in training.leaks:
+        own, theirs = differences(leak.text, leak.training)
+        scores = f"similarity {leak.similarity:.2f}{', duplicate' if leak.exact else ''}"
+        blocks.append(Example(leak.place + 1, scores, [(f"test {leak.side}", own), ("training", theirs)]))
+    unknown = [
+        [
+            side,
+            f"{own.words:,}",
+            f"{own.total:,}",
+            f"{100 * own.rate:.2f}",
+            f"{own.sentences:,}",
+            ", ".join(own.examples),
+        ]
+        for side, own in training.unknown.items()
+    ]
+    words = training.words
+    series = [
+        Series("F-measure", [100 * own.f_measure for own in words]),
+        Series("precision", [100 * own.precision for own in words]),
+        Series("recall", [100 * own.recall for own in words]),
+    ]
+    return [
+        Section("Leaks", blocks, commands.evaluate),
+        Section(
+            "By similarity to the training data",
+            [
+                Paragraph("The similarity of a sentence's source to the most similar training source."),
+                *_parts(training.by_similarity, "similarity", "BLEU by similarity to the training data"),
+            ],
+            commands.evaluate,
+        ),
+        Section(
+            "Rare words",
+            [
+                Paragraph(
+                    "How well words are translated by how often they stand in the training targets (Neubig et al. "
+                    "2019): a word of a hypothesis is right if it stands in the reference, wherever."
+                ),
+                Figure(
+                    charts.bar_chart(
+                        "accuracy of words by training frequency", [own.name for own in words], series,
+                        "occurrences in the training targets", "%",
+                    )
+                ),
+                Table(
+                    ["occurrences", "in references", "in hypotheses", "right", "precision, %", "recall, %", "F, %"],
+                    [
+                        [
+                            own.name, f"{own.expected:,}", f"{own.produced:,}", f"{own.matched:,}",
+                            *(f"{100 * value:.1f}" for value in (own.precision, own.recall, own.f_measure)),
+                        ]
+                        for own in words
+                    ],
+                    range(1, 7),
+                ),
+                Paragraph("Whole sentences by how often the rarest word of the source stands in training sources:"),
+                *_parts(training.by_rarest, "occurrences of the rarest word", "BLEU by rarest word"),
+                Paragraph("Words that never stand in the training data of their side:"),
+                Table(["", "unseen words", "of", "%", "sentences", "the most frequent"], unknown, (1, 2, 3, 4)),
+            ],
+            commands.evaluate,
+        ),
+    ]  # fmt: skip
+
+
+def _repetitions(report: Report, commands: Commands) -> Section:
+    rows = [
+        [side, f"{own.words:,}", f"{own.total:,}", f"{100 * own.rate:.2f}", f"{own.sentences:,}",
+         "" if own.worst is None else f"{own.worst + 1}"]
+        for side, own in report.repetition.items()
+    ]  # fmt: skip
+    blocks: list[Block] = [
+        Paragraph(
+            "Words that only say again the one to four words right before them (“the the”, “of a of a”): a sign that a "
+            "model lost its place. Some repetitions are right; compare with the reference."
+        ),
+        Table(["", "repeated words", "of", "%", "sentences", "worst sentence"], rows, (1, 2, 3, 4, 5)),
+    ]
+    if report.pieces:
+        blocks += [
+            Paragraph(
+                "Pieces for which the vocabulary has no text: an unknown piece stands for a character that is lost, "
+                "bytes are pieces that spell a character byte by byte."
+            ),
+            Table(
+                ["", "pieces", "unknown", "unknown, %", "bytes", "bytes, %"],
+                [
+                    [
+                        side, f"{own.total:,}",
+                        f"{own.unknown:,}", f"{100 * own.unknown / max(own.total, 1):.2f}",
+                        f"{own.bytes:,}", f"{100 * own.bytes / max(own.total, 1):.2f}",
+                    ]
+                    for side, own in report.pieces.items()
+                ],
+                range(1, 6),
+            ),
+        ]  # fmt: skip
+    cut = "" if report.cut is None else f"; translations that were cut at the maximum length: {report.cut}"
+    blocks.append(Paragraph(f"Empty hypotheses: {report.empty}{cut}."))
+    return Section("Repetitions and unknown pieces", blocks, commands.evaluate)
+
+
+def _calibration(report: Report, commands: Commands) -> Section | None:
+    own = report.calibration
+    if own is None:
+        return None
+    points = [(each.confidence, each.accuracy, each.predictions) for each in own.bins]
+    direction = "too sure of itself" if own.confidence > own.accuracy else "less sure than it could be"
+    return Section(
+        "Calibration",
+        [
+            Paragraph(
+                "At each position of the references, having read the reference up to there, the model predicts the "
+                "next piece. Of the predictions made with probability 0.8, 80 % should be right (Guo et al. 2017). On "
+                f"the whole the model is {direction}: mean probability {own.confidence:.3f}, right {own.accuracy:.3f}."
+            ),
+            Figure(
+                charts.reliability_chart("calibration", points),
+                "The area of a dot follows the number of predictions; on the dashed line probabilities are right.",
+            ),
+            Table(
+                ["figure", "value"],
+                [
+                    ["expected calibration error", f"{own.error:.4f}"],
+                    ["predictions", f"{own.positions:,}"],
+                    ["ends of sentences: mean probability of the prediction", f"{own.end_confidence:.3f}"],
+                    ["ends of sentences: right", f"{own.end_accuracy:.3f}"],
+                    ["perplexity of the references, per piece", f"{own.perplexity:.3f}"],
+                ],
+                (1,),
+            ),
+            Table(
+                ["probability", "predictions", "mean probability", "right"],
+                [
+                    [
+                        f"{each.low:.1f} to {each.high:.1f}", f"{each.predictions:,}",
+                        f"{each.confidence:.3f}", f"{each.accuracy:.3f}",
+                    ]
+                    for each in own.bins
+                ],
+                (1, 2, 3),
+            ),
+        ],
+        commands.evaluate,
+    )  # fmt: skip
+
+
+def _sureness(report: Report, commands: Commands) -> Section | None:
+    own = report.sentence_calibration
+    if own is None:
+        return None
+    rows = [
+        [
+            part.name, f"{part.sentences:,}", f"{sure:.3f}", f"{100 * probability:.2f}", f"{100 * equal:.2f}",
+            f"{part.bleu:.2f}", f"{part.low:.2f} to {part.high:.2f}", f"{part.chrf:.2f}",
+        ]
+        for part, sure, probability, equal in zip(own.parts, own.sureness, own.probability, own.equal, strict=True)
+    ]  # fmt: skip
+    series = Series(
+        "BLEU",
+        [part.bleu for part in own.parts],
+        low=[part.low for part in own.parts],
+        high=[part.high for part in own.parts],
+        notes=[f"{part.sentences} sentences" for part in own.parts],
+    )
+    names = [part.name for part in own.parts]
+    chart = charts.bar_chart(
+        "BLEU by probability", names, [series], "mean probability of a piece", "BLEU, with its 95 % interval"
+    )
+    head = ["mean probability", "sentences", "mean", "whole sentence, %", "equal to a reference, %"]
+    return Section(
+        "Calibration of sentences",
+        [
+            Paragraph(
+                "Does the model know which of its translations are good? Translations in groups of equal size by the "
+                "geometric mean of their pieces' probabilities. A translation with probability 0.1 should be the "
+                "reference one time in ten if there were no other right translation; there are, so the model may be "
+                "right to be less sure. Spearman's rank correlation of the mean probability with chrF2: "
+                f"{own.correlation:.3f}."
+            ),
+            Figure(chart),
+            Table([*head, "BLEU", "95 % interval", "chrF2"], rows, range(1, 8)),
+        ],
+        commands.evaluate,
+    )
+
+
+def choose_examples(evaluation: Evaluation, count: int = 5) -> dict[str, list[int]]:
+    """Sentences to show under their headings: the best, the worst, and twice as many of the rest at random.
+
+    Ordered by sentence BLEU, then chrF, then length in favour of the longer reference, then place; the random ones
+    depend only on the number of sentences and which of them are shown already.
+    """
+
+    def quality(index: int) -> tuple[float, float]:
+        score = evaluation.sentence_scores[index]
+        return score.bleu, score.chrf
+
+    def length(index: int) -> int:
+        return len(evaluation.references[0][index])
+
+    indices = range(len(evaluation.hypotheses))
+    best = sorted(indices, key=lambda index: (*(-value for value in quality(index)), -length(index)))[:count]
+    worst = sorted(indices, key=lambda index: (*quality(index), -length(index)))
+    worst = [index for index in worst if index not in best][:count]
+    shuffled = list(indices)
+    random.Random(EXAMPLES_SEED).shuffle(shuffled)
+    rest = [index for index in shuffled if index not in best and index not in worst][: 2 * count]
+    return {"Worst sentences": worst, "Random sentences": sorted(rest), "Best sentences": best}
+
+
+def _examples(report: Report, commands: Commands) -> list[Section]:
+    evaluation = report.evaluation
+    sections = []
+    chosen = choose_examples(evaluation)
+    if report.sureness is not None:
+        chosen = {"Sentences the model is least sure of": least_sure(report.sureness), **chosen}
+    for title, numbers in chosen.items():
+        if numbers:
+            examples = [_example(report, number) for number in numbers]
+            hint: list[Block] = [
+                Paragraph("Marked: words that the other side, hypothesis or reference, does not have.")
+            ]
+            sections.append(Section(title, [*hint, *examples], commands.evaluate))
+    return sections
+
+
+def least_sure(sureness: Sequence[float | None], count: int = 5) -> list[int]:
+    """The translations with the lowest mean probability."""
+    known = [(sure, index) for index, sure in enumerate(sureness) if sure is not None]
+    return [index for _, index in sorted(known)[:count]]
+
+
+def _example(report: Report, index: int) -> Example:
+    """A sentence; the hypothesis is marked beside the first reference."""
+    evaluation = report.evaluation
+    score, hypothesis = evaluation.sentence_scores[index], evaluation.hypotheses[index]
+    rows: list[tuple[str, list[Span]]] = []
+    if evaluation.sources is not None:
+        rows.append(("source", _plain(evaluation.sources[index])))
+    several = len(evaluation.references) > 1
+    marked, reference = differences(hypothesis, evaluation.references[0][index])
+    for number, texts in enumerate(evaluation.references, start=1):
+        rows.append(
+            (f"reference {number}" if several else "reference", reference if number == 1 else _plain(texts[index]))
+        )
+    rows.append(("hypothesis", marked))
+    for comparison in evaluation.comparisons:
+        rows.append(("baseline", differences(comparison.hypotheses[index], evaluation.references[0][index])[0]))
+    scores = f"BLEU {score.bleu:.1f}, chrF2 {score.chrf:.1f}"
+    sure = report.sureness[index] if report.sureness is not None else None
+    return Example(index + 1, scores if sure is None else f"{scores}, mean probability {sure:.2f}", rows)
+
+
+def _plain(text: str) -> list[Span]:
+    return [Span(text, False)] if text else []
+
+
+def _tree(tree: SearchTree | None, commands: Commands) -> Section | None:
+    if tree is None:
+        return None
+    leaves = []
+    for node, piece in zip(tree.nodes, tree.pieces, strict=True):
+        text = "end" if node.token == END else piece
+        probability = f"{100 * math.exp(node.log_prob):.0f}"
+        score = "" if node.score is None else f" score {node.score:.2f}"
+        title = f"{text}: log-probability {node.log_prob:.3f}, of the hypothesis {node.total:.3f}; {node.fate}{score}"
+        leaves.append(Leaf(node.parent, node.step, text, node.fate, title, f"{probability}{score}"))
+    fates = [node.fate for node in tree.nodes]
+    return Section(
+        "Search tree",
+        [
+            Paragraph(
+                f"Beam search for sentence {tree.place + 1}, beam {tree.beam_size}: each column is a step, the small "
+                "number a piece's probability in percent. Bold: the translation. Green: other hypotheses that "
+                "finished, with their scores. Plain: hypotheses that were in the beam and were given up. Struck out: "
+                "the most probable continuations that found no place."
+            ),
+            Paragraph(f"Source: {tree.source}"),
+            Figure(charts.tree_chart(f"search tree of sentence {tree.place + 1}", "▸", leaves), wide=True),
+            Table(
+                ["hypotheses", "number"],
+                [
+                    ["finished", f"{sum(node.score is not None for node in tree.nodes)}"],
+                    ["steps", f"{max((node.step for node in tree.nodes), default=0)}"],
+                    ["pieces of finished hypotheses", f"{fates.count('best') + fates.count('finished')}"],
+                    ["pieces that were given up", f"{fates.count('pruned')}"],
+                ],
+                (1,),
+            ),
+        ],
+        commands.evaluate,
+    )
+
+
+CURVES = {
+    "loss": "loss, nats per target piece",
+    "bleu": "BLEU",
+    "learning_rate": "learning rate",
+    "gradient_norm": "norm of the gradient, before clipping",
+    "target_tokens_per_second": "target tokens/s",
+}
+"""What is drawn of `metrics.jsonl`."""
+
+MOST_POINTS = 400
+"""Points of a curve; of a longer one every n-th is drawn."""
+
+
+def _curves(report: Report, commands: Commands) -> Section | None:
+    curves = report.curves
+    if curves is None or not (curves.training or curves.validation):
+        return None
+    blocks: list[Block] = []
+    for key, label in CURVES.items():
+        series = []
+        for name, records in {"training": curves.training, "validation": curves.validation}.items():
+            points = [(record["update"], record[key]) for record in records if isinstance(record.get(key), int | float)]
+            points = points[:: -(-len(points) // MOST_POINTS) or 1]
+            if points:
+                series.append(Series(name, [y for _, y in points], [x for x, _ in points]))
+        if series:
+            blocks.append(Figure(charts.line_chart(label, series, "updates", label, from_zero=key != "loss")))
+    names = [name for name in ("loss", "perplexity", "bleu") if any(name in record for record in curves.validation)]
+    if curves.validation:
+        blocks.append(
+            Table(
+                ["epoch", "update", "minutes", *(f"validation {name}" for name in names), ""],
+                [
+                    [
+                        f"{record.get('epoch', '')}",
+                        f"{record['update']:,}",
+                        f"{record.get('seconds', 0) / 60:.1f}",
+                        *(_number(record.get(name)) for name in names),
+                        "best so far" if record.get("best") else "",
+                    ]
+                    for record in curves.validation
+                ],
+                range(3 + len(names)),
+            )
+        )
+    return Section("Training", blocks, commands.training)
+
+
+def _number(value: object) -> str:
+    return f"{value:.3f}" if isinstance(value, int | float) else ""
+
+
+def _settings(evaluation: Evaluation, commands: Commands) -> Section | None:
+    if not evaluation.settings:
+        return None
+    rows = [[str(name), setting_text(value)] for name, value in evaluation.settings.items()]
+    return Section("Settings", [Table(["setting", "value"], rows)], commands.evaluate)
+
+
+def setting_text(value: object) -> str:
+    """A setting as a person reads it."""
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "none"}[value]
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(str, value))
+    return str(value)
