@@ -27,8 +27,6 @@ from nmt.tasks import make_vocabularies
 from nmt.torch_engine import build_model, model_tensors
 from nmt.vocabulary import SPECIAL_PIECES
 
-pytest.importorskip("matplotlib")
-
 
 def quiet(line: str) -> None:
     """Say nothing."""
