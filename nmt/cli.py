@@ -13,7 +13,6 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, cast
 
@@ -21,7 +20,7 @@ from nmt import __version__
 from nmt.errors import TrainingError, UserError
 
 if TYPE_CHECKING:
-    from nmt.config import Config, DataConfig
+    from nmt.config import DataConfig
     from nmt.inspection.pages import Inspection
     from nmt.model_folder import ModelFolder
     from nmt.translation import Translator
@@ -566,13 +565,13 @@ def export(options: argparse.Namespace) -> None:
     from nmt.model_folder import open_model
 
     folder = open_model(options.model)
-    for setting in options.set:
-        if not setting.startswith("data."):
-            raise UserError(f"--set must be data.KEY=VALUE here, but is `{setting}`")
-    data = None if options.no_shortlist else data_with(folder.config, options.set)
+    from nmt.config import data_with
     from nmt.export import export_model
 
-    export_model(folder, integers=options.int8, small=options.small, data=data, say=say)
+    data = data_with(folder.config, options.set)
+
+    shortlist_data = None if options.no_shortlist else data
+    export_model(folder, integers=options.int8, small=options.small, data=shortlist_data, say=say)
 
 
 def load_translator(options: argparse.Namespace) -> Translator:
@@ -646,14 +645,11 @@ def look(options: argparse.Namespace) -> Inspection:
 def evaluate(options: argparse.Namespace) -> None:
     """`nmt evaluate`."""
     from nmt.comet import load_comet
+    from nmt.config import data_with
     from nmt.evaluation import PartScorer, compare_systems, evaluate_translations
+    from nmt.model_folder import open_model, open_models
     from nmt.report import Commands, describe, write_report
     from nmt.translation import Translator
-
-    for setting in options.set:
-        if not setting.startswith("data."):
-            raise UserError(f"--set must be data.KEY=VALUE here, but is `{setting}`; search has options of its own")
-    from nmt.model_folder import open_model, open_models
 
     opened = [open_model(options.models[0])] if len(options.models) == 1 else options.models
     if len(options.models) == 1 and opened[0].config.task == "language_model":
@@ -799,7 +795,7 @@ def evaluate_text(options: argparse.Namespace, folder: ModelFolder) -> None:
             raise UserError(f"--{name.replace('_', '-')} is for translations, but `{folder.path}` is a language model")
     if options.source and (options.split is not None or options.set):
         raise UserError("--source excludes --split and --set, which choose from the model's data")
-    from nmt.config import DataConfig
+    from nmt.config import DataConfig, data_with
     from nmt.corpus import prepare_text
     from nmt.language_model import LanguageModel
     from nmt.streams import score_text
@@ -816,16 +812,6 @@ def evaluate_text(options: argparse.Namespace, folder: ModelFolder) -> None:
     score = score_text(engine.model, text_of(corpus), count_characters(corpus))
     print(f"perplexity per piece  {score.perplexity:.3f}  ({score.pieces:,} pieces, with an end for each line)")
     print(f"bits per character    {score.bits_per_character:.4f}  ({score.characters:,} characters, likewise)")
-
-
-def data_with(config: Config, settings: Sequence[str]) -> DataConfig:
-    """The data of a configuration with some `data.KEY=VALUE` changed."""
-    from nmt.config import apply_setting, parse_config
-
-    values = asdict(config)
-    for setting in settings:
-        apply_setting(values, setting)
-    return parse_config(values, "--set").data
 
 
 def sample(options: argparse.Namespace) -> None:

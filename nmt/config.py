@@ -13,6 +13,7 @@ import re
 import tomllib
 import types
 import typing
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -443,6 +444,16 @@ def apply_setting(values: dict[str, Any], setting: str) -> None:
         if not isinstance(values, dict):
             raise UserError(f"--set {name.strip()}: `{key}` is not a section")
     values[keys[-1]] = value
+
+
+def data_with(config: Config, settings: Sequence[str]) -> DataConfig:
+    """The data of a configuration with some `data.KEY=VALUE` changed; raises UserError for other settings."""
+    values = dataclasses.asdict(config)
+    for setting in settings:
+        if not setting.startswith("data."):
+            raise UserError(f"--set must be data.KEY=VALUE here, but is `{setting}` instead")
+        apply_setting(values, setting)
+    return parse_config(values, "--set").data
 
 
 def parse_config(values: dict[str, Any], where: str) -> Config:

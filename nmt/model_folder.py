@@ -97,7 +97,7 @@ def open_model(name: str | Path) -> ModelFolder:
             raise UserError(f"model folder `{path}` is damaged: `{needed}` is missing")
     vocabularies = [Vocabulary.load(path / needed) for needed in names]
     folder = ModelFolder(path, config, vocabularies[0], vocabularies[-1])
-    trained_with = read_manifest(folder)["vocabularies"] if runtime_only else _metadata(folder)
+    trained_with = read_manifest(path)["vocabularies"] if runtime_only else _metadata(folder)
     for needed, vocabulary in zip(names, vocabularies, strict=True):
         if trained_with.get(needed, vocabulary.checksum) != vocabulary.checksum:
             raise UserError(
@@ -116,16 +116,16 @@ def _metadata(folder: ModelFolder) -> dict[str, str]:
         raise UserError(f"model folder `{folder.path}` is damaged: `{WEIGHTS}`: {error}") from None
 
 
-def read_manifest(folder: ModelFolder) -> dict[str, Any]:
-    """What `nmt export` wrote about its export; raises UserError when it cannot be read."""
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What `nmt export` wrote about its export into a model folder; raises UserError when it cannot be read."""
     try:
-        manifest: dict[str, Any] = json.loads((folder.path / EXPORT / MANIFEST).read_bytes())
+        manifest: dict[str, Any] = json.loads((folder / EXPORT / MANIFEST).read_bytes())
     except (OSError, ValueError) as error:
-        raise UserError(f"model folder `{folder.path}` is damaged: `{EXPORT}/{MANIFEST}`: {error}") from None
+        raise UserError(f"model folder `{folder}` is damaged: `{EXPORT}/{MANIFEST}`: {error}") from None
     if manifest.get("format") != EXPORT_FORMAT:
         raise UserError(
-            f"the export in `{folder.path / EXPORT}` has format {manifest.get('format')}, but must have format "
-            f"{EXPORT_FORMAT}: run `nmt export {folder.path}` again"
+            f"the export in `{folder / EXPORT}` has format {manifest.get('format')}, but must have format "
+            f"{EXPORT_FORMAT}: run `nmt export {folder}` again"
         )
     return manifest
 
@@ -151,7 +151,7 @@ def check_export(folder: ModelFolder) -> None:
 
     Raises UserError when it was made from others: a training that went on has left it behind.
     """
-    made_from = read_manifest(folder)["weights"]
+    made_from = read_manifest(folder.path)["weights"]
     if not folder.weights.exists():
         return
     status = folder.weights.stat()

@@ -17,10 +17,10 @@ from torch.nn.utils.rnn import pad_sequence
 
 from nmt.batching import Batch
 from nmt.config import Config, TrainingConfig
-from nmt.evaluation import make_bleu
 from nmt.loss import output_cross_entropy, pair_cross_entropy, row_negative_log_likelihood
 from nmt.model import TranslationModel
 from nmt.products import mixed_precision
+from nmt.reranking import make_utility
 from nmt.search import beam_search
 from nmt.torch_engine import TorchEngine
 from nmt.translation import search_settings
@@ -202,11 +202,7 @@ class MinimumRisk:
         self.settings, self.vocabulary = config.training, target_vocabulary
         count = config.training.risk_candidates
         self.search = search_settings(replace(config.decoding, beam_size=count), count)
-        self.metric: Any = make_bleu(config.data.target, effective_order=True)
-        if config.training.risk_metric == "chrf":
-            from sacrebleu.metrics.chrf import CHRF
-
-            self.metric = CHRF()
+        self.utility = make_utility(config.training.risk_metric, config.data.target)
 
     def __call__(
         self, model: TranslationModel, batch: Batch, *, tokens: int, seed: int, progress: float
@@ -239,7 +235,7 @@ class MinimumRisk:
     def costs(self, candidates: Sequence[Sequence[int]]) -> list[float]:
         """Cost of each candidate of one sentence against the first, the reference; 0 to 1."""
         texts = [self.vocabulary.decode(ids) for ids in candidates]
-        scores = {text: self.metric.sentence_score(text, texts[:1]).score for text in dict.fromkeys(texts)}
+        scores = {text: self.utility(text, texts[0]) for text in dict.fromkeys(texts)}
         return [1 - scores[text] / 100 for text in texts]
 
     def descend(

@@ -7,7 +7,7 @@ nothing.
 
 from __future__ import annotations
 
-import json
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from nmt.engine import Best, Engine, Floats, Integers, State
 from nmt.errors import UserError
-from nmt.model_folder import EXPORT, ModelFolder, check_export
+from nmt.model_folder import EXPORT, ModelFolder, check_export, read_manifest
 from nmt.vocabulary import END, PAD
 
 if TYPE_CHECKING:
@@ -53,10 +53,7 @@ class OnnxEngine:
 
     def __init__(self, folder: Path, threads: int | None = None, shortlist: bool = True) -> None:
         self.folder, self.threads = folder / EXPORT, threads or 0
-        try:
-            self.manifest: dict[str, Any] = json.loads((self.folder / "export.json").read_bytes())
-        except (OSError, ValueError) as error:
-            raise UserError(f"model folder `{folder}` is damaged: `{EXPORT}/export.json`: {error}") from None
+        self.manifest = read_manifest(folder)
         self.shortlist = self._load_shortlist() if shortlist and self.manifest["shortlist"] else None
         self._graphs: dict[str, _Session] = {}
 
@@ -136,8 +133,8 @@ class OnnxEngine:
         """The same engine with the whole output layer."""
         if self.shortlist is None:
             return self
-        whole = OnnxEngine.__new__(OnnxEngine)
-        whole.__dict__.update(self.__dict__, shortlist=None)
+        whole = copy.copy(self)
+        whole.shortlist = None
         return whole
 
 

@@ -260,7 +260,7 @@ class Translator:
         """
         decoding = self.decoding_with(**overrides)
         settings = search_settings(decoding, 1)
-        engine = whole_vocabulary(self._engine(decoding))
+        engine = whole_vocabulary(self.engine_for(decoding))
         texts = [clean_line(text) for text in targets]
         source_ids = self.encode([clean_line(text) for text in sources])
         target_ids = self.target_vocabulary.encode_batch(texts) if texts else []
@@ -357,7 +357,7 @@ class Translator:
                 replace(one, constraints=replace(one.constraints, unknown=True)) if UNK in one.ids else one
                 for one in sentences
             ]
-        engine = self._engine(decoding)
+        engine = self.engine_for(decoding)
         results = [[_empty()] for _ in sentences]
         by_length = sorted((i for i, one in enumerate(sentences) if len(one.ids)), key=lambda i: -len(sentences[i].ids))
         for bound in (False, True):
@@ -393,7 +393,8 @@ class Translator:
         sampling = SamplingSettings(decoding.temperature, decoding.top_k, decoding.top_p)
         return sample_translations(engine, sources, count, sampling, decoding.seed, settings, constraints)
 
-    def _engine(self, decoding: DecodingConfig) -> Engine:
+    def engine_for(self, decoding: DecodingConfig) -> Engine:
+        """The engine that searches: the model's, fused with the language model if there is one."""
         if self.language_model is None:
             return self.engine
         return Fusion(self.engine, self.language_model, decoding.language_model_weight)

@@ -291,8 +291,8 @@ def test_scores_of_references_are_those_of_search(translator: Path) -> None:
     subject = open_subject(translator)
     (best,) = subject.translator().translate(["a b c"])
     if subject.folder.target_vocabulary.pieces(subject.folder.target_vocabulary.encode(best.text)) == best.tokens:
-        (score,) = search.reference_scores(subject, ["a b c"], [best.text])
-        assert score == pytest.approx(best.score, abs=1e-4)
+        (scored,) = subject.translator().score(["a b c"], [best.text])
+        assert scored.score == pytest.approx(best.score, abs=1e-4)
 
 
 def test_variants_differ_in_attention_and_order_only() -> None:

@@ -12,13 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from nmt.evaluation import bleu
 from nmt.inspection.pages import COLORS, Inspection, section, table
-from nmt.inspection.watching import Choice, Say, Subject, batch_of, forced, read_pairs
-from nmt.model import TranslationModel
-from nmt.scoring import LengthPenalty
+from nmt.inspection.watching import Choice, Say, Subject, read_pairs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,20 +43,6 @@ class Beam:
     """Mean score found."""
 
 
-def reference_scores(subject: Subject, sources: Sequence[str], targets: Sequence[str]) -> npt.NDArray[np.float64]:
-    """What the model gives the references, normalised by length as the search's scores are."""
-    assert isinstance(subject.model, TranslationModel)
-    decoding = subject.folder.config.decoding
-    penalty = LengthPenalty(decoding.length_penalty, decoding.alpha)
-    scores: list[float] = []
-    for start in range(0, len(sources), BATCH):
-        batch = batch_of(subject, sources[start : start + BATCH], targets[start : start + BATCH])
-        lengths = (batch.targets != 0).sum(0).tolist()
-        log_probs = forced(subject.model, batch)[0].tolist()
-        scores += [penalty.score(log_prob, length) for log_prob, length in zip(log_probs, lengths, strict=True)]
-    return np.array(scores)
-
-
 def compare(
     subject: Subject, sources: Sequence[str], targets: Sequence[str], sizes: Sequence[int], say: Say
 ) -> tuple[list[Beam], float]:
@@ -79,7 +62,7 @@ def compare(
         seconds = (time.perf_counter() - started) / len(sources)
         scores.append((np.array([translation.score for translation in found[-1]]), seconds))
         say(f"beam {size}: {1000 * seconds:.1f} ms a sentence")
-    reference = reference_scores(subject, sources, targets)
+    reference = np.array([one.score for one in translator.score(sources, targets)])
     best = np.max([reference, *(own for own, _ in scores)], axis=0)
     pieces = sum(map(len, subject.folder.target_vocabulary.encode_batch(list(targets))))
     language = subject.folder.config.data.target

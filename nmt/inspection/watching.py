@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MethodType
 from typing import cast
@@ -16,7 +16,7 @@ from torch import Tensor
 from nmt.batching import Batch, make_batch
 from nmt.cells import MUT1, Cell, Product, State
 from nmt.cells.scan import ScannedCell
-from nmt.config import DataConfig, apply_setting, parse_config
+from nmt.config import data_with
 from nmt.errors import UserError
 from nmt.language_model import LanguageModel
 from nmt.model import TranslationModel
@@ -105,7 +105,7 @@ def read_pairs(subject: Subject, choice: Choice, translate: bool = True) -> tupl
     else:
         from nmt.corpus import load_pairs, load_texts
 
-        data = data_with(subject.folder, choice.settings)
+        data = data_with(subject.folder.config, choice.settings)
         if model_is_language_model:
             sources = list(load_texts(data, choice.split)["text"])
         else:
@@ -124,16 +124,6 @@ def read_pairs(subject: Subject, choice: Choice, translate: bool = True) -> tupl
     if not both:
         raise UserError("there is no sentence to look at: every line is blank")
     return [source for source, _ in both], [target for _, target in both]
-
-
-def data_with(folder: ModelFolder, settings: Sequence[str]) -> DataConfig:
-    """The data of a model, with some `data.KEY=VALUE` changed."""
-    values = asdict(folder.config)
-    for setting in settings:
-        if not setting.startswith("data."):
-            raise UserError(f"--set must be data.KEY=VALUE here, but is `{setting}` instead")
-        apply_setting(values, setting)
-    return parse_config(values, "--set").data
 
 
 def batch_of(subject: Subject, sources: Sequence[str], targets: Sequence[str]) -> Batch:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from nmt.errors import UserError
 from nmt.evaluation import Evaluation
+from nmt.model_folder import write_atomically
 from nmt.report.contents import Report, TrainingPart
 from nmt.report.rendering import to_html, to_markdown
 from nmt.report.sections import Commands, describe_lengths, make_document
@@ -70,7 +70,7 @@ def write_report(report: Report, folder: Path, commands: Commands) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
-            _write(folder / name, content)
+            write_atomically(folder / name, content.encode("utf-8", "backslashreplace"))  # half a surrogate pair
     except OSError as error:
         raise UserError(f"the report cannot be written to `{folder}`: {error.strerror or error}") from None
 
@@ -177,14 +177,3 @@ def _sentence(report: Report, index: int) -> dict[str, Any]:
 def _one_line(text: str) -> str:
     """A text as sacrebleu reads it: a carriage return would end its line."""
     return text.replace("\n", " ").replace("\r", " ")
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace a file in one step. A lone surrogate (never valid text) is written as its escape."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

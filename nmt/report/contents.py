@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nmt.config import DataConfig
-from nmt.ensemble import Fusion
+from nmt.ensemble import whole_vocabulary
 from nmt.errors import UserError
 from nmt.evaluation import Evaluation, PartScore, PartScorer
 from nmt.report.calibration import (
@@ -263,15 +263,10 @@ def add_model(report: Report, translator: Translator, place: int, **overrides: o
     }
     if any(sources):
         # Any piece may stand in a reference, so an engine with a shortlist must look at all of them.
-        whole = getattr(translator.engine, "without_shortlist", None)
-        engine = whole() if whole else translator.engine
-        predictions = predict_references(engine, sources, targets, decoding.batch_size)
+        predictions = predict_references(whole_vocabulary(translator.engine), sources, targets, decoding.batch_size)
         report.calibration = calibration(predictions)
     if sources[place] and decoding.method == "beam" and decoding.minimum_bayes_risk == "none":
-        engine = translator.engine
-        if translator.language_model is not None:
-            engine = Fusion(engine, translator.language_model, decoding.language_model_weight)
-        nodes = search_tree(engine, sources[place], search_settings(decoding, 1))
+        nodes = search_tree(translator.engine_for(decoding), sources[place], search_settings(decoding, 1))
         pieces = translator.target_vocabulary.pieces([node.token for node in nodes])
         report.tree = SearchTree(place, evaluation.sources[place], nodes, pieces, decoding.beam_size)
 
