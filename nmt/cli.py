@@ -231,6 +231,9 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
         "--resume", action="store_true", help="go on with an interrupted run, exactly as if never stopped"
     )
     existing.add_argument("--overwrite", action="store_true", help="start an existing run folder again from nothing")
+    parser.add_argument(
+        "--export", choices=("fp32", "int8"), help="at the end, export the best model, as `nmt export` does"
+    )
     add_machine_options(parser)
     parser.set_defaults(command=train)
 
@@ -458,7 +461,7 @@ def add_translate_options(parser: argparse.ArgumentParser) -> None:
         action="extend",
         nargs="+",
         metavar="MODEL",
-        help="model folder, run folder, or hub id; several translate together, as an ensemble",
+        help="model folder, run folder, hub id, or a model in the box (de-en, en-de); several translate as an ensemble",
     )
     parser.add_argument("--input", metavar="FILE", help="read this file instead of standard input")
     parser.add_argument("--output", metavar="FILE", help="write to this file instead of standard output")
@@ -536,12 +539,17 @@ def vocab(options: argparse.Namespace) -> None:
 def train(options: argparse.Namespace) -> None:
     """`nmt train`."""
     from nmt.config import load_config
+    from nmt.model_folder import open_model
 
     config = load_config(options.config, options.set)
     output = Path(options.output or Path("runs") / Path(options.config).stem)
     from nmt import training
 
-    training.train(
+    if options.export:
+        from nmt.export import export_model, require_onnx
+
+        require_onnx()  # better now than after hours of training
+    best = training.train(
         config,
         output,
         resume=options.resume,
@@ -550,6 +558,8 @@ def train(options: argparse.Namespace) -> None:
         threads=options.threads,
         say=say,
     )
+    if options.export:
+        export_model(open_model(best), integers=options.export == "int8", data=config.data, say=say)
 
 
 def average(options: argparse.Namespace) -> None:

@@ -63,6 +63,11 @@ class Ensemble:
             [engine.select(part_of_state(state, number), rows) for number, engine in enumerate(self.engines)]
         )
 
+    def side_by_side(self) -> tuple[Ensemble, int]:
+        """As `nmt.ensemble.side_by_side`: as many batches as each member can take."""
+        members = [side_by_side(engine) for engine in self.engines]
+        return Ensemble([engine for engine, _ in members]), min(count for _, count in members)
+
     def without_shortlist(self) -> Ensemble:
         """The same ensemble, each member with its whole output layer."""
         return Ensemble([whole_vocabulary(engine) for engine in self.engines])
@@ -109,6 +114,11 @@ class Fusion:
             ]
         )
 
+    def side_by_side(self) -> tuple[Fusion, int]:
+        """As `nmt.ensemble.side_by_side`."""
+        (engine, count), (language_model, other) = side_by_side(self.engine), side_by_side(self.language_model)
+        return Fusion(engine, language_model, self.weight), min(count, other)
+
     def without_shortlist(self) -> Fusion:
         """The same, the translation model with its whole output layer."""
         return Fusion(whole_vocabulary(self.engine), whole_vocabulary(self.language_model), self.weight)
@@ -118,6 +128,15 @@ def whole_vocabulary(engine: Engine) -> Engine:
     """The engine without a vocabulary shortlist, if it has one: for pieces that are given, not found by search."""
     without = getattr(engine, "without_shortlist", None)
     return engine if without is None else cast(Engine, without())
+
+
+def side_by_side(engine: Engine) -> tuple[Engine, int]:
+    """The engine for several batches, and how many of them it can take at a time, each on a thread of its own.
+
+    What a step does besides products of matrices gains nothing from a second thread; a second batch does.
+    """
+    method = getattr(engine, "side_by_side", None)
+    return (engine, 1) if method is None else cast(tuple[Engine, int], method())
 
 
 def log_mean(log_probs: Sequence[Floats]) -> Floats:

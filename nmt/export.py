@@ -63,6 +63,14 @@ class Deviation:
     """Of these, how many have other n-best lists, beyond the order of scores closer than the tolerance."""
 
 
+def require_onnx() -> None:
+    """Raises UserError when the package that writes graphs is missing."""
+    try:
+        import onnx  # noqa: F401
+    except ImportError:
+        raise UserError("export needs `onnx`: pip install 'recurrent-nmt[train]'") from None
+
+
 def export_model(
     folder: ModelFolder,
     *,
@@ -81,10 +89,7 @@ def export_model(
     """
     if not folder.weights.exists():
         raise UserError(f"`{folder.path}` has no weights to export")
-    try:
-        import onnx  # noqa: F401
-    except ImportError:
-        raise UserError("export needs `onnx`: pip install 'recurrent-nmt[train]'") from None
+    require_onnx()
     engine = load_engine(folder)
     final, beside = folder.path / EXPORT, folder.path / f".{EXPORT}.new"
     shutil.rmtree(beside, ignore_errors=True)

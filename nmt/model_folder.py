@@ -29,6 +29,8 @@ EXPORT = "onnx"
 """Folder of the exported model inside a model folder."""
 MANIFEST = "export.json"
 """What the export is and which weights it was made from."""
+IN_THE_BOX = Path(__file__).parent / "models"
+"""Model folders that are part of the package, by name."""
 
 
 @dataclass
@@ -78,13 +80,14 @@ def _by_file(config: Config, source_vocabulary: Vocabulary, target_vocabulary: V
 
 
 def open_model(name: str | Path) -> ModelFolder:
-    """Read a model folder, the best model of a run folder, or a hub id.
+    """Read a model folder, the best model of a run folder, a model in the box (`de-en`), or a hub id.
 
-    Raises UserError when there is no such folder or something in it is missing, damaged or foreign.
+    A folder that exists comes before a model in the box of that name. Raises UserError when there is no such folder or
+    something in it is missing, damaged or foreign.
     """
     path = Path(name)
     if not path.exists():
-        path = _download(str(name))
+        path = IN_THE_BOX / name if str(name) in models_in_the_box() else _download(str(name))
     if (path / "best").is_dir():
         path = path / "best"
     if not path.is_dir() or not (path / "config.toml").exists():
@@ -206,11 +209,16 @@ def check_same_vocabularies(first: ModelFolder, other: ModelFolder) -> None:
             )
 
 
+def models_in_the_box() -> list[str]:
+    """Names of the models that are part of the package."""
+    return sorted(folder.name for folder in IN_THE_BOX.glob("*"))
+
+
 def _download(name: str) -> Path:
     """A model folder from the Hugging Face hub, when the name looks like a hub id."""
     parts = name.split("/")
     if len(parts) != 2 or not all(parts) or parts[0] in (".", ".."):
-        raise UserError(f"model `{name}` does not exist")
+        raise UserError(f"model `{name}` does not exist; these come with the program: {', '.join(models_in_the_box())}")
     try:
         from huggingface_hub import snapshot_download
     except ImportError:

@@ -8,10 +8,12 @@ nothing.
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,10 +54,13 @@ class OnnxEngine:
     """
 
     def __init__(self, folder: Path, threads: int | None = None, shortlist: bool = True) -> None:
-        self.folder, self.threads = folder / EXPORT, threads or 0
+        self.folder = folder / EXPORT
+        self.threads = threads or _cores()
         self.manifest = read_manifest(folder)
         self.shortlist = self._load_shortlist() if shortlist and self.manifest["shortlist"] else None
         self._graphs: dict[str, _Session] = {}
+        self._loading = Lock()
+        self._single: OnnxEngine | None = None
 
     def start(self, sources: Sequence[Sequence[int]]) -> tuple[Memory, State]:
         """Encode sentences: the state has one row for each. A language model has no source, only its number of rows."""
@@ -120,14 +125,24 @@ class OnnxEngine:
         return after
 
     def _graph(self, name: str) -> _Session:
-        if name not in self._graphs:
-            self._graphs[name] = _Session(self.folder / f"{name}.onnx", self.threads)
-        return self._graphs[name]
+        with self._loading:
+            if name not in self._graphs:
+                self._graphs[name] = _Session(self.folder / f"{name}.onnx", self.threads)
+            return self._graphs[name]
 
     def _load_shortlist(self) -> Shortlist:
         from nmt.shortlist import Shortlist
 
         return Shortlist.load(self.folder, self.manifest)
+
+    def side_by_side(self) -> tuple[OnnxEngine, int]:
+        """The same engine with one thread for a batch, and how many batches it then takes at a time, on any thread."""
+        if self.threads == 1:
+            return self, 1
+        if self._single is None:
+            self._single = copy.copy(self)
+            self._single.threads, self._single._graphs, self._single._loading = 1, {}, Lock()
+        return self._single, self.threads
 
     def without_shortlist(self) -> OnnxEngine:
         """The same engine with the whole output layer."""
@@ -136,6 +151,11 @@ class OnnxEngine:
         whole = copy.copy(self)
         whole.shortlist = None
         return whole
+
+
+def _cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _attention(found: Mapping[str, Any]) -> Floats | None:

@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 
 import numpy as np
 
 from nmt.config import DataConfig, DecodingConfig, parse_config
 from nmt.constraints import FREE, SPACE, Constraints, Forbidden, Phrase, Spelling, in_word
 from nmt.engine import Engine, Floats
-from nmt.ensemble import Ensemble, Fusion, whole_vocabulary
+from nmt.ensemble import Ensemble, Fusion, side_by_side, whole_vocabulary
 from nmt.errors import UserError
 from nmt.lines import clean_line, join_sentences, one_line, split_sentences
 from nmt.reranking import Utility, expected_utilities, make_utility
@@ -32,6 +32,11 @@ from nmt.vocabulary import UNK
 if TYPE_CHECKING:
     from nmt.model_folder import ModelFolder
 
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+WORKER_ROWS = 48
+"""Fewest hypotheses that are searched together when several threads share a batch."""
 WINDOW_BATCHES = 64
 """Batches of lines that `translate_stream` reads ahead at most, to put sentences of similar length together."""
 WINDOW_BYTES = 1 << 22
@@ -260,7 +265,8 @@ class Translator:
         """
         decoding = self.decoding_with(**overrides)
         settings = search_settings(decoding, 1)
-        engine = whole_vocabulary(self.engine_for(decoding))
+        engine, workers = side_by_side(self.engine_for(decoding))
+        engine = whole_vocabulary(engine)
         texts = [clean_line(text) for text in targets]
         source_ids = self.encode([clean_line(text) for text in sources])
         target_ids = self.target_vocabulary.encode_batch(texts) if texts else []
@@ -270,10 +276,14 @@ class Translator:
             log_prob = 0.0 if possible else float("-inf")
             scored.append(Translation(text, log_prob, self.target_vocabulary.pieces(target), log_prob, []))
         order = sorted((i for i in range(len(texts)) if source_ids[i]), key=lambda i: -len(source_ids[i]))
-        for batch in make_batches([len(source_ids[i]) for i in order], decoding):
-            numbers = [order[i] for i in batch]
-            found = force_decode(engine, [source_ids[i] for i in numbers], [target_ids[i] for i in numbers])
-            for i, log_probs in zip(numbers, found, strict=True):
+        ranges = make_batches([len(source_ids[i]) for i in order], _share(decoding, workers))
+        batches = [[order[i] for i in batch] for batch in ranges]
+
+        def forced(batch: list[int]) -> list[list[float]]:
+            return force_decode(engine, [source_ids[i] for i in batch], [target_ids[i] for i in batch])
+
+        for batch, found in zip(batches, _results(forced, batches, workers), strict=True):
+            for i, log_probs in zip(batch, found, strict=True):
                 one = scored[i]
                 one.log_prob, one.token_log_probs = sum(log_probs), log_probs
                 one.score = settings.score(one.log_prob, len(target_ids[i]), len(source_ids[i]))
@@ -357,18 +367,29 @@ class Translator:
                 replace(one, constraints=replace(one.constraints, unknown=True)) if UNK in one.ids else one
                 for one in sentences
             ]
-        engine = self.engine_for(decoding)
-        results = [[_empty()] for _ in sentences]
         by_length = sorted((i for i, one in enumerate(sentences) if len(one.ids)), key=lambda i: -len(sentences[i].ids))
+        engine = self.engine_for(decoding)
+        sharing, workers = side_by_side(engine)
+        shared = _share(decoding, workers)
+        batches = []
         for bound in (False, True):
             order = [i for i in by_length if sentences[i].constraints.bind == bound]
-            for batch in make_batches([len(sentences[i].ids) for i in order], decoding):
-                numbers = [order[i] for i in batch]
-                found = self._search(engine, [sentences[i] for i in numbers], decoding, settings, count)
-                for i, hypotheses in zip(numbers, found, strict=True):
-                    results[i] = [
-                        self._translation(hypothesis, sentences[i], attention_weights) for hypothesis in hypotheses
-                    ]
+            ranges = make_batches([len(sentences[i].ids) for i in order], shared)
+            batches += [[order[i] for i in batch] for batch in ranges]
+        if len(batches) > 1:
+            engine = sharing
+
+        def translate(batch: list[int]) -> list[list[Translation]]:
+            found = self._search(engine, [sentences[i] for i in batch], decoding, settings, count)
+            return [
+                [self._translation(hypothesis, sentences[i], attention_weights) for hypothesis in hypotheses]
+                for i, hypotheses in zip(batch, found, strict=True)
+            ]
+
+        results = [[_empty()] for _ in sentences]
+        for batch, translated in zip(batches, _results(translate, batches, workers), strict=True):
+            for i, translations in zip(batch, translated, strict=True):
+                results[i] = translations
         if decoding.minimum_bayes_risk != "none":
             utility = make_utility(decoding.minimum_bayes_risk, self.target_language)
             results = [_least_risk(found, decoding, utility)[:n_best] for found in results]
@@ -440,6 +461,27 @@ class Translator:
             surfaces[places[int(weights[position, places].argmax())]] if piece == UNK else token
             for position, (piece, token) in enumerate(zip(hypothesis.tokens, tokens, strict=True))
         ]
+
+
+def _results(function: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[Result]:
+    """What a function makes of each job, in order, on as many threads."""
+    if workers == 1:
+        yield from map(function, jobs)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(workers) as pool:
+        yield from pool.map(function, jobs)
+
+
+def _share(decoding: DecodingConfig, workers: int) -> DecodingConfig:
+    """The settings with a worker's share of a batch, so that several take no more memory than one.
+
+    No share is smaller than WORKER_ROWS hypotheses, for what a step costs besides its products.
+    """
+    least = min(decoding.batch_size, -(-WORKER_ROWS // decoding.beam_size))
+    size = max(-(-decoding.batch_size // workers), least)
+    return replace(decoding, batch_size=size, batch_tokens=-(-decoding.batch_tokens * size // decoding.batch_size))
 
 
 def _load_engine(folder: ModelFolder, device: str, threads: int | None) -> Engine:

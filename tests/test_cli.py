@@ -71,6 +71,21 @@ def test_train_prints_what_it_does(nmt: Command, workplace: Path, tmp_path: Path
     assert status == 0
 
 
+def test_train_exports_the_best_model(
+    nmt: Command, workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = ["train", workplace / "toy.toml", "--set", "training.epochs=1", "--export", "int8", "--output"]
+    status, _, err = nmt(*train, tmp_path / "run")
+    assert status == 0
+    assert "MB (weights: " in err
+    assert (tmp_path / "run" / "best" / "onnx" / "best.onnx").exists()
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    status, _, err = nmt(*train, tmp_path / "other")
+    assert status == 2
+    assert "export needs `onnx`" in err
+    assert not (tmp_path / "other").exists()
+
+
 def test_evaluate_a_split(nmt: Command, workplace: Path, tmp_path: Path) -> None:
     status, out, err = nmt("evaluate", workplace / "run", "--split", "test", "--report", tmp_path / "report")
     assert status == 0, err

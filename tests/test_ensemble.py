@@ -10,7 +10,7 @@ import pytest
 
 from nmt.constraints import Constraints
 from nmt.engine import step_best
-from nmt.ensemble import Ensemble, Fusion, join_states, log_mean, part_of_state, whole_vocabulary
+from nmt.ensemble import Ensemble, Fusion, join_states, log_mean, part_of_state, side_by_side, whole_vocabulary
 from nmt.errors import UserError
 from nmt.scoring import LengthPenalty
 from nmt.search import SearchSettings, beam_search
@@ -291,6 +291,21 @@ def test_constraints_hold_for_engines_made_of_engines(engine, groups):
             assert tokens[: len(one.prefix)] == one.prefix
             for phrase in one.required:
                 assert any(tokens[i : i + len(phrase)] == phrase for i in range(len(tokens)))
+
+
+def test_members_take_several_batches_when_all_of_them_can():
+    class Several(Toy):
+        def side_by_side(self):
+            return Toy(self.seed), 4
+
+    plain = Toy(4)
+    assert side_by_side(plain) == (plain, 1)
+    for kind in (Ensemble([Several(1), Several(2)]), Fusion(Several(1), Several(2), 0.3)):
+        engine, count = side_by_side(kind)
+        assert count == 4
+        members = engine.engines if isinstance(engine, Ensemble) else [engine.engine, engine.language_model]
+        assert [type(member) for member in members] == [Toy, Toy]
+    assert side_by_side(Ensemble([Several(1), plain]))[1] == side_by_side(Fusion(plain, Several(1), 0.3))[1] == 1
 
 
 def test_members_give_up_their_shortlists():

@@ -6,6 +6,7 @@ import itertools
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from nmt.onnx_graph import quantize_rows
 from nmt.search import SearchSettings, beam_search
 from nmt.shortlist import LexicalTable, write_shortlist
 from nmt.torch_engine import TorchEngine, build_model, model_tensors
-from nmt.translation import Translator
+from nmt.translation import SourceLine, Translator
 from nmt.vocabulary import BEGIN, learn_vocabulary
 
 SIZE = 40
@@ -208,6 +209,33 @@ def test_translation_takes_the_export_by_itself_and_needs_no_torch(tmp_path: Pat
         load_engine(open_model(folder.path), "cuda")
     with pytest.raises(UserError, match="no weights to export"):
         export_model(open_model(folder.path))
+
+
+def test_batches_side_by_side_give_what_one_after_another_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_of(untrained(attention="general"), tmp_path / "model")
+    export_model(folder)
+    lines = ["".join(letters) for letters in itertools.permutations("ab cd", 4)]
+    alone = Translator.load(folder.path, threads=1)
+    threads = set()
+    run = OnnxEngine._run
+
+    def noted(engine: OnnxEngine, *arguments: Any) -> Any:
+        threads.add(threading.get_ident())
+        return run(engine, *arguments)
+
+    monkeypatch.setattr(OnnxEngine, "_run", noted)
+    expected = alone.translate_n_best(lines, 3, batch_size=7)
+    assert threads == {threading.get_ident()}
+    together = Translator.load(folder.path, threads=3)
+    assert together.translate_n_best(lines, 3, batch_size=7) == expected
+    assert together.score(lines, lines, batch_size=7) == alone.score(lines, lines, batch_size=7)
+    assert len(threads) > 2
+    (folder.path / EXPORT / "rows.onnx").write_bytes(b"nothing")
+    broken = Translator.load(folder.path, threads=3)
+    with pytest.raises(UserError, match=r"rows\.onnx` is damaged"):
+        broken.translate([SourceLine(line, prefix="a") for line in lines], batch_size=7)
 
 
 def test_an_export_of_other_weights_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
