@@ -273,8 +273,9 @@ class Body:
 
 ZERO: Final = 128
 """The byte that stands for 0 in quantised inputs."""
-LARGEST: Final = 127
-"""Largest magnitude of a quantised weight."""
+LARGEST: Final = 64
+"""Largest magnitude of a quantised weight. Processors without VNNI add pairs of byte products in 16 bits, where
+2 * 255 * 64 has room and 2 * 255 * 127 has none: with 64 all processors compute the same."""
 
 
 def quantize_rows(weight: Array) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:

@@ -276,7 +276,7 @@ class Translator:
             log_prob = 0.0 if possible else float("-inf")
             scored.append(Translation(text, log_prob, self.target_vocabulary.pieces(target), log_prob, []))
         order = sorted((i for i in range(len(texts)) if source_ids[i]), key=lambda i: -len(source_ids[i]))
-        ranges = make_batches([len(source_ids[i]) for i in order], _share(decoding, workers))
+        ranges = make_batches([len(source_ids[i]) for i in order], worker_share(decoding, workers))
         batches = [[order[i] for i in batch] for batch in ranges]
 
         def forced(batch: list[int]) -> list[list[float]]:
@@ -370,7 +370,7 @@ class Translator:
         by_length = sorted((i for i, one in enumerate(sentences) if len(one.ids)), key=lambda i: -len(sentences[i].ids))
         engine = self.engine_for(decoding)
         sharing, workers = side_by_side(engine)
-        shared = _share(decoding, workers)
+        shared = worker_share(decoding, workers)
         batches = []
         for bound in (False, True):
             order = [i for i in by_length if sentences[i].constraints.bind == bound]
@@ -474,7 +474,7 @@ def _results(function: Callable[[Job], Result], jobs: Sequence[Job], workers: in
         yield from pool.map(function, jobs)
 
 
-def _share(decoding: DecodingConfig, workers: int) -> DecodingConfig:
+def worker_share(decoding: DecodingConfig, workers: int) -> DecodingConfig:
     """The settings with a worker's share of a batch, so that several take no more memory than one.
 
     No share is smaller than WORKER_ROWS hypotheses, for what a step costs besides its products.

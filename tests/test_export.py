@@ -23,7 +23,7 @@ from nmt.errors import TrainingError, UserError
 from nmt.export import compare, export_model, write_graphs, write_manifest
 from nmt.model_folder import EXPORT, ModelFolder, open_model, weights_metadata, write_model
 from nmt.onnx_engine import OnnxEngine, load_engine, place_rows
-from nmt.onnx_graph import quantize_rows
+from nmt.onnx_graph import LARGEST, quantize_rows
 from nmt.search import SearchSettings, beam_search
 from nmt.shortlist import LexicalTable, write_shortlist
 from nmt.torch_engine import TorchEngine, build_model, model_tensors
@@ -174,7 +174,8 @@ def test_bytes_stand_for_the_nearest_weights() -> None:
     weight = np.random.default_rng(1).normal(size=(5, 8)).astype(np.float32)
     whole, scale = quantize_rows(weight)
     assert (np.abs(whole * scale[:, None] - weight) <= scale[:, None] / 2 + 1e-6).all()
-    assert (np.abs(whole).max(axis=1) == 127).all()
+    assert (np.abs(whole).max(axis=1) == LARGEST).all()
+    assert 2 * 255 * LARGEST < 2**15  # what a processor without VNNI adds two products in
 
 
 def folder_of(engine: TorchEngine, path: Path) -> ModelFolder:
