@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import sacrebleu
+from toys import HYPOTHESES, REFERENCES, SOURCES
 
 from nmt.comet import load_comet
 from nmt.errors import UserError
@@ -27,14 +28,6 @@ from nmt.evaluation import (
     tokenizer_for,
 )
 
-REFERENCES = [
-    "A man in an orange hat is staring at something.",
-    "Two dogs play in the deep snow.",
-    "Five people in winter jackets and helmets stand in the snow.",
-    "A girl in a karate uniform breaks a board with a kick.",
-    "People are fixing the roof of a house.",
-    "A group of people is standing in front of an igloo.",
-]
 OTHER_REFERENCES = [
     "A man wearing an orange hat stares at something.",
     "Two dogs are playing in deep snow.",
@@ -43,15 +36,6 @@ OTHER_REFERENCES = [
     "Some people fix the roof of a house.",
     "A group of people stands before an igloo.",
 ]
-HYPOTHESES = [
-    "A man in an orange hat stares at something.",
-    "Two dogs are playing in the snow.",
-    "Five people in winter jackets stand in the snow.",
-    "A girl in a uniform breaks a board with a kick.",
-    "People fix the roof of the house.",
-    "A group of people standing in front of a tent.",
-]
-SOURCES = [f"Satz {number}." for number in range(1, 7)]
 
 
 def evaluate(hypotheses=HYPOTHESES, references=(REFERENCES,), language="en", bootstrap=200, **options):

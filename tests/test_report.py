@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown import markdown as read_markdown  # comes with tensorboard
+from toys import HYPOTHESES, REFERENCES, SOURCES
 
 from nmt.errors import UserError
 from nmt.evaluation import Evaluation, PartScorer, Score, SentenceScore, compare_systems, evaluate_translations
@@ -26,23 +27,6 @@ from nmt.report.rendering import to_html, to_markdown
 from nmt.report.sections import choose_examples, least_sure, make_document
 from nmt.report.words import Span
 
-REFERENCES = [
-    "A man in an orange hat is staring at something.",
-    "Two dogs play in the deep snow.",
-    "Five people in winter jackets and helmets stand in the snow.",
-    "A girl in a karate uniform breaks a board with a kick.",
-    "People are fixing the roof of a house.",
-    "A group of people is standing in front of an igloo.",
-]
-HYPOTHESES = [
-    "A man in an orange hat stares at something.",
-    "Two dogs are playing in the snow.",
-    "Five people in winter jackets stand in the snow.",
-    "A girl in a uniform breaks a board with a kick.",
-    "People fix the roof of the house.",
-    "A group of people standing in front of a tent.",
-]
-SOURCES = [f"Satz {number}." for number in range(1, 7)]
 AWKWARD = [
     "a | b \\| c",
     "`code` ``` fence",

@@ -1,4 +1,4 @@
-"""Small tasks and models that several test files share."""
+"""Small tasks, models and texts that several test files share."""
 
 from __future__ import annotations
 
@@ -14,6 +14,24 @@ SMALL: dict[str, dict[str, Any]] = {
     "model": {"embedding_size": 16, "hidden_size": 32},
     "training": {"epochs": 2, "batch_size": 16, "learning_rate": 0.01, "log_interval": 3},
 }
+
+REFERENCES = [
+    "A man in an orange hat is staring at something.",
+    "Two dogs play in the deep snow.",
+    "Five people in winter jackets and helmets stand in the snow.",
+    "A girl in a karate uniform breaks a board with a kick.",
+    "People are fixing the roof of a house.",
+    "A group of people is standing in front of an igloo.",
+]
+HYPOTHESES = [
+    "A man in an orange hat stares at something.",
+    "Two dogs are playing in the snow.",
+    "Five people in winter jackets stand in the snow.",
+    "A girl in a uniform breaks a board with a kick.",
+    "People fix the roof of the house.",
+    "A group of people standing in front of a tent.",
+]
+SOURCES = [f"Satz {number}." for number in range(1, 7)]
 
 
 def write_reversal(folder: Path, pairs: int = 120, longest: int = 6) -> Path:
