@@ -1,0 +1,72 @@
+"""The models that are part of the package: there, small, attributed, and able to translate with the base install."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nmt.cli import main
+from nmt.errors import UserError
+from nmt.model_folder import IN_THE_BOX, models_in_the_box, open_model
+from nmt.translation import Translator
+
+EXAMPLES = {
+    "de-en": ("Ich habe keine Zeit.", {"I have no time.", "I don't have time.", "I don't have any time."}),
+    "en-de": ("I have no time.", {"Ich habe keine Zeit."}),
+}
+
+
+def test_both_directions_are_there() -> None:
+    assert models_in_the_box() == sorted(EXAMPLES)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_model_is_small_and_says_where_it_comes_from(name: str) -> None:
+    folder = IN_THE_BOX / name
+    assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) <= 8_000_000
+    card = (folder / "README.md").read_text("utf-8")
+    for part in ("tatoeba.org", "manythings.org", "CC BY 2.0", "held-out sentences"):
+        assert part.lower() in card.lower()
+    opened = open_model(name)
+    assert opened.path == folder
+    assert not Path(opened.config.data.path).is_absolute()
+    assert f"{opened.config.data.source}-{opened.config.data.target}" == name
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_model_translates_anywhere_without_torch(name: str, tmp_path: Path) -> None:
+    source, expected = EXAMPLES[name]
+    script = (
+        "import sys; from nmt.cli import translate_main; sys.argv[1:] = ['--model', sys.argv[1]];"
+        "status = translate_main(); assert not {'torch', 'datasets', 'onnx'} & set(sys.modules); sys.exit(status)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, name], cwd=tmp_path, input=f"{source}\n\n", capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    translation, blank = done.stdout.split("\n")[:-1]
+    assert translation in expected and blank == ""
+
+
+def test_there_and_back() -> None:
+    """Both directions keep what a simple sentence says."""
+    lines = ["Where is the station?", "She is reading a book.", "It's very cold today."]
+    german = [each.text for each in Translator.load("en-de").translate(lines)]
+    english = [each.text for each in Translator.load("de-en").translate(german)]
+    assert len(set(german) & set(lines)) == 0
+    assert sum(line == back for line, back in zip(lines, english, strict=True)) >= 2, (german, english)
+
+
+def test_a_folder_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "de-en").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="`de-en` is not a model folder"):
+        open_model("de-en")
+
+
+def test_what_is_not_there_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["translate", "--model", "fr-en", "--input", "/dev/null"]) == 2
+    assert "these come with the program: de-en, en-de" in capsys.readouterr().err
