@@ -209,11 +209,11 @@ def _by_banks(missing: Integers, totals: Doubles) -> Integers:
 
 
 class _Step(NamedTuple):
-    """Back-pointers of one step: for each row after it, where it came from and what it read."""
+    """Back-pointers of one step: for each row after it, where it came from and what it read, as plain numbers."""
 
-    parents: Integers
-    tokens: Integers
-    log_probs: Floats
+    parents: list[int]
+    tokens: list[int]
+    log_probs: list[float]
     attention_weights: Floats | None
     """Of the rows before the step."""
 
@@ -372,15 +372,15 @@ class _Beams:
         columns = chosen % width - 1
         self.log_prob = totals[slot, position]
         self.tokens = best.tokens[parents, columns]
-        self.steps.append(_Step(parents, self.tokens, best.log_probs[parents, columns], self._kept(attention_weights)))
+        read = (parents.tolist(), self.tokens.tolist(), best.log_probs[parents, columns].tolist())
+        self.steps.append(_Step(*read, self._kept(attention_weights)))
         self.active = active[self.counts > 0]
         self.counts = self.counts[self.counts > 0]
         self.length[self.active] += 1
         if self.rules.bind:
             self.history = np.concatenate((self.history[parents], self.tokens[:, None]), 1)
         if self.progress is not None:
-            read = zip(parents.tolist(), self.tokens.tolist(), strict=True)
-            self.progress = [self.progress[parent].after(token) for parent, token in read]
+            self.progress = [self.progress[parent].after(token) for parent, token in zip(*read[:2], strict=True)]
         if self.covered is not None:
             self.covered = self.covered[parents]
         return parents
@@ -451,9 +451,9 @@ class _Beams:
         for step in range(finished.step - 1, finished.step - 1 - finished.length, -1):
             pointers = self.steps[step]
             row = rows[-1]
-            tokens.append(int(pointers.tokens[row]))
-            log_probs.append(float(pointers.log_probs[row]))
-            rows.append(int(pointers.parents[row]))
+            tokens.append(pointers.tokens[row])
+            log_probs.append(pointers.log_probs[row])
+            rows.append(pointers.parents[row])
         return tokens[::-1], log_probs[::-1], rows[::-1]
 
     def hypothesis(self, finished: _Finished, sentence: int) -> Hypothesis:

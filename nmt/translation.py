@@ -9,6 +9,7 @@ from __future__ import annotations
 import json as json_format
 import math
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -37,6 +38,8 @@ Result = TypeVar("Result")
 
 WORKER_ROWS = 48
 """Fewest hypotheses that are searched together when several threads share a batch."""
+SWITCH_INTERVAL = 0.0002
+"""Seconds that a thread coming back from a product waits for Python at most, while another one searches."""
 WINDOW_BATCHES = 64
 """Batches of lines that `translate_stream` reads ahead at most, to put sentences of similar length together."""
 WINDOW_BYTES = 1 << 22
@@ -470,8 +473,13 @@ def _results(function: Callable[[Job], Result], jobs: Sequence[Job], workers: in
         return
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(workers) as pool:
-        yield from pool.map(function, jobs)
+    patience = sys.getswitchinterval()
+    sys.setswitchinterval(min(patience, SWITCH_INTERVAL))
+    try:
+        with ThreadPoolExecutor(workers) as pool:
+            yield from pool.map(function, jobs)
+    finally:
+        sys.setswitchinterval(patience)
 
 
 def worker_share(decoding: DecodingConfig, workers: int) -> DecodingConfig:
