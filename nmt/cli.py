@@ -579,7 +579,6 @@ def export(options: argparse.Namespace) -> None:
     from nmt.export import export_model
 
     data = data_with(folder.config, options.set)
-
     shortlist_data = None if options.no_shortlist else data
     export_model(folder, integers=options.int8, small=options.small, data=shortlist_data, say=say)
 

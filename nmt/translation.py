@@ -467,8 +467,8 @@ class Translator:
 
 
 def _results(function: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[Result]:
-    """What a function makes of each job, in order, on as many threads."""
-    if workers == 1:
+    """What a function makes of each job, in order, on so many threads."""
+    if workers == 1 or len(jobs) < 2:
         yield from map(function, jobs)
         return
     from concurrent.futures import ThreadPoolExecutor
