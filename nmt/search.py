@@ -269,8 +269,7 @@ class _Beams:
         self.bound_divisor = self.penalty.divisor((self.max_length + 1).astype(np.float64))
         self.worst_wanted = np.full(sentences, -np.inf)  # score of the n-th best finished hypothesis
         # per sentence with open hypotheses
-        self.active = np.arange(sentences)
-        self.counts = np.ones(sentences, np.int64)
+        self._arrange(np.arange(sentences), np.ones(sentences, np.int64))
         # per row
         self.tokens = np.full(sentences, BEGIN, np.int64)
         self.log_prob: Doubles = np.zeros(sentences)
@@ -279,6 +278,13 @@ class _Beams:
         self.progress = required if any(progress.unmet for progress in required) else None
         self.covered: Floats | None = None  # sums of the attention weights; kept for the coverage penalty only
         self.steps: list[_Step] = []
+
+    def _arrange(self, active: Integers, counts: Integers) -> None:
+        """Set the sentences with open hypotheses and how many each has, and where these stand among the rows."""
+        self.active, self.counts = active, counts
+        self.first_row = np.cumsum(counts) - counts
+        self.slot = np.repeat(np.arange(len(active)), counts)  # place of each row's sentence in `active`
+        self.rank = np.arange(len(self.slot)) - self.first_row[self.slot]
 
     def widest(self) -> int:
         """How many continuations of one hypothesis can find a place at most."""
@@ -317,15 +323,16 @@ class _Beams:
         """
         if self.settings.coverage_penalty and attention_weights is not None:
             self.covered = attention_weights + (0 if self.covered is None else self.covered)
-        active, counts = self.active, self.counts
-        first_row = np.cumsum(counts) - counts
+        active, first_row, slot, rank = self.active, self.first_row, self.slot, self.rank
         width = 1 + best.log_probs.shape[1]  # continuations per row: the end symbol, then pieces
-        slot = np.repeat(np.arange(len(active)), counts)
-        rank = np.arange(len(slot)) - first_row[slot]
 
         # [rows, width] -> [sentences, most rows of a sentence, width]
-        totals = np.full((len(active), int(counts.max()), width), -np.inf)
-        totals[slot, rank] = self.log_prob[:, None] + np.concatenate((best.end[:, None], best.log_probs), 1)
+        totals = self.log_prob[:, None] + np.concatenate((best.end[:, None], best.log_probs), 1)
+        shape = len(active), int(self.counts.max()), width
+        if len(totals) < shape[0] * shape[1]:
+            by_row, totals = totals, np.full(shape, -np.inf)
+            totals[slot, rank] = by_row
+        totals = totals.reshape(shape)
         length, longest = self.length[active], self.max_length[active]
         if self.settings.min_length:
             totals[length < self.settings.min_length, :, 0] = -np.inf
@@ -354,28 +361,30 @@ class _Beams:
                 turns = _by_banks(missing[i], totals[i])
                 order[i], totals[i] = order[i][turns], totals[i][turns]
         keep = (np.arange(totals.shape[1]) < self.places[active][:, None]) & (totals > -np.inf)
-        ends = (keep & (order % width == 0)).any(axis=1)
+        row, column = np.divmod(order, width)
+        ends = (keep & (column == 0)).any(axis=1)
         for i in np.nonzero(ends)[0].tolist():
             keep[i] = self._finish(i, int(first_row[i]), order[i], totals[i], width, best, bool(must_end[i]))
-        may_win = keep & (totals / self.bound_divisor[active][:, None] > self.worst_wanted[active][:, None])
-        keep &= may_win.any(axis=1, keepdims=True)
+        worst_wanted = self.worst_wanted[active]
+        if worst_wanted.max() > -np.inf:
+            may_win = keep & (totals / self.bound_divisor[active][:, None] > worst_wanted[:, None])
+            keep &= may_win.any(axis=1, keepdims=True)
 
-        self.counts = keep.sum(axis=1)
-        for i in np.nonzero(self.counts == 0)[0].tolist():
+        counts = keep.sum(axis=1)
+        for i in np.nonzero(counts == 0)[0].tolist():
             if not self.finished[active[i]]:  # nothing was possible: the best open hypothesis ends here
                 self._add(
                     int(active[i]), self._ended(int(active[i]), int(first_row[i]), best, False)._replace(dead_end=True)
                 )
         slot, position = np.nonzero(keep)
-        chosen = order[slot, position]
-        parents: Integers = first_row[slot] + chosen // width
-        columns = chosen % width - 1
+        parents: Integers = first_row[slot] + row[slot, position]
+        columns = column[slot, position] - 1
         self.log_prob = totals[slot, position]
         self.tokens = best.tokens[parents, columns]
         read = (parents.tolist(), self.tokens.tolist(), best.log_probs[parents, columns].tolist())
         self.steps.append(_Step(*read, self._kept(attention_weights)))
-        self.active = active[self.counts > 0]
-        self.counts = self.counts[self.counts > 0]
+        if not np.array_equal(counts, self.counts):
+            self._arrange(active[counts > 0], counts[counts > 0])
         self.length[self.active] += 1
         if self.rules.bind:
             self.history = np.concatenate((self.history[parents], self.tokens[:, None]), 1)

@@ -254,8 +254,10 @@ class Translator:
         if isinstance(lines, str):
             raise UserError("`lines` must be a list of lines, but is a single text instead; put it into a list")
         decoding = self.decoding_with(**overrides)
-        cleaned = [SourceLine(line) if isinstance(line, str) else line for line in lines]
-        cleaned = [replace(line, text=clean_line(line.text)) for line in cleaned]
+        cleaned = [
+            SourceLine(clean_line(line)) if isinstance(line, str) else replace(line, text=clean_line(line.text))
+            for line in lines
+        ]
         ids = self.encode([line.text for line in cleaned])
         sentences = [Sentence(i, line.text, self.constraints(line)) for i, line in zip(ids, cleaned, strict=True)]
         return sentences, decoding
@@ -389,7 +391,7 @@ class Translator:
                 for i, hypotheses in zip(batch, found, strict=True)
             ]
 
-        results = [[_empty()] for _ in sentences]
+        results = [[] if one.ids else [_empty()] for one in sentences]
         for batch, translated in zip(batches, _results(translate, batches, workers), strict=True):
             for i, translations in zip(batch, translated, strict=True):
                 results[i] = translations
