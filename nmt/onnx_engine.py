@@ -2,8 +2,7 @@
 
 What the graphs take and give stands at the head of `nmt.onnx_network`. A state holds its tensors as the graph gave them
 and, as `parents`, the rows of them that it stands for: the next step brings them together, so selecting rows copies
-nothing. What a graph gives is written into arrays made for it beforehand: fetching the runtime's own took 8 % of a greedy
-step's time.
+nothing. What a graph gives is written into arrays made for it: fetching the runtime's own took 8 % of a greedy step.
 """
 
 from __future__ import annotations
