@@ -107,7 +107,7 @@ def _example(text: str, example: str) -> dict[str, Any]:
 DESCRIPTIONS = {
     "vocab": _example(
         "Learn the SentencePiece model(s) of a configuration and write them to a folder.",
-        "nmt vocab configs/multi30k-de-en.toml --output vocab/multi30k-de-en",
+        "nmt vocab configs/multi30k-fixed-de-en.toml --output vocab/multi30k-fixed-de-en",
     ),
     "train": _example(
         "Train a model. `train` learns the vocabulary itself when the configuration names none.",
@@ -121,6 +121,10 @@ DESCRIPTIONS = {
     "inspect": _example(
         "See what a model does: one picture as PNG, as a page, and its numbers as JSON.",
         'nmt inspect attention runs/captions --sentence "Ein Hund schläft auf dem Sofa." --output pictures',
+    ),
+    "diversify": _example(
+        "Train models of both directions and let them translate the training text: more pairs to train on.",
+        "nmt diversify configs/teacher.toml --output runs/diversified",
     ),
     "average": _example(
         "Write the mean of several models' weights, such as the last checkpoints of a run, as a model folder.",
@@ -159,6 +163,7 @@ def make_parser() -> argparse.ArgumentParser:
         "train": add_train_options,
         "evaluate": add_evaluate_options,
         "inspect": add_inspect_options,
+        "diversify": add_diversify_options,
         "average": add_average_options,
         "export": add_export_options,
         "sample": add_sample_options,
@@ -424,6 +429,15 @@ def add_average_options(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=average)
 
 
+def add_diversify_options(parser: argparse.ArgumentParser) -> None:
+    """Options of `nmt diversify`."""
+    add_config_options(parser)
+    parser.add_argument("--output", metavar="DIR", required=True, help="folder of the pairs and of the models' runs")
+    parser.add_argument("--models", type=positive, default=1, metavar="N", help="in each direction (default 1)")
+    add_machine_options(parser)
+    parser.set_defaults(command=diversify)
+
+
 def add_export_options(parser: argparse.ArgumentParser) -> None:
     """Options of `nmt export`."""
     parser.add_argument("model", metavar="MODEL", help="model folder, run folder, or hub id")
@@ -568,6 +582,18 @@ def average(options: argparse.Namespace) -> None:
 
     folder = average_models(options.models, Path(options.output))
     say(f"mean of {len(options.models)} models in `{folder.path}`")
+
+
+def diversify(options: argparse.Namespace) -> None:
+    """`nmt diversify`."""
+    from nmt.config import load_config
+
+    config = load_config(options.config, options.set)
+    from nmt import diversification
+
+    diversification.diversify(
+        config, Path(options.output), options.models, device=options.device, threads=options.threads, say=say
+    )
 
 
 def export(options: argparse.Namespace) -> None:

@@ -1,0 +1,107 @@
+"""Data diversification: more training text from the models' own translations of it.
+
+Nguyen et al. (2020), section 3, https://arxiv.org/abs/1911.01986. From sentence pairs (S, T) models F_i are trained
+from S to T and models B_i from T to S; a last model learns from what they make of the same text as well,
+
+    (S, T)  +  sum_i (S, F_i(S))  +  sum_i (B_i(T), T)
+
+No other text is needed. F_i(S) says the same as T more simply, which is easier to learn (sequence-level distillation,
+Kim & Rush 2016, https://arxiv.org/abs/1606.07947); B_i(T) are new ways to say the source. The pairs serve for both
+directions: what is (S, F_i(S)) to one is a back-translation to the other.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from nmt.config import Config
+from nmt.corpus import load_pairs
+from nmt.errors import UserError
+from nmt.model_folder import write_atomically
+from nmt.tasks import Say
+from nmt.training import STATE, train
+from nmt.translation import Translator, translate_stream
+
+Pair = tuple[str, str]
+
+
+def diversify(
+    config: Config, output: Path, models: int = 1, *, device: str = "cpu", threads: int | None = None, say: Say
+) -> None:
+    """Train models of both directions and write the pairs that they make of the training text.
+
+    The folder gets the files SOURCE-TARGET.SOURCE and SOURCE-TARGET.TARGET of the pairs (S, F(S)), and likewise
+    TARGET-SOURCE of (B(T), T): two splits that `[[data.extra]]` can name. Blank lines, pairs of the training text
+    itself and repeated ones are left out. Runs and translations stay beside them (SOURCE-TARGET-1, ...): what is there
+    already is not made again, and an interrupted training goes on.
+
+        config: of the models, in one of the two directions
+        models: how many in each direction; they differ by their seeds, which count up from the configuration's
+
+    Raises UserError when the configuration is not one of a translation model, and what training and search raise.
+    """
+    if config.task != "translation":
+        raise UserError("the configuration must be that of a translation model, but is a language model's")
+    if models < 1:
+        raise UserError(f"`models` must be at least 1, but is {models} instead")
+    pairs = load_pairs(replace(config.data, extra=[]), "train")
+    text: list[Pair] = list(zip(pairs["source"], pairs["target"], strict=True))
+    for directed in (config, reverse(config)):
+        data = directed.data
+        name = f"{data.source}-{data.target}"
+        made = []
+        for number in range(1, models + 1):
+            training = replace(directed.training, seed=directed.training.seed + number - 1)
+            made.append(
+                _translated(
+                    replace(directed, training=training), output / f"{name}-{number}", text, device, threads, say
+                )
+            )
+        new = list(_distinct(text, made))
+        for side, language in enumerate((data.source, data.target)):
+            lines = "".join(f"{pair[side]}\n" for pair in new)
+            write_atomically(output / f"{name}.{language}", lines.encode())
+        say(f"`{output / name}`: {len(new)} pairs")
+        text = [(target, source) for source, target in text]
+
+
+def reverse(config: Config) -> Config:
+    """The configuration of the opposite direction: what belongs to one side belongs to the other."""
+    data, vocabulary, model = config.data, config.vocabulary, config.model
+    files = {
+        split: value[::-1] if data.path == "text" and isinstance(value, list) else value
+        for split, value in data.files.items()
+    }
+    data = replace(data, source=data.target, target=data.source, files=files)
+    if not vocabulary.joint:
+        vocabulary = replace(vocabulary, source=vocabulary.target, target=vocabulary.source)
+    model = replace(model, source_embeddings=model.target_embeddings, target_embeddings=model.source_embeddings)
+    return replace(config, data=data, vocabulary=vocabulary, model=model)
+
+
+def _translated(
+    config: Config, run: Path, text: Sequence[Pair], device: str, threads: int | None, say: Say
+) -> list[str]:
+    """The translation of each source line by a model that is trained first."""
+    path = run / "translation.txt"
+    if not path.exists():
+        best = train(config, run, resume=(run / STATE).exists(), device=device, threads=threads, say=say)
+        output = io.BytesIO()
+        source = io.BytesIO("".join(f"{source}\n" for source, _ in text).encode())
+        translator = Translator.load(best, device=device, threads=threads)
+        translate_stream(translator, source, output, interactive=False, warn=say)
+        write_atomically(path, output.getvalue())
+    return path.read_text(encoding="utf-8").split("\n")[: len(text)]
+
+
+def _distinct(text: Sequence[Pair], translations: Sequence[Sequence[str]]) -> Iterator[Pair]:
+    """Pairs of each source and its translations that are neither blank, nor known, nor repeated."""
+    known = set(text)
+    for lines in translations:
+        for (source, _), translation in zip(text, lines, strict=True):
+            if source.strip() and translation.strip() and (source, translation) not in known:
+                known.add((source, translation))
+                yield source, translation
