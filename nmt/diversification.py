@@ -21,6 +21,7 @@ from nmt.config import Config
 from nmt.corpus import load_pairs
 from nmt.errors import UserError
 from nmt.model_folder import write_atomically
+from nmt.parallel_files import read_lines
 from nmt.tasks import Say
 from nmt.training import STATE, train
 from nmt.translation import Translator, translate_stream
@@ -85,16 +86,16 @@ def reverse(config: Config) -> Config:
 def _translated(
     config: Config, run: Path, text: Sequence[Pair], device: str, threads: int | None, say: Say
 ) -> list[str]:
-    """The translation of each source line by a model that is trained first."""
+    """The translation of each source line by a model that is trained first; resuming refuses other data."""
+    best = train(config, run, resume=(run / STATE).exists(), device=device, threads=threads, say=say)
     path = run / "translation.txt"
     if not path.exists():
-        best = train(config, run, resume=(run / STATE).exists(), device=device, threads=threads, say=say)
         output = io.BytesIO()
         source = io.BytesIO("".join(f"{source}\n" for source, _ in text).encode())
         translator = Translator.load(best, device=device, threads=threads)
         translate_stream(translator, source, output, interactive=False, warn=say)
         write_atomically(path, output.getvalue())
-    return path.read_text(encoding="utf-8").split("\n")[: len(text)]
+    return read_lines(path)
 
 
 def _distinct(text: Sequence[Pair], translations: Sequence[Sequence[str]]) -> Iterator[Pair]:

@@ -68,7 +68,7 @@ class Shortlist:
         pieces = np.flatnonzero(allowed[:, SPECIAL_PIECES:].any(axis=0))
         gathered = {
             "candidates": pieces + SPECIAL_PIECES,
-            "output_weight": np.take(self.weight, pieces, axis=1),  # three times as fast as [:, pieces]
+            "output_weight": self.weight.take(pieces, axis=1),  # three times as fast as [:, pieces]
             "output_bias": self.bias[pieces],
             "always": np.searchsorted(pieces, self.frequent[:1] - SPECIAL_PIECES),
             "allowed": np.where(allowed[:, pieces + SPECIAL_PIECES], np.float32(0), np.float32(-np.inf)),

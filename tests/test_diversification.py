@@ -71,9 +71,19 @@ def test_models_differ_by_their_seeds(folder: Path) -> None:
 def test_what_is_there_is_not_made_again(config: Config, folder: Path, tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in sorted(folder.glob("*.*")) if path.is_file()}
     assert len(before) == 4
-    times = {path: path.stat().st_mtime_ns for path in folder.glob("*/*")}
+    made = [*folder.glob("*/translation.txt"), *folder.glob("*/best/model.safetensors")]
+    assert len(made) == 8
+    times = {path: path.stat().st_mtime_ns for path in made}
     diversify(config, folder, 2, say=quiet)
-    assert {path: path.stat().st_mtime_ns for path in folder.glob("*/*")} == times
+    assert {path: path.stat().st_mtime_ns for path in made} == times
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_translations_of_other_data_are_refused(config: Config, folder: Path, tmp_path: Path) -> None:
+    other = toy_config(write_reversal(tmp_path / "other", pairs=50), training={"epochs": 1}, decoding={"beam_size": 2})
+    before = {path: path.read_bytes() for path in folder.glob("*.*") if path.is_file()}
+    with pytest.raises(UserError, match=r"data\.path"):
+        diversify(other, folder, 2, say=quiet)
     assert {path: path.read_bytes() for path in before} == before
 
 
