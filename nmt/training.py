@@ -284,7 +284,7 @@ class Run:
                 name = signal.Signals(self.stop_signal or signal.SIGINT).name
                 raise TrainingError(
                     f"stopped by {name} after update {progress.update}, all saved; "
-                    f"go on with the same command and --resume"
+                    "the same command goes on (`nmt train` with --resume)"
                 ) from None
             except BaseException:
                 bar.close()
