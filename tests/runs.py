@@ -1,10 +1,12 @@
-"""Training runs under test: stopped at a given update, and compared without what depends on the clock."""
+"""Training runs under test: stopped at a given update, compared without what depends on the clock; scripts."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Callable
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,16 @@ from safetensors.torch import load_file
 
 from nmt import training
 from nmt.training import STATE
+
+
+def load_script(name: str) -> Any:
+    """A program of scripts/ as a module."""
+    loader = SourceFileLoader(name.replace("-", "_"), str(Path(__file__).parent.parent / "scripts" / name))
+    spec = spec_from_loader(loader.name, loader)
+    assert spec is not None
+    module = module_from_spec(spec)
+    loader.exec_module(module)
+    return module
 
 
 def quiet(line: str) -> None:

@@ -6,13 +6,11 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from typing import Any
 
 import pytest
-from runs import quiet, validations
+from runs import load_script, quiet, validations
 
 from nmt import probes
 from nmt.config import DataConfig, load_config
@@ -125,20 +123,11 @@ def test_trains(tmp_path: Path) -> None:
     assert losses[1] < losses[0]
 
 
-def load_script() -> Any:
-    loader = SourceFileLoader("compare_probes", str(ROOT / "scripts" / "compare-probes"))
-    spec = spec_from_loader(loader.name, loader)
-    assert spec is not None
-    module = module_from_spec(spec)
-    loader.exec_module(module)
-    return module
-
-
 def test_comparison_measures_what_is_missing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An interrupted comparison goes on; the table has what there is."""
-    script = load_script()
+    script = load_script("compare-probes")
     asked: list[str] = []
 
     def run(command: list[str], check: bool) -> subprocess.CompletedProcess[bytes]:

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import sys
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from runs import load_script
 from toys import toy_config, write_reversal
 
 from nmt.config import write_config
 from nmt.errors import UserError
 
-PATH = Path(__file__).parent.parent / "scripts" / "reproduce"
-
 
 @pytest.fixture
 def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The script, with a small row that learns from pairs that models of its teacher's kind make."""
-    loader = SourceFileLoader("reproduce", str(PATH))
-    spec = spec_from_loader("reproduce", loader)
-    assert spec is not None
-    module = module_from_spec(spec)
-    loader.exec_module(module)
+    module: ModuleType = load_script("reproduce")
     monkeypatch.setattr(module, "CONFIGS", tmp_path / "configs")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "configs").mkdir()
