@@ -219,14 +219,14 @@ class _Step(NamedTuple):
 
 
 class _Finished(NamedTuple):
-    """A finished hypothesis: its row before the step that ended it. The tokens are found by the back-pointers."""
+    """A finished hypothesis: its row before the step that ended it, and how many steps were taken by then, which is its
+    length. The tokens are found by the back-pointers."""
 
     score: float
     log_prob: float
     end_log_prob: float
     step: int
     row: int
-    length: int
     finished: bool
     dead_end: bool = False
     """Whether nothing was possible but this."""
@@ -236,8 +236,7 @@ class _Beams:
     """The hypotheses of a batch, or of one group of them in diverse beam search.
 
     Rows are sorted by sentence, and within a sentence in the order in which they took their places: from the best to
-    the worst but for diversity and required phrases. Lengths are counted per sentence, so
-    that sentences may one day enter at different steps.
+    the worst but for diversity and required phrases. All of them are as long as steps were taken.
     """
 
     def __init__(
@@ -258,7 +257,6 @@ class _Beams:
         self.longest_source = max(source_lengths)
         self.finished: list[dict[Hashable, _Finished]] = [{} for _ in source_lengths]
         self.places = np.full(sentences, beam_size)
-        self.length = np.zeros(sentences, np.int64)  # pieces of its open hypotheses
         self.max_length = np.array(
             [
                 max(settings.max_length(length), constraints.least_length)
@@ -333,9 +331,9 @@ class _Beams:
             by_row, totals = totals, np.full(shape, -np.inf)
             totals[slot, rank] = by_row
         totals = totals.reshape(shape)
-        length, longest = self.length[active], self.max_length[active]
-        if self.settings.min_length:
-            totals[length < self.settings.min_length, :, 0] = -np.inf
+        length, longest = len(self.steps), self.max_length[active]
+        if length < self.settings.min_length:
+            totals[:, :, 0] = -np.inf
         must_end = length >= longest
         totals[must_end, :, 1:] = -np.inf
         if self.progress is not None:
@@ -385,7 +383,6 @@ class _Beams:
         self.steps.append(_Step(*read, self._kept(attention_weights)))
         if not np.array_equal(counts, self.counts):
             self._arrange(active[counts > 0], counts[counts > 0])
-        self.length[self.active] += 1
         if self.rules.bind:
             self.history = np.concatenate((self.history[parents], self.tokens[:, None]), 1)
         if self.progress is not None:
@@ -434,13 +431,13 @@ class _Beams:
 
     def _ended(self, sentence: int, row: int, best: Best, finished: bool) -> _Finished:
         """The open hypothesis in a row of a sentence, with the end symbol after it."""
-        length = int(self.length[sentence])
+        length = len(self.steps)
         end = float(best.end[row])
         log_prob = float(self.log_prob[row]) + end
         source_length = self.source_lengths[sentence]
         covered = None if self.covered is None else self.covered[row, :source_length]
         score = self.settings.score(log_prob, length, source_length, covered)
-        return _Finished(score, log_prob, end, len(self.steps), row, length, finished)
+        return _Finished(score, log_prob, end, length, row, finished)
 
     def _add(self, sentence: int, new: _Finished) -> bool:
         """Add a finished hypothesis; returns whether it is unlike all others of the sentence."""
@@ -457,7 +454,7 @@ class _Beams:
     def _trace(self, finished: _Finished) -> tuple[list[int], list[float], list[int]]:
         """Tokens and their log-probabilities, and the row before each step, that of the end symbol included."""
         tokens, log_probs, rows = [], [], [finished.row]
-        for step in range(finished.step - 1, finished.step - 1 - finished.length, -1):
+        for step in range(finished.step - 1, -1, -1):
             pointers = self.steps[step]
             row = rows[-1]
             tokens.append(pointers.tokens[row])
@@ -470,7 +467,7 @@ class _Beams:
         tokens, log_probs, rows = self._trace(finished)
         padding = self.longest_source - self.source_lengths[sentence]
         attention = []
-        for step, row in zip(range(finished.step - finished.length, finished.step + 1), rows, strict=True):
+        for step, row in enumerate(rows):
             weights = self.steps[step].attention_weights
             if weights is not None:
                 attention.append(weights[row, : weights.shape[1] - padding])
