@@ -1,83 +1,32 @@
-"""Sentence pairs: read from wherever they are, checked, segmented, filtered, and kept as memory-mapped Arrow files.
+"""Sentence pairs: checked, segmented, filtered, and kept as memory-mapped Arrow files.
 
 `load_pairs` gives the raw pairs of a split, `prepare_corpus` what training works on; `load_texts` and `prepare_text`
-give the same of the target language alone, for a language model. All store their result in the cache folder
-(`$NMT_CACHE`, else `$XDG_CACHE_HOME/nmt`, else `~/.cache/nmt`; it can be deleted at any time) under a key of
-everything the result depends on, and the next call maps the stored file into memory. Local files are read by our own
-code, not by the builders of `datasets`: an error can then name the line, nothing opens a network connection, and
-no value is interpreted (pandas reads the sentence `None` as a missing value).
+give the same of the target language alone, for a language model. All keep their result in the cache
+(`nmt.table_cache`) under a key of everything the result depends on, and the next call maps the stored file into memory.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import re
-import tempfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Literal, Protocol
 
 import datasets
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute
-import pyarrow.parquet
 
-import nmt
 from nmt.config import DataConfig
+from nmt.data_sources import BATCH_ROWS, Input, Row, find_input, pair_sources, text_source
 from nmt.errors import UserError
-from nmt.parallel_files import (
-    clean_text,
-    find_sides,
-    iterate_csv,
-    iterate_json,
-    iterate_lines,
-    iterate_parallel,
-    iterate_tsv,
-    read_lines,
-    read_parallel,
-)
-
-__all__ = [
-    "Corpus",
-    "FilterCounts",
-    "Part",
-    "Segmenter",
-    "TextCorpus",
-    "TextCounts",
-    "check_splits",
-    "load_pairs",
-    "load_texts",
-    "prepare_corpus",
-    "prepare_text",
-    "read_lines",
-    "read_parallel",
-    "training_tags",
-]
-
-SPLITS = ("train", "validation", "test")
-"""What a split is for; the configuration says what it is called."""
-
-BUILDERS = ("json", "csv", "tsv", "parquet", "text")
-"""Values of `data.path` that read the files of `data.files`."""
-
-CACHE_FORMAT = 1
-"""Part of every cache key; raised when the stored files or the reading of their sources change."""
+from nmt.table_cache import is_stored, record_batch, stored_table
 
 RATIO_CHARACTERS = 20
 """Pairs whose longer side has at most this many characters are never mismatched: `Ja` may well be `Yes, of course`."""
 
-BATCH_ROWS = 4096
 BATCH_CHARACTERS = 1 << 24
-"""Pairs and characters read, segmented and written at once."""
+"""Characters read, segmented and written at once, beside `BATCH_ROWS`."""
 
 PAIR_SCHEMA = pa.schema([("source", pa.string()), ("target", pa.string())])
 CORPUS_SCHEMA = pa.schema(
@@ -283,9 +232,9 @@ def load_pairs(data: DataConfig, split: str, *, cache: Path | None = None) -> da
         cache: folder to keep the result in; None: the default one
     """
     loaded = []
-    for source in _pair_sources(data, split):
+    for source in pair_sources(data, split):
         with source.blamed():
-            loaded.append(_load_input(_find_input(source), cache))
+            loaded.append(_load_input(find_input(source), cache))
     return _concatenate(loaded)
 
 
@@ -296,7 +245,7 @@ def load_texts(data: DataConfig, split: str, *, cache: Path | None = None) -> da
     file, of a table the target's column; the builder `text` takes one file for each split. Raises UserError like
     `load_pairs`, and for further sources, weights and tags, which are of no use to a language model.
     """
-    return _load_input(_find_input(_text_source(data, split)), cache)
+    return _load_input(find_input(text_source(data, split)), cache)
 
 
 def prepare_corpus(
@@ -316,9 +265,9 @@ def prepare_corpus(
     """
     max_length, max_length_ratio = (data.max_length, data.max_length_ratio) if split == "train" else (None, None)
     tables, parts = [], []
-    for source in _pair_sources(data, split):
+    for source in pair_sources(data, split):
         with source.blamed():
-            found = _find_input(source)
+            found = find_input(source)
             vocabularies = source_vocabulary, target_vocabulary
             table, counts = _prepare_input(found, *vocabularies, max_length, max_length_ratio, cache)
             tables.append(table)
@@ -330,7 +279,7 @@ def prepare_corpus(
 
 def prepare_text(data: DataConfig, split: str, vocabulary: Segmenter, *, cache: Path | None = None) -> TextCorpus:
     """Lines of a split in the target language, segmented, without the blank ones; stored as `prepare_corpus` does."""
-    found = _find_input(_text_source(data, split))
+    found = find_input(text_source(data, split))
     counts = TextCounts()
 
     def batches() -> Iterator[pa.RecordBatch]:
@@ -342,12 +291,12 @@ def prepare_text(data: DataConfig, split: str, vocabulary: Segmenter, *, cache: 
             counts.read += len(lines)
             counts.kept += len(rows)
             counts.blank += len(lines) - len(rows)
-            yield _record_batch(rows, TEXT_CORPUS_SCHEMA)
+            yield record_batch(rows, TEXT_CORPUS_SCHEMA)
         if not counts.kept:
             raise UserError(f"no line of {found.where} can be used: {counts}")
 
     key = [found.identity, vocabulary.checksum]
-    texts, stored = _stored(cache, "text", key, TEXT_CORPUS_SCHEMA, batches, lambda: asdict(counts))
+    texts, stored = stored_table(cache, "text", key, TEXT_CORPUS_SCHEMA, batches, lambda: asdict(counts))
     lengths = _Rows(texts.data.column("pieces")).lengths()
     return TextCorpus(texts, lengths, texts.data.column("characters").to_numpy(), TextCounts(**stored))
 
@@ -365,16 +314,16 @@ def check_splits(
     looked at (but a JSON array is parsed whole). Raises the UserError that reading the split would raise.
     """
     for split in splits:
-        for source in [_text_source(data, split)] if task == "language_model" else _pair_sources(data, split):
+        for source in [text_source(data, split)] if task == "language_model" else pair_sources(data, split):
             with source.blamed():
-                found = _find_input(source)
-                if not _is_stored(cache, found) and next(iter(found.read()), None) is None:
+                found = find_input(source)
+                if not is_stored(cache, _kind(found), found.identity) and next(iter(found.read()), None) is None:
                     raise _no_rows(found)
 
 
 def training_tags(data: DataConfig) -> list[str]:
     """The tags of all sources of training pairs, each once: pieces of their own in a vocabulary that is learned."""
-    return list(dict.fromkeys(source.tag for source in _pair_sources(data, "train") if source.tag))
+    return list(dict.fromkeys(source.tag for source in pair_sources(data, "train") if source.tag))
 
 
 def _concatenate(tables: list[datasets.Dataset]) -> datasets.Dataset:
@@ -383,7 +332,7 @@ def _concatenate(tables: list[datasets.Dataset]) -> datasets.Dataset:
 
 
 def _prepare_input(
-    found: _Input,
+    found: Input,
     source_vocabulary: Segmenter,
     target_vocabulary: Segmenter,
     max_length: int | None,
@@ -404,7 +353,7 @@ def _prepare_input(
                 "`data.max_length_ratio`"
             )
 
-    pairs, stored = _stored(cache, "corpus", key, CORPUS_SCHEMA, batches, lambda: asdict(counts))
+    pairs, stored = stored_table(cache, "corpus", key, CORPUS_SCHEMA, batches, lambda: asdict(counts))
     return pairs, FilterCounts(**stored)
 
 
@@ -435,7 +384,7 @@ def _segment(
         else:
             rows.append((*pair, source, target))
     counts.kept += len(rows)
-    return _record_batch(rows, CORPUS_SCHEMA)
+    return record_batch(rows, CORPUS_SCHEMA)
 
 
 def _is_mismatched(source: str, target: str, max_length_ratio: float) -> bool:
@@ -443,400 +392,9 @@ def _is_mismatched(source: str, target: str, max_length_ratio: float) -> bool:
     return longer > RATIO_CHARACTERS and longer > max_length_ratio * shorter
 
 
-# Where rows come from. A row has a text for each side: source and target, or the target alone.
-
-Row = tuple[str, ...]
-
-
-@dataclass
-class _Source:
-    """One source of the rows of a split, as the configuration describes it."""
-
-    path: str
-    name: str | None
-    files: dict[str, str | list[str]]
-    split: str
-    """What the split is called in the data."""
-    split_setting: str
-    """The setting that says so: `train_split`."""
-    unnamed_split: str
-    """The split that a saved data set without a name of its own is."""
-    languages: tuple[str, str]
-    """Source and target language."""
-    probe_length: int
-    """As `data.probe_length`."""
-    target_only: bool = False
-    """Whether its rows have only the target side."""
-    number: int = 0
-    """Its place in `data.extra`, counted from 1; 0 for the data themselves."""
-    weight: float = 1.0
-    tag: str = ""
-
-    @property
-    def sides(self) -> tuple[str, ...]:
-        """The languages of a row's texts."""
-        return self.languages[1:] if self.target_only else self.languages
-
-    @property
-    def intro(self) -> str:
-        """What a message about this source begins with."""
-        return f"`data.extra` number {self.number}: " if self.number else ""
-
-    def setting(self, name: str) -> str:
-        """What one of its settings is called in messages."""
-        return f"`{name}`" if self.number else f"`data.{name}`"
-
-    @contextmanager
-    def blamed(self) -> Iterator[None]:
-        """Whatever is wrong in the block is wrong with this source, and the message says so."""
-        try:
-            yield
-        except UserError as error:
-            raise UserError(f"{self.intro}{error}") from None
-
-
-@dataclass
-class _Input:
-    """The rows of one source, found but not read yet."""
-
-    where: str
-    """Its name in messages."""
-    identity: list[Any]
-    """Everything the rows depend on: a key of the cache, in JSON."""
-    read: Callable[[], Iterable[Row]]
-    tag: str = ""
-    """What to put before each source text; it stands in the identity as well."""
-    target_only: bool = False
-    """Whether its rows are texts instead of pairs."""
-
-    @property
-    def schema(self) -> pa.Schema:
-        return TEXT_SCHEMA if self.target_only else PAIR_SCHEMA
-
-    @property
-    def kind(self) -> str:
-        """What its entry in the cache is called."""
-        return "lines" if self.target_only else "pairs"
-
-
-def _pair_sources(data: DataConfig, split: str) -> list[_Source]:
-    """The sources of a split's pairs; only training has more than one, and tags."""
-    source = _main_source(data, split)
-    if split != "train":
-        return [source]
-    source.weight, source.tag = data.weight, data.tag
-    sources = [source]
-    for number, extra in enumerate(data.extra, 1):
-        place = (extra.path, extra.name, extra.files, extra.split, "split", extra.split)
-        sources.append(_Source(*place, source.languages, data.probe_length, False, number, extra.weight, extra.tag))
-    for source in sources:
-        if source.tag != " ".join(source.tag.split()):
-            raise UserError(
-                f"{source.intro}{source.setting('tag')} must be a text without line ends and needless spaces, "
-                f"but is {source.tag!r} instead"
-            )
-    return sources
-
-
-def _text_source(data: DataConfig, split: str) -> _Source:
-    """The source of a split's lines in the target language."""
-    for name, is_used in (("extra", bool(data.extra)), ("weight", data.weight != 1), ("tag", bool(data.tag))):
-        if is_used:
-            raise UserError(
-                f"`data.{name}` must be left out for a language model, which reads its text once and in order"
-            )
-    source = _main_source(data, split)
-    source.target_only = True
-    return source
-
-
-def _main_source(data: DataConfig, split: str) -> _Source:
-    if split not in SPLITS:
-        raise UserError(f"a split must be one of {', '.join(SPLITS)}, but is `{split}` instead")
-    setting = f"{split}_split"
-    place = (data.path, data.name, data.files, getattr(data, setting), setting, data.train_split)
-    return _Source(*place, (data.source, data.target), data.probe_length)
-
-
-def _find_input(source: _Source) -> _Input:
-    """Find the rows of a source; raises UserError when there are none, naming what there is instead."""
-    if source.path in BUILDERS:
-        found = _find_files(source)
-    elif source.files:
-        raise UserError(
-            f"{source.setting('files')} belongs to a builder: {source.setting('path')} must be one of "
-            f"{', '.join(BUILDERS)}, but is `{source.path}` instead"
-        )
-    elif source.path.startswith("builtin:"):
-        found = _find_builtin(source)
-    else:
-        found = _find_path(source)
-    found.identity.append(source.tag)
-    found.tag, found.target_only = source.tag, source.target_only
-    return found
-
-
-def _find_path(source: _Source) -> _Input:
-    """A folder, or a data set of the hub."""
-    path = Path(source.path).expanduser()
-    if path.is_dir():
-        _refuse_name(source)
-        is_saved = (path / "dataset_dict.json").exists() or (path / "state.json").exists()
-        return _find_saved(source, path) if is_saved else _find_in_folder(source, path)
-    if path.exists():
-        raise UserError(_how_to_read(source, path))
-    if re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", source.path):
-        return _find_hub(source)
-    raise UserError(f"{source.setting('path')}: folder `{source.path}` does not exist")
-
-
-def _refuse_name(source: _Source) -> None:
-    if source.name:
-        raise UserError(
-            f"{source.setting('name')} names a configuration of a hub data set and must be unset for `{source.path}`, "
-            f"but is `{source.name}` instead"
-        )
-
-
-def _find_builtin(source: _Source) -> _Input:
-    from nmt import captions, probes
-
-    task = source.path.removeprefix("builtin:")
-    if task not in ("captions", *probes.TASKS):
-        known = ", ".join(f"builtin:{name}" for name in ("captions", *probes.TASKS))
-        raise UserError(
-            f"{source.setting('path')} must be one of {known} to use a built-in corpus, but is `{source.path}` instead"
-        )
-    _refuse_name(source)
-    if source.split not in SPLITS:
-        raise _no_split(source, SPLITS)
-    where = f"`{source.path}` split `{source.split}`"
-    identity: list[Any] = [source.path, source.split, *source.sides, nmt.__version__]
-    if task == "captions":
-        return _Input(where, [*identity, _code_identity(captions)], partial(_read_captions, source))
-    identity += [source.probe_length, _code_identity(probes)]
-    first = 1 if source.target_only else 0
-
-    def read() -> Iterable[Row]:
-        return (row[first:] for row in probes.pairs(task, source.probe_length)[source.split])
-
-    return _Input(where, identity, read)
-
-
-def _code_identity(module: ModuleType) -> str:
-    """Checksum of the code of a package or module that makes a corpus."""
-    path = Path(str(module.__file__))
-    files = sorted(path.parent.glob("*.py")) if path.name == "__init__.py" else [path]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-
-
-def _read_captions(source: _Source) -> Iterable[Row]:
-    from nmt import captions
-
-    if not source.target_only:
-        return captions.captions(*source.languages)[source.split]
-    target = source.languages[1]
-    if target not in captions.LANGUAGES:
-        raise UserError(
-            f"`data.target` must be one of {', '.join(captions.LANGUAGES)} for `builtin:captions`, "
-            f"but is `{target}` instead"
-        )
-    return ((said[target],) for _, said in captions.corpus()[source.split])
-
-
-def _find_files(source: _Source) -> _Input:
-    """The files that the configuration names for a builder."""
-    _refuse_name(source)
-    is_text, is_pair = source.path == "text", not source.target_only
-    if source.split not in source.files:
-        example = '["train.de", "train.en"]' if is_text and is_pair else f'"train.{"en" if is_text else source.path}"'
-        raise UserError(
-            f"{source.setting('files')} has no split `{source.split}` ({source.setting(source.split_setting)}); "
-            f"its splits are {', '.join(source.files) or 'none'}; write files = {{{source.split} = {example}, ...}}"
-        )
-    value = source.files[source.split]
-    setting = source.setting(f"files.{source.split}")
-    paths = [Path(path).expanduser() for path in ([value] if isinstance(value, str) else value)]
-    if is_text and len(paths) != len(source.sides):
-        needed = 'a source file and a target file (["train.de", "train.en"]) for `text`'
-        raise UserError(
-            f"{setting} must be {needed if is_pair else 'one file for `text` and a language model'}, "
-            f"but is {value!r} instead"
-        )
-    if not paths:
-        raise UserError(f"{setting} must name a file, but is empty instead")
-    identity = [source.path, *source.sides, [_file_identity(path) for path in paths]]
-    where = " and ".join(f"`{path}`" for path in paths)
-    if is_text:
-        return _Input(where, identity, partial(_iterate_text, paths))
-    if source.path == "parquet":
-        return _Input(where, identity, lambda: (row for path in paths for row in _iterate_parquet(path, source.sides)))
-    iterate = {"json": iterate_json, "csv": iterate_csv, "tsv": iterate_tsv}[source.path]
-    first, last = source.sides[0], source.sides[-1]  # the target alone is read as both sides, and one is kept
-    if source.target_only:
-        return _Input(where, identity, lambda: (row[1:] for path in paths for row in iterate(path, first, last)))
-    return _Input(where, identity, lambda: (row for path in paths for row in iterate(path, first, last)))
-
-
-def _iterate_text(paths: Sequence[Path]) -> Iterator[Row]:
-    """Lines of one file, or of two side by side."""
-    return iterate_parallel(paths[0], paths[1]) if len(paths) == 2 else ((line,) for line in iterate_lines(paths[0]))
-
-
-def _find_in_folder(source: _Source, folder: Path) -> _Input:
-    """A file for each side: `SPLIT.LANGUAGE` or `SPLIT.SOURCE-TARGET.LANGUAGE` (in either order), plain or .gz."""
-    files = sorted(path.name for path in folder.iterdir() if path.is_file())
-
-    def existing(stem: str) -> Path | None:
-        return next((folder / file for file in (stem, f"{stem}.gz") if file in files), None)
-
-    for split in [source.split, "val", "valid", "dev"] if source.split == "validation" else [source.split]:
-        for infix in ("", "{}-{}.".format(*source.languages), "{1}-{0}.".format(*source.languages)):
-            found = [existing(f"{split}.{infix}{side}") for side in source.sides]
-            paths = [path for path in found if path]
-            if len(paths) == len(source.sides):
-                where = " and ".join(f"`{path}`" for path in paths)
-                identity = ["text", *source.sides, [_file_identity(path) for path in paths]]
-                return _Input(where, identity, partial(_iterate_text, paths))
-    listing = ", ".join(files[:40]) + (f" and {len(files) - 40} more" if len(files) > 40 else "")
-    wanted = " and ".join(f"`{source.split}.{side}`" for side in source.sides)
-    settings = [source.setting(source.split_setting), *(["`data.source`"] if not source.target_only else [])]
-    raise UserError(
-        f"`{folder}` has no file{'s' if not source.target_only else ''} {wanted} (plain or .gz); "
-        f"the files there are: {listing or 'none'}; set {', '.join(settings)} and `data.target`"
-    )
-
-
-def _find_saved(source: _Source, folder: Path) -> _Input:
-    """A split of a folder written by `save_to_disk`; a single data set without a split name is the training split."""
-    datasets.disable_progress_bars()
-    try:
-        loaded = datasets.load_from_disk(str(folder))
-    except Exception as error:  # whatever the library stumbles over, the folder is damaged
-        raise UserError(f"`{folder}` cannot be read as a saved data set: {_one_line(error)}; save it again") from None
-    if isinstance(loaded, datasets.Dataset):
-        splits = {str(loaded.split or source.unnamed_split): loaded}
-    else:
-        splits, folder = loaded, folder / source.split
-    if source.split not in splits:
-        raise _no_split(source, list(splits))
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return _dataset_input(splits[source.split], source, ["saved", *source.sides, [*map(_file_identity, files)]])
-
-
-def _find_hub(source: _Source) -> _Input:
-    """A split of a data set of the Hugging Face hub, downloaded by `datasets` when it is not there yet."""
-    datasets.disable_progress_bars()
-    try:
-        loaded = datasets.load_dataset(source.path, source.name or None, split=source.split)
-    except Exception as error:  # the library, its builders and its network layer have no common class
-        message = _one_line(error)
-        if isinstance(error, ValueError) and (listing := re.search(r"split.*\[(.*)\]", message)):
-            raise _no_split(source, re.findall(r"'([^']*)'", listing[1])) from None
-        raise UserError(
-            f"`{source.path}` is no folder here and cannot be loaded from the Hugging Face hub: {message}; check the "
-            f"id ({source.setting('path')}, {source.setting('name')}) and the connection, or use local files"
-        ) from None
-    identity = ["hub", source.path, source.name, source.split, *source.sides, loaded._fingerprint]
-    return _dataset_input(loaded, source, identity)
-
-
-def _dataset_input(dataset: datasets.Dataset, source: _Source, identity: list[Any]) -> _Input:
-    where = f"`{source.path}` split `{source.split}`"
-    columns = _side_columns(dataset.data.schema, f"`{source.path}`", source.sides)
-
-    def read() -> Iterator[Row]:
-        tables = dataset.select_columns(columns).with_format("arrow").iter(batch_size=BATCH_ROWS)
-        return _arrow_rows(tables, where, source.sides)
-
-    return _Input(where, identity, read)
-
-
-def _iterate_parquet(path: Path, sides: tuple[str, ...]) -> Iterator[Row]:
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            columns = _side_columns(file.schema_arrow, f"`{path}`", sides)
-            yield from _arrow_rows(file.iter_batches(BATCH_ROWS, columns=columns), f"`{path}`", sides)
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"`{path}` cannot be read as Parquet: {_one_line(error)}") from None
-
-
-def _side_columns(schema: pa.Schema, where: str, sides: tuple[str, ...]) -> list[str]:
-    """The columns that hold the sides: their own, or `translation` with their languages."""
-    languages = []
-    if "translation" in schema.names and pa.types.is_struct(schema.field("translation").type):
-        languages = [field.name for field in schema.field("translation").type]
-    return list(sides) if find_sides(where, schema.names, languages, sides[0], sides[-1]) else ["translation"]
-
-
-def _arrow_rows(tables: Iterable[pa.Table | pa.RecordBatch], where: str, sides: tuple[str, ...]) -> Iterator[Row]:
-    row = 0
-    for table in tables:
-        if table.schema.names == ["translation"] and sides != ("translation",):
-            columns = [pyarrow.compute.struct_field(table.column("translation"), [side]) for side in sides]
-        else:
-            columns = [table.column(side) for side in sides]
-        try:
-            values = [column.to_pylist() for column in columns]
-        except UnicodeDecodeError:  # a Parquet file may hold any bytes
-            raise _broken_text(columns, where, row + 1) from None
-        for texts in zip(*values, strict=True):
-            row += 1
-            place = f"{where} row {row}"
-            yield tuple(clean_text(text, place, side) for text, side in zip(texts, sides, strict=True))
-
-
-def _broken_text(columns: list[Any], where: str, first_row: int) -> UserError:
-    for row, values in enumerate(zip(*columns, strict=True), start=first_row):
-        try:
-            [value.as_py() for value in values]
-        except UnicodeDecodeError:
-            return UserError(f"{where} row {row} is not valid UTF-8; convert it to UTF-8")
-    raise AssertionError("a column is broken but none of its values")
-
-
-def _how_to_read(source: _Source, path: Path) -> str:
-    """What to write in the configuration instead of the path of a single file."""
-    suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
-    builders = {".json": "json", ".jsonl": "json", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet"}
-    builder = builders.get(suffix, "text")
-    is_half = builder == "text" and not source.target_only
-    files = f'["{path}", "TARGET FILE"]' if is_half else f'"{path}"'
-    return (
-        f"{source.setting('path')} must be a folder, a builder or a hub id, but is the file `{path}` instead; "
-        f'write path = "{builder}" and files = {{{source.split} = {files}, ...}}'
-    )
-
-
-def _no_split(source: _Source, splits: Iterable[str]) -> UserError:
-    setting = source.setting(source.split_setting)
-    return UserError(f"`{source.path}` has no split `{source.split}` ({setting}); its splits are {', '.join(splits)}")
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 300 else text[:297] + "..."
-
-
-def _file_identity(path: Path) -> list[Any]:
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise UserError(f"`{path}` cannot be read: {error.strerror}") from None
-    return [str(path.resolve()), status.st_size, status.st_mtime_ns]
-
-
-# The cache: NAME.arrow, and NAME.json with its checksum
-
-
-def _cache_folder() -> Path:
-    if folder := os.environ.get("NMT_CACHE"):
-        return Path(folder)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nmt"
-
-
-def _load_input(found: _Input, cache: Path | None) -> datasets.Dataset:
+def _load_input(found: Input, cache: Path | None) -> datasets.Dataset:
     """The raw rows of a source, from the cache when they are there. A blank source text stays blank, without tag."""
+    schema = TEXT_SCHEMA if found.target_only else PAIR_SCHEMA
 
     def batches() -> Iterator[pa.RecordBatch]:
         batch: list[Row] = []
@@ -848,90 +406,21 @@ def _load_input(found: _Input, cache: Path | None) -> datasets.Dataset:
             batch.append(row)
             characters += sum(map(len, row))
             if len(batch) == BATCH_ROWS or characters > BATCH_CHARACTERS:
-                yield _record_batch(batch, found.schema)
+                yield record_batch(batch, schema)
                 batch, characters, is_empty = [], 0, False
         if batch:
-            yield _record_batch(batch, found.schema)
+            yield record_batch(batch, schema)
         elif is_empty:
             raise _no_rows(found)
 
-    return _stored(cache, found.kind, found.identity, found.schema, batches, dict)[0]
+    return stored_table(cache, _kind(found), found.identity, schema, batches, dict)[0]
 
 
-def _is_stored(cache: Path | None, found: _Input) -> bool:
-    """Whether the cache has the raw rows of a source; its files are not checked."""
-    name = _entry_name(found.kind, found.identity)
-    return all((cache or _cache_folder()).joinpath(f"{name}.{suffix}").is_file() for suffix in ("arrow", "json"))
+def _kind(found: Input) -> str:
+    """What the raw rows of a source are called in the cache."""
+    return "lines" if found.target_only else "pairs"
 
 
-def _no_rows(found: _Input) -> UserError:
+def _no_rows(found: Input) -> UserError:
     rows = "lines of text" if found.target_only else "sentence pairs"
     return UserError(f"{found.where} must hold {rows}, but is empty instead")
-
-
-def _record_batch(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.RecordBatch:
-    columns = zip(*rows, strict=True) if rows else [()] * len(schema)
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
-    return pa.record_batch(arrays, schema)
-
-
-def _stored(
-    cache: Path | None,
-    kind: str,
-    key: list[Any],
-    schema: pa.Schema,
-    batches: Callable[[], Iterator[pa.RecordBatch]],
-    describe: Callable[[], dict[str, Any]],
-) -> tuple[datasets.Dataset, dict[str, Any]]:
-    """The memory-mapped entry of a key and its description; written first when it is missing or damaged.
-
-    Files are complete before they get their names. Two processes that write the same entry at once write the same
-    bytes, so it does not matter whose files remain.
-    """
-    cache = cache or _cache_folder()
-    name = _entry_name(kind, key)
-    entry = _open_entry(cache, name)
-    if entry is None:
-        try:
-            cache.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=cache, prefix="writing-") as temporary:
-                table, description = Path(temporary, "table.arrow"), Path(temporary, "description.json")
-                with pa.OSFile(str(table), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
-                    for batch in batches():
-                        writer.write_batch(batch)
-                description.write_text(json.dumps({"checksum": _checksum(table), "description": describe()}))
-                os.replace(table, cache / f"{name}.arrow")
-                os.replace(description, cache / f"{name}.json")
-        except OSError as error:
-            raise UserError(
-                f"cache folder `{cache}` cannot be written: {error.strerror or error}; set NMT_CACHE to another folder"
-            ) from None
-        entry = _open_entry(cache, name)
-    if entry is None:
-        raise UserError(f"cache folder `{cache}` does not give back what was written; set NMT_CACHE to another folder")
-    return entry
-
-
-def _entry_name(kind: str, key: list[Any]) -> str:
-    return f"{kind}-{hashlib.sha256(json.dumps([CACHE_FORMAT, key]).encode()).hexdigest()[:32]}"
-
-
-def _open_entry(cache: Path, name: str) -> tuple[datasets.Dataset, dict[str, Any]] | None:
-    """An entry of the cache, None when it is missing or not what was written."""
-    table = cache / f"{name}.arrow"
-    try:
-        stored = json.loads((cache / f"{name}.json").read_text())
-        if stored["checksum"] != _checksum(table):
-            return None
-        return datasets.Dataset.from_file(str(table)), stored["description"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _checksum(path: Path) -> str:
-    """CRC-32 of a file: a gigabyte a second, and the pages it reads are those that training wants next."""
-    value = 0
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            value = zlib.crc32(block, value)
-    return f"{value:08x}"

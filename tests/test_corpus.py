@@ -780,7 +780,7 @@ def test_prepared_text(tmp_path, monkeypatch):
     assert corpus.lengths.tolist() == corpus.characters.tolist() == [len(line) for line in kept]
     indices = generator.permutation(len(kept))[:300]
     assert ["".join(map(chr, ids)) for ids in corpus.pieces(indices)] == [kept[i] for i in indices]
-    monkeypatch.setattr("nmt.corpus.iterate_lines", refuse_to_read)
+    monkeypatch.setattr("nmt.data_sources.iterate_lines", refuse_to_read)
     again = prepare_text(data, "train", Broken())
     assert again.texts[:] == corpus.texts[:] and again.counts == corpus.counts
 
@@ -805,7 +805,7 @@ def test_check_splits_reads_only_the_first_row(tmp_path, monkeypatch):
     write_folder(tmp_path / "b")
     data = DataConfig(path=str(tmp_path / "b"))
     load_pairs(data, "train")
-    monkeypatch.setattr("nmt.corpus.iterate_parallel", refuse_to_read)
+    monkeypatch.setattr("nmt.data_sources.iterate_parallel", refuse_to_read)
     check_splits(data, ["train"])  # what is stored has been read before
     monkeypatch.undo()
     data.extra = [SourceConfig(path=str(tmp_path / "b")), SourceConfig(path=str(tmp_path / "none"))]
@@ -826,7 +826,7 @@ def refuse_to_read(*paths):
 def test_second_start_reads_nothing(tmp_path, monkeypatch):
     data = write_folder(tmp_path / "a")
     first = prepare(data)
-    monkeypatch.setattr("nmt.corpus.iterate_parallel", refuse_to_read)
+    monkeypatch.setattr("nmt.data_sources.iterate_parallel", refuse_to_read)
     second = prepare(data, vocabulary=Broken())
     assert second.pairs[:] == first.pairs[:]
     assert second.counts == first.counts
@@ -843,7 +843,7 @@ def test_another_vocabulary_segments_again_but_does_not_read_again(tmp_path, mon
 
     data = write_folder(tmp_path / "a")
     prepare(data)
-    monkeypatch.setattr("nmt.corpus.iterate_parallel", refuse_to_read)
+    monkeypatch.setattr("nmt.data_sources.iterate_parallel", refuse_to_read)
     assert prepare(data, vocabulary=Other()).source_lengths.tolist() == [1, 1, 1]
     assert prepare_corpus(data, "train", Characters(), Other()).source_lengths.tolist() != [1, 1, 1]
 
@@ -934,6 +934,6 @@ def test_a_cache_folder_that_cannot_be_written(tmp_path):
 
 def test_a_cache_folder_that_forgets(tmp_path, monkeypatch):
     data = write_folder(tmp_path / "a")
-    monkeypatch.setattr("nmt.corpus._open_entry", lambda cache, name: None)
+    monkeypatch.setattr("nmt.table_cache._open_entry", lambda cache, name: None)
     with fails(f"cache folder `{tmp_path}/cache` does not give back what was written; set NMT_CACHE to another folder"):
         load_pairs(data, "train")

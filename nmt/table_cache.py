@@ -1,0 +1,105 @@
+"""Tables that are kept: memory-mapped Arrow files in the cache folder, each under a key of all it depends on.
+
+The folder is `$NMT_CACHE`, else `$XDG_CACHE_HOME/nmt`, else `~/.cache/nmt`; it can be deleted at any time. An entry is
+NAME.arrow, and NAME.json with its checksum.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow as pa
+
+from nmt.errors import UserError
+
+CACHE_FORMAT = 1
+"""Part of every cache key; raised when the stored files or the reading of their sources change."""
+
+
+def stored_table(
+    cache: Path | None,
+    kind: str,
+    key: list[Any],
+    schema: pa.Schema,
+    batches: Callable[[], Iterator[pa.RecordBatch]],
+    describe: Callable[[], dict[str, Any]],
+) -> tuple[datasets.Dataset, dict[str, Any]]:
+    """The memory-mapped entry of a key and its description; written first when it is missing or damaged.
+
+    Files are complete before they get their names. Two processes that write the same entry at once write the same
+    bytes, so it does not matter whose files remain.
+    """
+    cache = cache or _cache_folder()
+    name = _entry_name(kind, key)
+    entry = _open_entry(cache, name)
+    if entry is None:
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=cache, prefix="writing-") as temporary:
+                table, description = Path(temporary, "table.arrow"), Path(temporary, "description.json")
+                with pa.OSFile(str(table), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
+                    for batch in batches():
+                        writer.write_batch(batch)
+                description.write_text(json.dumps({"checksum": _checksum(table), "description": describe()}))
+                os.replace(table, cache / f"{name}.arrow")
+                os.replace(description, cache / f"{name}.json")
+        except OSError as error:
+            raise UserError(
+                f"cache folder `{cache}` cannot be written: {error.strerror or error}; set NMT_CACHE to another folder"
+            ) from None
+        entry = _open_entry(cache, name)
+    if entry is None:
+        raise UserError(f"cache folder `{cache}` does not give back what was written; set NMT_CACHE to another folder")
+    return entry
+
+
+def is_stored(cache: Path | None, kind: str, key: list[Any]) -> bool:
+    """Whether the cache has an entry; its files are not checked."""
+    name = _entry_name(kind, key)
+    return all((cache or _cache_folder()).joinpath(f"{name}.{suffix}").is_file() for suffix in ("arrow", "json"))
+
+
+def record_batch(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.RecordBatch:
+    """Rows as columns."""
+    columns = zip(*rows, strict=True) if rows else [()] * len(schema)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+    return pa.record_batch(arrays, schema)
+
+
+def _cache_folder() -> Path:
+    if folder := os.environ.get("NMT_CACHE"):
+        return Path(folder)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nmt"
+
+
+def _entry_name(kind: str, key: list[Any]) -> str:
+    return f"{kind}-{hashlib.sha256(json.dumps([CACHE_FORMAT, key]).encode()).hexdigest()[:32]}"
+
+
+def _open_entry(cache: Path, name: str) -> tuple[datasets.Dataset, dict[str, Any]] | None:
+    """An entry of the cache, None when it is missing or not what was written."""
+    table = cache / f"{name}.arrow"
+    try:
+        stored = json.loads((cache / f"{name}.json").read_text())
+        if stored["checksum"] != _checksum(table):
+            return None
+        return datasets.Dataset.from_file(str(table)), stored["description"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _checksum(path: Path) -> str:
+    """CRC-32 of a file: a gigabyte a second, and the pages it reads are those that training wants next."""
+    value = 0
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            value = zlib.crc32(block, value)
+    return f"{value:08x}"
