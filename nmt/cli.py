@@ -871,7 +871,7 @@ def sample(options: argparse.Namespace) -> None:
 
 def translate(options: argparse.Namespace) -> None:
     """`translate`, `nmt translate`."""
-    from nmt.translation import translate_stream
+    from nmt.line_translation import translate_stream
 
     if (options.input is None and sys.stdin is None) or (options.output is None and sys.stdout is None):
         raise UserError("standard input or output is closed; use --input and --output")
@@ -917,8 +917,8 @@ def read_phrases(path: str | None) -> list[str]:
 
 def score(options: argparse.Namespace) -> None:
     """`nmt score`."""
+    from nmt.line_translation import score_lines
     from nmt.parallel_files import read_parallel
-    from nmt.translation import score_lines
 
     overrides = decoding_options(options)
     sources, targets = read_parallel([options.source, options.target])

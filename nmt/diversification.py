@@ -21,11 +21,12 @@ from nmt.config import Config
 from nmt.corpus import load_pairs
 from nmt.errors import UserError
 from nmt.export import export_model
+from nmt.line_translation import translate_stream
 from nmt.model_folder import open_model, write_atomically
 from nmt.parallel_files import read_lines
 from nmt.tasks import Say
 from nmt.training import STATE, train
-from nmt.translation import Translator, translate_stream
+from nmt.translation import Translator
 
 Pair = tuple[str, str]
 

@@ -17,15 +17,9 @@ from hypothesis import strategies as st
 from nmt.config import DecodingConfig
 from nmt.engine import Best
 from nmt.errors import UserError
-from nmt.translation import (
-    Translation,
-    Translator,
-    join_sentences,
-    join_translations,
-    one_line,
-    split_sentences,
-    translate_stream,
-)
+from nmt.line_translation import translate_stream
+from nmt.lines import join_sentences, one_line, split_sentences
+from nmt.translation import Translation, Translator, join_translations
 from nmt.vocabulary import END, SPECIAL_PIECES
 
 
@@ -497,8 +491,8 @@ def test_a_person_gets_an_answer_to_each_line():
 
 
 def test_windows_grow_and_are_bounded(monkeypatch):
-    monkeypatch.setattr("nmt.translation.WINDOW_BATCHES", 4)
-    monkeypatch.setattr("nmt.translation.WINDOW_BYTES", 100)
+    monkeypatch.setattr("nmt.line_translation.WINDOW_BATCHES", 4)
+    monkeypatch.setattr("nmt.line_translation.WINDOW_BYTES", 100)
     events = []
     source = Recorder(events, b"a\n" * 40 + b"b" * 99 + b"\n" + b"c" * 200 + b"\nd\n")
     translate_stream(
@@ -525,7 +519,8 @@ def test_a_closed_pipe_ends_quietly():
 def test_a_real_closed_pipe_ends_quietly():
     script = """
         import sys, types
-        from nmt.translation import Translation, Translator, translate_stream
+        from nmt.line_translation import translate_stream
+        from nmt.translation import Translation, Translator
         class Echo(Translator):
             def __init__(self):
                 super().__init__(None, types.SimpleNamespace(encode_batch=lambda lines: [[5] for _ in lines]), None)

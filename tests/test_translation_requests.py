@@ -15,14 +15,8 @@ from test_search import RandomModel
 
 from nmt.config import DecodingConfig, VocabularyConfig
 from nmt.errors import UserError
-from nmt.translation import (
-    SourceLine,
-    Translator,
-    make_batches,
-    score_lines,
-    translate_stream,
-    word_alignment,
-)
+from nmt.line_translation import score_lines, translate_stream
+from nmt.translation import SourceLine, Translator, make_batches, word_alignment
 from nmt.vocabulary import UNK, learn_vocabulary
 
 PIECES = ["<pad>", "<unk>", "<s>", "</s>", "▁a", "▁b", "a", "b", "▁", "▁ab", "."]
