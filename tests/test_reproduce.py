@@ -57,7 +57,7 @@ def test_a_row_with_its_pairs(
     assert scores[0] != scores[1]
     assert float(mean[column]) == pytest.approx(sum(scores) / 2, abs=0.01)
     assert float(deviation[column]) == pytest.approx(abs(scores[0] - scores[1]) / 2**0.5, abs=0.01)
-    low, high = map(float, one[head.index("95 % interval")].split(" to "))
+    low, high = map(float, one[head.index("95 %")].split(" to "))
     assert low <= float(one[head.index("BLEU")]) <= high
     assert (tmp_path / "runs" / "diversified" / "rev-src.src").exists()
     made = [*tmp_path.glob("runs/**/model.safetensors"), *tmp_path.glob("runs/diversified/*.*")]
