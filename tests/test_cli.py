@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from toys import toy_config, write_reversal
 
-from nmt import __version__, cli
+from nmt import __version__, cli, commands
 from nmt.config import write_config
 
 Command = Callable[..., tuple[int, str, str]]
@@ -365,7 +365,7 @@ def test_missing_extra(nmt: Command, workplace: Path, monkeypatch: pytest.Monkey
     def train(options: object) -> None:
         raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
-    monkeypatch.setattr(cli, "train", train)
+    monkeypatch.setattr(commands, "train", train)
     status, _, err = nmt("train", workplace / "toy.toml")
     assert (status, err) == (2, "nmt: error: this needs `torch`: pip install 'recurrent-nmt[train]'\n")
 
