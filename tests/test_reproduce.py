@@ -61,7 +61,7 @@ def test_a_row_with_its_pairs(
     assert low <= float(one[head.index("BLEU")]) <= high
     assert (tmp_path / "runs" / "diversified" / "rev-src.src").exists()
     made = [*tmp_path.glob("runs/**/model.safetensors"), *tmp_path.glob("runs/diversified/*.*")]
-    assert len(made) == 2 * 4 + 4
+    assert len(made) == 2 * (2 + 2 * script.TEACHERS) + 4  # best and last of each run, and the pairs
     times = {path: path.stat().st_mtime_ns for path in made}
     assert run(script, monkeypatch, capsys, "row", "--seeds", "1", "2")[2:] == [one, two, mean, deviation]
     assert {path: path.stat().st_mtime_ns for path in made} == times
