@@ -58,6 +58,9 @@ class SourceConfig:
     tag: str = ""
     """Put before each source sentence, so that the model can tell the sources apart (Caswell et al. 2019): `<bt>`. For
     back-translations, and for text unlike that which is to be translated."""
+    reversed: bool = False
+    """Learn its pairs the other way round, from `data.target` to `data.source`: for a first training in both directions
+    at once, from which one in a single direction starts (Ding et al. 2021). It needs `vocabulary.joint`."""
 
 
 @dataclass
@@ -592,6 +595,11 @@ def check_config(config: Config) -> list[str]:
         vocabulary.normalization == "identity" or not vocabulary.joint,
         "vocabulary.normalization",
         "identity with a joint vocabulary",
+    )
+    must(
+        vocabulary.joint or not any(extra.reversed for extra in config.data.extra),
+        "vocabulary.joint",
+        "true where `data.extra` has reversed pairs",
     )
     must(
         vocabulary.source is not None or vocabulary.target is None,

@@ -271,7 +271,8 @@ def prepare_corpus(
             vocabularies = source_vocabulary, target_vocabulary
             table, counts = _prepare_input(found, *vocabularies, max_length, max_length_ratio, cache)
             tables.append(table)
-            parts.append(Part(f"{source.intro}{found.where}", counts, source.weight, source.tag))
+            where = f"{found.where}{', reversed' if found.reversed else ''}"
+            parts.append(Part(f"{source.intro}{where}", counts, source.weight, source.tag))
     pairs = _concatenate(tables)
     lengths = [_Rows(pairs.data.column(name)).lengths() for name in ("source_pieces", "target_pieces")]
     return Corpus(pairs, lengths[0], lengths[1], FilterCounts.total([part.counts for part in parts]), parts)
@@ -401,6 +402,8 @@ def _load_input(found: Input, cache: Path | None) -> datasets.Dataset:
         characters = 0
         is_empty = True
         for row in found.read():
+            if found.reversed:
+                row = row[::-1]
             if found.tag and row[0].strip():
                 row = (f"{found.tag} {row[0]}", *row[1:])
             batch.append(row)

@@ -72,6 +72,8 @@ class Source:
     """Its place in `data.extra`, counted from 1; 0 for the data themselves."""
     weight: float = 1.0
     tag: str = ""
+    reversed: bool = False
+    """Whether source and target change sides."""
 
     @property
     def sides(self) -> tuple[str, ...]:
@@ -107,6 +109,8 @@ class Input:
     read: Callable[[], Iterable[Row]]
     tag: str = ""
     """What to put before each source text; it stands in the identity as well."""
+    reversed: bool = False
+    """Whether the rows are the other way round from what is wanted; it stands in the identity as well."""
     target_only: bool = False
     """Whether its rows are texts instead of pairs."""
 
@@ -120,7 +124,8 @@ def pair_sources(data: DataConfig, split: str) -> list[Source]:
     sources = [source]
     for number, extra in enumerate(data.extra, 1):
         place = (extra.path, extra.name, extra.files, extra.split, "split", extra.split)
-        sources.append(Source(*place, source.languages, data.probe_length, False, number, extra.weight, extra.tag))
+        own = (number, extra.weight, extra.tag, extra.reversed)
+        sources.append(Source(*place, source.languages, data.probe_length, False, *own))
     for source in sources:
         if source.tag != " ".join(source.tag.split()):
             raise UserError(
@@ -163,8 +168,8 @@ def find_input(source: Source) -> Input:
         found = _find_builtin(source)
     else:
         found = _find_path(source)
-    found.identity.append(source.tag)
-    found.tag, found.target_only = source.tag, source.target_only
+    found.identity += [source.tag, source.reversed]
+    found.tag, found.reversed, found.target_only = source.tag, source.reversed, source.target_only
     return found
 
 

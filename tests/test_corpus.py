@@ -565,6 +565,13 @@ def test_sources_stand_one_after_the_other_with_their_tags(tmp_path):
     assert training_tags(data) == ["<real>", "<bt>"]
 
 
+def test_reversed_pairs_change_sides_before_the_tag(tmp_path):
+    data = two_sources(tmp_path, reversed=True)
+    assert read(data) == [*PAIRS, *((f"<bt> {target}", source) for source, target in BACK)]
+    assert read(two_sources(tmp_path))[4:] == [("<bt> Hinten", "Behind"), BACK[1], (f"<bt> {BACK[2][0]}", BACK[2][1])]
+    assert ", reversed, tag" in prepare(data).describe()[1]
+
+
 def test_only_training_has_tags_weights_and_further_sources(tmp_path):
     plain = write_folder(tmp_path / "a", split="val")
     data = two_sources(tmp_path, weight=0.5)
