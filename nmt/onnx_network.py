@@ -433,9 +433,10 @@ class DecoderGraph:
         self, model: TranslationModel | LanguageModel, output: str, integers: bool, table: bool = False
     ) -> None:
         self.graph, self.model, self.output = Graph(output, integers), model, output
-        self.table = table and not isinstance(model.decoder.layers.at(0).normalization, LayerNormalization)
         self.config, self.decoder = model.config, model.decoder
         graph, config = self.graph, model.config
+        normalization = self.decoder.layers.at(0).normalization
+        self.table = table and (not isinstance(normalization, LayerNormalization) or config.input_feeding == "none")
         self.tokens = graph.input("tokens", INT64, ["rows"])
         self.parents = graph.input("parents", INT64, ["rows"])
         if config.context_input != "none" or output == "shortlist":
@@ -479,7 +480,10 @@ class DecoderGraph:
             weight, bias, _ = input_weights(layer, hidden if sees else 0)
             size = self.config.embedding_size
             embeddings = values(self.model.target_embedding.weight) * np.float32(self.model.embedding_scale)
-            looked_up = graph.byte_rows(embeddings @ weight[:, :size].T + bias, self.tokens)
+            products = embeddings @ weight[:, :size].T
+            if isinstance(layer.normalization, LayerNormalization):
+                products = values(layer.normalization(torch.from_numpy(products)))
+            looked_up = graph.byte_rows(products + bias, self.tokens)
             others = graph.product(reads[1], weight[:, size:]) if len(reads) > 1 else None
             projected = graph.total(looked_up, others, fixed)
         else:
