@@ -480,7 +480,7 @@ class DecoderGraph:
             weight, bias, _ = input_weights(layer, hidden if sees else 0)
             size = self.config.embedding_size
             embeddings = values(self.model.target_embedding.weight) * np.float32(self.model.embedding_scale)
-            products = embeddings @ weight[:, :size].T
+            products: Floats = np.matmul(embeddings, weight[:, :size].T, dtype=np.float32)
             if isinstance(layer.normalization, LayerNormalization):
                 products = values(layer.normalization(torch.from_numpy(products)))
             looked_up = graph.byte_rows(products + bias, self.tokens)
