@@ -124,8 +124,9 @@ def pair_sources(data: DataConfig, split: str) -> list[Source]:
     sources = [source]
     for number, extra in enumerate(data.extra, 1):
         place = (extra.path, extra.name, extra.files, extra.split, "split", extra.split)
-        own = (number, extra.weight, extra.tag, extra.reversed)
-        sources.append(Source(*place, source.languages, data.probe_length, False, *own))
+        further = Source(*place, source.languages, data.probe_length, number=number)
+        further.weight, further.tag, further.reversed = extra.weight, extra.tag, extra.reversed
+        sources.append(further)
     for source in sources:
         if source.tag != " ".join(source.tag.split()):
             raise UserError(
