@@ -183,7 +183,8 @@ def _find_path(source: Source) -> Input:
         return _find_saved(source, path) if is_saved else _find_in_folder(source, path)
     if path.exists():
         raise UserError(_how_to_read(source, path))
-    if re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", source.path):
+    in_folder_here = "/" in source.path and path.parent.is_dir()  # `runs/pairs` beside `runs/` is no hub id
+    if re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", source.path) and not in_folder_here:
         return _find_hub(source)
     raise UserError(f"{source.setting('path')}: folder `{source.path}` does not exist")
 

@@ -8,16 +8,20 @@ from S to T and models B_i from T to S; a last model learns from what they make 
 No other text is needed. F_i(S) says the same as T more simply, which is easier to learn (sequence-level distillation,
 Kim & Rush 2016, https://arxiv.org/abs/1606.07947); B_i(T) are new ways to say the source. The pairs serve for both
 directions: what is (S, F_i(S)) to one is a back-translation to the other.
+
+All models start from one that has learned both directions at once (Ding et al. 2021, https://arxiv.org/abs/2109.07780),
+where they share a vocabulary: better models, and more quickly, than from random weights.
 """
 
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from nmt.config import Config
+from nmt.config import Config, SourceConfig
 from nmt.corpus import load_pairs
 from nmt.errors import UserError
 from nmt.export import export_model
@@ -42,6 +46,9 @@ def diversify(
     already is not made again, and an interrupted training goes on. On a CPU the models translate as 8-bit exports
     (`nmt.export`).
 
+    With a joint vocabulary a model of both directions at once is trained first, in the folder `both`, for half as many
+    epochs, and the others start from its last weights, unless the configuration has a `training.start_from`.
+
         config: of the models, in one of the two directions
         models: how many in each direction; they differ by their seeds, which count up from the configuration's
 
@@ -53,6 +60,10 @@ def diversify(
         raise UserError(f"`models` must be at least 1, but is {models} instead")
     pairs = load_pairs(replace(config.data, extra=[]), "train")
     text: list[Pair] = list(zip(pairs["source"], pairs["target"], strict=True))
+    if config.vocabulary.joint and config.training.start_from is None:
+        _train(both_directions(config), output / "both", device, threads, say)
+        start_from = str(output / "both" / "last")
+        config = replace(config, training=replace(config.training, start_from=start_from))
     for directed in (config, reverse(config)):
         data = directed.data
         name = f"{data.source}-{data.target}"
@@ -86,11 +97,29 @@ def reverse(config: Config) -> Config:
     return replace(config, data=data, vocabulary=vocabulary, model=model)
 
 
+def both_directions(config: Config) -> Config:
+    """The configuration of a model that learns both directions at once, to start others from.
+
+    Each source of pairs is there a second time, reversed. As the training goes on in the models that start from this
+    one, its epochs are half as many, and its learning rate falls in the last tenth of them only.
+    """
+    data, training = config.data, config.training
+    own = SourceConfig(data.path, data.name, data.files, data.train_split, data.weight, data.tag)
+    turned = [replace(extra, reversed=not extra.reversed) for extra in (own, *data.extra)]
+    training = replace(training, epochs=math.ceil(training.epochs / 2), decay_start=0.9)
+    return replace(config, data=replace(data, extra=[*data.extra, *turned]), training=training)
+
+
+def _train(config: Config, run: Path, device: str, threads: int | None, say: Say) -> Path:
+    """The best model of a run, which goes on where it was interrupted; resuming refuses other data."""
+    return train(config, run, resume=(run / STATE).exists(), device=device, threads=threads, say=say)
+
+
 def _translated(
     config: Config, run: Path, text: Sequence[Pair], device: str, threads: int | None, say: Say
 ) -> list[str]:
-    """The translation of each source line by a model that is trained first; resuming refuses other data."""
-    best = train(config, run, resume=(run / STATE).exists(), device=device, threads=threads, say=say)
+    """The translation of each source line by a model that is trained first."""
+    best = _train(config, run, device, threads, say)
     path = run / "translation.txt"
     if not path.exists():
         folder = open_model(best)

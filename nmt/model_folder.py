@@ -215,9 +215,9 @@ def models_in_the_box() -> list[str]:
 
 
 def _download(name: str) -> Path:
-    """A model folder from the Hugging Face hub, when the name looks like a hub id."""
+    """A model folder from the Hugging Face hub, when the name looks like a hub id and not like a path from here."""
     parts = name.split("/")
-    if len(parts) != 2 or not all(parts) or parts[0] in (".", ".."):
+    if len(parts) != 2 or not all(parts) or Path(parts[0]).is_dir():
         raise UserError(f"model `{name}` does not exist; these come with the program: {', '.join(models_in_the_box())}")
     try:
         from huggingface_hub import snapshot_download

@@ -623,6 +623,7 @@ def test_a_source_of_its_own_split_and_kind(tmp_path):
     ("extra", "message"),
     [
         ({"path": "/nowhere/at/all"}, "`path`: folder `/nowhere/at/all` does not exist"),
+        ({"path": "a/none"}, "`path`: folder `a/none` does not exist"),
         ({"path": "csv"}, "`files` has no split `train` (`split`); its splits are none; write files = {train = "),
         ({"path": "csv", "files": {"train": "none.csv"}}, "`none.csv` cannot be read: No such file"),
         ({"path": "a", "files": {"train": "x"}}, "`files` belongs to a builder: `path` must be one of json, csv, tsv"),

@@ -9,9 +9,9 @@ import pytest
 from toys import toy_config, write_reversal
 
 from nmt.cli import main
-from nmt.config import Config, SourceConfig, parse_config, write_config
+from nmt.config import Config, SourceConfig, load_config, parse_config, write_config
 from nmt.corpus import load_pairs
-from nmt.diversification import diversify, reverse
+from nmt.diversification import both_directions, diversify, reverse
 from nmt.errors import UserError
 from nmt.parallel_files import read_lines
 
@@ -62,6 +62,35 @@ def test_the_pairs_serve_the_opposite_direction(config: Config, folder: Path) ->
     assert back == [(target, source) for source, target in there]
 
 
+def test_the_models_start_from_one_of_both_directions(config: Config, folder: Path) -> None:
+    pairs = list(zip(*(load_pairs(config.data, "train")[side] for side in ("source", "target")), strict=True))
+    both = both_directions(config)
+    loaded = load_pairs(both.data, "train")
+    turned = [(target, source) for source, target in pairs]
+    assert list(zip(loaded["source"], loaded["target"], strict=True)) == pairs + turned
+    assert load_config(folder / "both" / "config.toml").data == both.data
+    for name in ("src-rev-1", "rev-src-2"):
+        assert load_config(folder / name / "config.toml").training.start_from == str(folder / "both" / "last")
+
+
+def test_both_directions_turn_every_source(config: Config) -> None:
+    extra = [SourceConfig(path="more", weight=0.5), SourceConfig(path="back", reversed=True)]
+    data = replace(config.data, weight=2.0, tag="<own>", extra=extra)
+    both = both_directions(replace(config, data=data, training=replace(config.training, epochs=5)))
+    own = SourceConfig(path=data.path, split=data.train_split, weight=2.0, tag="<own>", reversed=True)
+    turned = [own, replace(extra[0], reversed=True), replace(extra[1], reversed=False)]
+    assert both.data.extra == [*extra, *turned]
+    assert both.training.epochs == 3
+
+
+def test_models_of_two_vocabularies_start_from_random_weights(config: Config, tmp_path: Path) -> None:
+    apart = replace(config, vocabulary=replace(config.vocabulary, joint=False))
+    apart = replace(apart, model=replace(apart.model, tied_embeddings="none"))
+    diversify(apart, tmp_path, say=quiet)
+    assert not (tmp_path / "both").exists()
+    assert load_config(tmp_path / "src-rev-1" / "config.toml").training.start_from is None
+
+
 def test_models_differ_by_their_seeds(folder: Path) -> None:
     one, other = (read_lines(folder / f"src-rev-{number}" / "translation.txt") for number in (1, 2))
     assert len(one) == len(other) == 122
@@ -72,7 +101,7 @@ def test_what_is_there_is_not_made_again(config: Config, folder: Path, tmp_path:
     before = {path: path.read_bytes() for path in sorted(folder.glob("*.*")) if path.is_file()}
     assert len(before) == 4
     made = [*folder.glob("*/translation.txt"), *folder.glob("*/best/model.safetensors")]
-    assert len(made) == 8
+    assert len(made) == 9
     times = {path: path.stat().st_mtime_ns for path in made}
     diversify(config, folder, 2, say=quiet)
     assert {path: path.stat().st_mtime_ns for path in made} == times

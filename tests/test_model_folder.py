@@ -138,6 +138,10 @@ def test_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         open_model("nowhere")
     with pytest.raises(UserError, match=r"model `./a/b/c` does not exist"):
         open_model("./a/b/c")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(UserError, match=r"model `runs/nowhere` does not exist"):
+        open_model("runs/nowhere")
 
     import huggingface_hub
 

@@ -23,8 +23,10 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     (tmp_path / "configs").mkdir()
     write_reversal(tmp_path / "data")
     extra = [{"path": "runs/diversified", "split": split} for split in ("src-rev", "rev-src")]
-    row = toy_config(tmp_path / "data", data={"source": "src", "target": "rev", "extra": extra}, training={"epochs": 8})
-    teacher = toy_config(tmp_path / "elsewhere", training={"epochs": 1})
+    data = {"source": "src", "target": "rev", "extra": extra}
+    training = {"epochs": 8, "start_from": "runs/diversified/both/last"}
+    row = toy_config(tmp_path / "data", data=data, training=training)
+    teacher = toy_config(tmp_path / "elsewhere", training={"epochs": 8})
     for name, config in (("row", row), ("teacher", teacher)):
         (tmp_path / "configs" / f"{name}.toml").write_text(write_config(config))
     return module
@@ -61,7 +63,7 @@ def test_a_row_with_its_pairs(
     assert low <= float(one[head.index("BLEU")]) <= high
     assert (tmp_path / "runs" / "diversified" / "rev-src.src").exists()
     made = [*tmp_path.glob("runs/**/model.safetensors"), *tmp_path.glob("runs/diversified/*.*")]
-    assert len(made) == 2 * (2 + 2 * script.TEACHERS) + 4  # best and last of each run, and the pairs
+    assert len(made) == 2 * (2 + 1 + 2 * script.TEACHERS) + 4  # best and last of each run, and the pairs
     times = {path: path.stat().st_mtime_ns for path in made}
     assert run(script, monkeypatch, capsys, "row", "--seeds", "1", "2")[2:] == [one, two, mean, deviation]
     assert {path: path.stat().st_mtime_ns for path in made} == times
