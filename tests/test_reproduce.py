@@ -24,8 +24,7 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     write_reversal(tmp_path / "data")
     extra = [{"path": "runs/diversified", "split": split} for split in ("src-rev", "rev-src")]
     data = {"source": "src", "target": "rev", "extra": extra}
-    training = {"epochs": 8, "start_from": "runs/diversified/both/last"}
-    row = toy_config(tmp_path / "data", data=data, training=training)
+    row = toy_config(tmp_path / "data", data=data, training={"epochs": 8})
     teacher = toy_config(tmp_path / "elsewhere", training={"epochs": 8})
     for name, config in (("row", row), ("teacher", teacher)):
         (tmp_path / "configs" / f"{name}.toml").write_text(write_config(config))
