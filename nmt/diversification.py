@@ -10,7 +10,7 @@ Kim & Rush 2016, https://arxiv.org/abs/1606.07947); B_i(T) are new ways to say t
 directions: what is (S, F_i(S)) to one is a back-translation to the other.
 
 All models start from one that has learned both directions at once (Ding et al. 2021, https://arxiv.org/abs/2109.07780),
-where they share a vocabulary: better models, and more quickly, than from random weights.
+where they share a vocabulary: they end with a lower perplexity than from random weights after as long a training.
 """
 
 from __future__ import annotations
