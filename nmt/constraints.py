@@ -44,6 +44,11 @@ class Constraints:
         return bool(self.prefix or self.required or self.forbidden or self.unknown)
 
     @property
+    def give_pieces(self) -> bool:
+        """Whether they say which pieces the translation has, likely ones or not."""
+        return bool(self.prefix or self.required)
+
+    @property
     def least_length(self) -> int:
         """Pieces for which there is room in any case."""
         return len(self.prefix) + sum(map(len, self.required))

@@ -345,7 +345,8 @@ class Translator:
     ) -> list[list[Translation]]:
         """Up to `n_best` translations of each sentence, best first.
 
-        Sentences of similar length share a batch; those with constraints are apart from those without.
+        Sentences of similar length share a batch; those with constraints are apart from those without, and among them
+        those for whose sake a vocabulary shortlist is left out: no sentence's search depends on its neighbours.
         """
         count = candidates(decoding, n_best)
         settings = search_settings(
@@ -366,11 +367,11 @@ class Translator:
         sharing, workers = side_by_side(engine)
         shared = worker_share(decoding, workers)
         batches = []
-        for bound in (False, True):
-            order = [i for i in by_length if sentences[i].constraints.bind == bound]
+        for kind in ((False, False), (True, False), (True, True)):
+            order = [i for i in by_length if _kind(sentences[i].constraints) == kind]
             ranges = make_batches([len(sentences[i].ids) for i in order], shared)
             batches += [[order[i] for i in batch] for batch in ranges]
-        if len(batches) > 1:
+        if len(batches) > 1 and workers > 1:
             engine = sharing
 
         def translate(batch: list[int]) -> list[list[Translation]]:
@@ -400,7 +401,7 @@ class Translator:
         """The hypotheses of a batch of sentences."""
         sources = [sentence.ids for sentence in sentences]
         constraints = [sentence.constraints for sentence in sentences]
-        if any(one.prefix or one.required for one in constraints):
+        if decoding.method == "sampling" or any(one.give_pieces for one in constraints):
             engine = whole_vocabulary(engine)
         if decoding.method == "beam":
             identity = self._text if count > 1 else None  # decoding all that is finished takes a tenth of the time
@@ -455,6 +456,11 @@ class Translator:
             surfaces[places[int(weights[position, places].argmax())]] if piece == UNK else token
             for position, (piece, token) in enumerate(zip(hypothesis.tokens, tokens, strict=True))
         ]
+
+
+def _kind(constraints: Constraints) -> tuple[bool, bool]:
+    """What sentences of one batch have in common: whether anything is asked for, and whether certain pieces are."""
+    return constraints.bind, constraints.give_pieces
 
 
 def _results(function: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[Result]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +24,14 @@ from nmt.config import Config, VocabularyConfig, parse_config
 from nmt.engine import best_pieces
 from nmt.errors import TrainingError, UserError
 from nmt.export import compare, export_model, write_graphs, write_manifest
+from nmt.language_model import LanguageModel
 from nmt.model_folder import EXPORT, ModelFolder, open_model, weights_metadata, write_model
 from nmt.onnx_engine import OnnxEngine, load_engine, place_rows
 from nmt.onnx_graph import LARGEST, quantize_rows
 from nmt.search import SearchSettings, beam_search
 from nmt.shortlist import LexicalTable, write_shortlist
 from nmt.torch_engine import TorchEngine, build_model, model_tensors
-from nmt.translation import SourceLine, Translator
+from nmt.translation import SourceLine, Translation, Translator
 from nmt.vocabulary import BEGIN, learn_vocabulary
 
 SIZE = 40
@@ -63,16 +67,15 @@ NETWORKS: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
+def settings_of(task: str, model: dict[str, Any]) -> Config:
+    """The configuration of a small model."""
+    own = {"task": task, "model": {"embedding_size": 8, "hidden_size": 12, **model}}
+    return parse_config({**own, "training": {"truncation": 8}} if task == "language_model" else own, "test")
+
+
 def untrained(task: str = "translation", **model: Any) -> TorchEngine:
     """A small model whose weights, biases and running statistics all matter."""
-    config = parse_config(
-        {
-            "task": task,
-            "model": {"embedding_size": 8, "hidden_size": 12, **model},
-            **({"training": {"truncation": 8}} if task == "language_model" else {}),
-        },
-        "test",
-    )
+    config = settings_of(task, model)
     network = build_model(config, SIZE, SIZE, 3)
     generator = torch.Generator().manual_seed(4)
     with torch.no_grad():
@@ -105,7 +108,7 @@ def test_language_models(tmp_path: Path) -> None:
     assert deviation.n_best == 0
 
 
-@pytest.mark.parametrize("model", NETWORKS[::7], ids=str)
+@pytest.mark.parametrize("model", NETWORKS, ids=str)
 def test_rows_and_attention_weights_of_one_step(model: dict[str, Any], tmp_path: Path) -> None:
     """Ragged rows in any order: each of them as in torch, weights that sum to one, padding with none."""
     ours, theirs = exported(untrained(**model), tmp_path), untrained(**model)
@@ -183,7 +186,8 @@ def folder_of(engine: TorchEngine, path: Path) -> ModelFolder:
     settings = VocabularyConfig(byte_fallback=False)
     vocabulary = learn_vocabulary(["abcdefghijklmnopqrstuvwxyz 012345678"], settings, SIZE, "identity")
     assert len(vocabulary) == SIZE
-    config = Config(model=engine.model.config)
+    task = "language_model" if isinstance(engine.model, LanguageModel) else "translation"
+    config = replace(settings_of(task, {}), model=engine.model.config)
     weights = save(dict(model_tensors(engine.model)), weights_metadata(config, vocabulary, vocabulary))
     write_model(path, config, vocabulary, vocabulary, weights, "")
     return open_model(path)
@@ -237,6 +241,124 @@ def test_batches_side_by_side_give_what_one_after_another_gives(
     broken = Translator.load(folder.path, threads=3)
     with pytest.raises(UserError, match=r"rows\.onnx` is damaged"):
         broken.translate([SourceLine(line, prefix="a") for line in lines], batch_size=7)
+
+
+WISHES = [
+    SourceLine("abc the cat"),
+    SourceLine("dog", prefix="ze"),
+    SourceLine("a b", required=["zz", "q"]),
+    SourceLine("the cat", forbidden=["c"]),
+    SourceLine("cat é"),
+    SourceLine(""),
+    SourceLine("é x", forbidden=["x"]),
+]
+"""All that can be asked of a line; the vocabulary has no piece for an é."""
+
+REQUESTS: dict[str, dict[str, Any]] = {
+    "wishes": {"replace_unknown": True},
+    "greedy": {"beam_size": 1},
+    "penalties": {"coverage_penalty": 0.3, "brevity_penalty": 0.2, "no_repeat_ngram": 2, "length_penalty": "average"},
+    "lengths": {"min_length": 3, "max_length_factor": 1.0, "max_length_offset": 2},
+    "groups": {"groups": 2, "diversity": 0.5},
+    "least risk": {"minimum_bayes_risk": "chrf"},
+    "drawn": {"method": "sampling", "temperature": 0.7, "top_k": 20, "top_p": 0.9},
+    "least risk of drawn": {"method": "sampling", "samples": 5, "minimum_bayes_risk": "bleu"},
+}
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Two models and a language model, as torch runs them and as exports."""
+    folder = tmp_path_factory.mktemp("both")
+    made = {
+        "first": untrained(attention="general", tied_embeddings="all", bidirectional=False),
+        "second": untrained(attention="additive", input_feeding="luong", cell="gru"),
+        "language": untrained("language_model", cell="layer_norm_lstm"),
+    }
+    folders = {}
+    for name, engine in made.items():
+        folders[name] = folder_of(engine, folder / name).path
+        folders[f"{name}, exported"] = folder / f"{name}-exported"
+        shutil.copytree(folders[name], folders[f"{name}, exported"])
+        export_model(open_model(folders[f"{name}, exported"]))
+    return folders
+
+
+def assert_same(found: Sequence[Sequence[Translation]], expected: Sequence[Sequence[Translation]]) -> None:
+    """The same translations, with the same numbers but for rounding; attention weights sum to one."""
+    for ours, theirs in zip(found, expected, strict=True):
+        assert [(one.text, one.tokens, one.finished) for one in ours] == [
+            (one.text, one.tokens, one.finished) for one in theirs
+        ]
+        for one, other in zip(ours, theirs, strict=True):
+            assert one.score == pytest.approx(other.score, abs=1e-4)
+            assert one.token_log_probs == pytest.approx(other.token_log_probs, abs=1e-4)
+            assert (one.alignment, one.source_tokens) == (other.alignment, other.source_tokens)
+            assert (one.attention_weights is None) == (other.attention_weights is None)
+            if one.attention_weights is not None and other.attention_weights is not None:
+                np.testing.assert_allclose(one.attention_weights, other.attention_weights, atol=1e-4)
+                np.testing.assert_allclose(one.attention_weights.sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("wish", REQUESTS.values(), ids=list(REQUESTS))
+def test_every_search_is_the_same_on_the_export(wish: dict[str, Any], both: dict[str, Path]) -> None:
+    drawn = wish.get("method") == "sampling"
+    lines = [replace(line, required=()) if drawn else line for line in WISHES]
+    count = 1 if wish.get("beam_size") == 1 else 3
+    theirs = Translator.load(both["first"])
+    ours = Translator.load(both["first, exported"], threads=1)
+    assert isinstance(theirs.engine, TorchEngine) and isinstance(ours.engine, OnnxEngine)
+    expected = theirs.translate_n_best(lines, count, attention_weights=True, **wish)
+    found = ours.translate_n_best(lines, count, attention_weights=True, **wish)
+    assert_same(found, expected)
+    if not drawn and count == 3:
+        assert any(len(translations) == 3 for translations in found)
+
+
+@pytest.mark.parametrize("names", [("first", "second, exported"), ("first, exported", "second, exported")])
+@pytest.mark.parametrize("language", [None, "language", "language, exported"])
+def test_several_models_are_the_same_on_exports(
+    names: tuple[str, ...], language: str | None, both: dict[str, Path]
+) -> None:
+    """Members on torch, on ONNX Runtime and on both."""
+    options: dict[str, Any] = {} if language is None else {"language_model_weight": 0.3}
+    model = {} if language is None else {"language_model": both["language"]}
+    expected = Translator.load([both["first"], both["second"]], **model)
+    model = {} if language is None else {"language_model": both[language]}
+    found = Translator.load([both[name] for name in names], threads=2, **model)
+    wanted = expected.translate_n_best(WISHES, 3, attention_weights=True, **options)
+    assert_same(found.translate_n_best(WISHES, 3, attention_weights=True, batch_size=2, **options), wanted)
+    lines = [line.text for line in WISHES]
+    scored = [[one] for one in found.score(lines, lines[::-1], **options)]
+    assert_same(scored, [[one] for one in expected.score(lines, lines[::-1], **options)])
+
+
+@pytest.mark.parametrize("method", ["beam", "sampling"])
+def test_with_a_shortlist_a_line_does_not_depend_on_its_neighbours(
+    method: str, both: dict[str, Path], tmp_path: Path
+) -> None:
+    """Some lines have all pieces, as certain ones are asked for; others beside them have their own list."""
+    folder = tmp_path / "model"
+    shutil.copytree(both["first, exported"], folder)
+    frequent, lists = LexicalTable([[5, 6], [7, 8, 9]], [[15, 16], [17, 18, 19]], SIZE, SIZE).lists(3, 2, joint=True)
+    write_shortlist(folder / EXPORT, frequent, lists)
+    manifest = json.loads((folder / EXPORT / "export.json").read_text())
+    write_manifest(folder / EXPORT, {**manifest, "shortlist": True})
+    lines = [replace(line, required=()) if method == "sampling" else line for line in WISHES]
+    settings: dict[str, Any] = {"method": method, "replace_unknown": True}
+    short = Translator.load(folder, threads=1)
+    assert isinstance(short.engine, OnnxEngine) and short.engine.shortlist is not None
+    together = short.translate_n_best(lines, 2, **settings)
+    assert short.translate_n_best(lines[::-1], 2, **settings)[::-1] == together
+    for line, translations in zip(lines, together, strict=True):
+        assert_same(short.translate_n_best([line], 2, **settings), [translations])
+    whole = Translator.load(both["first, exported"], threads=1).translate_n_best(lines, 2, **settings)
+    assert_same(together[1:3], whole[1:3])
+    if method == "sampling":  # from the model's distribution, which a list would change
+        assert_same(together, whole)
+    else:
+        assert [one[0].text for one in together] != [one[0].text for one in whole]
+        assert "zz" in together[2][0].text
 
 
 def test_an_export_of_other_weights_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
