@@ -70,7 +70,9 @@ class Output:
             "text": translation.text,
             "score": finite(translation.score),
             "tokens": translation.tokens,
+            "log_prob": finite(translation.log_prob),
             "token_log_probs": [finite(log_prob) for log_prob in translation.token_log_probs],
+            "finished": translation.finished,
         }
         if self.alignments:
             record["alignment"] = pharaoh(translation.alignment or [])
@@ -130,8 +132,8 @@ def translate_stream(
     With `n_best` there are up to that many lines for each line of input, and at least one: line number (from 1), rank
     (from 1), score and text, separated by tabs; a blank line has one, with score 0 and no text. With `alignments` the
     alignment follows behind a tab. With `json` each line of input gives one object: `line`, `text`, `score`, `tokens`,
-    `token_log_probs`, on request `alignment`, `source_tokens` and `attention_weights`, and with `n_best` the list
-    `n_best` of the same.
+    `log_prob`, `token_log_probs`, `finished`, on request `alignment`, `source_tokens` and `attention_weights`, and with
+    `n_best` the list `n_best` of the same.
 
     With `json_input` each line of input is an object: `text`, and if need be `prefix`, `required`, `forbidden`
     (`SourceLine`), and `id`, which `json` output repeats. A line that is none raises UserError with its number, when

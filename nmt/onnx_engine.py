@@ -246,7 +246,8 @@ class _Session:
         options.enable_mem_pattern = False
         share_memory()
         options.add_session_config_entry("session.use_env_allocators", "1")
-        # The probabilities of what a shortlist leaves out underflow, and arithmetic on denormal numbers is slow.
+        # The probabilities of what a shortlist leaves out underflow, and arithmetic on denormal numbers is slow. The
+        # thread that runs a graph goes on to take such numbers for zero.
         options.add_session_config_entry("session.set_denormal_as_zero", "1")
         # Between runs its threads would spin on the cores that the next graph, or the search, is to have.
         options.add_session_config_entry("session.force_spinning_stop", "1")

@@ -64,6 +64,12 @@ def no_network() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def two_threads() -> None:
-    """The number of threads changes sums in their last bits; a test that sets its own is undone before the next."""
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(2)
+    """The number of threads changes sums in their last bits; a test that sets its own is undone before the next.
+
+    ONNX Runtime leaves the thread that it runs on flushing denormal numbers to zero; that is undone as well.
+    """
+    if sys.modules.keys() & {"torch", "onnxruntime"}:
+        import torch
+
+        torch.set_num_threads(2)
+        torch.set_flush_denormal(False)

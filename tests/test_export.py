@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from runs import load_script
 from safetensors.torch import save
 
 from nmt.cells import CELLS
 from nmt.cli import main
-from nmt.config import Config, VocabularyConfig, parse_config
+from nmt.config import Config, DataConfig, VocabularyConfig, parse_config
 from nmt.engine import best_pieces
 from nmt.errors import TrainingError, UserError
 from nmt.export import compare, export_model, write_graphs, write_manifest
@@ -331,6 +332,46 @@ def test_several_models_are_the_same_on_exports(
     lines = [line.text for line in WISHES]
     scored = [[one] for one in found.score(lines, lines[::-1], **options)]
     assert_same(scored, [[one] for one in expected.score(lines, lines[::-1], **options)])
+
+
+def test_the_script_holds_an_export_against_torch(
+    both: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "source.txt"
+    source.write_text("abc\nthe cat\n\ndog x\n")
+    script = load_script("compare-engines")
+    monkeypatch.setattr(sys, "argv", ["compare-engines", str(both["first, exported"]), "--source", str(source)])
+    assert script.main() == 0
+    assert "4 lines, 100.00 % with the same translation" in capsys.readouterr().out
+    monkeypatch.setattr(script, "load_engine", lambda folder, threads: untrained(attention="dot"))
+    assert script.main() == 1
+    monkeypatch.setattr(sys, "argv", ["compare-engines", str(both["first"]), "--source", str(source)])
+    with pytest.raises(UserError, match="must have its weights and an export"):
+        script.main()
+
+
+@pytest.mark.parametrize(("loss", "kept"), [(-100.0, None), (100.0, 128)])
+def test_a_shortlist_that_costs_too_much_is_left_out(
+    loss: float, kept: int | None, both: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The smallest that costs no more than it may is taken, and what it costs is written down."""
+    monkeypatch.setattr("nmt.export.LARGEST_LOSS", loss)
+    shutil.copytree(both["first"], tmp_path / "model")
+    for language in ("de", "en"):
+        for split in ("train", "val"):
+            (tmp_path / f"{split}.{language}").write_text("abc\nthe cat\ndog x\n")
+    said: list[str] = []
+    data = DataConfig(path=str(tmp_path), source="de", target="en")
+    export_model(open_model(tmp_path / "model"), data=data, say=said.append)
+    folder = tmp_path / "model" / EXPORT
+    shortlist = json.loads((folder / "export.json").read_text())["shortlist"]
+    assert (folder / "shortlist.npz").exists() == (kept is not None)
+    if kept is None:
+        assert shortlist is None and "no shortlist: each costs too much" in said
+    else:
+        assert shortlist["frequent"] == kept and shortlist["loss"] <= loss and 1 <= shortlist["pieces"] <= SIZE
+    engine = load_engine(open_model(tmp_path / "model"), threads=1)
+    assert isinstance(engine, OnnxEngine) and (engine.shortlist is not None) == (kept is not None)
 
 
 @pytest.mark.parametrize("method", ["beam", "sampling"])

@@ -372,14 +372,17 @@ def test_json_lines():
         "text": "Ä",
         "score": pytest.approx(-0.6),
         "tokens": ["Ä"],
+        "log_prob": pytest.approx(-0.6),
         "token_log_probs": pytest.approx([-0.1, -0.5]),
+        "finished": True,
     }
-    assert second == {"line": 2, "text": "", "score": 0.0, "tokens": [], "token_log_probs": []}
+    nothing = {"tokens": [], "log_prob": 0.0, "token_log_probs": [], "finished": True}
+    assert second == {"line": 2, "text": "", "score": 0.0, **nothing}
     assert "Ä" in output
     output, _ = stream(b"a\n", json=True, n_best=2)
     record = json.loads(output)
     assert [translation["text"] for translation in record["n_best"]] == ["A", "a"]
-    assert record["n_best"][0] == {name: record[name] for name in ("text", "score", "tokens", "token_log_probs")}
+    assert {"line": 1, **record["n_best"][0]} == {name: value for name, value in record.items() if name != "n_best"}
 
 
 def test_a_dead_end_is_valid_json():
@@ -391,7 +394,8 @@ def test_a_dead_end_is_valid_json():
     model = translator()
     model.engine = Nothing()
     output, _ = stream(b"a\n", model, json=True)
-    assert json.loads(output) == {"line": 1, "text": "", "score": None, "tokens": [], "token_log_probs": [None]}
+    nothing = {"tokens": [], "log_prob": None, "token_log_probs": [None], "finished": False}
+    assert json.loads(output) == {"line": 1, "text": "", "score": None, **nothing}
     assert stream(b"a\n", model)[0] == "\n"
 
 
