@@ -22,6 +22,8 @@ from nmt.errors import UserError
 
 FORMAT = 2
 """Number of the file format of configurations and model folders; raised when an old reader would misread a new file."""
+BATCH_HYPOTHESES = 320
+"""Hypotheses that are searched together, unless `decoding.batch_size` says otherwise."""
 
 
 CellName = Literal[
@@ -383,13 +385,19 @@ class DecodingConfig:
     the beam's n-best list (Kumar & Byrne 2004, Eikema & Aziz 2020). Where time does not matter."""
     samples: int = 32
     """Candidates drawn for minimum Bayes risk with sampling; more are better and cost time with their square."""
-    batch_size: int = 64
-    """Most sentences translated at once; fewer save memory, more are faster up to a point."""
+    batch_size: int | Literal["auto"] = "auto"
+    """Most sentences translated at once; `auto` is as many as make 320 hypotheses, 64 with a beam of five. Fewer save
+    memory."""
     batch_tokens: int = 4096
     """Most source pieces translated at once, padding included; lower it where long lines take too much memory."""
     language_model_weight: float = 0.2
     """Weight of the log-probabilities of a language model, when `translate` is given one (Gulcehre et al. 2015). Tune
     it on the validation set."""
+
+    @property
+    def batch_sentences(self) -> int:
+        """Most sentences translated at once, as a number."""
+        return max(1, BATCH_HYPOTHESES // self.beam_size) if self.batch_size == "auto" else self.batch_size
 
 
 @dataclass
@@ -669,8 +677,9 @@ def check_config(config: Config) -> list[str]:
             f"training.{name}",
             "0 with a character vocabulary",
         )
-    for name in ("beam_size", "groups", "samples", "batch_size", "batch_tokens"):
+    for name in ("beam_size", "groups", "samples", "batch_tokens"):
         must(getattr(decoding, name) >= 1, f"decoding.{name}", "at least 1")
+    must(decoding.batch_size == "auto" or decoding.batch_size >= 1, "decoding.batch_size", "auto or at least 1")
     for name, most in {
         "alpha": 100,
         "coverage_penalty": 100,

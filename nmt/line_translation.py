@@ -172,7 +172,7 @@ def translate_stream(
     )
     task.check()  # a mistake in the settings must be found before anything is read
     first = 1
-    size = 1 if interactive else task.decoding.batch_size
+    size = 1 if interactive else task.decoding.batch_sentences
     try:
         while window := _read_window(source, size):
             lines, mistake = task.parse(window, first)
@@ -187,7 +187,7 @@ def translate_stream(
                 raise mistake
             first += len(window)
             if not interactive:
-                size = min(2 * size, WINDOW_BATCHES * task.decoding.batch_size)
+                size = min(2 * size, WINDOW_BATCHES * task.decoding.batch_sentences)
     except BrokenPipeError:
         with suppress(OSError):  # closing tries to write what is left; closed, it is not tried again at exit
             output.close()
@@ -329,7 +329,7 @@ def score_lines(
     json: an object for each line instead: `line`, `text`, `log_prob`, `score` (normalised as in search), `tokens`,
         `token_log_probs`
     """
-    size = WINDOW_BATCHES * translator.decoding.batch_size
+    size = WINDOW_BATCHES * translator.decoding.batch_sentences
     for first in range(0, len(sources), size):
         window = slice(first, first + size)
         for number, one in enumerate(translator.score(sources[window], targets[window], **overrides), first + 1):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-WORKER_ROWS = 48
+WORKER_ROWS = 64
 """Fewest hypotheses that are searched together when several threads share a batch."""
 SWITCH_INTERVAL = 0.0002
 """Seconds that a thread coming back from a product waits for Python at most, while another one searches."""
@@ -355,8 +355,8 @@ class Translator:
             attention_weights=attention_weights or decoding.replace_unknown,
         )
         if decoding.method == "sampling":  # as many rows as in beam search
-            per_batch = max(1, decoding.batch_size * decoding.beam_size // count)
-            decoding = replace(decoding, batch_size=min(decoding.batch_size, per_batch))
+            per_batch = max(1, decoding.batch_sentences * decoding.beam_size // count)
+            decoding = replace(decoding, batch_size=min(decoding.batch_sentences, per_batch))
         if decoding.replace_unknown:
             sentences = [
                 replace(one, constraints=replace(one.constraints, unknown=True)) if UNK in one.ids else one
@@ -484,9 +484,9 @@ def worker_share(decoding: DecodingConfig, workers: int) -> DecodingConfig:
 
     No share is smaller than WORKER_ROWS hypotheses, for what a step costs besides its products.
     """
-    least = min(decoding.batch_size, -(-WORKER_ROWS // decoding.beam_size))
-    size = max(-(-decoding.batch_size // workers), least)
-    return replace(decoding, batch_size=size, batch_tokens=-(-decoding.batch_tokens * size // decoding.batch_size))
+    whole = decoding.batch_sentences
+    size = max(-(-whole // workers), min(whole, -(-WORKER_ROWS // decoding.beam_size)))
+    return replace(decoding, batch_size=size, batch_tokens=-(-decoding.batch_tokens * size // whole))
 
 
 def _load_engine(folder: ModelFolder, device: str, threads: int | None) -> Engine:
@@ -542,7 +542,7 @@ def make_batches(lengths: Sequence[int], decoding: DecodingConfig) -> Iterator[r
     """
     first = 0
     while first < len(lengths):
-        size = min(decoding.batch_size, max(1, decoding.batch_tokens // lengths[first]))
+        size = min(decoding.batch_sentences, max(1, decoding.batch_tokens // lengths[first]))
         yield range(first, min(first + size, len(lengths)))
         first += size
 

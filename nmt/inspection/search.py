@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nmt.config import BATCH_HYPOTHESES
 from nmt.evaluation import bleu
 from nmt.inspection.pages import COLORS, Inspection, section, table
 from nmt.inspection.watching import Choice, Say, Subject, read_pairs
@@ -89,8 +90,10 @@ def inspect(subject: Subject, choice: Choice, sizes: Sequence[int], say: Say) ->
     best = max(beams, key=lambda beam: beam.bleu)
     title = f"Beam search with {subject.name}"
     decoding = subject.folder.config.decoding
+    auto = decoding.batch_size == "auto"
+    batches = f"{BATCH_HYPOTHESES} hypotheses" if auto else f"{decoding.batch_size} sentences"
     summary = [
-        f"{len(sources)} sentences, length penalty {decoding.length_penalty}, batches of {decoding.batch_size}.",
+        f"{len(sources)} sentences, length penalty {decoding.length_penalty}, batches of {batches}.",
         f"BLEU is highest at beam {best.size}: {best.bleu:.2f}; beam {beams[0].size} has {beams[0].bleu:.2f} "
         f"and takes {100 * beams[0].seconds / best.seconds:.0f} % of the time.",
         f"Beam {beams[-1].size} still makes search errors in at least {100 * beams[-1].errors:.1f} % of the sentences; "

@@ -263,7 +263,7 @@ def add_model(report: Report, translator: Translator, place: int, **overrides: o
     }
     if any(sources):
         # Any piece may stand in a reference, so an engine with a shortlist must look at all of them.
-        predictions = predict_references(whole_vocabulary(translator.engine), sources, targets, decoding.batch_size)
+        predictions = predict_references(whole_vocabulary(translator.engine), sources, targets)
         report.calibration = calibration(predictions)
     if sources[place] and decoding.method == "beam" and decoding.minimum_bayes_risk == "none":
         nodes = search_tree(translator.engine_for(decoding), sources[place], search_settings(decoding, 1))
