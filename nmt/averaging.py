@@ -46,6 +46,9 @@ def average_models(names: Sequence[str | Path], output: Path) -> ModelFolder:
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"output `{output}` exists already and is not overwritten; choose another --output")
     folders = [open_model(name) for name in names]
+    for folder in folders:
+        if not folder.weights.exists():
+            raise UserError(f"`{folder.path}` has no weights to average, only an export")
     first = folders[0]
     for other in folders[1:]:
         check_same_model(first, other)

@@ -7,10 +7,13 @@ standard error.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import shlex
 import sys
+import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from nmt import __version__, commands
@@ -48,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def translate_main(arguments: Sequence[str] | None = None) -> int:
     """The command `translate`: `nmt translate` under a name of its own."""
     parser = Parser(prog="translate", **DESCRIPTIONS["translate"])
+    parser.add_argument("--version", action="version", version=f"nmt {__version__}")
     add_translate_options(parser)
     return run(parser, arguments)
 
@@ -68,18 +72,28 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] == "nmt":
             raise
-        say(f"{parser.prog}: error: this needs `{error.name}`: pip install 'recurrent-nmt[train]'")
+        say(f"{parser.prog}: error: this needs `{error.name}`: pip install -c constraints.txt -e '.[train]'")
         return 2
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        give_up_output()
         return 0
     except KeyboardInterrupt:
         say(f"{parser.prog}: interrupted")
         return 1
     except OSError as error:
         say(f"{parser.prog}: error: {error.filename or 'input or output'}: {error.strerror or error}")
+        give_up_output()
+        return 1
+    except (EOFError, zlib.error) as error:  # of compressed input
+        say(f"{parser.prog}: error: the input is damaged: {error}")
         return 1
     return 0
+
+
+def give_up_output() -> None:
+    """Let what could not be written to standard output go: Python would try it once more at exit."""
+    with suppress(OSError, AttributeError):  # a program that calls `main` may have put something else in its place
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _example(text: str, example: str) -> dict[str, Any]:
@@ -172,6 +186,14 @@ def positive(text: str) -> int:
 
 
 positive.__name__ = "positive whole number"
+
+
+def finite(text: str) -> float:
+    """A number that is neither infinite nor none at all."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"must be a finite number, but is {text!r} instead")
+    return number
 
 
 def whole_numbers(text: str) -> list[int]:
@@ -487,13 +509,13 @@ def add_rerank_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--n-best", required=True, metavar="FILE", help="n-best list, as `translate --n-best` writes it"
     )
-    parser.add_argument("--weights", type=float, nargs="+", metavar="W", help="weight of each MODEL (default 1)")
+    parser.add_argument("--weights", type=finite, nargs="+", metavar="W", help="weight of each MODEL (default 1)")
     parser.add_argument("--reverse-model", metavar="MODEL", help="model that translates the other way round")
-    parser.add_argument("--reverse-weight", type=float, default=1.0, metavar="W", help="its weight (default 1)")
+    parser.add_argument("--reverse-weight", type=finite, default=1.0, metavar="W", help="its weight (default 1)")
     parser.add_argument("--language-model", metavar="MODEL", help="language model of the target side")
-    parser.add_argument("--language-model-weight", type=float, default=1.0, metavar="W", help="its weight (default 1)")
-    parser.add_argument("--list-weight", type=float, default=0.0, metavar="W", help="of the list's scores (default 0)")
-    parser.add_argument("--length-weight", type=float, default=0.0, metavar="W", help="of a piece more (default 0)")
+    parser.add_argument("--language-model-weight", type=finite, default=1.0, metavar="W", help="its weight (default 1)")
+    parser.add_argument("--list-weight", type=finite, default=0.0, metavar="W", help="of the list's scores (default 0)")
+    parser.add_argument("--length-weight", type=finite, default=0.0, metavar="W", help="of a piece more (default 0)")
     parser.add_argument("--best", action="store_true", help="print each line's best translation alone")
     add_machine_options(parser)
     parser.set_defaults(command=commands.rerank)

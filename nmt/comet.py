@@ -71,7 +71,9 @@ def load_comet(path: Path) -> Comet:
     try:
         from comet import load_from_checkpoint
     except ImportError as error:
-        raise UserError(f"COMET needs unbabel-comet ({error}): pip install 'recurrent-nmt[train,comet]'") from None
+        raise UserError(
+            f"COMET needs unbabel-comet ({error}): pip install -c constraints.txt -e '.[train,comet]'"
+        ) from None
     try:
         model = load_from_checkpoint(str(checkpoint), local_files_only=True)
     except Exception as error:  # torch, lightning and transformers raise many kinds; each means it cannot be had

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gzip
 import io
 import os
 import shlex
+import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -25,8 +27,16 @@ if TYPE_CHECKING:
 
 
 def say(line: str) -> None:
-    """A message to the person at the terminal."""
-    print(line, file=sys.stderr, flush=True)
+    """A message to the person at the terminal, if there is one."""
+    if sys.stderr is not None:  # print would take None for standard output
+        print(line, file=sys.stderr, flush=True)
+
+
+def standard_output() -> BinaryIO:
+    """Where results go; raises UserError when it is closed."""
+    if sys.stdout is None:
+        raise UserError("standard output is closed, and there is nowhere else to write to")
+    return sys.stdout.buffer
 
 
 DECODING = (
@@ -55,10 +65,11 @@ def open_file(path: str, mode: str) -> BinaryIO:
 def vocab(options: argparse.Namespace) -> None:
     """`nmt vocab`."""
     from nmt.config import load_config
+
+    config = load_config(options.config, options.set)
     from nmt.model_folder import vocabulary_files, write_atomically
     from nmt.tasks import make_vocabularies
 
-    config = load_config(options.config, options.set)
     folder = Path(options.output or Path("vocab") / Path(options.config).stem)
     made = make_vocabularies(config, say)
     folder.mkdir(parents=True, exist_ok=True)
@@ -196,6 +207,8 @@ def look(options: argparse.Namespace) -> Inspection:
 
 def evaluate(options: argparse.Namespace) -> None:
     """`nmt evaluate`."""
+    if not options.models:
+        check_evaluate_options(options)
     from nmt.comet import load_comet
     from nmt.config import data_with
     from nmt.evaluation import PartScorer, compare_systems, evaluate_translations
@@ -382,8 +395,7 @@ def sample(options: argparse.Namespace) -> None:
 
     engine = load_engine(folder, device=options.device, threads=options.threads)
     drawn = sample_text(engine, folder.target_vocabulary, options.prompt, options.lines, settings, options.seed)
-    sys.stdout.buffer.write("".join(f"{line}\n" for line in drawn).encode())
-    sys.stdout.buffer.flush()
+    print_lines(drawn)
 
 
 def translate(options: argparse.Namespace) -> None:
@@ -394,6 +406,10 @@ def translate(options: argparse.Namespace) -> None:
         raise UserError("standard input or output is closed; use --input and --output")
     with contextlib.ExitStack() as files:
         source = files.enter_context(open_file(options.input, "rb")) if options.input else sys.stdin.buffer
+        if options.output and is_file(options.output, source):
+            raise UserError(f"--output `{options.output}` is the input; choose another file")
+        if options.input and options.input.endswith(".gz"):
+            source = cast(BinaryIO, files.enter_context(gzip.open(source)))
         interactive = options.input is None and sys.stdin.isatty()
         overrides = decoding_options(options)
         translator = load_translator(options)
@@ -414,13 +430,19 @@ def translate(options: argparse.Namespace) -> None:
         translate_stream(
             translator, io.BytesIO(), io.BytesIO(), **settings
         )  # mistakes first: the output stays as it is
-        both = options.input and options.output and os.path.exists(options.output)
-        if both and os.path.samefile(options.input, options.output):
-            raise UserError(f"--output `{options.output}` is the input; choose another file")
         if interactive:
             say("type a sentence and press Enter; Ctrl-D ends")
         output = files.enter_context(open_file(options.output, "wb")) if options.output else sys.stdout.buffer
         translate_stream(translator, source, output, **settings)
+
+
+def is_file(path: str, stream: BinaryIO) -> bool:
+    """Whether a stream reads the file of that path, a regular one."""
+    try:
+        status = os.fstat(stream.fileno())
+        return stat.S_ISREG(status.st_mode) and os.path.samestat(os.stat(path), status)
+    except OSError:  # no such file, or a stream that reads none
+        return False
 
 
 def read_phrases(path: str | None) -> list[str]:
@@ -437,6 +459,7 @@ def score(options: argparse.Namespace) -> None:
     from nmt.line_translation import score_lines
     from nmt.parallel_files import read_parallel
 
+    standard_output()
     overrides = decoding_options(options)
     sources, targets = read_parallel([options.source, options.target])
     translator = load_translator(options)
@@ -449,6 +472,7 @@ def rerank(options: argparse.Namespace) -> None:
     from nmt.reranking import Feature, LanguageModelScorer, rerank_lines
     from nmt.translation import Translator
 
+    standard_output()
     weights = options.weights or [1.0] * len(options.models)
     if len(weights) != len(options.models):
         raise UserError(f"--weights must be one for each MODEL ({len(options.models)}), but are {len(weights)}")
@@ -474,6 +498,7 @@ def rerank(options: argparse.Namespace) -> None:
         scorer = LanguageModelScorer(load_engine(folder, **machine), folder.target_vocabulary)
         features.append(Feature(scorer, options.language_model_weight))
     if options.reverse_model:
+        check_reverse(options.models, options.reverse_model)
         reverse = Translator.load(options.reverse_model, **machine)
         features.append(Feature(reverse, options.reverse_weight, reverse=True))
     print_lines(
@@ -488,8 +513,23 @@ def rerank(options: argparse.Namespace) -> None:
     )
 
 
+def check_reverse(models: Sequence[str], reverse_model: str) -> None:
+    """Raises UserError when the model of the other direction has the direction of the models."""
+    from nmt.model_folder import open_model
+
+    data = open_model(reverse_model).config.data
+    for name in models:
+        own = open_model(name).config.data
+        if own.source != own.target and (own.source, own.target) == (data.source, data.target):
+            raise UserError(
+                f"--reverse-model `{reverse_model}` must translate the other way round, but goes from {data.source} to "
+                f"{data.target} as `{name}` does"
+            )
+
+
 def print_lines(lines: Iterable[str]) -> None:
     """Write lines to standard output, in UTF-8 whatever the terminal."""
+    output = standard_output()
     for line in lines:
-        sys.stdout.buffer.write(f"{line}\n".encode())
-    sys.stdout.buffer.flush()
+        output.write(f"{line}\n".encode())
+    output.flush()

@@ -681,7 +681,7 @@ def check_config(config: Config) -> list[str]:
         must(getattr(decoding, name) >= 1, f"decoding.{name}", "at least 1")
     must(decoding.batch_size == "auto" or decoding.batch_size >= 1, "decoding.batch_size", "auto or at least 1")
     for name, most in {
-        "alpha": 100,
+        "alpha": 10,
         "coverage_penalty": 100,
         "brevity_penalty": 100,
         "brevity_ratio": 1000,

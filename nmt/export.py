@@ -68,7 +68,7 @@ def require_onnx() -> None:
     try:
         import onnx  # noqa: F401
     except ImportError:
-        raise UserError("export needs `onnx`: pip install 'recurrent-nmt[train]'") from None
+        raise UserError("export needs `onnx`: pip install -c constraints.txt -e '.[train]'") from None
 
 
 def export_model(

@@ -10,13 +10,14 @@ import json as json_format
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 from nmt.config import DecodingConfig
 from nmt.constraints import Constraints
 from nmt.errors import UserError
 from nmt.lines import clean_line, split_sentences
+from nmt.reranking import make_utility
 from nmt.translation import (
     Sentence,
     SourceLine,
@@ -24,6 +25,7 @@ from nmt.translation import (
     Translator,
     candidates,
     empty_translation,
+    join_samples,
     join_translations,
 )
 
@@ -236,6 +238,16 @@ class _Task:
         """Raises UserError when settings or phrases are wrong."""
         candidates(self.decoding, self.n_best)
         self.line("", {})
+        if self.decoding.minimum_bayes_risk != "none":
+            make_utility(self.decoding.minimum_bayes_risk, self.translator.target_language)
+        wanted = {
+            "alignments and attention weights need": self.attention_weights,
+            "`replace_unknown` needs": self.decoding.replace_unknown,
+            "`coverage_penalty` needs": self.decoding.coverage_penalty > 0,
+        }
+        what = next((what for what, is_wanted in wanted.items() if is_wanted), None)
+        if what is not None and not self.translator.has_attention:
+            raise UserError(f"{what} a model with attention, but this one has none; leave it out")
 
     def parse(self, window: Sequence[bytes], first: int) -> tuple[list[_Line], UserError | None]:
         """The lines of a window that begins with line number `first`, up to one that is wrong, and what is wrong."""
@@ -263,7 +275,7 @@ class _Task:
         common = self.common
         source = SourceLine(
             clean_line(record.get("text", text)),
-            record.get("prefix") or common.prefix,
+            record.get("prefix", common.prefix),
             (*common.required, *record.get("required", ())),
             (*common.forbidden, *record.get("forbidden", ())),
         )
@@ -290,10 +302,14 @@ class _Task:
         translated = iter(
             self.translator.translate_ids(sources, self.decoding, self.n_best, attention_weights=self.attention_weights)
         )
-        return [
-            join_translations([next(translated) for _ in sentences] or [[empty_translation()]], self.n_best)
-            for sentences in parts
-        ]
+        least_risk = self.decoding.minimum_bayes_risk != "none"
+        sampled = self.decoding.method == "sampling" and not least_risk
+        joined = []
+        for sentences in parts:
+            found = [next(translated) for _ in sentences] or [[empty_translation()]]
+            best = join_samples(found) if sampled else join_translations(found, self.n_best)
+            joined.append([replace(one, score=one.score / len(found)) for one in best] if least_risk else best)
+        return joined
 
 
 def _read_object(text: str) -> dict[str, Any]:
@@ -303,7 +319,8 @@ def _read_object(text: str) -> dict[str, Any]:
     try:
         record = json_format.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UserError(f'it must be a JSON object such as {{"text": "..."}}, but is none: {error}') from None
+        why = f"{error.msg} at character {error.pos + 1}" if isinstance(error, json_format.JSONDecodeError) else error
+        raise UserError(f'it must be a JSON object such as {{"text": "..."}}, but is none: {why}') from None
     if not isinstance(record, dict) or not isinstance(record.get("text"), str):
         raise UserError('it must be a JSON object with a `text`: {"text": "..."}')
     for name, value in record.items():
@@ -313,7 +330,7 @@ def _read_object(text: str) -> dict[str, Any]:
             ok = isinstance(value, list) and all(isinstance(phrase, str) for phrase in value)
             rule = "a list of texts"
         elif name == "id":
-            ok, rule = isinstance(value, str | int), "text or a whole number"
+            ok, rule = isinstance(value, str | int) and not isinstance(value, bool), "text or a whole number"
         else:
             ok, rule = False, "left out; the keys are text, prefix, required, forbidden, id"
         if not ok:

@@ -91,7 +91,9 @@ def open_model(name: str | Path) -> ModelFolder:
     if (path / "best").is_dir():
         path = path / "best"
     if not path.is_dir() or not (path / "config.toml").exists():
-        raise UserError(f"`{name}` is not a model folder: it must be a folder with config.toml, {WEIGHTS} and *.spm")
+        raise UserError(
+            f"`{name}` is not a model folder: it must be a folder with config.toml, *.spm and {WEIGHTS} or an export"
+        )
     config = load_config(path / "config.toml")
     names = vocabulary_files(config)
     runtime_only = (path / EXPORT / MANIFEST).is_file() and not (path / WEIGHTS).exists()
@@ -172,7 +174,8 @@ def open_models(
 ) -> tuple[list[ModelFolder], ModelFolder | None]:
     """The folders of translation models that translate together, and of the language model they ask, if one is named.
 
-    Raises UserError when one cannot be opened, is of the wrong task, or does not share the first one's vocabularies.
+    Raises UserError when one cannot be opened, is of the wrong task, or does not share the first one's vocabularies
+    and direction.
     """
     if not names:
         raise UserError("a model folder is needed, but none is given")
@@ -184,6 +187,11 @@ def open_models(
                 "and this one as --language-model"
             )
         check_same_vocabularies(folders[0], folder)
+        first, other = folders[0].config.data, folder.config.data
+        if first.source != first.target and (first.source, first.target) == (other.target, other.source):
+            raise UserError(
+                f"`{folders[0].path}` and `{folder.path}` translate in opposite directions; an ensemble has one"
+            )
     if language_model is None:
         return folders, None
     beside = open_model(language_model)

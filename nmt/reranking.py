@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, groupby, islice
@@ -67,9 +68,15 @@ class Candidate:
 def read_n_best(lines: Iterable[str]) -> Iterator[tuple[int, list[Candidate]]]:
     """The candidates of each source line: line number, rank, score and text between tabs, and maybe more.
 
-    Raises UserError when a line is none of that.
+    Raises UserError when a line is none of that, or the candidates of a source line do not stand together.
     """
+    known = set()
     for line, candidates in groupby(map(_read_candidate, lines, count(1)), key=lambda candidate: candidate.line):
+        if line in known:
+            raise UserError(
+                f"the n-best list has candidates of line number {line} in two places; sort it by line number"
+            )
+        known.add(line)
         yield line, list(candidates)
 
 
@@ -77,6 +84,8 @@ def _read_candidate(line: str, number: int) -> Candidate:
     parts = line.split("\t")
     try:
         source, _, score = int(parts[0]), int(parts[1]), float(parts[2])
+        if math.isnan(score):
+            raise ValueError
         return Candidate(source, score, parts[3])
     except (ValueError, IndexError):
         raise UserError(

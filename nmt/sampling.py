@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from nmt.config import BATCH_HYPOTHESES
 from nmt.constraints import FREE, Constraints, Rules
 from nmt.engine import Engine, Floats, Integers
 from nmt.errors import UserError
@@ -121,7 +122,8 @@ def sample_translations(
 
     Each has a generator of its own, seeded from (seed, its number, the ids of the source): what is drawn depends on
     nothing else in the batch, nor on where in a text a sentence stands. Some may be equal. The log-probabilities are
-    the model's, without temperature, top-k and nucleus.
+    the model's, without temperature, top-k and nucleus. BATCH_HYPOTHESES are drawn at once, so that memory does not
+    grow with their number.
 
         sources: ids of each sentence, none of them empty
         search: lengths, length penalty and n-grams; what concerns beams has no meaning here
@@ -130,18 +132,36 @@ def sample_translations(
     At the maximum length the end symbol is forced. Padding and begin symbol are never drawn, the unknown piece only
     where the constraints allow it. Where everything is ruled out, the translation ends.
     """
-    if not sources:
-        return []
     constraints = constraints or [FREE] * len(sources)
     if any(one.required for one in constraints):
         raise UserError("required phrases need beam search; leave out sampling")
+    found: list[list[Hypothesis]] = [[] for _ in sources]
+    at_once = max(1, BATCH_HYPOTHESES // max(1, len(sources)))
+    for first in range(0, count if sources else 0, at_once):
+        numbers = range(first, min(first + at_once, count))
+        for known, new in zip(found, _draw(engine, sources, numbers, settings, seed, search, constraints), strict=True):
+            known += new
+    return found
+
+
+def _draw(
+    engine: Engine,
+    sources: Sequence[Sequence[int]],
+    numbers: range,
+    settings: SamplingSettings,
+    seed: int,
+    search: SearchSettings,
+    constraints: Sequence[Constraints],
+) -> list[list[Hypothesis]]:
+    """The translations of each source with the given numbers, one row each."""
+    count = len(numbers)
     rules = Rules(constraints, search.no_repeat_ngram)
     longest = [
         max(search.max_length(len(source)), one.least_length) for source, one in zip(sources, constraints, strict=True)
     ]
     unknown = np.array([one.unknown for one in constraints])
     drawn = [_Drawn(sentence) for sentence in range(len(sources)) for _ in range(count)]
-    generators = [np.random.default_rng([seed, number, *source]) for source in sources for number in range(count)]
+    generators = [np.random.default_rng([seed, number, *source]) for source in sources for number in numbers]
     memory, state = engine.start(sources)
     rows = np.arange(len(drawn))
     state = engine.select(state, rows // count)

@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -21,7 +22,7 @@ from nmt.reranking import Utility, expected_utilities, make_utility
 from nmt.sampling import SamplingSettings, sample_translations
 from nmt.scoring import force_decode
 from nmt.search import Hypothesis, SearchSettings, beam_search
-from nmt.vocabulary import UNK
+from nmt.vocabulary import BEGIN, END, UNK
 
 if TYPE_CHECKING:
     from nmt.model_folder import ModelFolder
@@ -72,6 +73,11 @@ class SourceLine:
     """Phrases that the translation contains, each as the target vocabulary cuts it into pieces."""
     forbidden: Sequence[str] = ()
     """Phrases that the translation does not contain as whole words, unless the prefix does."""
+
+    def __post_init__(self) -> None:
+        for name in ("required", "forbidden"):
+            if isinstance(getattr(self, name), str):  # it would be taken letter by letter
+                raise UserError(f"`{name}` must be a list of phrases, but is a single text instead; put it into a list")
 
 
 @dataclass
@@ -240,8 +246,7 @@ class Translator:
         self, lines: Sequence[str | SourceLine], overrides: dict[str, object]
     ) -> tuple[list[Sentence], DecodingConfig]:
         """Lines as the model reads them, and the settings."""
-        if isinstance(lines, str):
-            raise UserError("`lines` must be a list of lines, but is a single text instead; put it into a list")
+        _check_list("lines", lines, SourceLine)
         decoding = self.decoding_with(**overrides)
         cleaned = [
             SourceLine(clean_line(line)) if isinstance(line, str) else replace(line, text=clean_line(line.text))
@@ -257,6 +262,10 @@ class Translator:
         The score is normalised by length as in search, and has the brevity penalty, but no coverage penalty. A blank
         source has a blank translation for certain, and no other.
         """
+        _check_list("sources", sources)
+        _check_list("targets", targets)
+        if len(sources) != len(targets):
+            raise UserError(f"each source must have a target, but there are {len(sources)} and {len(targets)}")
         decoding = self.decoding_with(**overrides)
         settings = search_settings(decoding, 1)
         engine, workers = side_by_side(self.engine_for(decoding))
@@ -288,7 +297,12 @@ class Translator:
         given = {name: value for name, value in overrides.items() if value is not None}
         if "language_model_weight" in given and self.language_model is None:
             raise UserError("`language_model_weight` has no effect without a language model, and there is none")
-        return parse_config({"decoding": {**asdict(self.decoding), **given}}, "decoding options").decoding
+        decoding = parse_config({"decoding": {**asdict(self.decoding), **given}}, "decoding options").decoding
+        for name in given:
+            needs = without_effect(name, decoding)
+            if needs:
+                raise UserError(f"`{name}` has no effect without {needs}")
+        return decoding
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
         """Source ids of each line."""
@@ -302,12 +316,12 @@ class Translator:
         if not (line.prefix or line.required or line.forbidden):
             return FREE
         forbidden = self._forbid(line.forbidden) if line.forbidden else None
-        required = tuple(dict.fromkeys(self._phrase(phrase, "a required phrase", True) for phrase in line.required))
-        for phrase, text in zip(required, line.required, strict=False):
+        required = [self._phrase(phrase, "a required phrase", True) for phrase in line.required]
+        for phrase, text in zip(required, line.required, strict=True):
             if forbidden is not None and forbidden.occurs_in(phrase):
                 raise UserError(f"required phrase {text!r} contains a forbidden phrase; leave out one of them")
         prefix = self._phrase(line.prefix, "the prefix", False) if line.prefix else ()
-        return Constraints(prefix, required, forbidden)
+        return Constraints(prefix, tuple(dict.fromkeys(required)), forbidden)
 
     def _phrase(self, text: str, what: str, inside: bool) -> Phrase:
         """Ids of a phrase; inside a text, East Asian characters and punctuation stand without a space before them."""
@@ -409,6 +423,12 @@ class Translator:
         sampling = SamplingSettings(decoding.temperature, decoding.top_k, decoding.top_p)
         return sample_translations(engine, sources, count, sampling, decoding.seed, settings, constraints)
 
+    @cached_property
+    def has_attention(self) -> bool:
+        """Whether the model, or one of several, attends to the source."""
+        memory, state = self.engine.start([[END]])
+        return self.engine.step(memory, state, np.array([BEGIN]))[1] is not None
+
     def engine_for(self, decoding: DecodingConfig) -> Engine:
         """The engine that searches: the model's, fused with the language model if there is one."""
         if self.language_model is None:
@@ -458,6 +478,15 @@ class Translator:
         ]
 
 
+def _check_list(name: str, lines: Sequence[object], *kinds: type) -> None:
+    """Raises UserError unless a list is one of texts, or of such objects."""
+    if isinstance(lines, str):
+        raise UserError(f"`{name}` must be a list of lines, but is a single text instead; put it into a list")
+    for line in lines:
+        if not isinstance(line, (str, *kinds)):
+            raise UserError(f"`{name}` must be a list of texts, but has {line!r}")
+
+
 def _kind(constraints: Constraints) -> tuple[bool, bool]:
     """What sentences of one batch have in common: whether anything is asked for, and whether certain pieces are."""
     return constraints.bind, constraints.give_pieces
@@ -494,6 +523,20 @@ def _load_engine(folder: ModelFolder, device: str, threads: int | None) -> Engin
     from nmt.onnx_engine import load_engine  # it takes the export if there is one, else it imports torch
 
     return load_engine(folder, device=device, threads=threads)
+
+
+def without_effect(name: str, decoding: DecodingConfig) -> str:
+    """What a setting needs beside it to have an effect, if that is not there."""
+    sampling = decoding.method == "sampling"
+    needs = {
+        **dict.fromkeys(("temperature", "top_k", "top_p", "seed"), ("the method `sampling`", sampling)),
+        "samples": ("minimum Bayes risk and the method `sampling`", sampling and decoding.minimum_bayes_risk != "none"),
+        "diversity": ("`groups`", decoding.groups > 1),
+        "alpha": ("the length penalty `gnmt`", decoding.length_penalty == "gnmt"),
+        "brevity_ratio": ("`brevity_penalty`", decoding.brevity_penalty > 0),
+    }
+    what, there = needs.get(name, ("", True))
+    return "" if there else what
 
 
 def search_settings(decoding: DecodingConfig, n_best: int, attention_weights: bool = False) -> SearchSettings:
@@ -559,22 +602,31 @@ def join_translations(parts: Sequence[list[Translation]], n_best: int) -> list[T
         pairs.sort(key=lambda pair: -(pair[0].score + pair[1].score))
         texts: dict[str, Translation] = {}
         for left, right in pairs:
-            text = join_sentences([left.text, right.text])
-            if text not in texts:
-                texts[text] = Translation(
-                    text,
-                    left.score + right.score,
-                    left.tokens + right.tokens,
-                    left.log_prob + right.log_prob,
-                    left.token_log_probs + right.token_log_probs,
-                    left.finished and right.finished,
-                    left.source_tokens + right.source_tokens,
-                    alignment=_join_alignments(left, right),
-                )
+            both = _join(left, right)
+            texts.setdefault(both.text, both)
             if len(texts) == n_best:
                 break
         joined = list(texts.values())
     return joined
+
+
+def join_samples(parts: Sequence[list[Translation]]) -> list[Translation]:
+    """The samples of a line from those of its sentences: sample i of the line is sample i of each sentence."""
+    return [reduce(_join, samples) for samples in zip(*parts, strict=True)]
+
+
+def _join(left: Translation, right: Translation) -> Translation:
+    """Two translations as one."""
+    return Translation(
+        join_sentences([left.text, right.text]),
+        left.score + right.score,
+        left.tokens + right.tokens,
+        left.log_prob + right.log_prob,
+        left.token_log_probs + right.token_log_probs,
+        left.finished and right.finished,
+        left.source_tokens + right.source_tokens,
+        alignment=_join_alignments(left, right),
+    )
 
 
 def _join_alignments(left: Translation, right: Translation) -> list[tuple[int, int]] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -317,10 +318,23 @@ BAD_USE = [
     (["average"], "the following arguments are required: MODEL, --output"),
     (["average", "{run}", "--output", "{run}"], "exists already and is not overwritten; choose another --output"),
     (["average", "nowhere", "--output", "{new}"], "model `nowhere` does not exist"),
+    (["average", "de-en", "--output", "{new}"], "has no weights to average, only an export"),
     (["translate"], "the following arguments are required: --model"),
     (["translate", "--model", "{data}"], "is not a model folder"),
     (["translate", "--model", "{run}", "--beam-size", "2", "--n-best", "3"], "n_best"),
     (["translate", "--model", "{run}", "--alpha", "-1"], "`decoding.alpha` must be at least 0"),
+    (["translate", "--model", "{run}", "--temperature", "0.5"], "`temperature` has no effect without the method `samp"),
+    (["translate", "--model", "{run}", "--diversity", "1"], "`diversity` has no effect without `groups`"),
+    (["translate", "--model", "{run}", "--samples", "9"], "`samples` has no effect without minimum Bayes risk"),
+    (
+        ["score", "{run}", "--source", "{toy}", "--target", "{toy}", "--alpha", "1", "--length-penalty", "none"],
+        "`gnmt`",
+    ),
+    (["translate", "--model", "{run}", "--alignments"], "need a model with attention, but this one has none"),
+    (["translate", "--model", "{run}", "--coverage-penalty", "1"], "need"),
+    (["translate", "--model", "de-en", "en-de"], "translate in opposite directions; an ensemble has one"),
+    (["rerank", "de-en", "--reverse-model", "de-en", "--source", "{toy}", "--n-best", "{toy}"], "the other way round"),
+    (["rerank", "de-en", "--weights", "nan", "--source", "{toy}", "--n-best", "{toy}"], "must be a finite number"),
     (["translate", "--model", "{run}", "--input", "nowhere.txt"], "nowhere.txt"),
     (["translate", "--model", "{run}", "nowhere"], "model `nowhere` does not exist"),
     (["translate", "--model", "{run}", "--language-model", "nowhere"], "model `nowhere` does not exist"),
@@ -367,7 +381,7 @@ def test_missing_extra(nmt: Command, workplace: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(commands, "train", train)
     status, _, err = nmt("train", workplace / "toy.toml")
-    assert (status, err) == (2, "nmt: error: this needs `torch`: pip install 'recurrent-nmt[train]'\n")
+    assert (status, err) == (2, "nmt: error: this needs `torch`: pip install -c constraints.txt -e '.[train]'\n")
 
 
 def test_help_has_an_example_for_every_command(nmt: Command) -> None:
@@ -437,12 +451,18 @@ def test_translate_reads_json(nmt: Command, workplace: Path) -> None:
     assert err == 'nmt: error: line 2: it must be a JSON object with a `text`: {"text": "..."}\n'
 
 
-def test_a_mistake_leaves_the_output_file_alone(nmt: Command, workplace: Path, tmp_path: Path) -> None:
+def test_a_mistake_leaves_the_output_file_alone(
+    nmt: Command, workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "out.txt").write_text("precious")
-    for wrong in (["--prefix", "é"], ["--groups", 9], ["--attention"], ["--forbidden", tmp_path / "missing"],
-                  ["--method", "sampling", "--top-p", 0]):  # fmt: skip
+    for wrong in (["--prefix", "é"], ["--groups", 9], ["--attention"], ["--alignments"],
+                  ["--forbidden", tmp_path / "missing"], ["--method", "sampling", "--top-p", 0]):  # fmt: skip
         status, out, err = nmt("translate", "--model", workplace / "run", "--output", tmp_path / "out.txt", *wrong)
         assert (status, out, err.count("\n")) == (2, "", 1), err
+    monkeypatch.setitem(sys.modules, "sacrebleu.metrics.bleu", None)
+    risk = ["--minimum-bayes-risk", "bleu"]
+    status, out, err = nmt("translate", "--model", workplace / "run", "--output", tmp_path / "out.txt", *risk)
+    assert (status, out, err.count("\n")) == (2, "", 1), err
     assert (tmp_path / "out.txt").read_text() == "precious"
 
 
@@ -469,7 +489,12 @@ def test_rerank(nmt: Command, workplace: Path, tmp_path: Path) -> None:
     arguments = ["rerank", "--source", source, "--n-best", tmp_path / "nbest"]
     status, out, err = nmt(*arguments, "--list-weight", 1)
     assert (status, out) == (0, listed), err
-    status, best, err = nmt(*arguments, run, "--reverse-model", run, "--reverse-weight", 0.3, "--best")
+    turned = tmp_path / "turned"
+    shutil.copytree(run / "best", turned)
+    config = (turned / "config.toml").read_text()
+    config = config.replace('source = "src"\ntarget = "rev"', 'source = "rev"\ntarget = "src"')
+    (turned / "config.toml").write_text(config)
+    status, best, err = nmt(*arguments, run, "--reverse-model", turned, "--reverse-weight", 0.3, "--best")
     assert status == 0, err
     assert best.count("\n") == 20
     texts: dict[str, list[str]] = {}

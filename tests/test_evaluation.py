@@ -242,7 +242,7 @@ def test_without_sacremoses_the_figure_is_left_out_with_a_note(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", missing)
     evaluation = evaluate()
     assert [score.name for score in evaluation.scores] == ["BLEU", "chrF2", "TER"]
-    assert "pip install 'recurrent-nmt[moses]'" in evaluation.notes[0]
+    assert "pip install -c constraints.txt -e '.[moses]'" in evaluation.notes[0]
     with pytest.raises(KeyError):
         evaluation.score(MOSES_NAME)
 

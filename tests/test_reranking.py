@@ -116,6 +116,8 @@ def test_every_window_is_ranked() -> None:
         (["6\t1\t-1\tx"], "the n-best list has line number 6, but the source has 5 lines"),
         (["0\t1\t-1\tx"], "the n-best list has line number 0"),
         (["2\t1\t-1\tx", "1\t1\t-1\tx"], "out of order: line number 1 comes after 2"),
+        (["1\t1\t-1\tx", "2\t1\t-1\tx", "1\t2\t-2\ty"], "has candidates of line number 1 in two places"),
+        (["1\t1\tnan\tx"], "line 1 of the n-best list must be line number, rank, score and text"),
     ],
 )
 def test_mistakes_name_the_line(lines: list[str], message: str) -> None:

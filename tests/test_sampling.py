@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from test_search import RandomModel, forced
 
+from nmt.config import BATCH_HYPOTHESES
 from nmt.constraints import Constraints
 from nmt.engine import Floats, Integers
 from nmt.errors import UserError
@@ -223,6 +224,22 @@ def test_translations_do_not_depend_on_their_neighbours() -> None:
     assert tokens_of(sample_translations(engine, BATCH, 5, settings, 4, SEARCH)) != together
     assert len({tuple(tokens) for tokens in together[0]}) > 1
     assert sample_translations(engine, [], 5, settings, 3, SEARCH) == []
+
+
+def test_however_many_are_drawn_few_are_open_at_once() -> None:
+    class Watched(RandomModel):
+        most = 0
+
+        def step(self, memory: Any, state: Any, tokens: Integers) -> Any:
+            self.most = max(self.most, len(tokens))
+            return super().step(memory, state, tokens)
+
+    engine = Watched(vocabulary=12)
+    many = tokens_of(sample_translations(engine, BATCH, 250, SamplingSettings(), 3, SEARCH))
+    assert 300 < engine.most <= BATCH_HYPOTHESES
+    assert [len(found) for found in many] == [250, 250, 250]
+    few = tokens_of(sample_translations(engine, BATCH, 120, SamplingSettings(), 3, SEARCH))
+    assert [found[:120] for found in many] == few
 
 
 @given(st.integers(0, 99), st.integers(0, 3), st.sampled_from([0.5, 1.0]), st.sampled_from([0, 3]))

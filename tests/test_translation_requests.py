@@ -117,6 +117,7 @@ def test_what_is_asked_of_a_line_holds_for_its_translation() -> None:
         (SourceLine("a", required=["a", "ü"]), "a required phrase must be of known characters, but 'ü' has some"),
         (SourceLine("a", required=[""]), "a required phrase must be text, but is blank"),
         (SourceLine("a", forbidden=["a", ""]), "a forbidden phrase must be text, but is blank"),
+        (SourceLine("a", required=["a", "a", "b"], forbidden=["b"]), "required phrase 'b' contains a forbidden phrase"),
         (
             SourceLine("a", required=["b ab a"], forbidden=["ab"]),
             "required phrase 'b ab a' contains a forbidden phrase",
@@ -223,6 +224,8 @@ def test_json_output_has_what_was_asked_for() -> None:
         ('{"text": "a", "required": "b"}', "line 2: `required` must be a list of texts"),
         ('{"text": "a", "prefix": 3}', "line 2: `prefix` must be text"),
         ('{"text": "a", "id": [1]}', "line 2: `id` must be text or a whole number"),
+        ('{"text": "a", "id": true}', "line 2: `id` must be text or a whole number"),
+        ('{"text": "a", "id" 1}', "but is none: Expecting ':' delimiter at character 20"),
         ('{"text": "a", "required": ["?"]}', "line 2: a required phrase must be of known characters"),
         ("[" * 100_000, "line 2: it must be a JSON object"),
     ],
@@ -354,3 +357,44 @@ def test_a_vocabulary_joins_what_it_does_not_know() -> None:
     assert [surface for surface, i in zip(surfaces, ids, strict=True) if i == UNK] == ["ÜÖ"]
     assert vocabulary.join_pieces(surfaces) == "Katze ÜÖ Hund"
     assert vocabulary.join_pieces(vocabulary.pieces(vocabulary.encode("ein Hund"))) == "ein Hund"
+
+
+def test_wrong_lists_are_named() -> None:
+    model = translator()
+    for call, message in (
+        (lambda: model.translate("ab"), "`lines` must be a list of lines, but is a single text"),
+        (lambda: model.translate([5]), "`lines` must be a list of texts, but has 5"),  # type: ignore[list-item]
+        (lambda: model.score("ab", ["a", "b"]), "`sources` must be a list of lines"),
+        (lambda: model.score(["a"], "b"), "`targets` must be a list of lines"),
+        (lambda: model.score(["a", "b"], ["a"]), "each source must have a target, but there are 2 and 1"),
+        (lambda: SourceLine("a", forbidden="ab"), "`forbidden` must be a list of phrases, but is a single text"),
+    ):
+        with pytest.raises(UserError, match=message):
+            call()
+
+
+def test_sentences_that_are_split_keep_their_samples() -> None:
+    """Sample i of a line is sample i of each of its sentences."""
+    model = translator()
+    drawn = {"method": "sampling", "temperature": 2.0}
+    line = "ab ab. b ab!"
+    (written,) = stream(line, json=True, n_best=6, split_sentences=True, **drawn)
+    whole = json.loads(written)["n_best"]
+    parts = model.translate_n_best(["ab ab.", "b ab!"], 6, **drawn)
+    assert [one["tokens"] for one in whole] == [left.tokens + right.tokens for left, right in zip(*parts, strict=True)]
+    assert len({tuple(one["tokens"]) for one in whole}) > 2
+
+
+def test_the_utility_of_a_line_is_the_mean_of_its_sentences() -> None:
+    line, risk = "ab ab. b ab!", {"minimum_bayes_risk": "chrf"}
+    (found,) = [json.loads(one) for one in stream(line, json=True, split_sentences=True, **risk)]
+    parts = translator().translate(["ab ab.", "b ab!"], **risk)
+    assert found["score"] == pytest.approx(sum(one.score for one in parts) / 2)
+    assert found["score"] <= 100
+
+
+def test_an_empty_prefix_is_none() -> None:
+    lines = '{"text": "a b", "prefix": ""}\n{"text": "a b"}'
+    own, common = stream(lines, json_input=True, prefix="b")
+    assert own == stream("a b")[0]
+    assert common.startswith("b") and own != common

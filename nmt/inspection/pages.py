@@ -120,7 +120,7 @@ def require_matplotlib() -> None:
         import matplotlib
     except ImportError:
         raise UserError(
-            "pictures need matplotlib, which is not installed: pip install 'recurrent-nmt[report]'"
+            "pictures need matplotlib, which is not installed: pip install -c constraints.txt -e '.[report]'"
         ) from None
     del matplotlib
 
@@ -296,7 +296,7 @@ def project(vectors: npt.NDArray[Any], method: str = "pca", seed: int = 1) -> tu
             from sklearn.manifold import TSNE
         except ImportError:
             raise UserError(
-                "--projection tsne needs scikit-learn, which is not installed: pip install 'recurrent-nmt[tsne]'"
+                "--projection tsne needs scikit-learn, which is not there: pip install -c constraints.txt -e '.[tsne]'"
             ) from None
         perplexity = min(30.0, (len(centred) - 1) / 3)
         points: Points = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(centred)

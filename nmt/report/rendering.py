@@ -37,7 +37,9 @@ def to_html(document: Document, numbers: str = "report.json") -> str:
         import jinja2
         from markupsafe import Markup
     except ImportError:
-        raise UserError("a report needs jinja2, which is not installed: pip install 'recurrent-nmt[train]'") from None
+        raise UserError(
+            "a report needs jinja2, which is not installed: pip install -c constraints.txt -e '.[train]'"
+        ) from None
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_FOLDER),
