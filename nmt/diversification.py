@@ -23,7 +23,7 @@ from pathlib import Path
 
 from nmt.config import Config, SourceConfig
 from nmt.corpus import load_pairs
-from nmt.errors import UserError
+from nmt.errors import TrainingError, UserError
 from nmt.export import export_model
 from nmt.line_translation import translate_stream
 from nmt.model_folder import open_model, write_atomically
@@ -124,7 +124,10 @@ def _translated(
     if not path.exists():
         folder = open_model(best)
         if device == "cpu" and not folder.exported:  # it is made in a minute, and translates three times as fast
-            export_model(folder, integers=True, data=config.data, say=say)
+            try:
+                export_model(folder, integers=True, data=config.data, say=say)
+            except TrainingError as error:
+                say(f"translating in fp32: {error}")
         output = io.BytesIO()
         source = io.BytesIO("".join(f"{source}\n" for source, _ in text).encode())
         translator = Translator.load(best, device=device, threads=threads)

@@ -435,6 +435,16 @@ def test_an_export_that_differs_from_torch_is_not_written(tmp_path: Path, monkey
     assert not (folder.path / EXPORT).exists()
 
 
+def test_an_export_in_bytes_that_loses_much_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = folder_of(untrained(), tmp_path / "model")
+    export_model(folder, integers=True)
+    before = (folder.path / EXPORT / "export.json").read_bytes()
+    monkeypatch.setattr("nmt.onnx_graph.LARGEST", 1)  # weights of -1, 0 and 1 times a scale
+    with pytest.raises(TrainingError, match=r"in 8-bit integers log-probabilities differ .* an export in fp32 will do"):
+        export_model(folder, integers=True)
+    assert (folder.path / EXPORT / "export.json").read_bytes() == before
+
+
 def test_shortlist_leaves_out_what_is_unlikely(tmp_path: Path) -> None:
     """With a list for each sentence, the search is that of the whole vocabulary with all else impossible."""
     sources = [[5, 6], [7, 8, 9], [10]] * 20

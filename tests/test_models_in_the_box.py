@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 
 from nmt.cli import main
 from nmt.errors import UserError
+from nmt.line_translation import translate_stream
 from nmt.model_folder import IN_THE_BOX, models_in_the_box, open_model
 from nmt.translation import Translator
 
@@ -58,6 +61,41 @@ def test_there_and_back() -> None:
     english = [each.text for each in Translator.load("de-en").translate(german)]
     assert len(set(german) & set(lines)) == 0
     assert sum(line == back for line, back in zip(lines, english, strict=True)) >= 2, (german, english)
+
+
+def test_a_thousand_lines_of_anything_are_a_thousand_lines() -> None:
+    """Any bytes, through a real vocabulary and a real model."""
+    source = random.Random(1)
+    words = [
+        "Der",
+        "Hund",
+        "schläft",
+        ".",
+        "日本",
+        "👍",
+        "\u2028",
+        "\x85",
+        "\r",
+        "\0",
+        "\t",
+        "\ufeff",
+        "äöü",
+        "!?",
+        "x" * 30,
+    ]
+    lines = []
+    for _ in range(1000):
+        noise = bytes(source.choices([byte for byte in range(256) if byte != 10], k=source.randrange(3)))
+        lines.append(" ".join(source.choices(words, k=source.randrange(8))).encode() + noise)
+    output, warnings = io.BytesIO(), []
+    translate_stream(
+        Translator.load("de-en"), io.BytesIO(b"\n".join(lines) + b"\n"), output, beam_size=1, max_length_factor=1.0,
+        interactive=False, warn=warnings.append,
+    )  # fmt: skip
+    written = output.getvalue().decode("utf-8").removesuffix("\n").split("\n")
+    assert len(written) == 1000 and "\n".join(written).splitlines() == written
+    assert sum(map(bool, written)) > 500
+    assert len(warnings) == 1 and "invalid UTF-8" in warnings[0]
 
 
 def test_a_folder_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
