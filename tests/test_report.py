@@ -321,7 +321,7 @@ def test_an_interrupted_write_leaves_the_old_report(tmp_path: Path, monkeypatch:
 
 def test_without_jinja2_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "jinja2", None)
-    with pytest.raises(UserError, match=r"a report needs jinja2, .*pip install 'recurrent-nmt\[train\]'"):
+    with pytest.raises(UserError, match=r"a report needs jinja2, .*-e '\.\[train\]'"):
         html_of(evaluate(bootstrap=0))
 
 
