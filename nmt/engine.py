@@ -84,6 +84,16 @@ def step_best(engine: Engine, memory: Any, state: State, tokens: Integers, k: in
     return best_pieces(log_probs, k), attention_weights, state
 
 
+def compact(engine: Engine, memory: Any, state: State) -> tuple[Any, State]:
+    """Memory and state without the sentences that no row belongs to, which steps would go on to attend to.
+
+    The sentences left keep their order, and the attention weights their columns. An engine without a method `compact`
+    keeps all of them.
+    """
+    method = getattr(engine, "compact", None)
+    return (memory, state) if method is None else cast(tuple[Any, State], method(memory, state))
+
+
 def best_pieces(log_probs: Floats, k: int) -> Best:
     """The k best pieces of each row of [rows, vocabulary] log-probabilities, and the end symbol's.
 

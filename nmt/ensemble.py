@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from nmt.engine import Engine, Floats, Integers, State
+from nmt.engine import Engine, Floats, Integers, State, compact
 from nmt.errors import UserError
 
 
@@ -62,6 +62,10 @@ class Ensemble:
         return join_states(
             [engine.select(part_of_state(state, number), rows) for number, engine in enumerate(self.engines)]
         )
+
+    def compact(self, memory: list[Any], state: State) -> tuple[list[Any], State]:
+        """Each member leaves out the sentences that no row belongs to."""
+        return _compact(self.engines, memory, state)
 
     def side_by_side(self) -> tuple[Ensemble, int]:
         """As `nmt.ensemble.side_by_side`: as many batches as each member can take."""
@@ -114,6 +118,10 @@ class Fusion:
             ]
         )
 
+    def compact(self, memory: list[Any], state: State) -> tuple[list[Any], State]:
+        """Both leave out the sentences that no row belongs to."""
+        return _compact([self.engine, self.language_model], memory, state)
+
     def side_by_side(self) -> tuple[Fusion, int]:
         """As `nmt.ensemble.side_by_side`."""
         (engine, count), (language_model, other) = side_by_side(self.engine), side_by_side(self.language_model)
@@ -165,6 +173,11 @@ def part_of_state(state: State, number: int) -> State:
     """The state that `join_states` got as number so and so."""
     prefix = f"{number}."
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def _compact(engines: Sequence[Engine], memory: list[Any], state: State) -> tuple[list[Any], State]:
+    compacted = [compact(engine, memory[number], part_of_state(state, number)) for number, engine in enumerate(engines)]
+    return [left for left, _ in compacted], join_states([after for _, after in compacted])
 
 
 def _mean_of_weights(weights: Sequence[Floats]) -> Floats:

@@ -89,9 +89,7 @@ class OnnxEngine:
         for name, found in encoded.items():
             (memory.tensors if name.startswith("memory.") else state)[name] = found
         if self.shortlist is not None:
-            memory.allowed, gathered = self.shortlist.gather(sources)
-            memory.candidates = len(gathered["candidates"])
-            memory.tensors.update((name, tensor(array)) for name, array in gathered.items())
+            self._gather(memory, self.shortlist.allowed(sources))
         return memory, state
 
     def step(self, memory: Memory, state: State, tokens: Integers) -> tuple[Floats, Floats | None, State]:
@@ -120,6 +118,26 @@ class OnnxEngine:
             for name in PLACES:
                 selected.pop(name, None)
         return selected
+
+    def compact(self, memory: Memory, state: State) -> tuple[Memory, State]:
+        """Memory and state without the sentences that no row belongs to; a shortlist is gathered for the others."""
+        kept, sentence = np.unique(state["sentence"], return_inverse=True)
+        tensors = {
+            name: tensor(value.array.take(kept, axis=0))
+            for name, value in memory.tensors.items()
+            if name.startswith("memory.")
+        }
+        left = Memory(len(kept), tensors)
+        if memory.allowed is not None:
+            self._gather(left, memory.allowed[kept])
+        return left, {**{name: value for name, value in state.items() if name not in PLACES}, "sentence": sentence}
+
+    def _gather(self, memory: Memory, allowed: npt.NDArray[np.bool_]) -> None:
+        """Put the output layer of the pieces that any sentence may use into the memory."""
+        assert self.shortlist is not None
+        gathered = self.shortlist.gather(allowed)
+        memory.allowed, memory.candidates = allowed, len(gathered["candidates"])
+        memory.tensors.update((name, tensor(array)) for name, array in gathered.items())
 
     def _run(
         self, graph: str, memory: Memory, state: State, inputs: dict[str, Tensor], k: int = 0

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from nmt.config import DecodingConfig
 from nmt.constraints import FREE, Constraints, Progress, Rules
-from nmt.engine import Best, Engine, Floats, Integers, best_pieces, step_best
+from nmt.engine import Best, Engine, Floats, Integers, best_pieces, compact, step_best
 from nmt.errors import UserError
 from nmt.scoring import LengthPenalty, brevity_penalty, coverage_penalty
 from nmt.vocabulary import BEGIN, END, UNK
@@ -142,6 +142,7 @@ def beam_search(
         return []
     rules = Rules(constraints or [FREE] * len(sources), settings.no_repeat_ngram)
     memory, state = engine.start(sources)
+    remembered = len(sources)
     source_lengths = [len(source) for source in sources]
     sizes = [(settings.beam_size + group) // settings.groups for group in range(settings.groups)]
     groups = [_Beams(source_lengths, size, settings, rules, identity) for size in sizes[::-1]]
@@ -176,6 +177,10 @@ def beam_search(
         rows = np.concatenate(parents)
         if len(rows) and not np.array_equal(rows, np.arange(len(tokens))):
             state = engine.select(state, rows)
+        going_on = set().union(*(beams.active.tolist() for beams in groups))
+        if going_on and len(going_on) <= remembered // 2:  # rarely enough for the copy to cost less than it saves
+            memory, state = compact(engine, memory, state)
+            remembered = len(going_on)
     return _results(groups, settings.n_best)
 
 

@@ -62,9 +62,8 @@ class Shortlist:
         allowed[rows[:, None], self.translations[ids]] = True
         return allowed
 
-    def gather(self, sources: Sequence[Sequence[int]]) -> tuple[npt.NDArray[np.bool_], dict[str, npt.NDArray[Any]]]:
-        """The lists of a batch: `allowed`, and the inputs of the graph `shortlist` (`nmt.onnx_network`)."""
-        allowed = self.allowed(sources)
+    def gather(self, allowed: npt.NDArray[np.bool_]) -> dict[str, npt.NDArray[Any]]:
+        """The inputs of the graph `shortlist` (`nmt.onnx_network`) for a batch whose lists are `allowed`."""
         pieces = np.flatnonzero(allowed[:, SPECIAL_PIECES:].any(axis=0))
         gathered = {
             "candidates": pieces + SPECIAL_PIECES,
@@ -75,7 +74,7 @@ class Shortlist:
         }
         if self.scale is not None:
             gathered["output_scale"] = self.scale[pieces]
-        return allowed, gathered
+        return gathered
 
     @classmethod
     def load(cls, folder: Path, manifest: dict[str, Any]) -> Shortlist:

@@ -132,6 +132,23 @@ def test_rows_and_attention_weights_of_one_step(model: dict[str, Any], tmp_path:
         assert not weights[1, 4:].any()  # sentence 0 has 3 pieces and the end symbol
 
 
+@pytest.mark.parametrize("model", NETWORKS, ids=str)
+def test_sentences_that_are_left_out_change_nothing_for_others(model: dict[str, Any], tmp_path: Path) -> None:
+    engine = exported(untrained(**model), tmp_path)
+    memory, state = engine.start(SOURCES)
+    _, _, state = engine.step(memory, state, np.full(4, BEGIN))
+    state = engine.select(state, np.array([3, 0, 0, 3]))
+    left, after = engine.compact(memory, state)
+    assert left.sentences == 2 and {len(kept.array) for kept in left.tensors.values()} <= {2}
+    for tokens in (np.array([5, 6, 7, 8]), np.array([9, 10, 11, 12])):
+        log_probs, weights, state = engine.step(memory, state, tokens)
+        found, attention, after = engine.step(left, after, tokens)
+        np.testing.assert_allclose(found, log_probs, atol=1e-6)
+        assert (attention is None) == (weights is None)
+        if attention is not None and weights is not None:
+            np.testing.assert_allclose(attention, weights, atol=1e-6)
+
+
 @pytest.mark.parametrize("integers", [False, True])
 def test_the_best_pieces_are_those_of_the_whole_row(integers: bool, tmp_path: Path) -> None:
     engine = exported(untrained(attention="general"), tmp_path, integers)
@@ -389,6 +406,14 @@ def test_with_a_shortlist_a_line_does_not_depend_on_its_neighbours(
     settings: dict[str, Any] = {"method": method, "replace_unknown": True}
     short = Translator.load(folder, threads=1)
     assert isinstance(short.engine, OnnxEngine) and short.engine.shortlist is not None
+    memory, state = short.engine.start(SOURCES)
+    left, after = short.engine.compact(memory, short.engine.select(state, np.array([1])))
+    assert 0 < left.candidates < memory.candidates
+    k = left.candidates
+    best = short.engine.step_best(left, after, np.array([BEGIN]), k)[0]
+    among_all = short.engine.step_best(memory, state, np.full(4, BEGIN), k)[0]
+    assert best.tokens[0].tolist() == among_all.tokens[1].tolist()
+    np.testing.assert_allclose(best.log_probs[0], among_all.log_probs[1], atol=1e-6)
     together = short.translate_n_best(lines, 2, **settings)
     assert short.translate_n_best(lines[::-1], 2, **settings)[::-1] == together
     for line, translations in zip(lines, together, strict=True):
