@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import re
 import shlex
 import sys
 import zlib
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import fields
 from typing import Any, NoReturn
 
 from nmt import __version__, commands
@@ -64,7 +66,7 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int
     try:
         options.command(options)
     except UserError as error:
-        say(f"{parser.prog}: error: {error}")
+        say(f"{parser.prog}: error: {with_options(str(error), options)}")
         return 2
     except TrainingError as error:
         say(f"{parser.prog}: {error}")
@@ -88,6 +90,17 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int
         say(f"{parser.prog}: error: the input is damaged: {error}")
         return 1
     return 0
+
+
+def with_options(message: str, options: argparse.Namespace) -> str:
+    """A message about settings of the search, with the options in their place by which this command takes them."""
+    from nmt.config import DecodingConfig
+    from nmt.translation import OVERRIDES
+
+    rest = message.removeprefix(f"{OVERRIDES}: ")
+    known = {"n_best", *(setting.name for setting in fields(DecodingConfig))} & set(vars(options))
+    names = re.compile(r"`(\w+)`" if rest == message else r"`decoding\.(\w+)`")
+    return names.sub(lambda name: f"--{name[1].replace('_', '-')}" if name[1] in known else name[0], rest)
 
 
 def give_up_output() -> None:

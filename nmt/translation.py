@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
+OVERRIDES = "decoding options"
+"""What messages call the settings that a call overrides."""
 WORKER_ROWS = 64
 """Fewest hypotheses that are searched together when several threads share a batch."""
 SWITCH_INTERVAL = 0.0002
@@ -297,7 +299,7 @@ class Translator:
         given = {name: value for name, value in overrides.items() if value is not None}
         if "language_model_weight" in given and self.language_model is None:
             raise UserError("`language_model_weight` has no effect without a language model, and there is none")
-        decoding = parse_config({"decoding": {**asdict(self.decoding), **given}}, "decoding options").decoding
+        decoding = parse_config({"decoding": {**asdict(self.decoding), **given}}, OVERRIDES).decoding
         for name in given:
             needs = without_effect(name, decoding)
             if needs:
