@@ -191,24 +191,32 @@ def write_graphs(model: Any, folder: Path, integers: bool, small: bool = False) 
     store = WeightStore("weights.bin")
     rows = model.decoder.layers.at(0).cell.gates * model.config.hidden_size
     table = integers and not small and len(model.output_bias) * rows <= LARGEST_TABLE
-    graphs = {name: DecoderGraph(model, name, integers, table).graph for name in ("best", "rows", "shortlist")}
+    decoders = {name: DecoderGraph(model, name, integers, table) for name in ("best", "rows", "shortlist")}
+    graphs = {name: decoder.graph for name, decoder in decoders.items()}
     if isinstance(model, LanguageModel):
         del graphs["shortlist"]
     else:
         graphs["encoder"] = encoder_graph(model, integers)
     for name, graph in graphs.items():
         (folder / f"{name}.onnx").write_bytes(graph.model(store))
-    weight = values(model.output_weight)[SPECIAL_PIECES:]
+    weight = values(model.output_weight)
+    whole, scale = quantize_rows(weight)
+    by_piece = decoders["rows"].by_piece
+    if by_piece:
+        offset = store.offset(whole) + SPECIAL_PIECES * weight.shape[1]
+    else:
+        offset = store.offset((whole if integers else weight)[SPECIAL_PIECES:].T)
     manifest: dict[str, Any] = {
         "format": EXPORT_FORMAT,
         "task": "language_model" if isinstance(model, LanguageModel) else "translation",
         "integers": integers,
         "table": table,
-        "pieces": len(weight),
+        "pieces": len(weight) - SPECIAL_PIECES,
         "readout": weight.shape[1],
         "output": {
-            "weight": store.offset((quantize_rows(weight)[0] if integers else weight).T),
-            "scale": store.offset(quantize_rows(weight)[1]),
+            "weight": offset,
+            "by_piece": by_piece,
+            "scale": store.offset(scale[SPECIAL_PIECES:]),
             "bias": store.offset(values(model.output_bias)[SPECIAL_PIECES:]),
         },
         "shortlist": False,

@@ -120,6 +120,14 @@ class Graph:
         total = self.op("MatMul", inputs, self.constant(weight.T))
         return total if bias is None else self.op("Add", total, self.constant(bias))
 
+    def product_with_rows(self, inputs: str, table: Array, first: int, bias: Array) -> str:
+        """As `product`, with the rows of a table of `lookup` from the first on; in integers it is not stored again."""
+        whole, scale = quantize_rows(table)
+        rows = self.op("Slice", self.constant(whole, np.int8), *map(self.integers_of, (first, len(table), 0)))
+        # the runtime takes nodes of constants once, when it reads the graph
+        turned = self.op("Transpose", rows, perm=[1, 0])
+        return self.integer_product(inputs, turned, self.constant(scale[first:]), self.constant(bias))
+
     def _integer_product(self, inputs: str, weight: Array, bias: Array | None) -> str:
         """As `product`, in integers: see `quantize_rows` for the weights and `quantized` for the inputs."""
         whole, scale = quantize_rows(weight)
@@ -171,12 +179,11 @@ class Graph:
             rows = self.op("Gather", self.constant(table), ids)
             return rows if factor == 1 else self.op("Mul", rows, self.constant(factor))
         whole, scale = quantize_rows(table)
-        shifted = self.constant(whole.astype(np.int16) + ZERO, np.uint8)
-        rows = self.op("Gather", shifted, ids)
+        rows = self.op("Cast", self.op("Gather", self.constant(whole, np.int8), ids), to=FLOAT)
         row_scale = self.op("Gather", self.constant(scale[:, None] * np.float32(factor)), ids)
-        signed = self.op("Sub", self.op("Cast", rows, to=FLOAT), self.constant(float(ZERO)))
-        numbers = self.op("Mul", signed, row_scale)
-        self._quantized[numbers] = rows, row_scale
+        numbers = self.op("Mul", rows, row_scale)
+        shifted = self.op("QuantizeLinear", rows, self.constant(1.0), self.constant(ZERO, np.uint8))
+        self._quantized[numbers] = shifted, row_scale
         return numbers
 
     def _name_outputs(self, nodes: list[onnx.NodeProto], names: Sequence[str]) -> None:

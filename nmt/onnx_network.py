@@ -422,6 +422,9 @@ class DecoderGraph:
 
         table: look up the first layer's product of embedding and weights, instead of taking it
 
+    With `by_piece` the output layer is stored as the rows of the embeddings, which are the same bytes, and turned when
+    the graph is read.
+
     rows        log_probs: whole rows
     best        end, best, best_tokens
     shortlist   likewise, but the output layer has the pieces `candidates` [U] (int64) alone, by `output_weight`
@@ -437,6 +440,9 @@ class DecoderGraph:
         graph, config = self.graph, model.config
         normalization = self.decoder.layers.at(0).normalization
         self.table = table and (not isinstance(normalization, LayerNormalization) or config.input_feeding == "none")
+        tied = model.output_weight is model.target_embedding.weight
+        # Where a table stands for the embeddings, size is not what matters, and a graph is read faster without turning.
+        self.by_piece = integers and tied and not self.table
         self.tokens = graph.input("tokens", INT64, ["rows"])
         self.parents = graph.input("parents", INT64, ["rows"])
         if config.context_input != "none" or output == "shortlist":
@@ -625,6 +631,8 @@ class DecoderGraph:
         special = graph.product(readout, weight[:SPECIAL_PIECES], bias[:SPECIAL_PIECES])
         if self.output == "shortlist":
             logits = self._shortlisted(readout, weight.shape[1])
+        elif self.by_piece:
+            logits = graph.product_with_rows(readout, weight, SPECIAL_PIECES, bias[SPECIAL_PIECES:])
         else:
             logits = graph.product(readout, weight[SPECIAL_PIECES:], bias[SPECIAL_PIECES:])
         if self.output == "rows":

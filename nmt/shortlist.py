@@ -87,7 +87,9 @@ class Shortlist:
         try:
             with np.load(folder / FILE) as file:
                 frequent, translations = file["frequent"], file["translations"]
-            weight = constant("weight", np.int8 if manifest["integers"] else np.float32, (manifest["readout"], pieces))
+            shape, kind = (manifest["readout"], pieces), np.int8 if manifest["integers"] else np.float32
+            by_piece = output.get("by_piece", False)  # of exports before there was a choice
+            weight = constant("weight", kind, shape[::-1]).T if by_piece else constant("weight", kind, shape)
             bias = np.array(constant("bias", np.float32, (pieces,)))
             scale = np.array(constant("scale", np.float32, (pieces,))) if manifest["integers"] else None
         except (OSError, ValueError, KeyError) as error:

@@ -86,10 +86,10 @@ def untrained(task: str = "translation", **model: Any) -> TorchEngine:
     return TorchEngine(network.eval())
 
 
-def exported(engine: TorchEngine, folder: Path, integers: bool = False) -> OnnxEngine:
+def exported(engine: TorchEngine, folder: Path, integers: bool = False, small: bool = False) -> OnnxEngine:
     """The same model in ONNX Runtime."""
     (folder / EXPORT).mkdir(parents=True)
-    write_manifest(folder / EXPORT, write_graphs(engine.model, folder / EXPORT, integers))
+    write_manifest(folder / EXPORT, write_graphs(engine.model, folder / EXPORT, integers, small))
     return OnnxEngine(folder, threads=1)
 
 
@@ -183,12 +183,29 @@ def test_neighbours_and_order_change_nothing(integers: bool, tmp_path: Path) -> 
         np.testing.assert_allclose([each.score for each in one], [each.score for each in alone], atol=1e-5)
 
 
-@pytest.mark.parametrize("model", NETWORKS[::6], ids=str)
-def test_integers_are_close(model: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("small", [False, True])
+@pytest.mark.parametrize("model", [*NETWORKS[::6], *NETWORKS[-2:]], ids=str)
+def test_integers_are_close(model: dict[str, Any], small: bool, tmp_path: Path) -> None:
     engine = untrained(**model)
     settings = parse_config({}, "test").decoding
-    deviation = compare(engine, exported(engine, tmp_path, integers=True), SOURCES, settings)
+    deviation = compare(engine, exported(engine, tmp_path, integers=True, small=small), SOURCES, settings)
     assert 0 < deviation.mean_log_prob < 0.1
+
+
+def test_small_exports_store_tied_embeddings_once(tmp_path: Path) -> None:
+    """What they compute is what they compute with the output layer beside the embeddings."""
+    tied, apart = (untrained(attention="dot", tied_embeddings="all") for _ in range(2))
+    apart.model.output_weight = torch.nn.Parameter(apart.model.output_weight.detach().clone())
+    engines = [
+        exported(engine, tmp_path / name, integers=True, small=True)
+        for name, engine in (("tied", tied), ("apart", apart))
+    ]
+    results = []
+    for engine in engines:
+        memory, state = engine.start(SOURCES)
+        results.append(engine.step(memory, state, np.arange(len(SOURCES)) + 4)[0])
+    np.testing.assert_allclose(*results, atol=1e-6)
+    assert [engine.manifest["output"]["by_piece"] for engine in engines] == [True, False]
 
 
 def test_bytes_stand_for_the_nearest_weights() -> None:
@@ -477,9 +494,10 @@ def test_shortlist_leaves_out_what_is_unlikely(tmp_path: Path) -> None:
     table = LexicalTable(sources, targets, SIZE, SIZE)
     frequent, lists = table.lists(4, 2, joint=True)
     shutil.rmtree(tmp_path)
-    for integers in (False, True):
-        path = tmp_path / str(integers)
-        engine = exported(untrained(attention="general"), path, integers)
+    for integers, small in ((False, False), (True, False), (True, True)):
+        path = tmp_path / f"{integers}-{small}"
+        engine = exported(untrained(attention="general", tied_embeddings="all"), path, integers, small)
+        assert engine.manifest["output"]["by_piece"] == small
         write_shortlist(path / EXPORT, frequent, lists)
         write_manifest(path / EXPORT, {**engine.manifest, "shortlist": True})
         short = OnnxEngine(path, threads=1)
