@@ -122,7 +122,8 @@ def beam_search(
     A sentence leaves the batch as soon as no open hypothesis has a bound (`scoring.LengthPenalty.bound`) better than
     the n-th best finished score: nothing that could still win is lost. Penalties only lower a score, so the bound holds
     with them. Up to then no hypothesis is dropped for its bound, though that would save a row in 3,000: it would let
-    others into the beam, and the best would not be the first of a longer list.
+    others into the beam, and the best would not be the first of a longer list. Once half of the sentences that the
+    engine remembers have left, it is told to forget them (`nmt.engine.compact`).
 
     At the maximum length the end symbol is forced, and its log-probability counted like any other: the score is always
     what the model gives that output. Ties go to the better ranked predecessor, then to the lower id.
