@@ -49,9 +49,9 @@ class Attention(nn.Module):
     def remember(self, states: Tensor, lengths: Tensor) -> Memory:
         """Encoder states [source_length, batch, size] and lengths [batch] -> what `forward` needs of them."""
         values = states.transpose(0, 1)
-        keys = values if self.key is None else self.key(values)
+        keys = values if self.key is None else self.key(values).to(values.dtype)
         if self.value is not None:
-            keys, values = self._split(keys), self._split(self.value(values))
+            keys, values = self._split(keys), self._split(self.value(values).to(values.dtype))
         beyond = torch.arange(states.size(0), device=lengths.device) >= lengths.unsqueeze(1)
         mask = torch.zeros_like(beyond, dtype=states.dtype).masked_fill_(beyond, -torch.inf)
         return {"keys": keys, "values": values, "mask": mask}
@@ -65,8 +65,7 @@ class Attention(nn.Module):
         Returns: contexts [batch, length, size], weights [batch, heads, length, source_length]
         """
         keys, values, mask = memory["keys"], memory["values"], memory["mask"]
-        if self.query is not None:
-            queries = self.query(queries)
+        queries = (queries if self.query is None else self.query(queries)).to(values.dtype)
         scale = 1.0
         if self.kind == "multi_head":
             queries = self._split(queries)
@@ -74,18 +73,20 @@ class Attention(nn.Module):
         if coverage is not None and self.coverage is not None:
             seen = coverage.unsqueeze(-1) * self.coverage.unsqueeze(1)  # [batch, heads, source_length, size of a head]
             keys = keys + (seen if self.kind == "multi_head" else seen.squeeze(1))
-        if self.score is not None:
-            compared = torch.tanh(queries.unsqueeze(2) + keys.unsqueeze(1))
-            scores = F.linear(compared, self.score).squeeze(-1)
-        else:
-            scores = queries @ keys.transpose(-1, -2)
-        if self.kind == "multi_head":
-            weights = torch.softmax(scores * scale + mask[:, None, None], -1)
+        # Small matrices of ever other sizes: bf16 gains nothing, and oneDNN keeps 0.5 MB for each size it has met.
+        with torch.autocast(queries.device.type, enabled=False):
+            if self.score is not None:
+                compared = torch.tanh(queries.unsqueeze(2) + keys.unsqueeze(1))
+                scores = F.linear(compared, self.score.to(compared.dtype)).squeeze(-1)
+            else:
+                scores = queries @ keys.transpose(-1, -2)
+            mask = mask[:, None, None] if self.kind == "multi_head" else mask[:, None]
+            weights = torch.softmax(scores * scale + mask, -1)
             answers = weights @ values
+        if self.kind == "multi_head":
             assert self.output is not None
             return self.output(answers.transpose(1, 2).flatten(-2)), weights
-        weights = torch.softmax(scores + mask[:, None], -1)
-        return weights @ values, weights.unsqueeze(1)
+        return answers, weights.unsqueeze(1)
 
     def _split(self, tensor: Tensor) -> Tensor:
         """[batch, length, size] -> [batch, heads, length, size of a head]."""

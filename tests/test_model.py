@@ -11,6 +11,7 @@ import safetensors.torch
 import torch
 from all_pairs import MODEL_OPTIONS, Case, all_pairs, configuration
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from nmt.config import ModelConfig
 from nmt.encoder import Encoder, mirror
@@ -107,6 +108,39 @@ def test_every_pair_of_options_in_bf16(case: Case) -> None:
     assert rough.item() == pytest.approx(exact.item(), rel=0.05)
     for name, weight in model.named_parameters():
         assert weight.grad is not None and torch.isfinite(weight.grad).all(), name
+
+
+class LowPrecisionProducts(TorchDispatchMode):
+    """Notes the sizes of each matrix product in bf16."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: set[tuple[torch.Size, ...]] = set()
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if any(name in str(function) for name in ("mm", "linear", "matmul", "mv", "dot")):
+            factors = [arg for arg in args if isinstance(arg, torch.Tensor) and arg.dtype == torch.bfloat16]
+            if factors:
+                self.sizes.add(tuple(factor.shape for factor in factors))
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("attention", ["none", "dot", "general", "additive", "multi_head"])
+def test_products_in_bf16_have_few_sizes(attention: str) -> None:
+    """For each size that it has met, oneDNN keeps half a megabyte: no product may depend on both lengths, nor on how
+    many target pieces a batch has."""
+    options = {"embedding_size": 8, "hidden_size": 12, "attention": attention, "attention_heads": 2}
+    model = TranslationModel(ModelConfig(**options), 20, 20)
+    with LowPrecisionProducts() as products:
+        for source_length in range(3, 9):
+            for length in range(3, 9):
+                targets = torch.randint(4, 20, (length, 5))
+                targets[length - 1, : source_length - 3] = PAD  # any number of real pieces
+                source = torch.randint(4, 20, (source_length, 5))
+                with torch.autocast("cpu", torch.bfloat16):
+                    loss, _ = model(source, torch.full((5,), source_length), targets, targets)
+                loss.backward()
+    assert 50 < len(products.sizes) < 100  # with those that depend on both lengths there would be 144 to 304
 
 
 def losses(model: TranslationModel, seed: int) -> torch.Tensor:
