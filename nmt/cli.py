@@ -74,7 +74,8 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] == "nmt":
             raise
-        say(f"{parser.prog}: error: this needs `{error.name}`: pip install -c constraints.txt -e '.[train]'")
+        wanted = "sacrebleu" if error.name.startswith("sacrebleu") else "-e '.[train]'"  # it works without torch
+        say(f"{parser.prog}: error: this needs `{error.name}`: pip install -c constraints.txt {wanted}")
         return 2
     except BrokenPipeError:
         give_up_output()

@@ -351,7 +351,7 @@ def make_bleu(target_language: str, tokenizer: str | None = None, *, effective_o
         from sacrebleu.metrics.bleu import BLEU
     except ImportError:
         raise UserError(
-            "BLEU needs sacrebleu, which is not installed: pip install -c constraints.txt -e '.[train]'"
+            "BLEU needs sacrebleu, which is not installed: pip install -c constraints.txt sacrebleu"
         ) from None
     name = tokenizer or tokenizer_for(target_language)
     if name not in BLEU.TOKENIZERS:

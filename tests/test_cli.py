@@ -376,13 +376,18 @@ def test_output_is_not_touched_by_a_mistake(nmt: Command, workplace: Path, tmp_p
     assert (status, (tmp_path / "out.txt").read_text()) == (2, "precious")
 
 
-def test_missing_extra(nmt: Command, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("module", "wanted"), [("torch", "-e '.[train]'"), ("sacrebleu", "sacrebleu"), ("sacrebleu.metrics", "sacrebleu")]
+)
+def test_missing_extra(
+    nmt: Command, workplace: Path, monkeypatch: pytest.MonkeyPatch, module: str, wanted: str
+) -> None:
     def train(options: object) -> None:
-        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+        raise ModuleNotFoundError(f"No module named '{module}'", name=module)
 
     monkeypatch.setattr(commands, "train", train)
     status, _, err = nmt("train", workplace / "toy.toml")
-    assert (status, err) == (2, "nmt: error: this needs `torch`: pip install -c constraints.txt -e '.[train]'\n")
+    assert (status, err) == (2, f"nmt: error: this needs `{module}`: pip install -c constraints.txt {wanted}\n")
 
 
 def test_help_has_an_example_for_every_command(nmt: Command) -> None:
