@@ -457,6 +457,7 @@ def add_export_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="data.KEY=VALUE", help="where the training data are now"
     )
+    parser.add_argument("--threads", type=positive, help="processor threads (default: all cores)")
     parser.set_defaults(command=commands.export)
 
 

@@ -101,7 +101,8 @@ def train(options: argparse.Namespace) -> None:
         say=say,
     )
     if options.export:
-        export_model(open_model(best), integers=options.export == "int8", data=config.data, say=say)
+        integers = options.export == "int8"
+        export_model(open_model(best), integers=integers, data=config.data, threads=options.threads, say=say)
 
 
 def average(options: argparse.Namespace) -> None:
@@ -126,6 +127,8 @@ def diversify(options: argparse.Namespace) -> None:
 
 def export(options: argparse.Namespace) -> None:
     """`nmt export`."""
+    if options.small and not options.int8:
+        raise UserError("`--small` is for exports in 8 bits; give `--int8` as well")
     from nmt.model_folder import open_model
 
     folder = open_model(options.model)
@@ -134,7 +137,14 @@ def export(options: argparse.Namespace) -> None:
 
     data = data_with(folder.config, options.set)
     shortlist_data = None if options.no_shortlist else data
-    export_model(folder, integers=options.int8, small=options.small, data=shortlist_data, say=say)
+    export_model(
+        folder,
+        integers=options.int8,
+        small=options.small,
+        data=shortlist_data,
+        threads=options.threads,
+        say=say,
+    )
 
 
 def load_translator(options: argparse.Namespace) -> Translator:

@@ -21,10 +21,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from nmt.config import Config, SourceConfig
+from nmt.config import Config, DataConfig, SourceConfig
 from nmt.corpus import load_pairs
 from nmt.errors import TrainingError, UserError
-from nmt.export import export_model
+from nmt.export import export_model, require_onnx
 from nmt.line_translation import translate_stream
 from nmt.model_folder import open_model, write_atomically
 from nmt.parallel_files import read_lines
@@ -58,6 +58,10 @@ def diversify(
         raise UserError("the configuration must be that of a translation model, but is a language model's")
     if models < 1:
         raise UserError(f"`models` must be at least 1, but is {models} instead")
+    if config.training.start_from is not None and not config.vocabulary.joint:
+        raise UserError("`training.start_from` needs a joint vocabulary here: models of both directions start from it")
+    if device == "cpu":
+        require_onnx()  # better now than after the first training
     pairs = load_pairs(replace(config.data, extra=[]), "train")
     text: list[Pair] = list(zip(pairs["source"], pairs["target"], strict=True))
     if config.vocabulary.joint and config.training.start_from is None:
@@ -86,15 +90,21 @@ def diversify(
 def reverse(config: Config) -> Config:
     """The configuration of the opposite direction: what belongs to one side belongs to the other."""
     data, vocabulary, model = config.data, config.vocabulary, config.model
-    files = {
-        split: value[::-1] if data.path == "text" and isinstance(value, list) else value
-        for split, value in data.files.items()
-    }
-    data = replace(data, source=data.target, target=data.source, files=files)
-    if not vocabulary.joint:
+    extra = [replace(source, files=_turned(source)) for source in data.extra]
+    data = replace(data, source=data.target, target=data.source, files=_turned(data), extra=extra)
+    if vocabulary.target is not None:  # without one, that of the source side is for both
         vocabulary = replace(vocabulary, source=vocabulary.target, target=vocabulary.source)
-    model = replace(model, source_embeddings=model.target_embeddings, target_embeddings=model.source_embeddings)
+    if model.tied_embeddings != "all":
+        model = replace(model, source_embeddings=model.target_embeddings, target_embeddings=model.source_embeddings)
     return replace(config, data=data, vocabulary=vocabulary, model=model)
+
+
+def _turned(source: DataConfig | SourceConfig) -> dict[str, str | list[str]]:
+    """The files of each split, those of the two sides of `text` the other way round."""
+    return {
+        split: files[::-1] if source.path == "text" and isinstance(files, list) else files
+        for split, files in source.files.items()
+    }
 
 
 def both_directions(config: Config) -> Config:
@@ -125,7 +135,7 @@ def _translated(
         folder = open_model(best)
         if device == "cpu" and not folder.exported:  # it is made in a minute, and translates three times as fast
             try:
-                export_model(folder, integers=True, data=config.data, say=say)
+                export_model(folder, integers=True, data=config.data, threads=threads, say=say)
             except TrainingError as error:
                 say(f"translating in fp32: {error}")
         output = io.BytesIO()

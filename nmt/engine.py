@@ -61,7 +61,7 @@ class Best(NamedTuple):
     log_probs: Floats
     """Log-probabilities of the k best pieces, best first, [rows, k]; -inf where there are fewer."""
     tokens: Integers
-    """Their ids, [rows, k]; equal log-probabilities stand in the order of the ids."""
+    """Their ids, [rows, k]; equal log-probabilities stand in the order of the ids, but for torch's in any order."""
 
 
 class FastEngine(Engine, Protocol):
@@ -98,8 +98,8 @@ def best_pieces(log_probs: Floats, k: int) -> Best:
     """The k best pieces of each row of [rows, vocabulary] log-probabilities, and the end symbol's.
 
     Padding, unknown and begin symbol are never among them; there are fewer than k columns only if the vocabulary has
-    fewer pieces. Exact and deterministic: of equal log-probabilities the lower id comes first. This is the
-    specification of `FastEngine.step_best`.
+    fewer pieces. Exact and deterministic: of equal log-probabilities the lower id comes first. But for the order of
+    equals, this is the specification of `FastEngine.step_best`.
     """
     end = log_probs[:, END].astype(np.float32)
     pieces = log_probs[:, SPECIAL_PIECES:]

@@ -79,6 +79,7 @@ def export_model(
     integers: bool = False,
     small: bool = False,
     data: DataConfig | None = None,
+    threads: int | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Deviation:
     """Export a model into its folder.
@@ -86,13 +87,14 @@ def export_model(
         integers: products in 8-bit integers
         small: leave out the table of the first decoder layer's inputs, which saves a product
         data: what the model was trained on, for a vocabulary shortlist; None for none
+        threads: processor threads; None: all cores
 
     Raises UserError without weights, TrainingError when the export does not do what torch does.
     """
     if not folder.weights.exists():
         raise UserError(f"`{folder.path}` has no weights to export")
     require_onnx()
-    engine = load_engine(folder)
+    engine = load_engine(folder, threads=threads)
     final, beside = folder.path / EXPORT, folder.path / f".{EXPORT}.new"
     shutil.rmtree(beside, ignore_errors=True)
     try:
@@ -101,7 +103,7 @@ def export_model(
         manifest["weights"] = weights_identity(folder)
         manifest["vocabularies"] = weights_metadata(folder.config, folder.source_vocabulary, folder.target_vocabulary)
         write_manifest(beside / EXPORT, manifest)
-        deviation = compare(engine, OnnxEngine(beside), sample_sources(folder), folder.config.decoding)
+        deviation = compare(engine, OnnxEngine(beside, threads), sample_sources(folder), folder.config.decoding)
         if not integers and (deviation.log_prob > TOLERANCE or deviation.n_best):
             raise TrainingError(
                 f"the export differs from the model by up to {deviation.log_prob:.2g} in a log-probability, and "
@@ -114,7 +116,7 @@ def export_model(
             )
         manifest["deviation"] = vars(deviation)
         if data is not None and folder.config.task == "translation":
-            manifest["shortlist"] = _add_shortlist(folder, beside, manifest, data, say)
+            manifest["shortlist"] = _add_shortlist(folder, beside, manifest, data, threads, say)
         write_manifest(beside / EXPORT, manifest)
         shutil.rmtree(final, ignore_errors=True)
         (beside / EXPORT).rename(final)
@@ -131,7 +133,12 @@ def export_model(
 
 
 def _add_shortlist(
-    folder: ModelFolder, beside: Path, manifest: dict[str, Any], data: DataConfig, say: Callable[[str], None]
+    folder: ModelFolder,
+    beside: Path,
+    manifest: dict[str, Any],
+    data: DataConfig,
+    threads: int | None,
+    say: Callable[[str], None],
 ) -> dict[str, Any] | None:
     """Add the smallest shortlist that costs no more than `LARGEST_LOSS` on the validation split.
 
@@ -155,12 +162,12 @@ def _add_shortlist(
         lines = [translation.text for translation in translator.translate(sources)]
         return float(make_metrics(data.target)[0].corpus_score(lines, [references]).score)
 
-    full = bleu(OnnxEngine(beside))
+    full = bleu(OnnxEngine(beside, threads))
     for frequent, translations in SIZES:
         lists = table.lists(frequent, translations, folder.config.vocabulary.joint)
         write_shortlist(beside / EXPORT, *lists)
         write_manifest(beside / EXPORT, {**manifest, "shortlist": True})
-        engine = OnnxEngine(beside)
+        engine = OnnxEngine(beside, threads)
         assert engine.shortlist is not None
         encoded = folder.source_vocabulary.encode_batch(sources)
         size = float(np.mean([engine.shortlist.allowed([ids]).sum() for ids in encoded if ids]))
@@ -210,7 +217,7 @@ def write_graphs(model: Any, folder: Path, integers: bool, small: bool = False) 
         "format": EXPORT_FORMAT,
         "task": "language_model" if isinstance(model, LanguageModel) else "translation",
         "integers": integers,
-        "table": table,
+        "table": decoders["rows"].table,
         "pieces": len(weight) - SPECIAL_PIECES,
         "readout": weight.shape[1],
         "output": {
@@ -231,10 +238,10 @@ def write_graphs(model: Any, folder: Path, integers: bool, small: bool = False) 
     return manifest
 
 
-def sample_sources(folder: ModelFolder, sentences: int = 24, longest: int = 20) -> list[list[int]]:
-    """Sentences of random pieces of random lengths, the same for the same vocabulary: they try what text does not."""
+def sample_sources(folder: ModelFolder) -> list[list[int]]:
+    """24 sentences of 1 to 20 random pieces, the same for the same vocabulary: they try what text does not."""
     random = np.random.default_rng(1)
-    lengths = random.integers(1, longest + 1, sentences)
+    lengths = random.integers(1, 21, 24)
     return [random.integers(SPECIAL_PIECES, len(folder.source_vocabulary), length).tolist() for length in lengths]
 
 

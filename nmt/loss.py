@@ -38,7 +38,7 @@ def output_cross_entropy(
     summed.
     """
     loss, negative_log_likelihood = _CrossEntropy.apply(  # type: ignore[no-untyped-call]
-        hidden, weight, bias, targets, label_smoothing, row_weights
+        *_wanting(hidden, weight, bias), targets, label_smoothing, row_weights
     )
     return loss, negative_log_likelihood
 
@@ -62,7 +62,7 @@ def pair_cross_entropy(
     summed.
     """
     loss, negative_log_likelihood = _PairCrossEntropy.apply(  # type: ignore[no-untyped-call]
-        hidden, weight, bias, targets, label_smoothing, alpha
+        *_wanting(hidden, weight, bias), targets, label_smoothing, alpha
     )
     return loss, negative_log_likelihood
 
@@ -80,6 +80,11 @@ def row_negative_log_likelihood(hidden: Tensor, weight: Tensor, bias: Tensor, ta
             log_probs = layer.log_probs(layer.hidden[start : start + CHUNK])
             negative[start : start + CHUNK] = _negative(log_probs, targets[start : start + CHUNK])
     return negative
+
+
+def _wanting(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """Tensors that say whether they need a gradient: under `torch.no_grad()` autograd functions are not told so."""
+    return tensors if torch.is_grad_enabled() else tuple(tensor.detach() for tensor in tensors)
 
 
 class _OutputLayer:

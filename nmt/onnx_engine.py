@@ -57,16 +57,15 @@ class OnnxEngine:
 
         folder: a model folder with an export
         threads: processor threads; None: all cores
-        shortlist: whether `step_best` keeps to the export's vocabulary shortlist, if it has one
 
     Raises UserError when the export is damaged.
     """
 
-    def __init__(self, folder: Path, threads: int | None = None, shortlist: bool = True) -> None:
+    def __init__(self, folder: Path, threads: int | None = None) -> None:
         self.folder = folder / EXPORT
         self.threads = threads or _cores()
         self.manifest = read_manifest(folder)
-        self.shortlist = self._load_shortlist() if shortlist and self.manifest["shortlist"] else None
+        self.shortlist = self._load_shortlist() if self.manifest["shortlist"] else None
         self._graphs: dict[str, _Session] = {}
         self._loading = Lock()
         self._single: OnnxEngine | None = None
@@ -171,8 +170,9 @@ class OnnxEngine:
         if self.threads == 1:
             return self, 1
         if self._single is None:
-            self._single = copy.copy(self)
-            self._single.threads, self._single._graphs, self._single._loading = 1, {}, Lock()
+            single = copy.copy(self)
+            single.threads, single._graphs, single._loading = 1, {}, Lock()
+            self._single = single
         return self._single, self.threads
 
     def without_shortlist(self) -> OnnxEngine:

@@ -107,7 +107,7 @@ class Graph:
 
     def split(self, tensor: str, count: int) -> list[str]:
         """Equal parts of the last dimension."""
-        return self.ops("Split", count, tensor, axis=-1, num_outputs=count) if count > 1 else [tensor]
+        return self.ops("Split", count, tensor, axis=-1, num_outputs=count)
 
     def columns(self, tensor: str, start: int, end: int) -> str:
         """Part of the last dimension."""

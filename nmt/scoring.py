@@ -53,12 +53,12 @@ class LengthPenalty:
         """Normalised score of a finished hypothesis: log-probability and length both with the end symbol."""
         return log_prob / self.divisor(float(length))
 
-    def bound(self, log_prob: float, longest: int) -> float:
-        """Best score that an open hypothesis may still reach if no hypothesis can be longer than `longest`.
+    def bound(self, log_prob: Number, longest: Number) -> Number:
+        """Best score that an open hypothesis may still reach if none can be longer than `longest`, end symbol included.
 
         Log-probabilities are at most 0, so going on cannot raise the sum; the divisor is largest at the end.
         """
-        return log_prob / self.divisor(float(longest))
+        return log_prob / self.divisor(longest)
 
 
 LEAST_COVERAGE = 1e-10

@@ -270,7 +270,6 @@ class _Beams:
             ],
             np.int64,
         )
-        self.bound_divisor = self.penalty.divisor((self.max_length + 1).astype(np.float64))
         self.worst_wanted = np.full(sentences, -np.inf)  # score of the n-th best finished hypothesis
         # per sentence with open hypotheses
         self._arrange(np.arange(sentences), np.ones(sentences, np.int64))
@@ -371,8 +370,8 @@ class _Beams:
             keep[i] = self._finish(i, int(first_row[i]), order[i], totals[i], width, best, bool(must_end[i]))
         worst_wanted = self.worst_wanted[active]
         if worst_wanted.max() > -np.inf:
-            may_win = keep & (totals / self.bound_divisor[active][:, None] > worst_wanted[:, None])
-            keep &= may_win.any(axis=1, keepdims=True)
+            bound = self.penalty.bound(totals, (longest[:, None] + 1).astype(np.float64))
+            keep &= (keep & (bound > worst_wanted[:, None])).any(axis=1, keepdims=True)
 
         counts = keep.sum(axis=1)
         for i in np.nonzero(counts == 0)[0].tolist():

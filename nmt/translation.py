@@ -270,8 +270,8 @@ class Translator:
             raise UserError(f"each source must have a target, but there are {len(sources)} and {len(targets)}")
         decoding = self.decoding_with(**overrides)
         settings = search_settings(decoding, 1)
-        engine, workers = side_by_side(self.engine_for(decoding))
-        engine = whole_vocabulary(engine)
+        engine = self.engine_for(decoding)
+        sharing, workers = side_by_side(engine)
         texts = [clean_line(text) for text in targets]
         source_ids = self.encode([clean_line(text) for text in sources])
         target_ids = self.target_vocabulary.encode_batch(texts) if texts else []
@@ -283,6 +283,7 @@ class Translator:
         order = sorted((i for i in range(len(texts)) if source_ids[i]), key=lambda i: -len(source_ids[i]))
         ranges = make_batches([len(source_ids[i]) for i in order], worker_share(decoding, workers))
         batches = [[order[i] for i in batch] for batch in ranges]
+        engine = whole_vocabulary(sharing if len(batches) > 1 and workers > 1 else engine)
 
         def forced(batch: list[int]) -> list[list[float]]:
             return force_decode(engine, [source_ids[i] for i in batch], [target_ids[i] for i in batch])

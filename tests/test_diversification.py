@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from toys import toy_config, write_reversal
 
 from nmt.cli import main
-from nmt.config import Config, SourceConfig, load_config, parse_config, write_config
+from nmt.config import Config, SourceConfig, check_config, load_config, parse_config, write_config
 from nmt.corpus import load_pairs
 from nmt.diversification import both_directions, diversify, reverse
 from nmt.errors import UserError
@@ -125,6 +126,34 @@ def test_the_opposite_direction_twice_is_the_same_configuration(config: Config) 
     assert turned.data.files["train"] == ["b", "a"]
     assert (turned.data.source, turned.data.target) == (apart.data.target, apart.data.source)
     assert (turned.vocabulary.source, turned.vocabulary.target) == ("b.spm", "a.spm")
+
+
+def test_the_opposite_direction_turns_further_text_too() -> None:
+    extra = [{"path": "text", "files": {"train": ["a", "b"]}}, {"path": "csv", "files": {"train": ["c", "d"]}}]
+    config = parse_config({"data": {"path": "my-corpus", "extra": extra}}, "here")
+    assert [source.files["train"] for source in reverse(config).data.extra] == [["b", "a"], ["c", "d"]]
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"vocabulary": {"joint": False, "source": "a.spm"}},
+        {"vocabulary": {"source": "a.spm"}},
+        {"model": {"tied_embeddings": "all", "target_embeddings": "a.vec"}},
+        {"model": {"tied_embeddings": "none", "target_embeddings": "a.vec"}},
+    ],
+)
+def test_the_opposite_direction_is_a_possible_configuration(sections: dict[str, Any]) -> None:
+    turned = reverse(parse_config(sections, "here"))
+    assert not check_config(turned)
+    assert reverse(turned) == parse_config(sections, "here")
+
+
+def test_models_of_two_vocabularies_cannot_start_from_one(config: Config, tmp_path: Path) -> None:
+    apart = replace(config, vocabulary=replace(config.vocabulary, joint=False))
+    apart = replace(apart, training=replace(apart.training, start_from="runs/other"))
+    with pytest.raises(UserError, match="needs a joint vocabulary"):
+        diversify(apart, tmp_path, say=quiet)
 
 
 def test_command_and_its_mistakes(config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -251,6 +251,11 @@ def test_translation_takes_the_export_by_itself_and_needs_no_torch(tmp_path: Pat
         export_model(open_model(folder.path))
 
 
+def test_small_is_refused_without_integers(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "de-en", "--small"]) == 2
+    assert capsys.readouterr().err == "nmt: error: `--small` is for exports in 8 bits; give `--int8` as well\n"
+
+
 def test_batches_side_by_side_give_what_one_after_another_gives(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -108,12 +108,19 @@ def test_row_negative_log_likelihood(chunk: int, monkeypatch: pytest.MonkeyPatch
     )
 
 
-def test_no_gradient_is_taken_where_none_is_wanted() -> None:
-    inputs, targets = arguments(), torch.tensor([1, 2, 3, 3, 8, 0, 4])
+def test_no_gradient_is_taken_where_none_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs, targets = arguments(), torch.tensor([1, 2, 3, 3, 8, 0])
+    losses = (
+        lambda: output_cross_entropy(*inputs, torch.cat((targets, targets[:1])), 0.1),
+        lambda: pair_cross_entropy(inputs[0][:6], *inputs[1:], targets[:3], 0.1, 5.0),
+    )
+    expected = [compute() for compute in losses]
+    monkeypatch.setattr(nmt.loss._OutputLayer, "backward", lambda *_: pytest.fail("a gradient was taken"))
     with torch.no_grad():
-        without = output_cross_entropy(*inputs, targets, 0.1)
-    torch.testing.assert_close(without, output_cross_entropy(*inputs, targets, 0.1))
-    assert not without[0].requires_grad
+        for compute, loss in zip(losses, expected, strict=True):
+            without = compute()
+            torch.testing.assert_close(without, loss)
+            assert not without[0].requires_grad
 
 
 @pytest.mark.parametrize("pair", [False, True])
