@@ -137,14 +137,8 @@ def export(options: argparse.Namespace) -> None:
 
     data = data_with(folder.config, options.set)
     shortlist_data = None if options.no_shortlist else data
-    export_model(
-        folder,
-        integers=options.int8,
-        small=options.small,
-        data=shortlist_data,
-        threads=options.threads,
-        say=say,
-    )
+    kind = {"integers": options.int8, "small": options.small}
+    export_model(folder, **kind, data=shortlist_data, threads=options.threads, say=say)
 
 
 def load_translator(options: argparse.Namespace) -> Translator:

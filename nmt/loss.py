@@ -214,6 +214,8 @@ class _PairCrossEntropy(torch.autograd.Function):
 def _filled_up(rows: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """Rows in a type, and behind them rows of zeros up to a multiple of `ROWS`."""
     count = len(rows)
+    if count % ROWS == 0:
+        return rows.to(dtype or rows.dtype)
     filled = rows.new_empty(-(-count // ROWS) * ROWS, rows.size(1), dtype=dtype)
     filled[:count] = rows
     filled[count:] = 0
