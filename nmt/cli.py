@@ -13,9 +13,10 @@ import re
 import shlex
 import sys
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import fields
+from gzip import BadGzipFile
 from typing import Any, NoReturn
 
 from nmt import __version__, commands
@@ -83,12 +84,12 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int
     except KeyboardInterrupt:
         say(f"{parser.prog}: interrupted")
         return 1
+    except (EOFError, zlib.error, BadGzipFile) as error:
+        say(f"{parser.prog}: error: {getattr(options, 'input', None) or 'input'} is damaged: {error}")
+        return 2
     except OSError as error:
         say(f"{parser.prog}: error: {error.filename or 'input or output'}: {error.strerror or error}")
         give_up_output()
-        return 1
-    except (EOFError, zlib.error) as error:  # of compressed input
-        say(f"{parser.prog}: error: the input is damaged: {error}")
         return 1
     return 0
 
@@ -266,18 +267,27 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=commands.train)
 
 
-def add_decoding_options(parser: argparse.ArgumentParser) -> None:
-    """Options of search and sampling; each default stands in the model's configuration."""
-    add = parser.add_argument_group(
-        "search", "defaults stand in the model's config.toml, under [decoding]"
-    ).add_argument
-    add("--method", choices=("beam", "sampling"), help="beam search, or drawing from the model's distribution")
-    add("--beam-size", type=positive, metavar="N", help="hypotheses kept per sentence; 1 is greedy")
+def add_scoring_options(parser: argparse.ArgumentParser) -> Callable[..., argparse.Action]:
+    """Options of what a translation's score is, whether it is searched for or given; returns what adds more to them."""
+    group = parser.add_argument_group("search", "defaults stand in the model's config.toml, under [decoding]")
+    add = group.add_argument
     add("--length-penalty", choices=("none", "average", "gnmt"), help="how scores depend on length")
     add("--alpha", type=float, metavar="A", help="exponent of the gnmt length penalty")
-    add("--coverage-penalty", type=float, metavar="W", help="weight of the penalty for source that was not attended to")
     add("--brevity-penalty", type=float, metavar="W", help="weight of the penalty for translations that are too short")
     add("--brevity-ratio", type=float, metavar="R", help="target pieces to be expected for a source piece")
+    add("--batch-size", type=positive, metavar="N", help="most sentences translated at once")
+    add("--batch-tokens", type=positive, metavar="N", help="most source pieces translated at once, with padding")
+    add("--language-model", metavar="MODEL", help="language model of the target side to ask as well")
+    add("--language-model-weight", type=float, metavar="W", help="weight of its log-probabilities")
+    return add
+
+
+def add_decoding_options(parser: argparse.ArgumentParser) -> None:
+    """Options of search and sampling; each default stands in the model's configuration."""
+    add = add_scoring_options(parser)
+    add("--method", choices=("beam", "sampling"), help="beam search, or drawing from the model's distribution")
+    add("--beam-size", type=positive, metavar="N", help="hypotheses kept per sentence; 1 is greedy")
+    add("--coverage-penalty", type=float, metavar="W", help="weight of the penalty for source that was not attended to")
     add("--min-length", type=int, metavar="N", help="fewest target pieces")
     add("--max-length-factor", type=float, metavar="F", help="most target pieces per source piece")
     add("--max-length-offset", type=int, metavar="N", help="target pieces allowed on top of that")
@@ -293,10 +303,6 @@ def add_decoding_options(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=seed, metavar="S", help="sampling: the same draws the same")
     add("--minimum-bayes-risk", choices=("none", "bleu", "chrf"), help="choose by expected BLEU or chrF")
     add("--samples", type=positive, metavar="N", help="samples among which minimum Bayes risk chooses")
-    add("--batch-size", type=positive, metavar="N", help="most sentences translated at once")
-    add("--batch-tokens", type=positive, metavar="N", help="most source pieces translated at once, with padding")
-    add("--language-model", metavar="MODEL", help="language model of the target side to ask as well")
-    add("--language-model-weight", type=float, metavar="W", help="weight of its log-probabilities")
 
 
 def add_evaluate_options(parser: argparse.ArgumentParser) -> None:
@@ -512,7 +518,7 @@ def add_score_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", required=True, metavar="FILE", help="source text, a sentence a line")
     parser.add_argument("--target", required=True, metavar="FILE", help="its translation, line by line")
     parser.add_argument("--json", action="store_true", help="one JSON object a line, with the scores of all pieces")
-    add_decoding_options(parser)
+    add_scoring_options(parser)
     add_machine_options(parser)
     parser.set_defaults(command=commands.score)
 

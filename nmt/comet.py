@@ -72,7 +72,7 @@ def load_comet(path: Path) -> Comet:
         from comet import load_from_checkpoint
     except ImportError as error:
         raise UserError(
-            f"COMET needs unbabel-comet ({error}): pip install -c constraints.txt -e '.[train,comet]'"
+            f"COMET needs unbabel-comet ({error}): pip install -e '.[train,comet]' in an environment of its own"
         ) from None
     try:
         model = load_from_checkpoint(str(checkpoint), local_files_only=True)

@@ -51,7 +51,8 @@ def decoding_options(options: argparse.Namespace) -> dict[str, Any]:
     """The search options that were given."""
     if options.language_model_weight is not None and options.language_model is None:
         raise UserError("--language-model-weight needs --language-model")
-    return {name: getattr(options, name) for name in DECODING if getattr(options, name) is not None}
+    given = {name: getattr(options, name, None) for name in DECODING}  # some commands take not all of them
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def open_file(path: str, mode: str) -> BinaryIO:
@@ -142,7 +143,7 @@ def export(options: argparse.Namespace) -> None:
 
 
 def load_translator(options: argparse.Namespace) -> Translator:
-    """The model or models of `translate` and `nmt evaluate`, and the language model beside them."""
+    """The model or models of `translate` and `nmt score`, and the language model beside them."""
     from nmt.translation import Translator
 
     return Translator.load(

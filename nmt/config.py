@@ -93,8 +93,9 @@ class DataConfig:
     """Longest side in pieces, without the end symbol; training pairs with a longer one are dropped and counted. Lower
     it to save memory, raise it for documents and for characters."""
     max_length_ratio: float = 9.0
-    """Largest ratio of the two sides' characters; beyond it a training pair counts as misaligned and is dropped. Lower
-    it for noisy text of languages that write alike, raise it where one of them writes a word with a character."""
+    """Largest ratio of the two sides' characters; beyond it a training pair counts as misaligned and is dropped, unless
+    both sides are short (20 characters). Lower it for noisy text of languages that write alike, raise it where one of
+    them writes a word with a character."""
     weight: float = 1.0
     """How often the pairs are seen in an epoch: 1 is once, 0.5 a random half of them, 2 twice. Raise it where
     `data.extra` has much more of less use."""
@@ -186,7 +187,8 @@ class ModelConfig:
     embedding_deviation: float = 0.5
     """Standard deviation of the initial embeddings as the layers read them. Embeddings are stored with rows of length
     1, as the output layer wants them, and multiplied by this times the square root of their size (cf. Vaswani et al.
-    2017, section 3.4). 0.5 does for all cells; 1 starts an LSTM a little faster, 0.25 a GRU."""
+    2017, section 3.4); with `initialization = "uniform"` they are as `initialization_scale` makes them. 0.5 does for
+    all cells; 1 starts an LSTM a little faster, 0.25 a GRU."""
     tied_embeddings: Literal["none", "decoder", "all"] = "none"
     """Share target embedding and output matrix (`decoder`; Press & Wolf 2017), or these and the source embedding
     (`all`). Fewer weights, nearly always better on small data."""
@@ -228,7 +230,8 @@ class TrainingConfig:
 
     start_from: str | None = None
     """Model folder whose weights and vocabulary the training starts from: fine-tuning on new data, or a last step with
-    another objective. [model], but for dropout and initialisation, and [vocabulary] must be as they are there."""
+    another objective. [model] (but for dropout, zoneout, initialisation and vectors from files) and [vocabulary] must
+    be as they are there."""
     objective: Literal["likelihood", "minimum_risk"] = "likelihood"
     """Maximum likelihood, or the expected cost of the model's own translations (Shen et al. 2016), a last step with
     `start_from` and a small learning rate."""
@@ -679,6 +682,9 @@ def check_config(config: Config) -> list[str]:
         )
     for name in ("beam_size", "groups", "samples", "batch_tokens"):
         must(getattr(decoding, name) >= 1, f"decoding.{name}", "at least 1")
+    must(
+        decoding.groups <= decoding.beam_size, "decoding.groups", f"at most `decoding.beam_size` ({decoding.beam_size})"
+    )
     must(decoding.batch_size == "auto" or decoding.batch_size >= 1, "decoding.batch_size", "auto or at least 1")
     for name, most in {
         "alpha": 10,

@@ -4,7 +4,7 @@ The folder `onnx/` of a model folder then holds
 
 encoder.onnx, best.onnx, rows.onnx, shortlist.onnx   the graphs, see `nmt.onnx_network`
 weights.bin         their large constants, stored once
-shortlist.npz       the lexical table and what else the shortlist needs
+shortlist.npz       frequent pieces, and the best translations of each source piece
 export.json         what the export is, which weights it was made from, what was measured
 
 Everything is written beside the old export and checked against torch before it takes its place.
@@ -170,8 +170,8 @@ def _add_shortlist(
         engine = OnnxEngine(beside, threads)
         assert engine.shortlist is not None
         encoded = folder.source_vocabulary.encode_batch(sources)
-        size = float(np.mean([engine.shortlist.allowed([ids]).sum() for ids in encoded if ids]))
-        loss = full - bleu(engine)
+        allowed = [engine.shortlist.allowed([ids])[:, SPECIAL_PIECES:].sum() for ids in encoded if ids]
+        size, loss = float(np.mean(allowed)), full - bleu(engine)
         kept = loss <= LARGEST_LOSS
         say(
             f"shortlist of {frequent} pieces and {translations} for each of the source: {size:.0f} of "

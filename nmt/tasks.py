@@ -12,7 +12,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -165,7 +165,10 @@ class TranslationTask(Task):
 
     @staticmethod
     def check(config: Config) -> None:
-        """A tokeniser or a split that is missing must stop the run now, not at the first validation."""
+        """A tokeniser, a split or attention that is missing must stop the run now, not at the first validation."""
+        for name in ("coverage_penalty", "replace_unknown"):
+            if config.model.attention == "none" and getattr(config.decoding, name):
+                raise UserError(f"`decoding.{name}` needs a model with attention, but `model.attention` is none")
         make_bleu(config.data.target)
         check_splits(config.data)
 
@@ -226,10 +229,12 @@ class TranslationTask(Task):
         loss = negative / tokens
         pairs = load_pairs(self.config.data, "validation")
         vocabularies = self.source_vocabulary, self.target_vocabulary
-        translator = Translator(TorchEngine(model), *vocabularies, self.config.decoding)
         beam_size, hypotheses, sources = self.settings.validation_beam_size, [], list(pairs["source"])
+        decoding = self.config.decoding
+        decoding = replace(decoding, beam_size=beam_size, groups=min(decoding.groups, beam_size))
+        translator = Translator(TorchEngine(model), *vocabularies, decoding)
         for start in range(0, len(sources), 512):
-            part = translator.translate(sources[start : start + 512], beam_size=beam_size)
+            part = translator.translate(sources[start : start + 512])
             hypotheses += [translation.text for translation in part]
             check()
         score = bleu(hypotheses, [list(pairs["target"])], self.config.data.target)

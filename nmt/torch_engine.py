@@ -109,6 +109,8 @@ def load_engine(folder: ModelFolder, *, device: str = "cpu", threads: int | None
 
 def load_weights(model: TranslationModel | LanguageModel, folder: ModelFolder) -> None:
     """Read a model folder's weights into a model of its configuration."""
+    if folder.exported and not folder.weights.exists():
+        raise UserError(f"`{folder.path}` has only an export, and this needs its weights, `{folder.weights.name}`")
     try:
         weights = load_file(folder.weights)
     except (SafetensorError, OSError) as error:

@@ -2,8 +2,8 @@
 
 A run folder holds best/ and last/ and, where wanted, checkpoints/UPDATE (model folders), state/training.safetensors
 (weights, their average, the optimiser, what the task carries from batch to batch and every counter, in one file), and
-metrics.jsonl. All chance follows from (seed, epoch, batch), so the state needs no generator and a resumed run equals
-one that was never stopped.
+metrics.jsonl and config.toml. All chance follows from (seed, epoch, batch), so the state needs no generator and a
+resumed run equals one that was never stopped.
 """
 
 from __future__ import annotations

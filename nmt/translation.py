@@ -98,7 +98,7 @@ class Translation:
     token_log_probs: list[float]
     """Log-probability of each piece and, last, of the end symbol; with a language model, its weighted one added."""
     finished: bool = True
-    """False if the translation was cut at the maximum length."""
+    """False if the translation was cut at the maximum length, or where nothing else was allowed."""
     source_tokens: list[str] = field(default_factory=list)
     """Source pieces, as they were read; with the attention weights only."""
     attention_weights: Floats | None = field(default=None, compare=False)
@@ -534,6 +534,7 @@ def without_effect(name: str, decoding: DecodingConfig) -> str:
     needs = {
         **dict.fromkeys(("temperature", "top_k", "top_p", "seed"), ("the method `sampling`", sampling)),
         "samples": ("minimum Bayes risk and the method `sampling`", sampling and decoding.minimum_bayes_risk != "none"),
+        **dict.fromkeys(("groups", "coverage_penalty"), ("the method `beam`", not sampling)),
         "diversity": ("`groups`", decoding.groups > 1),
         "alpha": ("the length penalty `gnmt`", decoding.length_penalty == "gnmt"),
         "brevity_ratio": ("`brevity_penalty`", decoding.brevity_penalty > 0),

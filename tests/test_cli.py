@@ -319,6 +319,8 @@ BAD_USE = [
     (["average", "{run}", "--output", "{run}"], "exists already and is not overwritten; choose another --output"),
     (["average", "nowhere", "--output", "{new}"], "model `nowhere` does not exist"),
     (["average", "de-en", "--output", "{new}"], "has no weights to average, only an export"),
+    (["inspect", "embeddings", "de-en", "--output", "{new}"], "has only an export, and this needs its weights"),
+    (["score", "de-en", "--source", "{toy}", "--target", "{toy}", "--groups", "2"], "unrecognized arguments: --groups"),
     (["translate"], "the following arguments are required: --model"),
     (["translate", "--model", "{data}"], "is not a model folder"),
     (["translate", "--model", "{run}", "--beam-size", "2", "--n-best", "3"], "--n-best must be at most --beam-size"),
@@ -326,6 +328,7 @@ BAD_USE = [
     (["translate", "--model", "{run}", "--temperature", "0.5"], "--temperature has no effect without the method `samp"),
     (["translate", "--model", "{run}", "--top-p", "2"], "error: --top-p must be greater than 0 and at most 1"),
     (["translate", "--model", "{run}", "--diversity", "1"], "--diversity has no effect without --groups"),
+    (["translate", "--model", "{run}", "--method", "sampling", "--groups", "2"], "--groups has no effect without"),
     (["translate", "--model", "{run}", "--samples", "9"], "--samples has no effect without minimum Bayes risk"),
     (
         ["score", "{run}", "--source", "{toy}", "--target", "{toy}", "--alpha", "1", "--length-penalty", "none"],

@@ -45,9 +45,11 @@ def test_compressed_input(folder: Path) -> None:
     plain = shell("translate --model de-en --input in.de", folder)
     assert plain.returncode == 0 and plain.stdout.count("\n") == 2
     assert shell("translate --model de-en --input in.de.gz", folder).stdout == plain.stdout
-    done = shell("translate --model de-en --input cut.gz", folder)
-    assert done.returncode == 1
-    assert done.stderr.startswith("translate: error: the input is damaged: ") and done.stderr.count("\n") == 1
+    (folder / "plain.gz").write_text(TEXT, "utf-8")
+    for name in ("cut.gz", "plain.gz"):
+        done = shell(f"translate --model de-en --input {name}", folder)
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"translate: error: {name} is damaged: ") and done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -510,6 +510,25 @@ def test_a_missing_validation_split_is_found_before_the_vocabulary_is_learned(
         train(toy_config(reversal, data={"validation_split": "nowhere"}), tmp_path / "run", say=quiet)
 
 
+@pytest.mark.parametrize("setting", [{"coverage_penalty": 0.2}, {"replace_unknown": True}])
+def test_a_search_that_needs_attention_is_refused_before_the_training_without(
+    reversal: Path, tmp_path: Path, setting: dict[str, Any]
+) -> None:
+    with pytest.raises(UserError, match=r"needs a model with attention, but `model\.attention` is none"):
+        train(toy_config(reversal, decoding=setting), tmp_path / "run", say=quiet)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("decoding", [{"groups": 2}, {"method": "sampling", "groups": 2}])
+def test_the_beam_of_the_validation_may_be_smaller_than_the_groups_of_the_search(
+    reversal: Path, tmp_path: Path, decoding: dict[str, Any]
+) -> None:
+    config = toy_config(reversal, training={"epochs": 1}, decoding=decoding)
+    assert config.training.validation_beam_size == 1 and config.decoding.beam_size > 1
+    train(config, tmp_path / "run", say=quiet)
+    assert validations(tmp_path / "run")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)  # 7 seconds of computing, but minutes beside a training of its own
 def test_learns_to_reverse(tmp_path: Path) -> None:

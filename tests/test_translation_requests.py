@@ -246,7 +246,7 @@ def test_a_wrong_line_is_named_and_those_before_it_are_written(line: str, messag
         ({"prefix": "a", "split_sentences": True}, "a prefix and required phrases are for whole lines"),
         ({"required": ["a"], "method": "sampling"}, "required phrases need beam search"),
         ({"forbidden": [" "]}, "a forbidden phrase must be text, but is blank"),
-        ({"groups": 5}, r"`groups` must be at most `beam_size` \(4\), but is 5 instead"),
+        ({"groups": 5}, r"`decoding\.groups` must be at most `decoding\.beam_size` \(4\), but is 5 instead"),
         ({"temperature": 0}, "`decoding.temperature` must be greater than 0"),
         ({"top_p": 1.5}, "`decoding.top_p` must be greater than 0 and at most 1"),
     ],

@@ -38,7 +38,7 @@ def make_document(report: Report, commands: Commands) -> Document:
     evaluation = report.evaluation
     count = len(evaluation.hypotheses)
     settings = evaluation.settings
-    about = [str(settings[name]) for name in ("data", "reference") if name in settings]
+    about = [setting_text(settings[name]) for name in ("data", "reference") if name in settings]
     document = Document(
         title=f"Evaluation of {settings.get('model') or settings.get('hypotheses') or 'a translation'}",
         subtitle="; ".join([*about, f"{count:,} sentence{'s' if count != 1 else ''}"]),
