@@ -1,7 +1,7 @@
 """The configuration: one dataclass per TOML section, read, checked and written here and nowhere else.
 
-Every field's default, meaning and unit stand below it. Unknown keys, wrong types and impossible combinations are all
-reported at once. The resolved configuration is saved with a model and is itself a valid configuration file.
+Every field's default, meaning and unit stand below it. All unknown keys and wrong types are reported at once, and then
+all impossible combinations. The resolved configuration is saved with a model and is itself a valid configuration file.
 """
 
 from __future__ import annotations
