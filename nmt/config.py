@@ -537,6 +537,8 @@ def _convert(hint: Any, value: Any) -> tuple[bool, Any]:
         ) else value
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool), value
+    if hint is str:
+        return isinstance(value, str) and "\0" not in value, value
     return isinstance(value, hint), value
 
 

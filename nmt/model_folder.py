@@ -127,11 +127,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads((folder / EXPORT / MANIFEST).read_bytes())
     except (OSError, ValueError) as error:
         raise UserError(f"model folder `{folder}` is damaged: `{EXPORT}/{MANIFEST}`: {error}") from None
-    if manifest.get("format") != EXPORT_FORMAT:
+    found = manifest.get("format") if isinstance(manifest, dict) else None
+    if found != EXPORT_FORMAT:
         raise UserError(
-            f"the export in `{folder / EXPORT}` has format {manifest.get('format')}, but must have format "
-            f"{EXPORT_FORMAT}: run `nmt export {folder}` again"
+            f"the export in `{folder / EXPORT}` has format {found}, but must have format {EXPORT_FORMAT}: "
+            f"run `nmt export {folder}` again"
         )
+    missing = {"task", "integers", "pieces", "shortlist", "weights", "vocabularies"} - manifest.keys()
+    if missing:
+        raise UserError(f"model folder `{folder}` is damaged: `{EXPORT}/{MANIFEST}` lacks {', '.join(sorted(missing))}")
     return manifest
 
 

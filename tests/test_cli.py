@@ -293,6 +293,7 @@ BAD_USE = [
     (["train", "{toy}", "--set", "training.epoch=3"], "unknown key `training.epoch`"),
     (["train", "{toy}", "--set", "data.path=nowhere/at/all"], "nowhere/at/all"),
     (["train", "{toy}", "--output", "{new}", "--resume"], "has no training state to resume"),
+    (["train", "{toy}", "--output", "{new}", "--set", "training.start_from=a\0b"], "must be a text, but is 'a\\x00b'"),
     (["train", "{toy}", "--threads", "0"], "argument --threads: invalid positive whole number value: '0'"),
     (["train", "{toy}", "--output", "{new}", "--device", "abacus"], "--device must be one that torch has here"),
     (["evaluate"], "evaluate needs a MODEL, or --hypothesis with --reference"),
@@ -344,6 +345,13 @@ BAD_USE = [
     (["translate", "--model", "{run}", "--language-model", "nowhere"], "model `nowhere` does not exist"),
     (["translate", "--model", "{run}", "--language-model-weight", "0.1"], "needs --language-model"),
 ]
+
+
+def test_too_large_a_model_is_one_line(nmt: Command, workplace: Path, tmp_path: Path) -> None:
+    size = "model.embedding_size=1000000000000"
+    status, out, err = nmt("train", workplace / "toy.toml", "--output", tmp_path / "new", "--set", size)
+    assert (status, out) == (1, "")
+    assert err.splitlines()[-1].startswith("nmt: error: not enough memory: ") and "Traceback" not in err
 
 
 @pytest.mark.parametrize(("arguments", "message"), BAD_USE, ids=lambda value: " ".join(value)[:40])

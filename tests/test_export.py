@@ -469,9 +469,14 @@ def test_a_damaged_export_is_one_line(tmp_path: Path) -> None:
     (folder.path / EXPORT / "best.onnx").write_bytes(b"nothing")
     with pytest.raises(UserError, match=r"best\.onnx` is damaged"):
         Translator.load(folder.path).translate(LINES)
-    (folder.path / EXPORT / "export.json").write_text('{"format": 0}')
-    with pytest.raises(UserError, match="format"):
-        Translator.load(folder.path)
+    for written, message in {
+        '{"format": 0}': "has format 0, but",
+        "[]": "has format None",
+        '{"format": 1}': "lacks",
+    }.items():
+        (folder.path / EXPORT / "export.json").write_text(written)
+        with pytest.raises(UserError, match=message):
+            Translator.load(folder.path)
 
 
 def test_an_export_that_differs_from_torch_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

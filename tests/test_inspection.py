@@ -413,6 +413,8 @@ def test_context_attention_search_embeddings(tmp_path: Path, translator: Path, d
     assert [beam["size"] for beam in numbers["beams"]] == [1, 3]
     numbers = inspect(tmp_path, f"embeddings {translator} --side source --pieces a,b")
     assert [each["piece"] for each in numbers["neighbours"]] == ["▁a", "▁b"]
+    numbers = inspect(tmp_path, f"embeddings {translator} --pieces '<s>,▁a'")
+    assert [each["piece"] for each in numbers["neighbours"]] == ["<s>", "▁a"]
 
 
 @pytest.mark.slow
@@ -441,6 +443,7 @@ def test_bottleneck(tmp_path: Path) -> None:
         ("gradient-flow --cells lstm,tanh", "--cells must be of lstm, peephole_lstm"),
         ("gradient-flow --initialization he", "`model.initialization` must be one of uniform, xavier, orthogonal"),
         ("gradient-flow --initialization uniform*x", "--initialization must be NAME or NAME*FACTOR"),
+        ("gradient-flow --initialization orthogonal*nan", "--initialization must be NAME or NAME*FACTOR"),
         ("bottleneck --set model.cell=gru", "--set changes a CONFIG, but none is given"),
     ],
 )

@@ -40,8 +40,9 @@ def inspect(subject: Subject, side: str, words: Sequence[str], count: int, proje
         whole = [i for i in range(SPECIAL_PIECES, len(pieces)) if not pieces[i].startswith("<0x") and pieces[i] != "▁"]
     asked = [find(vocabulary, word) for word in words] or whole[:12]
     shown = list(dict.fromkeys([*asked, *whole]))[: max(count, len(asked))]
-    # Neighbours are looked for among real pieces: bytes and special pieces are hardly trained.
-    among = [i for i in range(SPECIAL_PIECES, len(pieces)) if not pieces[i].startswith("<0x")]
+    # Neighbours are looked for among real pieces and those asked for: bytes and special pieces are hardly trained.
+    real = {i for i in range(SPECIAL_PIECES, len(pieces)) if not pieces[i].startswith("<0x")}
+    among = sorted(real.union(asked))
     place = {i: row for row, i in enumerate(among)}
     found = nearest(vectors[among], [place[i] for i in asked], NEIGHBOURS)
     neighbours = [[(among[row], similarity) for row, similarity in each] for each in found]

@@ -238,6 +238,8 @@ def fresh_flows(
     kind, _, text = initialization.partition("*")
     try:
         factor = float(text or 1)
+        if not math.isfinite(factor):
+            raise ValueError
     except ValueError:
         raise UserError(f"--initialization must be NAME or NAME*FACTOR, but is `{initialization}` instead") from None
     sizes = {"hidden_size": hidden_size, "embedding_size": hidden_size, "decoder_layers": layers}
