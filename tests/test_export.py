@@ -89,7 +89,8 @@ def untrained(task: str = "translation", **model: Any) -> TorchEngine:
 def exported(engine: TorchEngine, folder: Path, integers: bool = False, small: bool = False) -> OnnxEngine:
     """The same model in ONNX Runtime."""
     (folder / EXPORT).mkdir(parents=True)
-    write_manifest(folder / EXPORT, write_graphs(engine.model, folder / EXPORT, integers, small))
+    made_from: dict[str, Any] = {"weights": {}, "vocabularies": {}}
+    write_manifest(folder / EXPORT, {**write_graphs(engine.model, folder / EXPORT, integers, small), **made_from})
     return OnnxEngine(folder, threads=1)
 
 
