@@ -66,6 +66,8 @@ def average_models(names: Sequence[str | Path], output: Path) -> ModelFolder:
 def check_same_model(first: ModelFolder, other: ModelFolder) -> None:
     """Whether two models have the same architecture and vocabularies; raises UserError naming both folders."""
     names = [] if first.config.task == other.config.task else ["task"]
+    sides = ("source", "target") if first.config.task == "translation" else ("target",)
+    names += [f"data.{side}" for side in sides if getattr(first.config.data, side) != getattr(other.config.data, side)]
     mine, theirs = vars(first.config.model), vars(other.config.model)
     names += [f"model.{name}" for name in mine if mine[name] != theirs[name]]
     if names:

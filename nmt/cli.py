@@ -88,9 +88,9 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int
         say(f"{parser.prog}: error: {getattr(options, 'input', None) or 'input'} is damaged: {error}")
         return 2
     except (MemoryError, RuntimeError) as error:  # numpy, torch and ONNX Runtime say it in many ways
-        if not re.search(r"allocate|out of memory", str(error)):
+        if not isinstance(error, MemoryError) and not re.search(r"allocate|out of memory", str(error)):
             raise
-        say(f"{parser.prog}: error: not enough memory: {' '.join(str(error).split())}")
+        say(f"{parser.prog}: error: not enough memory: {' '.join(str(error).split())}".removesuffix(": "))
         return 1
     except OSError as error:
         say(f"{parser.prog}: error: {error.filename or 'input or output'}: {error.strerror or error}")

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
 
 def say(line: str) -> None:
-    """A message to the person at the terminal, if there is one."""
+    """A message to the person at the terminal, if there is one: where none can be written, the work goes on."""
     if sys.stderr is not None:  # print would take None for standard output
-        print(line, file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError):
+            print(line, file=sys.stderr, flush=True)
 
 
 def standard_output() -> BinaryIO:
@@ -413,6 +414,13 @@ def translate(options: argparse.Namespace) -> None:
         source = files.enter_context(open_file(options.input, "rb")) if options.input else sys.stdin.buffer
         if options.output and is_file(options.output, source):
             raise UserError(f"--output `{options.output}` is the input; choose another file")
+        for phrases in filter(None, (options.required, options.forbidden)):
+            if (
+                options.output
+                and all(map(os.path.exists, (options.output, phrases)))
+                and (os.path.samefile(options.output, phrases))
+            ):
+                raise UserError(f"--output `{options.output}` is the file of phrases; choose another file")
         if options.input and options.input.endswith(".gz"):
             source = cast(BinaryIO, files.enter_context(gzip.open(source)))
         interactive = options.input is None and sys.stdin.isatty()

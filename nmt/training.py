@@ -623,7 +623,8 @@ class Run:
     def _bar(self) -> Iterator[Any]:
         from tqdm import tqdm
 
-        bar = tqdm(total=1, unit="batch", desc="training", dynamic_ncols=True, disable=not sys.stderr.isatty())
+        hidden = sys.stderr is None or not sys.stderr.isatty()
+        bar = tqdm(total=1, unit="batch", desc="training", dynamic_ncols=True, disable=hidden)
         try:
             yield bar
         finally:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property, reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -248,7 +248,7 @@ class Translator:
         self, lines: Sequence[str | SourceLine], overrides: dict[str, object]
     ) -> tuple[list[Sentence], DecodingConfig]:
         """Lines as the model reads them, and the settings."""
-        _check_list("lines", lines, SourceLine)
+        lines = _check_list("lines", lines, SourceLine)
         decoding = self.decoding_with(**overrides)
         cleaned = [
             SourceLine(clean_line(line)) if isinstance(line, str) else replace(line, text=clean_line(line.text))
@@ -264,8 +264,7 @@ class Translator:
         The score is normalised by length as in search, and has the brevity penalty, but no coverage penalty. A blank
         source has a blank translation for certain, and no other.
         """
-        _check_list("sources", sources)
-        _check_list("targets", targets)
+        sources, targets = _check_list("sources", sources), _check_list("targets", targets)
         if len(sources) != len(targets):
             raise UserError(f"each source must have a target, but there are {len(sources)} and {len(targets)}")
         decoding = self.decoding_with(**overrides)
@@ -342,7 +341,7 @@ class Translator:
         """Forbidden phrases, made ready once."""
         key = tuple(phrases)
         if key not in self._forbidden:
-            texts = [" ".join(clean_line(phrase).split()) for phrase in phrases]
+            texts = [" ".join(clean_line(phrase).split()) for phrase in key]
             if "" in texts:
                 raise UserError("a forbidden phrase must be text, but is blank")
             if self._spelling is None:
@@ -481,13 +480,15 @@ class Translator:
         ]
 
 
-def _check_list(name: str, lines: Sequence[object], *kinds: type) -> None:
-    """Raises UserError unless a list is one of texts, or of such objects."""
+def _check_list(name: str, lines: Iterable[Any], *kinds: type) -> list[Any]:
+    """The lines as a list; raises UserError unless they are texts, or such objects."""
     if isinstance(lines, str):
         raise UserError(f"`{name}` must be a list of lines, but is a single text instead; put it into a list")
-    for line in lines:
+    found = list(lines)
+    for line in found:
         if not isinstance(line, (str, *kinds)):
             raise UserError(f"`{name}` must be a list of texts, but has {line!r}")
+    return found
 
 
 def _kind(constraints: Constraints) -> tuple[bool, bool]:

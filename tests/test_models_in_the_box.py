@@ -14,7 +14,7 @@ from nmt.cli import main
 from nmt.errors import UserError
 from nmt.line_translation import translate_stream
 from nmt.model_folder import IN_THE_BOX, models_in_the_box, open_model
-from nmt.translation import Translator
+from nmt.translation import SourceLine, Translator
 
 EXAMPLES = {
     "de-en": ("Ich habe keine Zeit.", {"I have no time.", "I don't have time.", "I don't have any time."}),
@@ -61,6 +61,16 @@ def test_there_and_back() -> None:
     english = [each.text for each in Translator.load("de-en").translate(german)]
     assert len(set(german) & set(lines)) == 0
     assert sum(line == back for line, back in zip(lines, english, strict=True)) >= 2, (german, english)
+
+
+def test_lines_and_phrases_from_an_iterator() -> None:
+    translator = Translator.load("de-en")
+    lines = ["Der Hund schläft.", "Es ist kalt."]
+    listed, iterated = translator.translate(lines), translator.translate(line for line in lines)  # type: ignore[arg-type]
+    assert [each.text for each in iterated] == [each.text for each in listed]
+    line = SourceLine("Der Hund schläft.", forbidden=(phrase for phrase in ["dog"]))  # type: ignore[arg-type]
+    for asked in (line, SourceLine("Der Hund schläft.", forbidden=["dog"])):
+        assert "dog" not in translator.translate([asked])[0].text.split()
 
 
 def test_a_thousand_lines_of_anything_are_a_thousand_lines() -> None:

@@ -52,6 +52,22 @@ def test_compressed_input(folder: Path) -> None:
         assert done.stderr.startswith(f"translate: error: {name} is damaged: ") and done.stderr.count("\n") == 1
 
 
+def test_the_phrases_are_not_overwritten(folder: Path) -> None:
+    (folder / "terms").write_text("train\n", "utf-8")
+    for option in ("--required", "--forbidden"):
+        done = shell(f"translate --model de-en --input in.de {option} terms --output terms", folder)
+        assert done.returncode == 2
+        assert done.stderr == "translate: error: --output `terms` is the file of phrases; choose another file\n"
+        assert (folder / "terms").read_text("utf-8") == "train\n"
+
+
+def test_the_work_goes_on_where_nobody_reads_its_messages(folder: Path) -> None:
+    (folder / "long").write_text("x " * 400 + "\nHund\n", "utf-8")  # the first line is cut, which is said
+    done = shell("translate --model de-en --input long --output longer 2> /dev/full", folder)
+    assert done.returncode == 0
+    assert (folder / "longer").read_text("utf-8").count("\n") == 2
+
+
 @pytest.mark.parametrize(
     "command",
     [
