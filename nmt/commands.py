@@ -139,8 +139,9 @@ def export(options: argparse.Namespace) -> None:
 
     data = data_with(folder.config, options.set)
     shortlist_data = None if options.no_shortlist else data
-    kind = {"integers": options.int8, "small": options.small}
-    export_model(folder, **kind, data=shortlist_data, threads=options.threads, say=say)
+    export_model(
+        folder, integers=options.int8, small=options.small, data=shortlist_data, threads=options.threads, say=say
+    )
 
 
 def load_translator(options: argparse.Namespace) -> Translator:
@@ -412,15 +413,10 @@ def translate(options: argparse.Namespace) -> None:
         raise UserError("standard input or output is closed; use --input and --output")
     with contextlib.ExitStack() as files:
         source = files.enter_context(open_file(options.input, "rb")) if options.input else sys.stdin.buffer
-        if options.output and is_file(options.output, source):
-            raise UserError(f"--output `{options.output}` is the input; choose another file")
-        for phrases in filter(None, (options.required, options.forbidden)):
-            if (
-                options.output
-                and all(map(os.path.exists, (options.output, phrases)))
-                and (os.path.samefile(options.output, phrases))
-            ):
-                raise UserError(f"--output `{options.output}` is the file of phrases; choose another file")
+        for read in filter(None, (source, options.required, options.forbidden)):
+            if options.output and is_file(options.output, read):
+                what = "the input" if read is source else "the file of phrases"
+                raise UserError(f"--output `{options.output}` is {what}; choose another file")
         if options.input and options.input.endswith(".gz"):
             source = cast(BinaryIO, files.enter_context(gzip.open(source)))
         interactive = options.input is None and sys.stdin.isatty()
@@ -449,10 +445,10 @@ def translate(options: argparse.Namespace) -> None:
         translate_stream(translator, source, output, **settings)
 
 
-def is_file(path: str, stream: BinaryIO) -> bool:
-    """Whether a stream reads the file of that path, a regular one."""
+def is_file(path: str, other: str | BinaryIO) -> bool:
+    """Whether another path names the file of that path, or a stream reads it, and it is a regular one."""
     try:
-        status = os.fstat(stream.fileno())
+        status = os.stat(other if isinstance(other, str) else other.fileno())
         return stat.S_ISREG(status.st_mode) and os.path.samestat(os.stat(path), status)
     except OSError:  # no such file, or a stream that reads none
         return False

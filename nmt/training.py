@@ -623,8 +623,8 @@ class Run:
     def _bar(self) -> Iterator[Any]:
         from tqdm import tqdm
 
-        hidden = sys.stderr is None or not sys.stderr.isatty()
-        bar = tqdm(total=1, unit="batch", desc="training", dynamic_ncols=True, disable=hidden)
+        unseen = sys.stderr is None or not sys.stderr.isatty()
+        bar = tqdm(total=1, unit="batch", desc="training", dynamic_ncols=True, disable=unseen)
         try:
             yield bar
         finally:
