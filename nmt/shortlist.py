@@ -67,7 +67,7 @@ class Shortlist:
         pieces = np.flatnonzero(allowed[:, SPECIAL_PIECES:].any(axis=0))
         gathered = {
             "candidates": pieces + SPECIAL_PIECES,
-            "output_weight": self.weight.take(pieces, axis=1),  # three times as fast as [:, pieces]
+            "output_weight": self._columns(pieces),
             "output_bias": self.bias[pieces],
             "always": np.searchsorted(pieces, self.frequent[:1] - SPECIAL_PIECES),
             "allowed": np.where(allowed[:, pieces + SPECIAL_PIECES], np.float32(0), np.float32(-np.inf)),
@@ -75,6 +75,12 @@ class Shortlist:
         if self.scale is not None:
             gathered["output_scale"] = self.scale[pieces]
         return gathered
+
+    def _columns(self, pieces: Integers) -> npt.NDArray[Any]:
+        """The output layer's weight for these pieces, [readout, pieces]."""
+        if self.weight.flags.c_contiguous:
+            return self.weight.take(pieces, axis=1)  # three times as fast as [:, pieces]
+        return np.ascontiguousarray(self.weight.T.take(pieces, axis=0).T)  # stored by piece: a fifth of the time
 
     @classmethod
     def load(cls, folder: Path, manifest: dict[str, Any]) -> Shortlist:
