@@ -159,8 +159,8 @@ def inspect(options: argparse.Namespace) -> None:
 
     pages.require_matplotlib()
     inspection = bottleneck(options) if options.what == "bottleneck" else look(options)
-    print("\n".join(inspection.summary), flush=True)
     pages.write(inspection, Path(options.output), options.command_line, say)
+    print_lines(inspection.summary)
 
 
 def bottleneck(options: argparse.Namespace) -> Inspection:
@@ -270,7 +270,7 @@ def evaluate(options: argparse.Namespace) -> None:
 
         write_results(folders[0].path, evaluation, say)
     if not options.report:
-        print(describe(evaluation))
+        print_lines([describe(evaluation)])
         return
     from nmt.report.contents import gather
     from nmt.report.curves import find_metrics
@@ -287,9 +287,9 @@ def evaluate(options: argparse.Namespace) -> None:
         place=None if options.tree is None else options.tree - 1,
         overrides=overrides,
     )
-    print(describe(evaluation))
     write_report(report, Path(options.report), Commands(options.command_line, training))
     say(f"report in `{options.report}`")
+    print_lines([describe(evaluation)])
 
 
 def check_evaluate_options(options: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import math
 import re
+import sys
 import tomllib
 import types
 import typing
@@ -436,8 +437,8 @@ def load_config(path: str | Path, settings: list[str] | None = None) -> Config:
         raise UserError(f"configuration `{path}` cannot be read: {error}") from None
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"configuration `{path}` is not valid TOML: {error}") from None
+    except (ValueError, RecursionError) as error:  # RecursionError: brackets in brackets
+        raise UserError(f"configuration `{path}` is not valid TOML: {str(error).splitlines()[0]}") from None
     for setting in settings or []:
         apply_setting(values, setting)
     return parse_config(values, str(path))
@@ -451,7 +452,7 @@ def apply_setting(values: dict[str, Any], setting: str) -> None:
         raise UserError(f"--set must be section.key=value, but is `{setting}` instead")
     try:
         value = tomllib.loads(f"value = {text.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         value = text.strip()
     for key in keys[:-1]:
         values = values.setdefault(key, {})
@@ -532,9 +533,7 @@ def _convert(hint: Any, value: Any) -> tuple[bool, Any]:
     if origin is dict:
         return isinstance(value, dict) and all(_convert(arguments[1], item)[0] for item in value.values()), value
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool), float(value) if _is_number(
-            value
-        ) else value
+        return (True, float(value)) if _is_number(value) else (False, value)
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool), value
     if hint is str:
@@ -552,7 +551,8 @@ def _convert_tables(kind: Any, value: Any) -> tuple[bool, Any]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether it is a number that a float can hold."""
+    return isinstance(value, float) or (type(value) is int and abs(value) <= sys.float_info.max)
 
 
 def _describe(hint: Any) -> str:

@@ -7,6 +7,7 @@ give the same of the target language alone, for a language model. All keep their
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -129,6 +130,11 @@ class _Rows:
     def lengths(self) -> npt.NDArray[np.int32]:
         return np.concatenate([np.diff(offsets) for offsets in self.offsets] or [np.zeros(0, np.int32)])
 
+    def add_to(self, checksum: hashlib._Hash) -> None:
+        checksum.update(self.lengths().tobytes())
+        for offsets, values in zip(self.offsets, self.values, strict=True):
+            checksum.update(values[offsets[0] : offsets[-1]].tobytes())
+
     def take(self, indices: Sequence[int] | npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
         rows = np.asarray(indices, np.int64)
         if rows.size and (rows.min() < 0 or rows.max() >= self.starts[-1]):
@@ -184,6 +190,11 @@ class Corpus:
         """Source and target pieces of some pairs: read-only views of the memory-mapped file."""
         return self._rows["source_pieces"].take(indices), self._rows["target_pieces"].take(indices)
 
+    def add_to(self, checksum: hashlib._Hash) -> None:
+        """Add all pieces to a checksum."""
+        for side in ("source_pieces", "target_pieces"):
+            self._rows[side].add_to(checksum)
+
     def text(self, indices: Sequence[int] | npt.NDArray[Any]) -> tuple[list[str], list[str]]:
         """Source and target text of some pairs."""
         sources, targets = (
@@ -215,6 +226,10 @@ class TextCorpus:
     def pieces(self, indices: Sequence[int] | npt.NDArray[Any]) -> list[npt.NDArray[np.int32]]:
         """Pieces of some lines: read-only views of the memory-mapped file."""
         return self._rows["pieces"].take(indices)
+
+    def add_to(self, checksum: hashlib._Hash) -> None:
+        """Add all pieces to a checksum."""
+        self._rows["pieces"].add_to(checksum)
 
     def text(self, indices: Sequence[int] | npt.NDArray[Any]) -> list[str]:
         """Text of some lines."""

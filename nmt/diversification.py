@@ -15,6 +15,7 @@ where they share a vocabulary: they end with a lower perplexity than from random
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 from collections.abc import Iterator, Sequence
@@ -130,8 +131,10 @@ def _translated(
 ) -> list[str]:
     """The translation of each source line by a model that is trained first."""
     best = _train(config, run, device, threads, say)
-    path = run / "translation.txt"
-    if not path.exists():
+    lines = "".join(f"{source}\n" for source, _ in text).encode()
+    path, made_of = run / "translation.txt", run / "translation.sha256"
+    checksum = hashlib.sha256(lines).hexdigest()
+    if not path.exists() or not made_of.exists() or made_of.read_text() != checksum:
         folder = open_model(best)
         if device == "cpu" and not folder.exported:  # it is made in a minute, and translates three times as fast
             try:
@@ -139,10 +142,11 @@ def _translated(
             except TrainingError as error:
                 say(f"translating in fp32: {error}")
         output = io.BytesIO()
-        source = io.BytesIO("".join(f"{source}\n" for source, _ in text).encode())
         translator = Translator.load(best, device=device, threads=threads)
-        translate_stream(translator, source, output, interactive=False, warn=say)
+        translate_stream(translator, io.BytesIO(lines), output, interactive=False, warn=say)
+        made_of.unlink(missing_ok=True)
         write_atomically(path, output.getvalue())
+        write_atomically(made_of, checksum.encode())
     return read_lines(path)
 
 

@@ -37,10 +37,6 @@ class Tensor(NamedTuple):
     value: onnxruntime.OrtValue
 
 
-ENCODED = 64
-"""Sentences that are encoded together: more are no faster, and the encoder takes most of the memory."""
-
-
 @dataclass
 class Memory:
     """What is kept of a batch of sentences."""
@@ -83,37 +79,17 @@ class OnnxEngine:
             for name, size in self.manifest["state"].items():
                 state[f"state.{name}"] = tensor(np.zeros((count, size), np.float32))
             return memory, state
-        for name, found in self._encode(sources).items():
+        lengths = np.array([len(ids) + 1 for ids in sources])
+        source = np.full((int(lengths.max()), count), PAD)
+        for row, ids in enumerate(sources):
+            source[: len(ids), row] = ids
+        source[lengths - 1, np.arange(count)] = END
+        encoded = self._graph("encoder").bind().run({"source": tensor(source), "lengths": tensor(lengths)})
+        for name, found in encoded.items():
             (memory.tensors if name.startswith("memory.") else state)[name] = found
         if self.shortlist is not None:
             self._gather(memory, self.shortlist.allowed(sources))
         return memory, state
-
-    def _encode(self, sources: Sequence[Sequence[int]]) -> dict[str, Tensor]:
-        """What the encoder's graph gives for the sentences, ENCODED at a time, padded to the longest of them."""
-        graph = self._graph("encoder")
-        count, longest = len(sources), max(map(len, sources)) + 1
-        whole: dict[str, Tensor] = {}
-        for first in range(0, count, ENCODED):
-            part = sources[first : first + ENCODED]
-            lengths = np.array([len(ids) + 1 for ids in part])
-            source = np.full((int(lengths.max()), len(part)), PAD)
-            for row, ids in enumerate(part):
-                source[: len(ids), row] = ids
-            source[lengths - 1, np.arange(len(part))] = END
-            encoded = graph.bind().run({"source": tensor(source), "lengths": tensor(lengths)})
-            if len(part) == count:
-                return encoded
-            for name, found in encoded.items():
-                width = tuple(slice(size) for size in found.array.shape[1:])
-                if name not in whole:
-                    named = graph.outputs[name][0][1:]
-                    sizes = zip(named, found.array.shape[1:], strict=True)
-                    shape = count, *(longest if size == "source_length" else found_size for size, found_size in sizes)
-                    padding = -np.inf if name == "memory.mask" else 0
-                    whole[name] = tensor(np.full(shape, padding, np.float32))
-                whole[name].array[(slice(first, first + len(part)), *width)] = found.array
-        return whole
 
     def step(self, memory: Memory, state: State, tokens: Integers) -> tuple[Floats, Floats | None, State]:
         """Log-probabilities [rows, vocabulary] of the next symbol behind `tokens` [rows], and attention weights."""

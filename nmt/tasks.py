@@ -7,6 +7,7 @@ backward pass of a batch, and a validation.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import math
 import time
@@ -97,6 +98,8 @@ class Task(ABC):
         self.config, self.settings, self.device = config, config.training, device
         self.source_vocabulary, self.target_vocabulary = vocabularies
         self.carried = {}
+        self.corpus: Any = None
+        self.validation: Any = None
 
     @staticmethod
     @abstractmethod
@@ -146,9 +149,13 @@ class Task(ABC):
     def validate(self, model: Model, check: Callable[[], None]) -> Validation:
         """The score of a model in evaluation mode; calls `check` often, which may raise."""
 
-    @abstractmethod
+    @functools.cached_property
     def data_identity(self) -> str:
-        """Checksum of the data: other data would not continue the same run."""
+        """Checksum of the pieces of both splits: other data would not continue the same run."""
+        checksum = hashlib.sha256()
+        for corpus in (self.corpus, self.validation):
+            corpus.add_to(checksum)
+        return checksum.hexdigest()
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
         """The configured precision of the products."""
@@ -248,11 +255,6 @@ class TranslationTask(Task):
                 "validation perplexity per piece": f"{perplexity:.2f}",
             },
         )
-
-    def data_identity(self) -> str:
-        """Checksum of the lengths of all pairs."""
-        corpora = (self.corpus, self.validation)
-        return lengths_checksum([side for corpus in corpora for side in (corpus.source_lengths, corpus.target_lengths)])
 
 
 class LanguageModelTask(Task):
@@ -356,10 +358,6 @@ class LanguageModelTask(Task):
             },
         )
 
-    def data_identity(self) -> str:
-        """Checksum of the lengths of all lines."""
-        return lengths_checksum([self.corpus.lengths, self.validation.lengths])
-
 
 def text_of(corpus: TextCorpus) -> Text:
     """All lines of a text, one after another."""
@@ -374,11 +372,6 @@ def text_of(corpus: TextCorpus) -> Text:
 def count_characters(corpus: TextCorpus) -> int:
     """Characters of all lines, with one for the end of each."""
     return int(corpus.characters.sum()) + len(corpus)
-
-
-def lengths_checksum(lengths: Sequence[np.ndarray]) -> str:
-    """One checksum of several arrays of lengths."""
-    return hashlib.sha256(b"|".join(side.tobytes() for side in lengths)).hexdigest()
 
 
 TASKS: dict[str, type[Task]] = {"translation": TranslationTask, "language_model": LanguageModelTask}

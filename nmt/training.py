@@ -255,6 +255,10 @@ class Run:
         It can be resumed from then on: the state holds the initial weights.
         """
         output = self.output
+        try:
+            config = write_config(self.config).encode()
+        except UnicodeEncodeError:  # of a name that is not UTF-8
+            raise UserError("the configuration has a path that is not UTF-8; rename the file") from None
         for name in ("best", "last", "checkpoints", "state", "tensorboard", "report"):
             shutil.rmtree(output / name, ignore_errors=True)
         try:
@@ -262,7 +266,7 @@ class Run:
         except OSError as error:
             raise UserError(f"run folder `{output}` cannot be made: {error.strerror}") from None
         write_atomically(output / "metrics.jsonl", b"")
-        write_atomically(output / "config.toml", write_config(self.config).encode())
+        write_atomically(output / "config.toml", config)
         names = vocabulary_files(self.config)
         for name, vocabulary in zip((names[0], names[-1]), self.vocabularies, strict=True):
             write_atomically(output / "state" / name, vocabulary.model)
@@ -487,7 +491,7 @@ class Run:
         for index, values in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{key}": value for key, value in values.items() if isinstance(value, Tensor)}
         contiguous = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-        metadata = {"progress": json.dumps(asdict(self.progress)), "data": self.task.data_identity()}
+        metadata = {"progress": json.dumps(asdict(self.progress)), "data": self.task.data_identity}
         write_atomically(self.output / STATE, safetensors.torch.save(contiguous, metadata))
         self.saved = time.perf_counter()
 
@@ -497,7 +501,7 @@ class Run:
         try:
             with safe_open(path, "pt") as file:
                 self.progress = Progress(**json.loads(file.metadata()["progress"]))
-                changed = file.metadata()["data"] != self.task.data_identity()
+                changed = file.metadata()["data"] != self.task.data_identity
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
             copy_tensors(model_tensors(self.model), _part(tensors, "weight."))
             self.task.carried = {name: tensor.to(self.device) for name, tensor in _part(tensors, "carried.").items()}
@@ -517,7 +521,8 @@ class Run:
             raise UserError(f"`{path}` is damaged: {reason}; use --overwrite to start again") from None
         if changed:
             raise UserError(
-                f"the data are not those that `{self.output}` was started with; restore them, or use --overwrite"
+                f"the data are not those that `{self.output}` was started with; restore them, or remove the folder to "
+                "start again (`nmt train --overwrite`)"
             )
         cut_metrics(self.output / "metrics.jsonl", self.progress)
         for update in self._checkpoints():

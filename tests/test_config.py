@@ -126,3 +126,20 @@ def test_every_field_says_what_it_means() -> None:
             assert f"\n    {field.name}: " in source
             after = source.split(f"\n    {field.name}: ", 1)[1].split("\n", 1)[1]
             assert after.lstrip().startswith('"""'), field.name
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"[training]\nlearning_rate = {'9' * 400}\n", "`training.learning_rate` must be a number"),
+        (f"[training]\nseed = {'9' * 5000}\n", "is not valid TOML"),
+        (f"[training]\nbetas = {'[' * 3000}\n", "is not valid TOML"),
+    ],
+)
+def test_numbers_and_brackets_beyond_all_measure_are_one_line(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(text)
+    with pytest.raises(UserError, match=message) as error:
+        load_config(tmp_path / "config.toml")
+    assert "\n" not in str(error.value)
+    with pytest.raises(UserError):
+        load_config(tmp_path / "config.toml", [text.split("\n")[1].replace(" ", "").join(["training.", ""])])

@@ -107,6 +107,10 @@ def test_what_is_there_is_not_made_again(config: Config, folder: Path, tmp_path:
     diversify(config, folder, 2, say=quiet)
     assert {path: path.stat().st_mtime_ns for path in made} == times
     assert {path: path.read_bytes() for path in before} == before
+    (folder / "src-rev-1" / "translation.sha256").write_text("of another text")
+    (folder / "src-rev-1" / "translation.txt").write_text("its translation\n")
+    diversify(config, folder, 2, say=quiet)
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_translations_of_other_data_are_refused(config: Config, folder: Path, tmp_path: Path) -> None:

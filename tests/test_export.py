@@ -150,24 +150,6 @@ def test_sentences_that_are_left_out_change_nothing_for_others(model: dict[str, 
             np.testing.assert_allclose(attention, weights, atol=1e-6)
 
 
-@pytest.mark.parametrize("model", NETWORKS, ids=str)
-def test_sentences_encoded_in_parts_are_those_encoded_together(
-    model: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    engine = exported(untrained(**model), tmp_path)
-    together = engine.start(SOURCES)
-    monkeypatch.setattr("nmt.onnx_engine.ENCODED", 3)
-    in_parts = engine.start(SOURCES)
-    for tokens in (np.full(4, BEGIN), np.array([5, 6, 7, 8]), np.array([9, 10, 11, 12])):
-        log_probs, weights, state = engine.step(*together, tokens)
-        found, attention, after = engine.step(*in_parts, tokens)
-        np.testing.assert_allclose(found, log_probs, atol=1e-5)
-        assert (attention is None) == (weights is None)
-        if attention is not None and weights is not None:
-            np.testing.assert_allclose(attention, weights, atol=1e-5)
-        together, in_parts = (together[0], state), (in_parts[0], after)
-
-
 @pytest.mark.parametrize("integers", [False, True])
 def test_the_best_pieces_are_those_of_the_whole_row(integers: bool, tmp_path: Path) -> None:
     engine = exported(untrained(attention="general"), tmp_path, integers)

@@ -400,10 +400,11 @@ def test_missing_splits_are_found_at_once(tmp_path: Path, monkeypatch: pytest.Mo
         train(lm_config(write_text(tmp_path / "data", "a\n", "train")), tmp_path / "run", say=quiet)
 
 
-def test_other_text_does_not_continue_a_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("other", ["a b c\n" * 21, "a c b\n" * 20])
+def test_other_text_does_not_continue_a_run(other: str, tmp_path: Path) -> None:
     config = lm_config(write_text(tmp_path / "data", "a b c\n" * 20), training={"epochs": 1})
     train(config, tmp_path / "run", say=quiet)
-    write_text(tmp_path / "data", "a b c\n" * 21)
+    write_text(tmp_path / "data", other)
     with pytest.raises(UserError, match=r"the data are not those that .* was started with"):
         train(config, tmp_path / "run", resume=True, say=quiet)
 
