@@ -142,4 +142,4 @@ def test_numbers_and_brackets_beyond_all_measure_are_one_line(text: str, message
         load_config(tmp_path / "config.toml")
     assert "\n" not in str(error.value)
     with pytest.raises(UserError):
-        load_config(tmp_path / "config.toml", [text.split("\n")[1].replace(" ", "").join(["training.", ""])])
+        load_config(tmp_path / "config.toml", [f"training.{text.splitlines()[1]}"])
