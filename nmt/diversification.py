@@ -44,8 +44,8 @@ def diversify(
     The folder gets the files SOURCE-TARGET.SOURCE and SOURCE-TARGET.TARGET of the pairs (S, F(S)), and likewise
     TARGET-SOURCE of (B(T), T): two splits that `[[data.extra]]` can name. Blank lines, pairs of the training text
     itself and repeated ones are left out. Runs and translations stay beside them (SOURCE-TARGET-1, ...): what is there
-    already, of the same text, is not made again, and an interrupted training goes on. On a CPU the models translate as 8-bit exports
-    (`nmt.export`).
+    already, of the same text, is not made again, and an interrupted training goes on. On a CPU the models translate as
+    8-bit exports (`nmt.export`).
 
     With a joint vocabulary a model of both directions at once is trained first, in the folder `both`, for half as many
     epochs, and the others start from its last weights, unless the configuration has a `training.start_from`.
