@@ -102,7 +102,7 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int
 def with_options(message: str, options: argparse.Namespace) -> str:
     """A message about settings of the search, with the options in their place by which this command takes them."""
     from nmt.config import DecodingConfig
-    from nmt.translation import OVERRIDES
+    from nmt.translation.translator import OVERRIDES
 
     rest = message.removeprefix(f"{OVERRIDES}: ")
     known = {"n_best", *(setting.name for setting in fields(DecodingConfig))} & set(vars(options))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nmt.config import DataConfig
     from nmt.inspection.pages import Inspection
     from nmt.model_folder import ModelFolder
-    from nmt.translation import Translator
+    from nmt.translation.translator import Translator
 
 
 def say(line: str) -> None:
@@ -70,7 +70,7 @@ def vocab(options: argparse.Namespace) -> None:
 
     config = load_config(options.config, options.set)
     from nmt.model_folder import vocabulary_files, write_atomically
-    from nmt.tasks import make_vocabularies
+    from nmt.tasks.tasks import make_vocabularies
 
     folder = Path(options.output or Path("vocab") / Path(options.config).stem)
     made = make_vocabularies(config, say)
@@ -87,10 +87,10 @@ def train(options: argparse.Namespace) -> None:
 
     config = load_config(options.config, options.set)
     output = Path(options.output or Path("runs") / Path(options.config).stem)
-    from nmt import training
+    from nmt.training import loop as training
 
     if options.export:
-        from nmt.export import export_model, require_onnx
+        from nmt.export.exporter import export_model, require_onnx
 
         require_onnx()  # better now than after hours of training
     best = training.train(
@@ -109,7 +109,7 @@ def train(options: argparse.Namespace) -> None:
 
 def average(options: argparse.Namespace) -> None:
     """`nmt average`."""
-    from nmt.averaging import average_models
+    from nmt.training.averaging import average_models
 
     folder = average_models(options.models, Path(options.output))
     say(f"mean of {len(options.models)} models in `{folder.path}`")
@@ -120,7 +120,7 @@ def diversify(options: argparse.Namespace) -> None:
     from nmt.config import load_config
 
     config = load_config(options.config, options.set)
-    from nmt import diversification
+    from nmt.training import diversification
 
     diversification.diversify(
         config, Path(options.output), options.models, device=options.device, threads=options.threads, say=say
@@ -135,7 +135,7 @@ def export(options: argparse.Namespace) -> None:
 
     folder = open_model(options.model)
     from nmt.config import data_with
-    from nmt.export import export_model
+    from nmt.export.exporter import export_model
 
     data = data_with(folder.config, options.set)
     shortlist_data = None if options.no_shortlist else data
@@ -146,7 +146,7 @@ def export(options: argparse.Namespace) -> None:
 
 def load_translator(options: argparse.Namespace) -> Translator:
     """The model or models of `translate` and `nmt score`, and the language model beside them."""
-    from nmt.translation import Translator
+    from nmt.translation.translator import Translator
 
     return Translator.load(
         options.models, language_model=options.language_model, device=options.device, threads=options.threads
@@ -216,12 +216,12 @@ def evaluate(options: argparse.Namespace) -> None:
     """`nmt evaluate`."""
     if not options.models:
         check_evaluate_options(options)
-    from nmt.comet import load_comet
     from nmt.config import data_with
-    from nmt.evaluation import PartScorer, compare_systems, evaluate_translations
     from nmt.model_folder import open_model, open_models
     from nmt.report import Commands, describe, write_report
-    from nmt.translation import Translator
+    from nmt.scores.comet import load_comet
+    from nmt.scores.evaluation import PartScorer, compare_systems, evaluate_translations
+    from nmt.translation.translator import Translator
 
     opened = [open_model(options.models[0])] if len(options.models) == 1 else options.models
     if len(options.models) == 1 and opened[0].config.task == "language_model":
@@ -318,7 +318,7 @@ def read_set(
     options: argparse.Namespace, data: DataConfig | None, settings: dict[str, Any]
 ) -> tuple[list[str] | None, list[list[str]], list[str] | None]:
     """Sources, references and hypotheses of `nmt evaluate`, as far as given; `settings` gets their names."""
-    from nmt.parallel_files import read_lines, read_parallel
+    from nmt.text.reading import read_lines, read_parallel
 
     if options.reference:
         names = [options.source] if options.source else []
@@ -330,7 +330,7 @@ def read_set(
         sources = sides.pop(0) if options.source else None
         hypotheses = sides.pop() if options.hypothesis else None
         return sources, sides, hypotheses
-    from nmt.corpus import load_pairs
+    from nmt.data.corpus import load_pairs
 
     assert data is not None
     split = options.split or "test"
@@ -342,8 +342,8 @@ def read_set(
 
 def read_baselines(options: argparse.Namespace, sources: list[str] | None, count: int) -> dict[str, list[str]]:
     """The translations of the systems to compare with: files are read, models translate."""
-    from nmt.parallel_files import read_lines
-    from nmt.translation import Translator
+    from nmt.text.reading import read_lines
+    from nmt.translation.translator import Translator
 
     baselines = {}
     for name in options.baseline:
@@ -368,11 +368,11 @@ def evaluate_text(options: argparse.Namespace, folder: ModelFolder) -> None:
     if options.source and (options.split is not None or options.set):
         raise UserError("--source excludes --split and --set, which choose from the model's data")
     from nmt.config import DataConfig, data_with
-    from nmt.corpus import prepare_text
-    from nmt.language_model import LanguageModel
-    from nmt.streams import score_text
-    from nmt.tasks import count_characters, text_of
-    from nmt.torch_engine import load_engine
+    from nmt.data.corpus import prepare_text
+    from nmt.data.text_streams import score_text
+    from nmt.network.language_model import LanguageModel
+    from nmt.network.torch_engine import load_engine
+    from nmt.tasks.tasks import count_characters, text_of
 
     if options.source:
         data, split = DataConfig(path="text", files={"test": options.source}, target=folder.config.data.target), "test"
@@ -389,7 +389,7 @@ def evaluate_text(options: argparse.Namespace, folder: ModelFolder) -> None:
 def sample(options: argparse.Namespace) -> None:
     """`nmt sample`."""
     from nmt.model_folder import open_model
-    from nmt.sampling import SamplingSettings, sample_text
+    from nmt.search.sampling import SamplingSettings, sample_text
 
     settings = SamplingSettings(options.temperature, options.top_k, options.top_p, options.max_length)
     folder = open_model(options.model)
@@ -398,7 +398,7 @@ def sample(options: argparse.Namespace) -> None:
             f"`{options.model}` is a translation model; `nmt sample` needs a language model, "
             "and `translate --method sampling` draws translations"
         )
-    from nmt.onnx_engine import load_engine
+    from nmt.translation.onnx_engine import load_engine
 
     engine = load_engine(folder, device=options.device, threads=options.threads)
     drawn = sample_text(engine, folder.target_vocabulary, options.prompt, options.lines, settings, options.seed)
@@ -407,7 +407,7 @@ def sample(options: argparse.Namespace) -> None:
 
 def translate(options: argparse.Namespace) -> None:
     """`translate`, `nmt translate`."""
-    from nmt.line_translation import translate_stream
+    from nmt.translation.line_stream import translate_stream
 
     if (options.input is None and sys.stdin is None) or (options.output is None and sys.stdout is None):
         raise UserError("standard input or output is closed; use --input and --output")
@@ -458,15 +458,15 @@ def read_phrases(path: str | None) -> list[str]:
     """The phrases of a file, one a line."""
     if path is None:
         return []
-    from nmt.parallel_files import read_lines
+    from nmt.text.reading import read_lines
 
     return [line for line in read_lines(path) if line.strip()]
 
 
 def score(options: argparse.Namespace) -> None:
     """`nmt score`."""
-    from nmt.line_translation import score_lines
-    from nmt.parallel_files import read_parallel
+    from nmt.text.reading import read_parallel
+    from nmt.translation.line_stream import score_lines
 
     standard_output()
     overrides = decoding_options(options)
@@ -477,9 +477,9 @@ def score(options: argparse.Namespace) -> None:
 
 def rerank(options: argparse.Namespace) -> None:
     """`nmt rerank`."""
-    from nmt.parallel_files import iterate_lines, read_lines
-    from nmt.reranking import Feature, LanguageModelScorer, rerank_lines
-    from nmt.translation import Translator
+    from nmt.search.reranking import Feature, LanguageModelScorer, rerank_lines
+    from nmt.text.reading import iterate_lines, read_lines
+    from nmt.translation.translator import Translator
 
     standard_output()
     weights = options.weights or [1.0] * len(options.models)
@@ -497,7 +497,7 @@ def rerank(options: argparse.Namespace) -> None:
     ]
     if options.language_model:
         from nmt.model_folder import open_model
-        from nmt.onnx_engine import load_engine
+        from nmt.translation.onnx_engine import load_engine
 
         folder = open_model(options.language_model)
         if folder.config.task != "language_model":

@@ -40,7 +40,7 @@ CellName = Literal[
     "rnn_relu",
     "rnn_leaky_relu",
 ]
-"""Recurrent cells; the classes stand in `nmt.cells`."""
+"""Recurrent cells; the classes stand in `nmt.network.cells`."""
 
 
 @dataclass

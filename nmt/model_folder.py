@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 
 from nmt.config import Config, load_config, write_config
 from nmt.errors import UserError
-from nmt.vocabulary import Vocabulary
+from nmt.text.vocabulary import Vocabulary
 
 WEIGHTS = "model.safetensors"
 EXPORT = "onnx"

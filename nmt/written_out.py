@@ -4,7 +4,7 @@
 
 reads a text, learns to predict each character from those before it, and prints what it would write itself. This file
 is for reading: docs/written-out.md puts each of its lines beside the equation. The networks that translate are in
-`nmt.cells`, and say the same for any number of layers, fast.
+`nmt.network.cells`, and say the same for any number of layers, fast.
 
 A character model as the example that fits on a few pages is Karpathy's idea (2015,
 https://karpathy.github.io/2015/05/21/rnn-effectiveness/). Elman network: Elman (1990); LSTM: Hochreiter & Schmidhuber
@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from nmt.errors import TrainingError, UserError
-from nmt.parallel_files import read_lines
+from nmt.text.reading import read_lines
 
 Array = Any
 """A numpy array; its shape stands where it is first met."""

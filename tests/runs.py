@@ -14,8 +14,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from nmt import training
-from nmt.training import STATE
+from nmt.training import loop as training
+from nmt.training.loop import STATE
 
 
 def load_script(name: str) -> Any:

@@ -10,11 +10,11 @@ import pytest
 import safetensors.numpy
 from toys import toy_config
 
-from nmt.averaging import average_models, mean_weights, read_weights
 from nmt.config import Config, parse_config
 from nmt.errors import UserError
 from nmt.model_folder import ModelFolder, model_card, open_model, weights_metadata, write_model
-from nmt.vocabulary import Vocabulary, learn_vocabulary
+from nmt.text.vocabulary import Vocabulary, learn_vocabulary
+from nmt.training.averaging import average_models, mean_weights, read_weights
 
 SHAPES = {"embedding": (24, 3), "bias": (5,), "temperature": ()}
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from toys import toy_config, write_reversal
 
-from nmt.batching import Batcher, draw_by_weight, drop_words, make_batch, plan_batches
 from nmt.config import Config, SourceConfig, TrainingConfig
-from nmt.corpus import load_pairs, prepare_corpus, training_tags
+from nmt.data.batching import Batcher, draw_by_weight, drop_words, make_batch, plan_batches
+from nmt.data.corpus import load_pairs, prepare_corpus, training_tags
 from nmt.errors import UserError
-from nmt.vocabulary import BEGIN, END, PAD, UNK, Vocabulary, learn_vocabulary
+from nmt.text.vocabulary import BEGIN, END, PAD, UNK, Vocabulary, learn_vocabulary
 
 
 def make_batcher(config: Config, vocabulary: Vocabulary | None = None) -> Batcher:
@@ -40,7 +40,7 @@ def configured(batcher: Batcher, **settings: Any) -> Batcher:
 
 @pytest.mark.parametrize("unit", ["sentences", "tokens"])
 def test_an_epoch_holds_each_pair_once(batcher: Batcher, unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nmt.batching.POOL", 50)
+    monkeypatch.setattr("nmt.data.batching.POOL", 50)
     made = configured(batcher, batch_unit=unit, batch_size=40)
     pools = made.pools(0)
     assert len(pools) == 3

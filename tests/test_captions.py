@@ -10,10 +10,10 @@ from dataclasses import fields, is_dataclass
 
 import pytest
 
-from nmt import captions
-from nmt.captions import english, french, german, lexicon
-from nmt.captions.lexicon import Adjective, Fixed, Modal, Noun, Verb
-from nmt.captions.phrases import Clause, NounPhrase, Predicate, PrepositionalPhrase, Pronoun, Sentence
+from nmt.data import captions
+from nmt.data.captions import english, french, german, lexicon
+from nmt.data.captions.lexicon import Adjective, Fixed, Modal, Noun, Verb
+from nmt.data.captions.phrases import Clause, NounPhrase, Predicate, PrepositionalPhrase, Pronoun, Sentence
 from nmt.errors import UserError
 
 PAIRS = [(source, target) for source in captions.LANGUAGES for target in captions.LANGUAGES if source != target]

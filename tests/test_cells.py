@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nmt.cells import CELLS, Cell
 from nmt.config import CellName
+from nmt.network.cells import CELLS, Cell
 
 TORCH = {
     "lstm": nn.LSTM,

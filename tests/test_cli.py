@@ -412,7 +412,8 @@ def test_help_has_an_example_for_every_command(nmt: Command) -> None:
 def test_translation_needs_no_training_packages() -> None:
     """The torch-free column: what `translate` imports before it opens an engine."""
     code = (
-        "import sys, nmt.cli, nmt.translation, nmt.model_folder, nmt.search, nmt.scoring, nmt.engine\n"
+        "import sys, nmt.cli, nmt.translation.translator, nmt.model_folder\n"
+        "import nmt.search.beam, nmt.search.scoring, nmt.search.engine\n"
         "nmt.cli.make_parser()\n"
         "print([name for name in ('torch', 'datasets', 'sacrebleu', 'pyarrow') if name in sys.modules])"
     )

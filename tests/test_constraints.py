@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_search import RandomModel, assert_sorted_and_distinct, exhaustive, forced
 
-from nmt.constraints import FREE, Constraints, Forbidden, Progress, Rules, Spelling, forbid_repetition
-from nmt.sampling import SamplingSettings, sample_translations
-from nmt.search import SearchSettings, beam_search
-from nmt.vocabulary import SPECIAL_PIECES
+from nmt.search.beam import SearchSettings, beam_search
+from nmt.search.constraints import FREE, Constraints, Forbidden, Progress, Rules, Spelling, forbid_repetition
+from nmt.search.sampling import SamplingSettings, sample_translations
+from nmt.text.vocabulary import SPECIAL_PIECES
 
 PIECES = ["<pad>", "<unk>", "<s>", "</s>", "▁a", "▁b", "a", "b", "▁ab", "."]
 """Of the vocabulary that the random models write: words of two letters, cut in several ways."""

@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-import nmt
+import nmt.data
 from nmt.config import DataConfig, SourceConfig
-from nmt.corpus import (
+from nmt.data.corpus import (
     Corpus,
     FilterCounts,
     TextCounts,
@@ -32,7 +32,7 @@ from nmt.corpus import (
     training_tags,
 )
 from nmt.errors import UserError
-from nmt.parallel_files import read_lines, read_parallel
+from nmt.text.reading import read_lines, read_parallel
 
 PAIRS = [("Ein Haus.", "A house."), ("Zwei \u2028Häuser", 'Two "houses"'), ("", "nothing"), ("drei, vier", "3, 4")]
 
@@ -428,11 +428,11 @@ def test_hub_errors(monkeypatch, error, message):
 def test_builtin(monkeypatch, tmp_path):
     code = tmp_path / "__init__.py"
     code.write_text("")
-    module = types.ModuleType("nmt.captions")
+    module = types.ModuleType("nmt.data.captions")
     module.__file__ = str(code)
     module.captions = lambda source, target: {"train": PAIRS, "validation": [(source, target)], "test": []}
-    monkeypatch.setitem(sys.modules, "nmt.captions", module)
-    monkeypatch.setattr(nmt, "captions", module, raising=False)
+    monkeypatch.setitem(sys.modules, "nmt.data.captions", module)
+    monkeypatch.setattr(nmt.data, "captions", module, raising=False)
     assert read(DataConfig()) == PAIRS
     assert read(DataConfig(target="fr"), "validation") == [("de", "fr")]
     module.captions = lambda source, target: {"train": PAIRS[:1]}
@@ -739,7 +739,7 @@ def test_text_builder_takes_one_file_for_each_split(tmp_path):
 
 
 def test_text_of_the_built_in_corpus():
-    from nmt import captions
+    from nmt.data import captions
 
     target = [target for _, target in captions.captions("de", "fr")["validation"]]
     assert text(DataConfig(target="fr"), "validation") == target
@@ -788,7 +788,7 @@ def test_prepared_text(tmp_path, monkeypatch):
     assert corpus.lengths.tolist() == corpus.characters.tolist() == [len(line) for line in kept]
     indices = generator.permutation(len(kept))[:300]
     assert ["".join(map(chr, ids)) for ids in corpus.pieces(indices)] == [kept[i] for i in indices]
-    monkeypatch.setattr("nmt.data_sources.iterate_lines", refuse_to_read)
+    monkeypatch.setattr("nmt.data.sources.iterate_lines", refuse_to_read)
     again = prepare_text(data, "train", Broken())
     assert again.texts[:] == corpus.texts[:] and again.counts == corpus.counts
 
@@ -813,7 +813,7 @@ def test_check_splits_reads_only_the_first_row(tmp_path, monkeypatch):
     write_folder(tmp_path / "b")
     data = DataConfig(path=str(tmp_path / "b"))
     load_pairs(data, "train")
-    monkeypatch.setattr("nmt.data_sources.iterate_parallel", refuse_to_read)
+    monkeypatch.setattr("nmt.data.sources.iterate_parallel", refuse_to_read)
     check_splits(data, ["train"])  # what is stored has been read before
     monkeypatch.undo()
     data.extra = [SourceConfig(path=str(tmp_path / "b")), SourceConfig(path=str(tmp_path / "none"))]
@@ -834,7 +834,7 @@ def refuse_to_read(*paths):
 def test_second_start_reads_nothing(tmp_path, monkeypatch):
     data = write_folder(tmp_path / "a")
     first = prepare(data)
-    monkeypatch.setattr("nmt.data_sources.iterate_parallel", refuse_to_read)
+    monkeypatch.setattr("nmt.data.sources.iterate_parallel", refuse_to_read)
     second = prepare(data, vocabulary=Broken())
     assert second.pairs[:] == first.pairs[:]
     assert second.counts == first.counts
@@ -851,7 +851,7 @@ def test_another_vocabulary_segments_again_but_does_not_read_again(tmp_path, mon
 
     data = write_folder(tmp_path / "a")
     prepare(data)
-    monkeypatch.setattr("nmt.data_sources.iterate_parallel", refuse_to_read)
+    monkeypatch.setattr("nmt.data.sources.iterate_parallel", refuse_to_read)
     assert prepare(data, vocabulary=Other()).source_lengths.tolist() == [1, 1, 1]
     assert prepare_corpus(data, "train", Characters(), Other()).source_lengths.tolist() != [1, 1, 1]
 
@@ -942,6 +942,6 @@ def test_a_cache_folder_that_cannot_be_written(tmp_path):
 
 def test_a_cache_folder_that_forgets(tmp_path, monkeypatch):
     data = write_folder(tmp_path / "a")
-    monkeypatch.setattr("nmt.table_cache._open_entry", lambda cache, name: None)
+    monkeypatch.setattr("nmt.data.table_cache._open_entry", lambda cache, name: None)
     with fails(f"cache folder `{tmp_path}/cache` does not give back what was written; set NMT_CACHE to another folder"):
         load_pairs(data, "train")

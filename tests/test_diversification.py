@@ -11,10 +11,10 @@ from toys import toy_config, write_reversal
 
 from nmt.cli import main
 from nmt.config import Config, SourceConfig, check_config, load_config, parse_config, write_config
-from nmt.corpus import load_pairs
-from nmt.diversification import both_directions, diversify, reverse
+from nmt.data.corpus import load_pairs
 from nmt.errors import UserError
-from nmt.parallel_files import read_lines
+from nmt.text.reading import read_lines
+from nmt.training.diversification import both_directions, diversify, reverse
 
 
 def quiet(line: str) -> None:

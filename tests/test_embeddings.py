@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from nmt.config import VocabularyConfig
-from nmt.embeddings import load_into, read_embeddings
 from nmt.errors import UserError
-from nmt.vocabulary import SPECIAL_PIECES, Vocabulary, learn_vocabulary
+from nmt.network.word_vectors import load_into, read_embeddings
+from nmt.text.vocabulary import SPECIAL_PIECES, Vocabulary, learn_vocabulary
 
 SIZE = 3
 

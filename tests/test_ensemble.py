@@ -8,13 +8,13 @@ import zlib
 import numpy as np
 import pytest
 
-from nmt.constraints import Constraints
-from nmt.engine import step_best
-from nmt.ensemble import Ensemble, Fusion, join_states, log_mean, part_of_state, side_by_side, whole_vocabulary
 from nmt.errors import UserError
-from nmt.scoring import LengthPenalty
-from nmt.search import SearchSettings, beam_search
-from nmt.vocabulary import BEGIN, END, SPECIAL_PIECES
+from nmt.search.beam import SearchSettings, beam_search
+from nmt.search.constraints import Constraints
+from nmt.search.engine import step_best
+from nmt.search.ensemble import Ensemble, Fusion, join_states, log_mean, part_of_state, side_by_side, whole_vocabulary
+from nmt.search.scoring import LengthPenalty
+from nmt.text.vocabulary import BEGIN, END, SPECIAL_PIECES
 
 SOURCES = [[4, 5, 6], [7], [5, 5], [6, 4, 7, 7, 5]]
 
@@ -272,7 +272,10 @@ def test_refusals():
 
 
 def test_no_torch():
-    code = "import sys, nmt.ensemble, nmt.averaging; print(sorted({'torch', 'datasets'} & set(sys.modules)))"
+    code = (
+        "import sys, nmt.search.ensemble, nmt.training.averaging;"
+        "print(sorted({'torch', 'datasets'} & set(sys.modules)))"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
 

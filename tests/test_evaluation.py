@@ -14,9 +14,9 @@ import pytest
 import sacrebleu
 from toys import HYPOTHESES, REFERENCES, SOURCES
 
-from nmt.comet import load_comet
 from nmt.errors import UserError
-from nmt.evaluation import (
+from nmt.scores.comet import load_comet
+from nmt.scores.evaluation import (
     MOSES_NAME,
     PartScorer,
     bleu,
@@ -255,7 +255,7 @@ def test_without_sacrebleu_it_is_named(monkeypatch):
 
 def test_importing_the_module_needs_neither_torch_nor_sacrebleu():
     code = (
-        "import sys, nmt.evaluation, nmt.report, nmt.comet; "
+        "import sys, nmt.scores.evaluation, nmt.report, nmt.scores.comet; "
         "print(sorted({'torch', 'sacrebleu', 'datasets', 'jinja2', 'comet'} & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -19,21 +19,21 @@ import torch
 from runs import load_script
 from safetensors.torch import save
 
-from nmt.cells import CELLS
 from nmt.cli import main
 from nmt.config import Config, DataConfig, VocabularyConfig, parse_config
-from nmt.engine import best_pieces
 from nmt.errors import TrainingError, UserError
-from nmt.export import compare, export_model, write_graphs, write_manifest
-from nmt.language_model import LanguageModel
+from nmt.export.exporter import compare, export_model, write_graphs, write_manifest
+from nmt.export.onnx_graph import LARGEST, quantize_rows
 from nmt.model_folder import EXPORT, ModelFolder, open_model, weights_metadata, write_model
-from nmt.onnx_engine import OnnxEngine, load_engine, place_rows
-from nmt.onnx_graph import LARGEST, quantize_rows
-from nmt.search import SearchSettings, beam_search
-from nmt.shortlist import LexicalTable, write_shortlist
-from nmt.torch_engine import TorchEngine, build_model, model_tensors
-from nmt.translation import SourceLine, Translation, Translator
-from nmt.vocabulary import BEGIN, learn_vocabulary
+from nmt.network.cells import CELLS
+from nmt.network.language_model import LanguageModel
+from nmt.network.torch_engine import TorchEngine, build_model, model_tensors
+from nmt.search.beam import SearchSettings, beam_search
+from nmt.search.engine import best_pieces
+from nmt.text.vocabulary import BEGIN, learn_vocabulary
+from nmt.translation.onnx_engine import OnnxEngine, load_engine, place_rows
+from nmt.translation.shortlist import LexicalTable, write_shortlist
+from nmt.translation.translator import SourceLine, Translation, Translator
 
 SIZE = 40
 """Vocabulary of the untrained models."""
@@ -240,7 +240,7 @@ def test_translation_takes_the_export_by_itself_and_needs_no_torch(tmp_path: Pat
     assert isinstance(Translator.load(folder.path).engine, OnnxEngine)
     folder.weights.unlink()  # a runtime-only model
     script = (
-        "import sys; from nmt.translation import Translator;"
+        "import sys; from nmt.translation.translator import Translator;"
         f"print([each.text for each in Translator.load({str(folder.path)!r}).translate({LINES!r})]);"
         "assert not {'torch', 'datasets', 'onnx'} & set(sys.modules)"
     )
@@ -395,7 +395,7 @@ def test_a_shortlist_that_costs_too_much_is_left_out(
     loss: float, kept: int | None, both: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The smallest that costs no more than it may is taken, and what it costs is written down."""
-    monkeypatch.setattr("nmt.export.LARGEST_LOSS", loss)
+    monkeypatch.setattr("nmt.export.exporter.LARGEST_LOSS", loss)
     shutil.copytree(both["first"], tmp_path / "model")
     for language in ("de", "en"):
         for split in ("train", "val"):
@@ -482,7 +482,7 @@ def test_a_damaged_export_is_one_line(tmp_path: Path) -> None:
 
 def test_an_export_that_differs_from_torch_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = folder_of(untrained(), tmp_path / "model")
-    monkeypatch.setattr("nmt.onnx_network.END", 2)
+    monkeypatch.setattr("nmt.export.onnx_network.END", 2)
     with pytest.raises(TrainingError, match="differs from the model"):
         export_model(folder)
     assert not (folder.path / EXPORT).exists()
@@ -492,7 +492,7 @@ def test_an_export_in_bytes_that_loses_much_is_not_written(tmp_path: Path, monke
     folder = folder_of(untrained(), tmp_path / "model")
     export_model(folder, integers=True)
     before = (folder.path / EXPORT / "export.json").read_bytes()
-    monkeypatch.setattr("nmt.onnx_graph.LARGEST", 1)  # weights of -1, 0 and 1 times a scale
+    monkeypatch.setattr("nmt.export.onnx_graph.LARGEST", 1)  # weights of -1, 0 and 1 times a scale
     with pytest.raises(TrainingError, match=r"in 8-bit integers log-probabilities differ .* an export in fp32 will do"):
         export_model(folder, integers=True)
     assert (folder.path / EXPORT / "export.json").read_bytes() == before

@@ -15,17 +15,17 @@ from safetensors.torch import save
 from toys import toy_config, write_reversal
 
 from nmt import cli
-from nmt.cells import CELLS
 from nmt.config import Config, parse_config
 from nmt.errors import UserError
 from nmt.inspection import attention, bottleneck, gates, gradient_flow, pages, search
 from nmt.inspection.watching import batch_of, forced, layers_of, matrices, open_subject, watched
 from nmt.inspection.watching import gates as gate_activations
-from nmt.language_model import LanguageModel
 from nmt.model_folder import weights_metadata, write_model
-from nmt.tasks import make_vocabularies
-from nmt.torch_engine import build_model, model_tensors
-from nmt.vocabulary import SPECIAL_PIECES
+from nmt.network.cells import CELLS
+from nmt.network.language_model import LanguageModel
+from nmt.network.torch_engine import build_model, model_tensors
+from nmt.tasks.tasks import make_vocabularies
+from nmt.text.vocabulary import SPECIAL_PIECES
 
 
 def quiet(line: str) -> None:

@@ -19,16 +19,18 @@ from runs import assert_same_runs, quiet, send, stop_after, validations
 from safetensors.torch import load_file
 from toys import toy_config, write_reversal
 
-from nmt import cli, streams, training
+from nmt import cli
 from nmt.config import Config, ModelConfig, TrainingConfig
+from nmt.data import text_streams as streams
+from nmt.data.text_streams import Streams, choose_streams, join_lines, score_text
 from nmt.errors import TrainingError, UserError
-from nmt.language_model import LanguageModel
 from nmt.model_folder import open_model
-from nmt.streams import Streams, choose_streams, join_lines, score_text
-from nmt.tasks import LanguageModelTask, make_vocabularies
-from nmt.torch_engine import load_engine
-from nmt.training import STATE, train
-from nmt.vocabulary import BEGIN, END, UNK
+from nmt.network.language_model import LanguageModel
+from nmt.network.torch_engine import load_engine
+from nmt.tasks.tasks import LanguageModelTask, make_vocabularies
+from nmt.text.vocabulary import BEGIN, END, UNK
+from nmt.training import loop as training
+from nmt.training.loop import STATE, train
 
 Sections = dict[str, dict[str, Any]]
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-import nmt.loss
-from nmt.loss import output_cross_entropy, pair_cross_entropy, row_negative_log_likelihood
+import nmt.network.loss
+from nmt.network.loss import output_cross_entropy, pair_cross_entropy, row_negative_log_likelihood
 
 
 def arguments(rows: int = 7) -> list[torch.Tensor]:
@@ -21,7 +21,7 @@ def arguments(rows: int = 7) -> list[torch.Tensor]:
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("chunk", [1, 3, 7, 100])
 def test_equals_torch(smoothing: float, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nmt.loss, "CHUNK", chunk)
+    monkeypatch.setattr(nmt.network.loss, "CHUNK", chunk)
     inputs, targets = arguments(), torch.tensor([1, 2, 3, 3, 8, 0, 4])
     loss, negative = output_cross_entropy(*inputs, targets, smoothing)
     hidden, weight, bias = inputs
@@ -51,7 +51,7 @@ def test_label_smoothing_by_hand() -> None:
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("chunk", [3, 100])
 def test_row_weights_equal_torch(smoothing: float, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nmt.loss, "CHUNK", chunk)
+    monkeypatch.setattr(nmt.network.loss, "CHUNK", chunk)
     inputs, targets = arguments(), torch.tensor([1, 2, 3, 3, 8, 0, 4])
     row_weights = torch.tensor([0.5, -2, 0, 1, 3, -1, 0.25], dtype=torch.double)
     loss, negative = output_cross_entropy(*inputs, targets, smoothing, row_weights)
@@ -68,7 +68,7 @@ def test_row_weights_equal_torch(smoothing: float, chunk: int, monkeypatch: pyte
 @pytest.mark.parametrize("chunk", [1, 4, 100])
 def test_pair_equals_torch(smoothing: float, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The formula of Liang et al. (2021), halved, by torch's own functions."""
-    monkeypatch.setattr(nmt.loss, "CHUNK", chunk)
+    monkeypatch.setattr(nmt.network.loss, "CHUNK", chunk)
     inputs, targets, alpha = arguments(14), torch.tensor([1, 2, 3, 3, 8, 0, 4]), 3.0
     loss, negative = pair_cross_entropy(*inputs, targets, smoothing, alpha)
     hidden, weight, bias = inputs
@@ -99,7 +99,7 @@ def test_pair_of_equals_is_the_plain_loss() -> None:
 
 @pytest.mark.parametrize("chunk", [3, 100])
 def test_row_negative_log_likelihood(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nmt.loss, "CHUNK", chunk)
+    monkeypatch.setattr(nmt.network.loss, "CHUNK", chunk)
     (hidden, weight, bias), targets = arguments(), torch.tensor([1, 2, 3, 3, 8, 0, 4])
     negative = row_negative_log_likelihood(hidden, weight, bias, targets)
     assert not negative.requires_grad
@@ -115,7 +115,7 @@ def test_no_gradient_is_taken_where_none_is_wanted(monkeypatch: pytest.MonkeyPat
         lambda: pair_cross_entropy(inputs[0][:6], *inputs[1:], targets[:3], 0.1, 5.0),
     )
     expected = [compute() for compute in losses]
-    monkeypatch.setattr(nmt.loss._OutputLayer, "backward", lambda *_: pytest.fail("a gradient was taken"))
+    monkeypatch.setattr(nmt.network.loss._OutputLayer, "backward", lambda *_: pytest.fail("a gradient was taken"))
     with torch.no_grad():
         for compute, loss in zip(losses, expected, strict=True):
             without = compute()

@@ -14,14 +14,14 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from nmt.config import ModelConfig
-from nmt.encoder import Encoder, mirror
-from nmt.language_model import LanguageModel
-from nmt.model import TranslationModel
 from nmt.model_folder import open_model, write_model
-from nmt.regularization import Dropout, dropout_mask
-from nmt.search import SearchSettings, beam_search
-from nmt.torch_engine import TorchEngine, build_model, load_engine, model_tensors
-from nmt.vocabulary import BEGIN, END, PAD, Vocabulary
+from nmt.network.dropout import Dropout, dropout_mask
+from nmt.network.encoder import Encoder, mirror
+from nmt.network.language_model import LanguageModel
+from nmt.network.model import TranslationModel
+from nmt.network.torch_engine import TorchEngine, build_model, load_engine, model_tensors
+from nmt.search.beam import SearchSettings, beam_search
+from nmt.text.vocabulary import BEGIN, END, PAD, Vocabulary
 
 CASES, IMPOSSIBLE = all_pairs(MODEL_OPTIONS)
 

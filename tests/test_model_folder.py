@@ -25,11 +25,11 @@ from nmt.model_folder import (
     write_atomically,
     write_model,
 )
-from nmt.search import SearchSettings, beam_search
-from nmt.torch_engine import TorchEngine, find_device, load_engine
-from nmt.training import train
-from nmt.translation import Translator
-from nmt.vocabulary import Vocabulary, learn_vocabulary
+from nmt.network.torch_engine import TorchEngine, find_device, load_engine
+from nmt.search.beam import SearchSettings, beam_search
+from nmt.text.vocabulary import Vocabulary, learn_vocabulary
+from nmt.training.loop import train
+from nmt.translation.translator import Translator
 
 LINES = ["a b c", "d", "h g f e d c", "", "a b c"]
 
@@ -77,7 +77,7 @@ def test_search_score_is_the_models_score(run: Path) -> None:
 
 def forced(engine: TorchEngine, source: list[int], target: list[int]) -> float:
     """Log-probability of a target by teacher forcing."""
-    from nmt.vocabulary import BEGIN, END
+    from nmt.text.vocabulary import BEGIN, END
 
     ids = torch.tensor([[*source, END]]).t()
     with torch.no_grad():

@@ -12,9 +12,9 @@ import pytest
 
 from nmt.cli import main
 from nmt.errors import UserError
-from nmt.line_translation import translate_stream
 from nmt.model_folder import IN_THE_BOX, models_in_the_box, open_model
-from nmt.translation import SourceLine, Translator
+from nmt.translation.line_stream import translate_stream
+from nmt.translation.translator import SourceLine, Translator
 
 EXAMPLES = {
     "de-en": ("Ich habe keine Zeit.", {"I have no time.", "I don't have time.", "I don't have any time."}),

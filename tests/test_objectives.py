@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-import nmt.objectives
-from nmt.batching import Batch, make_batch
+import nmt.tasks.objectives
 from nmt.config import Config, DecodingConfig, ModelConfig, TrainingConfig
-from nmt.model import TranslationModel
-from nmt.objectives import (
+from nmt.data.batching import Batch, make_batch
+from nmt.network.model import TranslationModel
+from nmt.tasks.objectives import (
     Likelihood,
     MinimumRisk,
     Objective,
@@ -27,7 +27,7 @@ from nmt.objectives import (
     sample_translations,
     sampling_probability,
 )
-from nmt.vocabulary import BEGIN, END, PAD, SPECIAL_PIECES, UNK
+from nmt.text.vocabulary import BEGIN, END, PAD, SPECIAL_PIECES, UNK
 
 SIZE = 12
 """Pieces of either vocabulary."""
@@ -165,7 +165,7 @@ def test_without_probability_sampling_is_likelihood() -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_with_probability_one_every_input_is_a_draw(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the draw replaced by the best piece, the inputs are the model's greedy ones, step by step."""
-    monkeypatch.setattr(nmt.objectives, "_draw", lambda logits: logits.argmax(-1))
+    monkeypatch.setattr(nmt.tasks.objectives, "_draw", lambda logits: logits.argmax(-1))
     model, batch = make_model(name).eval(), batch_of()
     mixed = mixed_inputs(model, batch, 1.0)
     with torch.no_grad():
@@ -182,7 +182,7 @@ def test_with_probability_one_every_input_is_a_draw(name: str, monkeypatch: pyte
 
 def test_draws_between_references_read_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """At a low rate, each draw follows from the inputs before it, whether these are draws or references."""
-    monkeypatch.setattr(nmt.objectives, "_draw", lambda logits: logits.argmax(-1))
+    monkeypatch.setattr(nmt.tasks.objectives, "_draw", lambda logits: logits.argmax(-1))
     model, batch = make_model("luong").eval(), batch_of(6, 12)
     torch.manual_seed(3)
     mixed = mixed_inputs(model, batch, 0.2)
@@ -207,7 +207,7 @@ def test_scheduled_sampling_trains_on_the_mixed_inputs() -> None:
 def test_draws_follow_the_softmax() -> None:
     torch.manual_seed(4)
     probabilities = torch.tensor([0.5, 0.0, 0.3, 0.15, 0.05])
-    drawn = nmt.objectives._draw(probabilities.log().expand(20000, -1))
+    drawn = nmt.tasks.objectives._draw(probabilities.log().expand(20000, -1))
     shares = torch.bincount(drawn, minlength=5) / 20000
     assert shares[1] == 0
     torch.testing.assert_close(shares, probabilities, rtol=0, atol=0.012)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nmt.config import TrainingConfig
-from nmt.optimization import WeightAverage, clip_gradients, gradient_norm, learning_rate, make_optimizer
+from nmt.training.optimization import WeightAverage, clip_gradients, gradient_norm, learning_rate, make_optimizer
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ from runs import assert_same_runs, quiet, send, stop_after
 from safetensors.torch import load_file
 from toys import toy_config, write_reversal
 
-from nmt import training
 from nmt.errors import TrainingError
-from nmt.training import STATE, train
-from nmt.translation import Translator
+from nmt.training import loop as training
+from nmt.training.loop import STATE, train
+from nmt.translation.translator import Translator
 
 CASES, IMPOSSIBLE = all_pairs(TRAINING_OPTIONS)
 

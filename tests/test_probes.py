@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from runs import load_script, quiet, validations
 
-from nmt import probes
 from nmt.config import DataConfig, load_config
-from nmt.corpus import load_pairs, load_texts
+from nmt.data import probes
+from nmt.data.corpus import load_pairs, load_texts
+from nmt.data.probes import CIRCLED, SHORTEST, SIZES, TASKS
 from nmt.errors import UserError
-from nmt.probes import CIRCLED, SHORTEST, SIZES, TASKS
-from nmt.tasks import make_vocabularies
-from nmt.training import train
+from nmt.tasks.tasks import make_vocabularies
+from nmt.training.loop import train
 
 ROOT = Path(__file__).parent.parent
 
@@ -77,7 +77,7 @@ def test_all_digits_are_alike() -> None:
 
 
 def test_every_process_draws_the_same() -> None:
-    show = "from nmt.probes import pairs; print([part[-1] for part in pairs('adding', 9).values()])"
+    show = "from nmt.data.probes import pairs; print([part[-1] for part in pairs('adding', 9).values()])"
     for seed in ("0", "1"):
         done = subprocess.run(
             [sys.executable, "-c", show], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
@@ -104,7 +104,7 @@ def test_as_a_corpus() -> None:
 @pytest.mark.parametrize("task", TASKS)
 def test_shipped_configurations_keep_every_pair_and_digit(task: str) -> None:
     """Every digit is one piece, so that lengths are those asked for; nothing is dropped before training."""
-    from nmt.corpus import prepare_corpus
+    from nmt.data.corpus import prepare_corpus
 
     config = load_config(ROOT / "configs" / f"probe-{task}.toml")
     vocabularies = make_vocabularies(config, quiet)

@@ -14,7 +14,7 @@ from toys import toy_config, write_reversal
 
 from nmt import cli
 from nmt.config import apply_setting, load_config, parse_config
-from nmt.training import train
+from nmt.training.loop import train
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nmt.config import ModelConfig
-from nmt.recurrence import KERNELS, BatchNormalization, Connection, Layer, Unrolled
+from nmt.network.layers import KERNELS, BatchNormalization, Connection, Layer, Unrolled
 
 LENGTH, BATCH, SIZE, HIDDEN = 6, 4, 5, 7
 

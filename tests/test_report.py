@@ -17,7 +17,6 @@ from markdown import markdown as read_markdown  # comes with tensorboard
 from toys import HYPOTHESES, REFERENCES, SOURCES
 
 from nmt.errors import UserError
-from nmt.evaluation import Evaluation, PartScorer, Score, SentenceScore, compare_systems, evaluate_translations
 from nmt.report import Commands, describe, report_json, write_report
 from nmt.report.blocks import Example, Paragraph, Section, Table
 from nmt.report.card import with_results, write_results
@@ -26,6 +25,7 @@ from nmt.report.contents import Report, add_training_data, make_report
 from nmt.report.rendering import to_html, to_markdown
 from nmt.report.sections import choose_examples, least_sure, make_document
 from nmt.report.words import Span
+from nmt.scores.evaluation import Evaluation, PartScorer, Score, SentenceScore, compare_systems, evaluate_translations
 
 AWKWARD = [
     "a | b \\| c",

@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rapidfuzz.distance import Levenshtein
 
-from nmt.engine import Integers, State
 from nmt.errors import UserError
 from nmt.report.calibration import (
     Predictions,
@@ -39,8 +38,9 @@ from nmt.report.statistics import (
 )
 from nmt.report.training_data import NEAR, Comparison, compare_with_training
 from nmt.report.words import UNITS, differences, same_text, words
-from nmt.search import SearchSettings, beam_search
-from nmt.vocabulary import BEGIN, END, SPECIAL_PIECES
+from nmt.search.beam import SearchSettings, beam_search
+from nmt.search.engine import Integers, State
+from nmt.text.vocabulary import BEGIN, END, SPECIAL_PIECES
 
 # Words
 

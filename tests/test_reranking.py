@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt.errors import UserError
-from nmt.reranking import Candidate, Feature, expected_utilities, make_utility, read_n_best, rerank, rerank_lines
+from nmt.search.reranking import Candidate, Feature, expected_utilities, make_utility, read_n_best, rerank, rerank_lines
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", "cc", "d"]), st.floats(0.1, 2)), min_size=1, max_size=6))

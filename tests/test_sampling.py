@@ -15,10 +15,11 @@ from hypothesis.extra.numpy import arrays
 from test_search import RandomModel, forced
 
 from nmt.config import BATCH_HYPOTHESES
-from nmt.constraints import Constraints
-from nmt.engine import Floats, Integers
 from nmt.errors import UserError
-from nmt.sampling import (
+from nmt.search.beam import Hypothesis, SearchSettings, beam_search
+from nmt.search.constraints import Constraints
+from nmt.search.engine import Floats, Integers
+from nmt.search.sampling import (
     LINES,
     SamplingSettings,
     draw,
@@ -27,8 +28,7 @@ from nmt.sampling import (
     sample_text,
     sample_translations,
 )
-from nmt.search import Hypothesis, SearchSettings, beam_search
-from nmt.vocabulary import BEGIN, END, PAD, SPECIAL_PIECES, UNK
+from nmt.text.vocabulary import BEGIN, END, PAD, SPECIAL_PIECES, UNK
 
 SIZE = 9
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from test_search import RandomModel, forced
 
 from nmt.errors import UserError
-from nmt.scoring import LengthPenalty, brevity_penalty, coverage_penalty, force_decode
+from nmt.search.scoring import LengthPenalty, brevity_penalty, coverage_penalty, force_decode
 
 
 def test_divisors_by_hand():

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt.constraints import FREE, Constraints
-from nmt.engine import best_pieces
 from nmt.errors import UserError
-from nmt.scoring import LengthPenalty
-from nmt.search import SearchSettings, beam_search
-from nmt.vocabulary import BEGIN, END, SPECIAL_PIECES, UNK
+from nmt.search.beam import SearchSettings, beam_search
+from nmt.search.constraints import FREE, Constraints
+from nmt.search.engine import best_pieces
+from nmt.search.scoring import LengthPenalty
+from nmt.text.vocabulary import BEGIN, END, SPECIAL_PIECES, UNK
 
 
 class RandomModel:

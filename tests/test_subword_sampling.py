@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from nmt.config import VocabularyConfig
-from nmt.vocabulary import UNK, Vocabulary, learn_vocabulary
+from nmt.text.vocabulary import UNK, Vocabulary, learn_vocabulary
 
 TEXT = [
     "Ein Hund läuft über die Wiese.", "Eine Frau liest ein Buch.", "Der Mann trinkt Kaffee am Fenster.",
@@ -78,7 +78,7 @@ def test_another_process_draws_the_same(model_type: str, tmp_path: Path) -> None
     vocabulary = learn(model_type)
     (tmp_path / "model.spm").write_bytes(vocabulary.model)
     program = (
-        "import sys, hashlib; from nmt.vocabulary import Vocabulary\n"
+        "import sys, hashlib; from nmt.text.vocabulary import Vocabulary\n"
         "drawn = Vocabulary.load(sys.argv[1]).sample_batch(sys.argv[2:], 0.3, 7)\n"
         "print(hashlib.sha256(repr(drawn).encode()).hexdigest())"
     )

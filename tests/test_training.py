@@ -19,11 +19,12 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from toys import toy_config, write_reversal
 
-from nmt import tasks, training
 from nmt.config import Config, load_config, write_config
 from nmt.errors import TrainingError, UserError
-from nmt.training import STATE, check_precision, cut_metrics, train
-from nmt.translation import Translator
+from nmt.tasks import tasks
+from nmt.training import loop as training
+from nmt.training.loop import STATE, check_precision, cut_metrics, train
+from nmt.translation.translator import Translator
 
 CAPTIONS = Path(__file__).parent.parent / "vocab" / "captions-de-en" / "joint.spm"
 
@@ -108,7 +109,7 @@ def test_kill_9_and_resume_from_the_command_line(uninterrupted: tuple[Config, Pa
     command = [sys.executable, "-m", "nmt.cli", "train", str(tmp_path / "toy.toml"), "--output", str(tmp_path / "run")]
     command += ["--threads", "2"]
     killer = (
-        "import os, sys; from nmt import training, cli\n"
+        "import os, sys; from nmt import cli; from nmt.training import loop as training\n"
         "original = training.Run._save_state\n"
         "def save(self):\n"
         "    original(self)\n"

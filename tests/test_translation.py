@@ -15,12 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmt.config import DecodingConfig
-from nmt.engine import Best
 from nmt.errors import UserError
-from nmt.line_translation import translate_stream
-from nmt.lines import join_sentences, one_line, split_sentences
-from nmt.translation import Translation, Translator, join_translations
-from nmt.vocabulary import END, SPECIAL_PIECES
+from nmt.search.engine import Best
+from nmt.text.lines import join_sentences, one_line, split_sentences
+from nmt.text.vocabulary import END, SPECIAL_PIECES
+from nmt.translation.line_stream import translate_stream
+from nmt.translation.translator import Translation, Translator, join_translations
 
 
 class Characters:
@@ -201,7 +201,7 @@ def opened(monkeypatch):
         return [folders[str(name)] for name in names], None if language_model is None else folders[language_model]
 
     monkeypatch.setitem(sys.modules, "nmt.model_folder", SimpleNamespace(open_models=open_models))
-    monkeypatch.setitem(sys.modules, "nmt.onnx_engine", SimpleNamespace(load_engine=load_engine))
+    monkeypatch.setitem(sys.modules, "nmt.translation.onnx_engine", SimpleNamespace(load_engine=load_engine))
     return loaded
 
 
@@ -495,8 +495,8 @@ def test_a_person_gets_an_answer_to_each_line():
 
 
 def test_windows_grow_and_are_bounded(monkeypatch):
-    monkeypatch.setattr("nmt.line_translation.WINDOW_BATCHES", 4)
-    monkeypatch.setattr("nmt.line_translation.WINDOW_BYTES", 100)
+    monkeypatch.setattr("nmt.translation.line_stream.WINDOW_BATCHES", 4)
+    monkeypatch.setattr("nmt.translation.line_stream.WINDOW_BYTES", 100)
     events = []
     source = Recorder(events, b"a\n" * 40 + b"b" * 99 + b"\n" + b"c" * 200 + b"\nd\n")
     translate_stream(
@@ -523,8 +523,8 @@ def test_a_closed_pipe_ends_quietly():
 def test_a_real_closed_pipe_ends_quietly():
     script = """
         import sys, types
-        from nmt.line_translation import translate_stream
-        from nmt.translation import Translation, Translator
+        from nmt.translation.line_stream import translate_stream
+        from nmt.translation.translator import Translation, Translator
         class Echo(Translator):
             def __init__(self):
                 super().__init__(None, types.SimpleNamespace(encode_batch=lambda lines: [[5] for _ in lines]), None)
@@ -555,6 +555,6 @@ def test_one_line():
 
 
 def test_translation_needs_no_torch():
-    code = "import sys, nmt.translation; print(sorted({'torch', 'datasets'} & set(sys.modules)))"
+    code = "import sys, nmt.translation.translator; print(sorted({'torch', 'datasets'} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

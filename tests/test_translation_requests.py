@@ -15,9 +15,9 @@ from test_search import RandomModel
 
 from nmt.config import DecodingConfig, VocabularyConfig
 from nmt.errors import UserError
-from nmt.line_translation import score_lines, translate_stream
-from nmt.translation import SourceLine, Translator, make_batches, word_alignment
-from nmt.vocabulary import UNK, learn_vocabulary
+from nmt.text.vocabulary import UNK, learn_vocabulary
+from nmt.translation.line_stream import score_lines, translate_stream
+from nmt.translation.translator import SourceLine, Translator, make_batches, word_alignment
 
 PIECES = ["<pad>", "<unk>", "<s>", "</s>", "▁a", "▁b", "a", "b", "▁", "▁ab", "."]
 

@@ -8,7 +8,7 @@ import pytest
 
 from nmt.config import VocabularyConfig
 from nmt.errors import UserError
-from nmt.vocabulary import BEGIN, END, PAD, SPECIAL_PIECES, UNK, Vocabulary, choose_size, learn_vocabulary
+from nmt.text.vocabulary import BEGIN, END, PAD, SPECIAL_PIECES, UNK, Vocabulary, choose_size, learn_vocabulary
 
 TEXT = [
     "Ein Hund läuft über die Wiese.", "Eine Frau liest ein Buch.", "Der Mann trinkt Kaffee am Fenster.",
@@ -121,7 +121,7 @@ def test_without_tags_nothing_changes() -> None:
 
 def test_a_long_text_is_learned_from_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     german, english = TEXT[:3] * 60, TEXT[3:6] * 60
-    monkeypatch.setattr("nmt.vocabulary.MOST_LINES", 150)
+    monkeypatch.setattr("nmt.text.vocabulary.MOST_LINES", 150)
     config = VocabularyConfig(byte_fallback=False)
     vocabulary = learn_vocabulary(german + english, config, 80, "identity")
     assert not any(UNK in vocabulary.encode(text) for text in TEXT)

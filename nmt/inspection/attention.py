@@ -18,11 +18,11 @@ import numpy.typing as npt
 from nmt.errors import UserError
 from nmt.inspection.pages import Inspection, ramp, section, table
 from nmt.inspection.watching import Choice, Subject, batch_of, forced, read_pairs
-from nmt.model import TranslationModel
-from nmt.parallel_files import read_lines
-from nmt.search import beam_search
-from nmt.translation import search_settings
-from nmt.vocabulary import Vocabulary
+from nmt.network.model import TranslationModel
+from nmt.search.beam import beam_search
+from nmt.text.reading import read_lines
+from nmt.text.vocabulary import Vocabulary
+from nmt.translation.translator import search_settings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

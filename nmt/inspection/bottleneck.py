@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nmt import probes
 from nmt.config import Config, parse_config
-from nmt.corpus import load_pairs
-from nmt.evaluation import bleu
+from nmt.data import probes
+from nmt.data.corpus import load_pairs
 from nmt.inspection.pages import COLORS, Inspection, section, table
 from nmt.inspection.watching import Say
-from nmt.training import train
-from nmt.translation import Translator
+from nmt.scores.evaluation import bleu
+from nmt.training.loop import train
+from nmt.translation.translator import Translator
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -80,7 +80,7 @@ def variant_config(config: Config, attention: bool, reverse_source: bool) -> Con
 
 
 def write_probe(folder: Path, task: str, lengths: Sequence[int], pairs: dict[str, int]) -> Config:
-    """Parallel files of a probe task (`nmt.probes`) in several lengths at once; returns a configuration to learn it."""
+    """Write files of a probe task (`nmt.data.probes`) in several lengths; returns a configuration to learn it."""
     drawn = [probes.pairs(task, length) for length in lengths]
     for split, count in pairs.items():
         chosen = [pair for each in drawn for pair in each[split][:count]]

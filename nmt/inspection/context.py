@@ -15,7 +15,7 @@ import torch
 
 from nmt.inspection.pages import COLORS, Inspection, Points, label_points, nearest, project, section, table
 from nmt.inspection.watching import Choice, Subject, batch_of, read_pairs
-from nmt.model import TranslationModel
+from nmt.network.model import TranslationModel
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,8 +10,8 @@ import numpy as np
 from nmt.errors import UserError
 from nmt.inspection.pages import COLORS, Inspection, Points, label_points, nearest, project, section, table
 from nmt.inspection.watching import Subject
-from nmt.model import TranslationModel
-from nmt.vocabulary import SPECIAL_PIECES, Vocabulary
+from nmt.network.model import TranslationModel
+from nmt.text.vocabulary import SPECIAL_PIECES, Vocabulary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -31,9 +31,9 @@ from nmt.inspection.watching import (
     read_pairs,
     watched,
 )
-from nmt.language_model import LanguageModel
+from nmt.network.language_model import LanguageModel
 from nmt.report.blocks import Figure
-from nmt.vocabulary import BEGIN, END, Vocabulary
+from nmt.text.vocabulary import BEGIN, END, Vocabulary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture

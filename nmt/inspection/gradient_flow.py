@@ -15,8 +15,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nmt.cells import CELLS, Cell
-from nmt.cells.rnn import RNN
 from nmt.config import ModelConfig, parse_config
 from nmt.errors import UserError
 from nmt.inspection.pages import BACKGROUND, COLORS, FAINT, Inspection, section, table
@@ -31,9 +29,11 @@ from nmt.inspection.watching import (
     read_pairs,
     watched,
 )
-from nmt.language_model import LanguageModel
-from nmt.model import TranslationModel
-from nmt.vocabulary import BEGIN, SPECIAL_PIECES
+from nmt.network.cells import CELLS, Cell
+from nmt.network.cells.rnn import RNN
+from nmt.network.language_model import LanguageModel
+from nmt.network.model import TranslationModel
+from nmt.text.vocabulary import BEGIN, SPECIAL_PIECES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nmt.config import BATCH_HYPOTHESES
-from nmt.evaluation import bleu
 from nmt.inspection.pages import COLORS, Inspection, section, table
 from nmt.inspection.watching import Choice, Say, Subject, read_pairs
+from nmt.scores.evaluation import bleu
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

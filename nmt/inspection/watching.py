@@ -13,18 +13,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nmt.batching import Batch, make_batch
-from nmt.cells import MUT1, Cell, Product, State
-from nmt.cells.scan import ScannedCell
 from nmt.config import data_with
+from nmt.data.batching import Batch, make_batch
 from nmt.errors import UserError
-from nmt.language_model import LanguageModel
-from nmt.model import TranslationModel
 from nmt.model_folder import ModelFolder, open_model
-from nmt.parallel_files import read_lines, read_parallel
-from nmt.recurrence import Layer
-from nmt.torch_engine import TorchEngine, load_engine
-from nmt.translation import Translator
+from nmt.network.cells import MUT1, Cell, Product, State
+from nmt.network.cells.scan import ScannedCell
+from nmt.network.language_model import LanguageModel
+from nmt.network.layers import Layer
+from nmt.network.model import TranslationModel
+from nmt.network.torch_engine import TorchEngine, load_engine
+from nmt.text.reading import read_lines, read_parallel
+from nmt.translation.translator import Translator
 
 Say = Callable[[str], None]
 
@@ -103,7 +103,7 @@ def read_pairs(subject: Subject, choice: Choice, translate: bool = True) -> tupl
     elif choice.target is not None:
         raise UserError("--target needs --source")
     else:
-        from nmt.corpus import load_pairs, load_texts
+        from nmt.data.corpus import load_pairs, load_texts
 
         data = data_with(subject.folder.config, choice.settings)
         if model_is_language_model:

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from nmt.errors import UserError
-from nmt.evaluation import Evaluation
 from nmt.model_folder import write_atomically
 from nmt.report.contents import Report, TrainingPart
 from nmt.report.rendering import to_html, to_markdown
 from nmt.report.sections import Commands, describe_lengths, make_document
+from nmt.scores.evaluation import Evaluation
 
 __all__ = ["Commands", "Report", "describe", "report_json", "write_report"]
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nmt.engine import Engine
-from nmt.evaluation import PartScore
-from nmt.vocabulary import BEGIN, END
+from nmt.scores.evaluation import PartScore
+from nmt.search.engine import Engine
+from nmt.text.vocabulary import BEGIN, END
 
 BINS = 10
 """Intervals of equal width that the probabilities are sorted into."""

@@ -8,10 +8,10 @@ from dataclasses import fields
 from pathlib import Path
 
 from nmt.config import DecodingConfig
-from nmt.evaluation import Evaluation
 from nmt.model_folder import write_atomically
 from nmt.report.rendering import code, escape
 from nmt.report.sections import setting_text
+from nmt.scores.evaluation import Evaluation
 
 CARD = "README.md"
 HEADING = "## Results"

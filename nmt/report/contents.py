@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nmt.config import DataConfig
-from nmt.ensemble import whole_vocabulary
 from nmt.errors import UserError
-from nmt.evaluation import Evaluation, PartScore, PartScorer
 from nmt.report.calibration import (
     Calibration,
     SentenceCalibration,
@@ -37,8 +35,10 @@ from nmt.report.statistics import (
 )
 from nmt.report.training_data import TrainingOverlap, compare_with_training
 from nmt.report.words import words
-from nmt.translation import Translation, Translator, search_settings
-from nmt.vocabulary import UNK
+from nmt.scores.evaluation import Evaluation, PartScore, PartScorer
+from nmt.search.ensemble import whole_vocabulary
+from nmt.text.vocabulary import UNK
+from nmt.translation.translator import Translation, Translator, search_settings
 
 SIMILARITIES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Lower ends of the groups of sentences by similarity to the training data; the first group is below all."""
@@ -383,7 +383,7 @@ def gather(
     elif not is_local(data):
         notes.append(f"the training data `{data.path}` are not compared: they are not on this machine")
     else:
-        from nmt.corpus import load_pairs, training_tags
+        from nmt.data.corpus import load_pairs, training_tags
 
         try:
             pairs = load_pairs(data, "train")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt.errors import UserError
-from nmt.parallel_files import iterate_lines
+from nmt.text.reading import iterate_lines
 
 METRICS = "metrics.jsonl"
 

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nmt.engine import Best, Engine, Floats, Integers, State, best_pieces, step_best
-from nmt.search import SearchSettings, beam_search
-from nmt.vocabulary import END
+from nmt.search.beam import SearchSettings, beam_search
+from nmt.search.engine import Best, Engine, Floats, Integers, State, best_pieces, step_best
+from nmt.text.vocabulary import END
 
 REFUSED = 2
 """Continuations shown at each step of those that found no place: the most probable ones."""
@@ -32,7 +32,7 @@ class Node:
     step: int
     """Pieces of the hypothesis, this one included."""
     token: int
-    """Id of the piece; `nmt.vocabulary.END` for the end symbol."""
+    """Id of the piece; `nmt.text.vocabulary.END` for the end symbol."""
     log_prob: float
     """Of the piece, natural logarithm."""
     total: float

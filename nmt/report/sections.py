@@ -8,14 +8,14 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from nmt.evaluation import MOSES_NAME, Evaluation, PartScore, Score
 from nmt.report import charts
 from nmt.report.blocks import Block, Code, Document, Example, Figure, Paragraph, Section, Table
 from nmt.report.charts import Leaf, Series
 from nmt.report.contents import Report, SearchTree, TrainingPart
 from nmt.report.training_data import NEAR
 from nmt.report.words import Span, differences
-from nmt.vocabulary import END
+from nmt.scores.evaluation import MOSES_NAME, Evaluation, PartScore, Score
+from nmt.text.vocabulary import END
 
 EXAMPLES_SEED = 1
 """Chooses the random examples, so that two systems on one set are shown on the same sentences."""

@@ -1,7 +1,7 @@
 """Words, as the statistics of a report count them, and the difference between two sentences in words.
 
-Scores have tokenisers of their own (`nmt.evaluation`); these words only group, count and compare. A word is a run of
-letters, marks and digits, with apostrophes and hyphens inside; in scripts without spaces each character is a word.
+Scores have tokenisers of their own (`nmt.scores.evaluation`); these words only group, count and compare. A word is a
+run of letters, marks and digits, with apostrophes and hyphens inside; in scripts without spaces each character is one.
 """
 
 from __future__ import annotations

@@ -1,0 +1,250 @@
+"""From a corpus to batches: order, segmentation, word dropout, padding.
+
+All chance follows from seed, epoch and place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nmt.config import TrainingConfig
+from nmt.data.corpus import Corpus
+from nmt.errors import UserError
+from nmt.text.vocabulary import BEGIN, END, PAD, UNK, Vocabulary
+
+POOL = 32768
+"""Pairs that are segmented and sorted at a time: enough for batches without padding, little enough for any memory."""
+
+BLOCK = 16
+"""Batches whose pairs, alike in target length, are sorted by source length."""
+
+
+@dataclass
+class Batch:
+    """Pairs side by side, time-major, padded at the end."""
+
+    source: Tensor
+    """Ids with the end symbol, [source_length, batch]."""
+    lengths: Tensor
+    """Source lengths with the end symbol, [batch]."""
+    inputs: Tensor
+    """What the decoder reads: begin symbol, then the target's pieces, [target_length, batch]."""
+    targets: Tensor
+    """What it has to predict: the target's pieces, then the end symbol, [target_length, batch]."""
+    target_tokens: int
+    """Real entries of `targets`."""
+    indices: np.ndarray
+    """The pairs' places in the corpus."""
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on a device."""
+        if device.type == "cpu":
+            return self
+        return Batch(
+            self.source.to(device),
+            self.lengths.to(device),
+            self.inputs.to(device),
+            self.targets.to(device),
+            self.target_tokens,
+            self.indices,
+        )
+
+
+@dataclass
+class Pool:
+    """Part of an epoch: pairs drawn at random, segmented, and put into batches of similar length."""
+
+    source: list[np.ndarray]
+    target: list[np.ndarray]
+    """Pieces of each pair."""
+    indices: np.ndarray
+    """The pairs' places in the corpus."""
+    batches: list[np.ndarray]
+    """Places in the pool, batch by batch, in the order of training."""
+
+
+def plan_batches(
+    source_lengths: np.ndarray, target_lengths: np.ndarray, config: TrainingConfig, rng: np.random.Generator
+) -> list[np.ndarray]:
+    """Which pairs form which batch, in random order.
+
+    Pairs are sorted by target length, with chance deciding among lengths that are the same or next to each other;
+    blocks of pairs are then sorted by source length and cut into batches, and the batches shuffled.
+    """
+    count = len(target_lengths)
+    order = np.argsort(target_lengths + 2 * rng.random(count), kind="stable")
+    longer = np.maximum(source_lengths, target_lengths) + 1
+    sentences = (
+        config.batch_size if config.batch_unit == "sentences" else max(1, int(config.batch_size / longer.mean()))
+    )
+    for start in range(0, count, BLOCK * sentences):
+        block = order[start : start + BLOCK * sentences]
+        order[start : start + BLOCK * sentences] = block[np.argsort(source_lengths[block], kind="stable")]
+    if config.batch_unit == "sentences":
+        batches = [order[start : start + sentences] for start in range(0, count, sentences)]
+    else:
+        batches = _cut_by_tokens(order, longer[order], config.batch_size)
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def _cut_by_tokens(order: np.ndarray, longer: np.ndarray, limit: int) -> list[np.ndarray]:
+    """Consecutive pairs while sentences x longest side stays within the limit; a pair that exceeds it stands alone."""
+    batches, start, longest = [], 0, 0
+    for i, length in enumerate(longer.tolist()):
+        longest = max(longest, length)
+        if i > start and longest * (i + 1 - start) > limit:
+            batches.append(order[start:i])
+            start, longest = i, length
+    return [*batches, order[start:]] if len(order) else batches
+
+
+class Batcher:
+    """Makes the batches of a plan."""
+
+    def __init__(
+        self, corpus: Corpus, source_vocabulary: Vocabulary, target_vocabulary: Vocabulary, config: TrainingConfig
+    ) -> None:
+        self.corpus, self.config = corpus, config
+        self.source_vocabulary, self.target_vocabulary = source_vocabulary, target_vocabulary
+        self.source_starts = np.array(source_vocabulary.starts_word())
+        self.target_starts = np.array(target_vocabulary.starts_word())
+        self.tags = [np.array(source_vocabulary.encode(part.tag), dtype=np.int64) for part in corpus.parts]
+        """Pieces of each source's tag."""
+        if max(part.weight * part.counts.kept for part in corpus.parts) < 1:
+            raise UserError("an epoch has not even one training pair; raise `data.weight`")
+
+    def pools(self, epoch: int) -> list[np.ndarray]:
+        """The epoch's pairs in random order, each source's as often as its weight says, cut into pools."""
+        seed, drawn, first = self.config.seed, [], 0
+        for number, part in enumerate(self.corpus.parts):
+            drawn.append(first + draw_by_weight(part.counts.kept, part.weight, epoch, [seed, number]))
+            first += part.counts.kept
+        rows = np.concatenate(drawn)
+        order = rows[np.random.default_rng([seed, epoch]).permutation(len(rows))]
+        return np.array_split(order, -(-len(order) // POOL))
+
+    def pool(self, indices: np.ndarray, epoch: int, number: int) -> Pool:
+        """Segment a pool's pairs, sampling where configured, and plan its batches."""
+        config = self.config
+        rng = np.random.default_rng([config.seed, epoch, number])
+        source, target = self.corpus.pieces(indices)
+        seeds = rng.integers(1, 2**31, size=2)
+        if config.source_sampling or config.target_sampling:
+            source_text, target_text = self.corpus.text(indices)
+            if config.source_sampling:
+                parts = self.corpus.part_of(indices)
+                skipped = [len(part.tag) + 1 if part.tag else 0 for part in self.corpus.parts]
+                untagged = [text[skipped[part] :] for text, part in zip(source_text, parts, strict=True)]
+                source = _sample(self.source_vocabulary, untagged, config.source_sampling, int(seeds[0]))
+                source = [self._tagged(ids, part) for ids, part in zip(source, parts, strict=True)]
+            if config.target_sampling:
+                target = _sample(self.target_vocabulary, target_text, config.target_sampling, int(seeds[1]))
+        source_lengths = np.array([len(ids) for ids in source], dtype=np.int64)
+        target_lengths = np.array([len(ids) for ids in target], dtype=np.int64)
+        return Pool(source, target, indices, plan_batches(source_lengths, target_lengths, config, rng))
+
+    def batch(self, pool: Pool, number: int, update: int) -> Batch:
+        """A batch of a pool for training, with word dropout drawn for this update."""
+        config = self.config
+        chosen = pool.batches[number]
+        source = [pool.source[i] for i in chosen]
+        target = inputs = [pool.target[i] for i in chosen]
+        if config.source_word_dropout or config.target_word_dropout:
+            rng = np.random.default_rng([config.seed, update, number, 1])
+            source = self._drop_source_words(source, pool.indices[chosen], rng)
+            inputs = drop_words(target, self.target_starts, config.target_word_dropout, rng)
+        return make_batch(source, inputs, target, pool.indices[chosen])
+
+    def _tagged(self, ids: np.ndarray, part: int) -> np.ndarray:
+        """Pieces of a sentence behind those of its source's tag, which is always segmented in one way."""
+        return np.concatenate([self.tags[part], ids]) if len(self.tags[part]) else ids
+
+    def _drop_source_words(
+        self, sentences: list[np.ndarray], indices: np.ndarray, rng: np.random.Generator
+    ) -> list[np.ndarray]:
+        """Word dropout that leaves the tags, which are no words."""
+        dropped = drop_words(sentences, self.source_starts, self.config.source_word_dropout, rng)
+        parts = self.corpus.part_of(indices)
+        return [self._tagged(ids[len(self.tags[part]) :], part) for ids, part in zip(dropped, parts, strict=True)]
+
+    def in_order(self, batch_size: int) -> Iterator[Batch]:
+        """All pairs once, sorted by target length, without sampling or word dropout: for validation."""
+        order = np.argsort(self.corpus.target_lengths, kind="stable")
+        for start in range(0, len(order), batch_size):
+            indices = order[start : start + batch_size]
+            source, target = self.corpus.pieces(indices)
+            yield make_batch(source, target, target, indices)
+
+
+def draw_by_weight(count: int, weight: float, epoch: int, seed: list[int]) -> np.ndarray:
+    """Which of a source's pairs, counted from 0, are seen in an epoch, and how often.
+
+    With a weight of w + p / q (w whole, p < q), each pair is seen w times, and a share p / q of them once more: epochs
+    come in groups of q, for which the pairs are put in a random order of the group's own; each epoch takes the next
+    share of it, going round. So an epoch has no pair more than w + 1 times, and over a group each pair is seen w q + p
+    times: at weight 0.5 one half now and the other half next, at 0.1 all pairs in ten epochs.
+    """
+    whole, share = divmod(Fraction(weight).limit_denominator(10**6), 1)
+    group, place = divmod(epoch, share.denominator)
+    begin, end = int(place * share * count), int((place + 1) * share * count)
+    drawn = [np.arange(count)] * whole
+    if end > begin:
+        order = np.random.default_rng([*seed, group, 2]).permutation(count)
+        drawn.append(order.take(range(begin, end), mode="wrap"))
+    return np.concatenate([np.zeros(0, dtype=np.int64), *drawn])
+
+
+def _sample(vocabulary: Vocabulary, texts: list[str], alpha: float, seed: int) -> list[np.ndarray]:
+    return [np.array(ids, dtype=np.int64) for ids in vocabulary.sample_batch(texts, alpha, seed)]
+
+
+def drop_words(
+    sentences: Sequence[np.ndarray], starts: np.ndarray, probability: float, rng: np.random.Generator
+) -> list[np.ndarray]:
+    """Replace all pieces of a word by the unknown piece, each word with the given probability.
+
+    Gal & Ghahramani (2016), section 5, on the source and the decoder's input; Sennrich & Zhang (2019), section 4.3.
+
+        starts: for each id whether its piece begins a word, [vocabulary]
+    """
+    dropped = []
+    if probability == 0:
+        return list(sentences)
+    for ids in sentences:
+        word = np.cumsum(starts[ids])
+        gone = rng.random(int(word[-1]) + 1 if len(ids) else 0) < probability
+        dropped.append(np.where(gone[word], UNK, ids) if len(ids) else ids)
+    return dropped
+
+
+def make_batch(
+    source: Sequence[np.ndarray], inputs: Sequence[np.ndarray], target: Sequence[np.ndarray], indices: np.ndarray
+) -> Batch:
+    """Pad pieces to a batch. `inputs` are the target's pieces as the decoder sees them."""
+    lengths = np.array([len(ids) + 1 for ids in source])
+    return Batch(
+        torch.from_numpy(_pad(source, end=True)),
+        torch.from_numpy(lengths),
+        torch.from_numpy(_pad(inputs, begin=True)),
+        torch.from_numpy(_pad(target, end=True)),
+        sum(len(ids) + 1 for ids in target),
+        indices,
+    )
+
+
+def _pad(sentences: Sequence[np.ndarray], begin: bool = False, end: bool = False) -> np.ndarray:
+    """[longest + 1, batch] ids, each sentence with a begin or an end symbol."""
+    padded = np.full((max(map(len, sentences)) + 1, len(sentences)), PAD, dtype=np.int64)
+    for row, ids in enumerate(sentences):
+        padded[begin : len(ids) + begin, row] = ids
+        if end:
+            padded[len(ids), row] = END
+    if begin:
+        padded[0] = BEGIN
+    return padded

@@ -1,0 +1,444 @@
+"""Sentence pairs: checked, segmented, filtered, and kept as memory-mapped Arrow files.
+
+`load_pairs` gives the raw pairs of a split, `prepare_corpus` what training works on; `load_texts` and `prepare_text`
+give the same of the target language alone, for a language model. All keep their result in the cache
+(`nmt.data.table_cache`) under a key of everything the result depends on; the next call maps that file into memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import datasets
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from nmt.config import DataConfig
+from nmt.data.sources import BATCH_ROWS, Input, Row, find_input, pair_sources, text_source
+from nmt.data.table_cache import is_stored, record_batch, stored_table
+from nmt.errors import UserError
+
+RATIO_CHARACTERS = 20
+"""Pairs whose longer side has at most this many characters are never mismatched: `Ja` may well be `Yes, of course`."""
+
+BATCH_CHARACTERS = 1 << 24
+"""Characters read, segmented and written at once, beside `BATCH_ROWS`."""
+
+PAIR_SCHEMA = pa.schema([("source", pa.string()), ("target", pa.string())])
+CORPUS_SCHEMA = pa.schema(
+    [*PAIR_SCHEMA, ("source_pieces", pa.list_(pa.int32())), ("target_pieces", pa.list_(pa.int32()))]
+)
+TEXT_SCHEMA = pa.schema([("text", pa.string())])
+TEXT_CORPUS_SCHEMA = pa.schema([*TEXT_SCHEMA, ("pieces", pa.list_(pa.int32())), ("characters", pa.int32())])
+
+
+class Segmenter(Protocol):
+    """What a corpus needs of a vocabulary."""
+
+    @property
+    def checksum(self) -> str:
+        """Changes whenever a segmentation may change."""
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of each text's pieces, without begin and end symbol."""
+
+
+@dataclass
+class FilterCounts:
+    """How many pairs were read, kept, and dropped for which reason; a pair counts under the first that applies."""
+
+    read: int = 0
+    kept: int = 0
+    empty: int = 0
+    """A side has no piece, or nothing but white space."""
+    too_long: int = 0
+    """A side has more than `max_length` pieces."""
+    mismatched: int = 0
+    """One side has more than `data.max_length_ratio` times the characters of the other and more than 20 of them."""
+    max_length: int | None = None
+    """Pieces allowed on a side; None where only empty pairs are dropped (validation and test)."""
+
+    def __str__(self) -> str:
+        dropped = f"{self.empty} empty"
+        if self.max_length is not None:
+            dropped += f", {self.too_long} longer than {self.max_length} pieces, {self.mismatched} mismatched in length"
+        return f"{self.read} pairs read, {self.kept} kept ({dropped})"
+
+    @classmethod
+    def total(cls, counts: Sequence[FilterCounts]) -> FilterCounts:
+        """The counts of several sources added up; `max_length` is that of each."""
+        names = [item.name for item in fields(cls) if item.name != "max_length"]
+        sums = {name: sum(getattr(one, name) for one in counts) for name in names}
+        return cls(**sums, max_length=counts[0].max_length)
+
+
+@dataclass
+class TextCounts:
+    """How many lines of a text were read, kept, and dropped."""
+
+    read: int = 0
+    kept: int = 0
+    blank: int = 0
+    """Lines without a piece, or with nothing but white space."""
+
+    def __str__(self) -> str:
+        return f"{self.read} lines read, {self.kept} kept ({self.blank} blank)"
+
+
+@dataclass
+class Part:
+    """One source of a corpus; its pairs stand side by side, the sources in the order of the configuration."""
+
+    name: str
+    """What it is called in messages."""
+    counts: FilterCounts
+    """What was read and dropped; `counts.kept` pairs of the corpus are its own."""
+    weight: float = 1.0
+    """How often its pairs are seen in an epoch."""
+    tag: str = ""
+    """What stands before each of its source sentences, with a space."""
+
+    def __str__(self) -> str:
+        weight = f", weight {self.weight:g}" if self.weight != 1 else ""
+        return f"{self.name}{weight}{f', tag `{self.tag}`' if self.tag else ''}: {self.counts}"
+
+
+class _Rows:
+    """The rows of an Arrow column of lists or strings as read-only views of its buffers.
+
+    A row takes microseconds, where `datasets` builds Python objects.
+    """
+
+    def __init__(self, column: pa.ChunkedArray) -> None:
+        chunks = [chunk for chunk in column.chunks if len(chunk)]
+        self.starts = np.cumsum([0] + [len(chunk) for chunk in chunks])
+        self.offsets = []
+        self.values = []
+        for chunk in chunks:
+            offsets = np.frombuffer(chunk.buffers()[1], np.int32)
+            self.offsets.append(offsets[chunk.offset : chunk.offset + len(chunk) + 1])
+            if pa.types.is_list(column.type):
+                self.values.append(chunk.values.to_numpy())
+            else:
+                self.values.append(np.frombuffer(chunk.buffers()[2], np.uint8))
+
+    def lengths(self) -> npt.NDArray[np.int32]:
+        return np.concatenate([np.diff(offsets) for offsets in self.offsets] or [np.zeros(0, np.int32)])
+
+    def add_to(self, checksum: hashlib._Hash) -> None:
+        checksum.update(self.lengths().tobytes())
+        for offsets, values in zip(self.offsets, self.values, strict=True):
+            checksum.update(values[offsets[0] : offsets[-1]].tobytes())
+
+    def take(self, indices: Sequence[int] | npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+        rows = np.asarray(indices, np.int64)
+        if rows.size and (rows.min() < 0 or rows.max() >= self.starts[-1]):
+            raise IndexError(f"rows must be in 0 to {self.starts[-1] - 1}, but are in {rows.min()} to {rows.max()}")
+        chunks = np.searchsorted(self.starts, rows, side="right") - 1
+        taken = []
+        for chunk, row in zip(chunks.tolist(), (rows - self.starts[chunks]).tolist(), strict=True):
+            offsets = self.offsets[chunk]
+            taken.append(self.values[chunk][offsets[row] : offsets[row + 1]])
+        return taken
+
+
+@dataclass
+class Corpus:
+    """The kept pairs of a split with their segmentation: what training works on."""
+
+    pairs: datasets.Dataset
+    """Columns source, target (text), source_pieces, target_pieces (int32 lists, without begin and end symbol)."""
+    source_lengths: npt.NDArray[np.int32]
+    """[pairs], pieces of each source side."""
+    target_lengths: npt.NDArray[np.int32]
+    """[pairs], pieces of each target side."""
+    counts: FilterCounts
+    """What was read and dropped, of all sources together."""
+    parts: list[Part] = field(default_factory=list)
+    """Its sources; without any, the pairs are those of a single one."""
+
+    def __post_init__(self) -> None:
+        assert self.pairs._indices is None, "rows come from the Arrow buffers: pairs must not be shuffled or selected"
+        self._rows = {name: _Rows(self.pairs.data.column(name)) for name in CORPUS_SCHEMA.names}
+        self.parts = self.parts or [Part("pairs", self.counts)]
+        self._ends = np.cumsum([part.counts.kept for part in self.parts])
+        assert self._ends[-1] == len(self), f"{len(self)} pairs, but {self._ends[-1]} in the sources"
+
+    def __len__(self) -> int:
+        return len(self.source_lengths)
+
+    def part_of(self, indices: Sequence[int] | npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+        """The source (its place in `parts`) of each of some pairs."""
+        return np.searchsorted(self._ends, np.asarray(indices, np.int64), side="right")
+
+    def describe(self) -> list[str]:
+        """Lines for the log: what was read and dropped, of each source where there are several."""
+        if len(self.parts) == 1:
+            part = self.parts[0]
+            return [str(part) if part.weight != 1 or part.tag else str(self.counts)]
+        seen = sum(part.weight * part.counts.kept for part in self.parts)
+        return [*map(str, self.parts), f"all {len(self.parts)} sources: {self.counts}; {seen:.0f} pairs an epoch"]
+
+    def pieces(
+        self, indices: Sequence[int] | npt.NDArray[Any]
+    ) -> tuple[list[npt.NDArray[np.int32]], list[npt.NDArray[np.int32]]]:
+        """Source and target pieces of some pairs: read-only views of the memory-mapped file."""
+        return self._rows["source_pieces"].take(indices), self._rows["target_pieces"].take(indices)
+
+    def add_to(self, checksum: hashlib._Hash) -> None:
+        """Add all pieces to a checksum."""
+        for side in ("source_pieces", "target_pieces"):
+            self._rows[side].add_to(checksum)
+
+    def text(self, indices: Sequence[int] | npt.NDArray[Any]) -> tuple[list[str], list[str]]:
+        """Source and target text of some pairs."""
+        sources, targets = (
+            [row.tobytes().decode("utf-8") for row in self._rows[side].take(indices)] for side in ("source", "target")
+        )
+        return sources, targets
+
+
+@dataclass
+class TextCorpus:
+    """The lines of a text that are not blank, in order, with their segmentation: what a language model works on."""
+
+    texts: datasets.Dataset
+    """Columns text, pieces (int32 list, without begin and end symbol), characters."""
+    lengths: npt.NDArray[np.int32]
+    """[lines], pieces of each line."""
+    characters: npt.NDArray[np.int32]
+    """[lines], characters of each line, without its end: what bits per character are counted by."""
+    counts: TextCounts
+    """What was read and dropped; `str(counts)` is a line for the log."""
+
+    def __post_init__(self) -> None:
+        assert self.texts._indices is None, "rows come from the Arrow buffers: lines must not be shuffled or selected"
+        self._rows = {name: _Rows(self.texts.data.column(name)) for name in ("text", "pieces")}
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def pieces(self, indices: Sequence[int] | npt.NDArray[Any]) -> list[npt.NDArray[np.int32]]:
+        """Pieces of some lines: read-only views of the memory-mapped file."""
+        return self._rows["pieces"].take(indices)
+
+    def add_to(self, checksum: hashlib._Hash) -> None:
+        """Add all pieces to a checksum."""
+        self._rows["pieces"].add_to(checksum)
+
+    def text(self, indices: Sequence[int] | npt.NDArray[Any]) -> list[str]:
+        """Text of some lines."""
+        return [row.tobytes().decode("utf-8") for row in self._rows["text"].take(indices)]
+
+
+def load_pairs(data: DataConfig, split: str, *, cache: Path | None = None) -> datasets.Dataset:
+    """All pairs of a split, raw: columns `source` and `target`, memory-mapped.
+
+    `train` has the pairs of all sources, whatever their weights, with their tags. Nothing is filtered: pairs with an
+    empty side are there too. Raises UserError, naming file and line, when the data are missing or damaged, and when
+    the split or a source has no pair at all.
+
+        split: `train`, `validation` or `test`; the configuration says what it is called in the data
+        cache: folder to keep the result in; None: the default one
+    """
+    loaded = []
+    for source in pair_sources(data, split):
+        with source.blamed():
+            loaded.append(_load_input(find_input(source), cache))
+    return _concatenate(loaded)
+
+
+def load_texts(data: DataConfig, split: str, *, cache: Path | None = None) -> datasets.Dataset:
+    """All lines of a split in the target language, raw and in order, blank ones too: column `text`, memory-mapped.
+
+    The same places are read as for pairs, but nothing of the source language is asked for: of a folder the target's
+    file, of a table the target's column; the builder `text` takes one file for each split. Raises UserError like
+    `load_pairs`, and for further sources, weights and tags, which are of no use to a language model.
+    """
+    return _load_input(find_input(text_source(data, split)), cache)
+
+
+def prepare_corpus(
+    data: DataConfig,
+    split: str,
+    source_vocabulary: Segmenter,
+    target_vocabulary: Segmenter,
+    *,
+    cache: Path | None = None,
+) -> Corpus:
+    """Pairs of a split, segmented and filtered; a second call with the same files and vocabularies reads neither.
+
+    From `train`, which has the pairs of all sources, go pairs that are empty, too long or mismatched in length (see
+    FilterCounts). From `validation` and `test` go only pairs with an empty side, which have no loss; a score of
+    translations counts those as well, so it is computed from `load_pairs`. Raises UserError like `load_pairs`, and
+    when no pair of a source is kept.
+    """
+    max_length, max_length_ratio = (data.max_length, data.max_length_ratio) if split == "train" else (None, None)
+    tables, parts = [], []
+    for source in pair_sources(data, split):
+        with source.blamed():
+            found = find_input(source)
+            vocabularies = source_vocabulary, target_vocabulary
+            table, counts = _prepare_input(found, *vocabularies, max_length, max_length_ratio, cache)
+            tables.append(table)
+            where = f"{found.where}{', reversed' if found.reversed else ''}"
+            parts.append(Part(f"{source.intro}{where}", counts, source.weight, source.tag))
+    pairs = _concatenate(tables)
+    lengths = [_Rows(pairs.data.column(name)).lengths() for name in ("source_pieces", "target_pieces")]
+    return Corpus(pairs, lengths[0], lengths[1], FilterCounts.total([part.counts for part in parts]), parts)
+
+
+def prepare_text(data: DataConfig, split: str, vocabulary: Segmenter, *, cache: Path | None = None) -> TextCorpus:
+    """Lines of a split in the target language, segmented, without the blank ones; stored as `prepare_corpus` does."""
+    found = find_input(text_source(data, split))
+    counts = TextCounts()
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for batch in _load_input(found, cache).data.to_batches():
+            lines = batch.column("text").to_pylist()
+            filled = [line for line in lines if line.strip()]
+            pieces = vocabulary.encode_batch(filled)
+            rows = [(line, ids, len(line)) for line, ids in zip(filled, pieces, strict=True) if ids]
+            counts.read += len(lines)
+            counts.kept += len(rows)
+            counts.blank += len(lines) - len(rows)
+            yield record_batch(rows, TEXT_CORPUS_SCHEMA)
+        if not counts.kept:
+            raise UserError(f"no line of {found.where} can be used: {counts}")
+
+    key = [found.identity, vocabulary.checksum]
+    texts, stored = stored_table(cache, "text", key, TEXT_CORPUS_SCHEMA, batches, lambda: asdict(counts))
+    lengths = _Rows(texts.data.column("pieces")).lengths()
+    return TextCorpus(texts, lengths, texts.data.column("characters").to_numpy(), TextCounts(**stored))
+
+
+def check_splits(
+    data: DataConfig,
+    splits: Sequence[str] = ("train", "validation"),
+    task: Literal["translation", "language_model"] = "translation",
+    *,
+    cache: Path | None = None,
+) -> None:
+    """Whether these splits can be found, in moments: their files, columns and languages, and a first row in each.
+
+    For the start of a program, as reading and learning a vocabulary may take minutes. Rows behind the first are not
+    looked at (but a JSON array is parsed whole). Raises the UserError that reading the split would raise.
+    """
+    for split in splits:
+        for source in [text_source(data, split)] if task == "language_model" else pair_sources(data, split):
+            with source.blamed():
+                found = find_input(source)
+                if not is_stored(cache, _kind(found), found.identity) and next(iter(found.read()), None) is None:
+                    raise _no_rows(found)
+
+
+def training_tags(data: DataConfig) -> list[str]:
+    """The tags of all sources of training pairs, each once: pieces of their own in a vocabulary that is learned."""
+    return list(dict.fromkeys(source.tag for source in pair_sources(data, "train") if source.tag))
+
+
+def _concatenate(tables: list[datasets.Dataset]) -> datasets.Dataset:
+    """One table after the other; the rows stay where they are."""
+    return datasets.concatenate_datasets(tables) if len(tables) > 1 else tables[0]
+
+
+def _prepare_input(
+    found: Input,
+    source_vocabulary: Segmenter,
+    target_vocabulary: Segmenter,
+    max_length: int | None,
+    max_length_ratio: float | None,
+    cache: Path | None,
+) -> tuple[datasets.Dataset, FilterCounts]:
+    """The kept pairs of one source with their pieces."""
+    key = [found.identity, source_vocabulary.checksum, target_vocabulary.checksum, max_length, max_length_ratio]
+    counts = FilterCounts(max_length=max_length)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for batch in _load_input(found, cache).data.to_batches():
+            pairs = list(zip(batch.column("source").to_pylist(), batch.column("target").to_pylist(), strict=True))
+            yield _segment(pairs, source_vocabulary, target_vocabulary, max_length_ratio, counts, found.tag)
+        if not counts.kept:
+            raise UserError(
+                f"no pair of {found.where} can be used: {counts}; check the sides, `data.max_length` and "
+                "`data.max_length_ratio`"
+            )
+
+    pairs, stored = stored_table(cache, "corpus", key, CORPUS_SCHEMA, batches, lambda: asdict(counts))
+    return pairs, FilterCounts(**stored)
+
+
+def _segment(
+    pairs: list[tuple[str, str]],
+    source_vocabulary: Segmenter,
+    target_vocabulary: Segmenter,
+    max_length_ratio: float | None,
+    counts: FilterCounts,
+    tag: str,
+) -> pa.RecordBatch:
+    """The pairs that are kept, with their pieces; `counts` takes in all of them. A tag alone is no sentence."""
+    filled = [pair for pair in pairs if pair[0].strip() and pair[1].strip()]
+    sources = source_vocabulary.encode_batch([source for source, _ in filled])
+    targets = target_vocabulary.encode_batch([target for _, target in filled])
+    tag_pieces = len(source_vocabulary.encode_batch([tag])[0]) if tag else 0
+    tag_characters = len(tag) + 1 if tag else 0
+    counts.read += len(pairs)
+    counts.empty += len(pairs) - len(filled)
+    rows = []
+    for pair, source, target in zip(filled, sources, targets, strict=True):
+        if len(source) <= tag_pieces or not target:
+            counts.empty += 1
+        elif counts.max_length is not None and max(len(source), len(target)) > counts.max_length:
+            counts.too_long += 1
+        elif max_length_ratio is not None and _is_mismatched(pair[0][tag_characters:], pair[1], max_length_ratio):
+            counts.mismatched += 1
+        else:
+            rows.append((*pair, source, target))
+    counts.kept += len(rows)
+    return record_batch(rows, CORPUS_SCHEMA)
+
+
+def _is_mismatched(source: str, target: str, max_length_ratio: float) -> bool:
+    shorter, longer = sorted((len(source.strip()), len(target.strip())))
+    return longer > RATIO_CHARACTERS and longer > max_length_ratio * shorter
+
+
+def _load_input(found: Input, cache: Path | None) -> datasets.Dataset:
+    """The raw rows of a source, from the cache when they are there. A blank source text stays blank, without tag."""
+    schema = TEXT_SCHEMA if found.target_only else PAIR_SCHEMA
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        batch: list[Row] = []
+        characters = 0
+        is_empty = True
+        for row in found.read():
+            if found.reversed:
+                row = row[::-1]
+            if found.tag and row[0].strip():
+                row = (f"{found.tag} {row[0]}", *row[1:])
+            batch.append(row)
+            characters += sum(map(len, row))
+            if len(batch) == BATCH_ROWS or characters > BATCH_CHARACTERS:
+                yield record_batch(batch, schema)
+                batch, characters, is_empty = [], 0, False
+        if batch:
+            yield record_batch(batch, schema)
+        elif is_empty:
+            raise _no_rows(found)
+
+    return stored_table(cache, _kind(found), found.identity, schema, batches, dict)[0]
+
+
+def _kind(found: Input) -> str:
+    """What the raw rows of a source are called in the cache."""
+    return "lines" if found.target_only else "pairs"
+
+
+def _no_rows(found: Input) -> UserError:
+    rows = "lines of text" if found.target_only else "sentence pairs"
+    return UserError(f"{found.where} must hold {rows}, but is empty instead")

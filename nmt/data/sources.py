@@ -1,0 +1,425 @@
+"""Where the rows of a corpus come from: built-in corpora, files, folders, saved data sets, the Hugging Face hub.
+
+A row has a text for each side: source and target, or the target alone. `find_input` finds what the configuration
+describes without reading it, so a mistake is known in moments. Local files are read by our own code, not by the
+builders of `datasets`: an error can then name the line, nothing opens a network connection, and no value is interpreted
+(pandas reads the sentence `None` as a missing value).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import datasets
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.parquet
+
+import nmt
+from nmt.config import DataConfig
+from nmt.errors import UserError
+from nmt.text.reading import (
+    clean_text,
+    find_sides,
+    iterate_csv,
+    iterate_json,
+    iterate_lines,
+    iterate_parallel,
+    iterate_tsv,
+)
+
+SPLITS = ("train", "validation", "test")
+"""What a split is for; the configuration says what it is called."""
+
+BUILDERS = ("json", "csv", "tsv", "parquet", "text")
+"""Values of `data.path` that read the files of `data.files`."""
+
+BATCH_ROWS = 4096
+"""Rows read, segmented and written at once."""
+
+Row = tuple[str, ...]
+"""The text of each side."""
+
+
+@dataclass
+class Source:
+    """One source of the rows of a split, as the configuration describes it."""
+
+    path: str
+    name: str | None
+    files: dict[str, str | list[str]]
+    split: str
+    """What the split is called in the data."""
+    split_setting: str
+    """The setting that says so: `train_split`."""
+    unnamed_split: str
+    """The split that a saved data set without a name of its own is."""
+    languages: tuple[str, str]
+    """Source and target language."""
+    probe_length: int
+    """As `data.probe_length`."""
+    target_only: bool = False
+    """Whether its rows have only the target side."""
+    number: int = 0
+    """Its place in `data.extra`, counted from 1; 0 for the data themselves."""
+    weight: float = 1.0
+    tag: str = ""
+    reversed: bool = False
+    """Whether source and target change sides."""
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """The languages of a row's texts."""
+        return self.languages[1:] if self.target_only else self.languages
+
+    @property
+    def intro(self) -> str:
+        """What a message about this source begins with."""
+        return f"`data.extra` number {self.number}: " if self.number else ""
+
+    def setting(self, name: str) -> str:
+        """What one of its settings is called in messages."""
+        return f"`{name}`" if self.number else f"`data.{name}`"
+
+    @contextmanager
+    def blamed(self) -> Iterator[None]:
+        """Whatever is wrong in the block is wrong with this source, and the message says so."""
+        try:
+            yield
+        except UserError as error:
+            raise UserError(f"{self.intro}{error}") from None
+
+
+@dataclass
+class Input:
+    """The rows of one source, found but not read yet."""
+
+    where: str
+    """Its name in messages."""
+    identity: list[Any]
+    """Everything the rows depend on: a key of the cache, in JSON."""
+    read: Callable[[], Iterable[Row]]
+    tag: str = ""
+    """What to put before each source text; it stands in the identity as well."""
+    reversed: bool = False
+    """Whether the rows are the other way round from what is wanted; it stands in the identity as well."""
+    target_only: bool = False
+    """Whether its rows are texts instead of pairs."""
+
+
+def pair_sources(data: DataConfig, split: str) -> list[Source]:
+    """The sources of a split's pairs; only training has more than one, and tags."""
+    source = _main_source(data, split)
+    if split != "train":
+        return [source]
+    source.weight, source.tag = data.weight, data.tag
+    sources = [source]
+    for number, extra in enumerate(data.extra, 1):
+        place = (extra.path, extra.name, extra.files, extra.split, "split", extra.split)
+        further = Source(*place, source.languages, data.probe_length, number=number)
+        further.weight, further.tag, further.reversed = extra.weight, extra.tag, extra.reversed
+        sources.append(further)
+    for source in sources:
+        if source.tag != " ".join(source.tag.split()):
+            raise UserError(
+                f"{source.intro}{source.setting('tag')} must be a text without line ends and needless spaces, "
+                f"but is {source.tag!r} instead"
+            )
+    return sources
+
+
+def text_source(data: DataConfig, split: str) -> Source:
+    """The source of a split's lines in the target language."""
+    for name, is_used in (("extra", bool(data.extra)), ("weight", data.weight != 1), ("tag", bool(data.tag))):
+        if is_used:
+            raise UserError(
+                f"`data.{name}` must be left out for a language model, which reads its text once and in order"
+            )
+    source = _main_source(data, split)
+    source.target_only = True
+    return source
+
+
+def _main_source(data: DataConfig, split: str) -> Source:
+    if split not in SPLITS:
+        raise UserError(f"a split must be one of {', '.join(SPLITS)}, but is `{split}` instead")
+    setting = f"{split}_split"
+    place = (data.path, data.name, data.files, getattr(data, setting), setting, data.train_split)
+    return Source(*place, (data.source, data.target), data.probe_length)
+
+
+def find_input(source: Source) -> Input:
+    """Find the rows of a source; raises UserError when there are none, naming what there is instead."""
+    if source.path in BUILDERS:
+        found = _find_files(source)
+    elif source.files:
+        raise UserError(
+            f"{source.setting('files')} belongs to a builder: {source.setting('path')} must be one of "
+            f"{', '.join(BUILDERS)}, but is `{source.path}` instead"
+        )
+    elif source.path.startswith("builtin:"):
+        found = _find_builtin(source)
+    else:
+        found = _find_path(source)
+    found.identity += [source.tag, source.reversed]
+    found.tag, found.reversed, found.target_only = source.tag, source.reversed, source.target_only
+    return found
+
+
+def _find_path(source: Source) -> Input:
+    """A folder, or a data set of the hub."""
+    path = Path(source.path).expanduser()
+    if path.is_dir():
+        _refuse_name(source)
+        is_saved = (path / "dataset_dict.json").exists() or (path / "state.json").exists()
+        return _find_saved(source, path) if is_saved else _find_in_folder(source, path)
+    if path.exists():
+        raise UserError(_how_to_read(source, path))
+    in_folder_here = "/" in source.path and path.parent.is_dir()  # `runs/pairs` beside `runs/` is no hub id
+    if re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", source.path) and not in_folder_here:
+        return _find_hub(source)
+    raise UserError(f"{source.setting('path')}: folder `{source.path}` does not exist")
+
+
+def _refuse_name(source: Source) -> None:
+    if source.name:
+        raise UserError(
+            f"{source.setting('name')} names a configuration of a hub data set and must be unset for `{source.path}`, "
+            f"but is `{source.name}` instead"
+        )
+
+
+def _find_builtin(source: Source) -> Input:
+    from nmt.data import captions, probes
+
+    task = source.path.removeprefix("builtin:")
+    if task not in ("captions", *probes.TASKS):
+        known = ", ".join(f"builtin:{name}" for name in ("captions", *probes.TASKS))
+        raise UserError(
+            f"{source.setting('path')} must be one of {known} to use a built-in corpus, but is `{source.path}` instead"
+        )
+    _refuse_name(source)
+    if source.split not in SPLITS:
+        raise _no_split(source, SPLITS)
+    where = f"`{source.path}` split `{source.split}`"
+    identity: list[Any] = [source.path, source.split, *source.sides, nmt.__version__]
+    if task == "captions":
+        return Input(where, [*identity, _code_identity(captions)], partial(_read_captions, source))
+    identity += [source.probe_length, _code_identity(probes)]
+    first = 1 if source.target_only else 0
+
+    def read() -> Iterable[Row]:
+        return (row[first:] for row in probes.pairs(task, source.probe_length)[source.split])
+
+    return Input(where, identity, read)
+
+
+def _code_identity(module: ModuleType) -> str:
+    """Checksum of the code of a package or module that makes a corpus."""
+    path = Path(str(module.__file__))
+    files = sorted(path.parent.glob("*.py")) if path.name == "__init__.py" else [path]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def _read_captions(source: Source) -> Iterable[Row]:
+    from nmt.data import captions
+
+    if not source.target_only:
+        return captions.captions(*source.languages)[source.split]
+    target = source.languages[1]
+    if target not in captions.LANGUAGES:
+        raise UserError(
+            f"`data.target` must be one of {', '.join(captions.LANGUAGES)} for `builtin:captions`, "
+            f"but is `{target}` instead"
+        )
+    return ((said[target],) for _, said in captions.corpus()[source.split])
+
+
+def _find_files(source: Source) -> Input:
+    """The files that the configuration names for a builder."""
+    _refuse_name(source)
+    is_text, is_pair = source.path == "text", not source.target_only
+    if source.split not in source.files:
+        example = '["train.de", "train.en"]' if is_text and is_pair else f'"train.{"en" if is_text else source.path}"'
+        raise UserError(
+            f"{source.setting('files')} has no split `{source.split}` ({source.setting(source.split_setting)}); "
+            f"its splits are {', '.join(source.files) or 'none'}; write files = {{{source.split} = {example}, ...}}"
+        )
+    value = source.files[source.split]
+    setting = source.setting(f"files.{source.split}")
+    paths = [Path(path).expanduser() for path in ([value] if isinstance(value, str) else value)]
+    if is_text and len(paths) != len(source.sides):
+        needed = 'a source file and a target file (["train.de", "train.en"]) for `text`'
+        raise UserError(
+            f"{setting} must be {needed if is_pair else 'one file for `text` and a language model'}, "
+            f"but is {value!r} instead"
+        )
+    if not paths:
+        raise UserError(f"{setting} must name a file, but is empty instead")
+    identity = [source.path, *source.sides, [_file_identity(path) for path in paths]]
+    where = " and ".join(f"`{path}`" for path in paths)
+    if is_text:
+        return Input(where, identity, partial(_iterate_text, paths))
+    if source.path == "parquet":
+        return Input(where, identity, lambda: (row for path in paths for row in _iterate_parquet(path, source.sides)))
+    iterate = {"json": iterate_json, "csv": iterate_csv, "tsv": iterate_tsv}[source.path]
+    first, last = source.sides[0], source.sides[-1]  # the target alone is read as both sides, and one is kept
+    if source.target_only:
+        return Input(where, identity, lambda: (row[1:] for path in paths for row in iterate(path, first, last)))
+    return Input(where, identity, lambda: (row for path in paths for row in iterate(path, first, last)))
+
+
+def _iterate_text(paths: Sequence[Path]) -> Iterator[Row]:
+    """Lines of one file, or of two side by side."""
+    return iterate_parallel(paths[0], paths[1]) if len(paths) == 2 else ((line,) for line in iterate_lines(paths[0]))
+
+
+def _find_in_folder(source: Source, folder: Path) -> Input:
+    """A file for each side: `SPLIT.LANGUAGE` or `SPLIT.SOURCE-TARGET.LANGUAGE` (in either order), plain or .gz."""
+    files = sorted(path.name for path in folder.iterdir() if path.is_file())
+
+    def existing(stem: str) -> Path | None:
+        return next((folder / file for file in (stem, f"{stem}.gz") if file in files), None)
+
+    for split in [source.split, "val", "valid", "dev"] if source.split == "validation" else [source.split]:
+        for infix in ("", "{}-{}.".format(*source.languages), "{1}-{0}.".format(*source.languages)):
+            found = [existing(f"{split}.{infix}{side}") for side in source.sides]
+            paths = [path for path in found if path]
+            if len(paths) == len(source.sides):
+                where = " and ".join(f"`{path}`" for path in paths)
+                identity = ["text", *source.sides, [_file_identity(path) for path in paths]]
+                return Input(where, identity, partial(_iterate_text, paths))
+    listing = ", ".join(files[:40]) + (f" and {len(files) - 40} more" if len(files) > 40 else "")
+    wanted = " and ".join(f"`{source.split}.{side}`" for side in source.sides)
+    settings = [source.setting(source.split_setting), *(["`data.source`"] if not source.target_only else [])]
+    raise UserError(
+        f"`{folder}` has no file{'s' if not source.target_only else ''} {wanted} (plain or .gz); "
+        f"the files there are: {listing or 'none'}; set {', '.join(settings)} and `data.target`"
+    )
+
+
+def _find_saved(source: Source, folder: Path) -> Input:
+    """A split of a folder written by `save_to_disk`; a single data set without a split name is the training split."""
+    datasets.disable_progress_bars()
+    try:
+        loaded = datasets.load_from_disk(str(folder))
+    except Exception as error:  # whatever the library stumbles over, the folder is damaged
+        raise UserError(f"`{folder}` cannot be read as a saved data set: {_one_line(error)}; save it again") from None
+    if isinstance(loaded, datasets.Dataset):
+        splits = {str(loaded.split or source.unnamed_split): loaded}
+    else:
+        splits, folder = loaded, folder / source.split
+    if source.split not in splits:
+        raise _no_split(source, list(splits))
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return _dataset_input(splits[source.split], source, ["saved", *source.sides, [*map(_file_identity, files)]])
+
+
+def _find_hub(source: Source) -> Input:
+    """A split of a data set of the Hugging Face hub, downloaded by `datasets` when it is not there yet."""
+    datasets.disable_progress_bars()
+    try:
+        loaded = datasets.load_dataset(source.path, source.name or None, split=source.split)
+    except Exception as error:  # the library, its builders and its network layer have no common class
+        message = _one_line(error)
+        if isinstance(error, ValueError) and (listing := re.search(r"split.*\[(.*)\]", message)):
+            raise _no_split(source, re.findall(r"'([^']*)'", listing[1])) from None
+        raise UserError(
+            f"`{source.path}` is no folder here and cannot be loaded from the Hugging Face hub: {message}; check the "
+            f"id ({source.setting('path')}, {source.setting('name')}) and the connection, or use local files"
+        ) from None
+    identity = ["hub", source.path, source.name, source.split, *source.sides, loaded._fingerprint]
+    return _dataset_input(loaded, source, identity)
+
+
+def _dataset_input(dataset: datasets.Dataset, source: Source, identity: list[Any]) -> Input:
+    where = f"`{source.path}` split `{source.split}`"
+    columns = _side_columns(dataset.data.schema, f"`{source.path}`", source.sides)
+
+    def read() -> Iterator[Row]:
+        tables = dataset.select_columns(columns).with_format("arrow").iter(batch_size=BATCH_ROWS)
+        return _arrow_rows(tables, where, source.sides)
+
+    return Input(where, identity, read)
+
+
+def _iterate_parquet(path: Path, sides: tuple[str, ...]) -> Iterator[Row]:
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            columns = _side_columns(file.schema_arrow, f"`{path}`", sides)
+            yield from _arrow_rows(file.iter_batches(BATCH_ROWS, columns=columns), f"`{path}`", sides)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"`{path}` cannot be read as Parquet: {_one_line(error)}") from None
+
+
+def _side_columns(schema: pa.Schema, where: str, sides: tuple[str, ...]) -> list[str]:
+    """The columns that hold the sides: their own, or `translation` with their languages."""
+    languages = []
+    if "translation" in schema.names and pa.types.is_struct(schema.field("translation").type):
+        languages = [field.name for field in schema.field("translation").type]
+    return list(sides) if find_sides(where, schema.names, languages, sides[0], sides[-1]) else ["translation"]
+
+
+def _arrow_rows(tables: Iterable[pa.Table | pa.RecordBatch], where: str, sides: tuple[str, ...]) -> Iterator[Row]:
+    row = 0
+    for table in tables:
+        if table.schema.names == ["translation"] and sides != ("translation",):
+            columns = [pyarrow.compute.struct_field(table.column("translation"), [side]) for side in sides]
+        else:
+            columns = [table.column(side) for side in sides]
+        try:
+            values = [column.to_pylist() for column in columns]
+        except UnicodeDecodeError:  # a Parquet file may hold any bytes
+            raise _broken_text(columns, where, row + 1) from None
+        for texts in zip(*values, strict=True):
+            row += 1
+            place = f"{where} row {row}"
+            yield tuple(clean_text(text, place, side) for text, side in zip(texts, sides, strict=True))
+
+
+def _broken_text(columns: list[Any], where: str, first_row: int) -> UserError:
+    for row, values in enumerate(zip(*columns, strict=True), start=first_row):
+        try:
+            [value.as_py() for value in values]
+        except UnicodeDecodeError:
+            return UserError(f"{where} row {row} is not valid UTF-8; convert it to UTF-8")
+    raise AssertionError("a column is broken but none of its values")
+
+
+def _how_to_read(source: Source, path: Path) -> str:
+    """What to write in the configuration instead of the path of a single file."""
+    suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
+    builders = {".json": "json", ".jsonl": "json", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet"}
+    builder = builders.get(suffix, "text")
+    is_half = builder == "text" and not source.target_only
+    files = f'["{path}", "TARGET FILE"]' if is_half else f'"{path}"'
+    return (
+        f"{source.setting('path')} must be a folder, a builder or a hub id, but is the file `{path}` instead; "
+        f'write path = "{builder}" and files = {{{source.split} = {files}, ...}}'
+    )
+
+
+def _no_split(source: Source, splits: Iterable[str]) -> UserError:
+    setting = source.setting(source.split_setting)
+    return UserError(f"`{source.path}` has no split `{source.split}` ({setting}); its splits are {', '.join(splits)}")
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 300 else text[:297] + "..."
+
+
+def _file_identity(path: Path) -> list[Any]:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise UserError(f"`{path}` cannot be read: {error.strerror}") from None
+    return [str(path.resolve()), status.st_size, status.st_mtime_ns]

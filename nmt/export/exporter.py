@@ -1,0 +1,299 @@
+"""`nmt export`: a trained model as ONNX graphs, for translation without torch.
+
+The folder `onnx/` of a model folder then holds
+
+encoder.onnx, best.onnx, rows.onnx, shortlist.onnx   the graphs, see `nmt.export.onnx_network`
+weights.bin         their large constants, stored once
+shortlist.npz       frequent pieces, and the best translations of each source piece
+export.json         what the export is, which weights it was made from, what was measured
+
+Everything is written beside the old export and checked against torch before it takes its place.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nmt.config import DataConfig, DecodingConfig
+from nmt.errors import TrainingError, UserError
+from nmt.model_folder import EXPORT, EXPORT_FORMAT, MANIFEST, ModelFolder, weights_identity, weights_metadata
+from nmt.network.language_model import LanguageModel
+from nmt.network.torch_engine import TorchEngine, load_engine
+from nmt.search.beam import Hypothesis, SearchSettings, beam_search
+from nmt.search.engine import Engine
+from nmt.text.vocabulary import BEGIN, SPECIAL_PIECES
+from nmt.translation.onnx_engine import OnnxEngine
+from nmt.translation.shortlist import FILE as SHORTLIST
+from nmt.translation.shortlist import LexicalTable, write_shortlist
+from nmt.translation.translator import Translator
+
+TOLERANCE = 2e-3
+"""Largest difference of a log-probability between the exported fp32 model and torch."""
+LARGEST_MEAN = 0.2
+"""Largest mean difference of a log-probability between an export in 8-bit integers and torch; 0.02 to 0.04 is usual."""
+SIDES = ("source", "target")
+SIZES = ((128, 8), (256, 16), (512, 32))
+"""Shortlists that are tried: pieces for every sentence, translations of each source piece."""
+LARGEST_LOSS = 0.1
+"""BLEU that a shortlist may cost on the validation split."""
+LARGEST_TABLE = 1 << 24
+"""Bytes of the table of the first decoder layer's inputs; only the rows that are used take memory."""
+VALIDATION_LINES = 3000
+"""Lines of the validation split that a shortlist is tried on at most."""
+
+
+@dataclass
+class Deviation:
+    """How far an export is from torch on a sample."""
+
+    log_prob: float
+    """Largest difference of a log-probability, over all positions of the sample's best translations."""
+    mean_log_prob: float
+    """Mean difference of the log-probabilities of those translations' pieces."""
+    sentences: int
+    """Sentences of the sample."""
+    different: int
+    """Of these, how many have another best translation."""
+    n_best: int
+    """Of these, how many have other n-best lists, beyond the order of scores closer than the tolerance."""
+
+
+def require_onnx() -> None:
+    """Raises UserError when the package that writes graphs is missing."""
+    try:
+        import onnx  # noqa: F401
+    except ImportError:
+        raise UserError("export needs `onnx`: pip install -c constraints.txt -e '.[train]'") from None
+
+
+def export_model(
+    folder: ModelFolder,
+    *,
+    integers: bool = False,
+    small: bool = False,
+    data: DataConfig | None = None,
+    threads: int | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Deviation:
+    """Export a model into its folder.
+
+        integers: products in 8-bit integers
+        small: leave out the table of the first decoder layer's inputs, which saves a product
+        data: what the model was trained on, for a vocabulary shortlist; None for none
+        threads: processor threads; None: all cores
+
+    Raises UserError without weights, TrainingError when the export does not do what torch does.
+    """
+    if not folder.weights.exists():
+        raise UserError(f"`{folder.path}` has no weights to export")
+    require_onnx()
+    engine = load_engine(folder, threads=threads)
+    final, beside = folder.path / EXPORT, folder.path / f".{EXPORT}.new"
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        (beside / EXPORT).mkdir(parents=True)
+        manifest = write_graphs(engine.model, beside / EXPORT, integers, small)
+        manifest["weights"] = weights_identity(folder)
+        manifest["vocabularies"] = weights_metadata(folder.config, folder.source_vocabulary, folder.target_vocabulary)
+        write_manifest(beside / EXPORT, manifest)
+        deviation = compare(engine, OnnxEngine(beside, threads), sample_sources(folder), folder.config.decoding)
+        if not integers and (deviation.log_prob > TOLERANCE or deviation.n_best):
+            raise TrainingError(
+                f"the export differs from the model by up to {deviation.log_prob:.2g} in a log-probability, and "
+                f"{deviation.n_best} of {deviation.sentences} n-best lists are others; nothing was written"
+            )
+        if integers and deviation.mean_log_prob > LARGEST_MEAN:
+            raise TrainingError(
+                f"in 8-bit integers log-probabilities differ from the model's by {deviation.mean_log_prob:.2g} on "
+                f"average, more than {LARGEST_MEAN}; nothing was written, and an export in fp32 will do"
+            )
+        manifest["deviation"] = vars(deviation)
+        if data is not None and folder.config.task == "translation":
+            manifest["shortlist"] = _add_shortlist(folder, beside, manifest, data, threads, say)
+        write_manifest(beside / EXPORT, manifest)
+        shutil.rmtree(final, ignore_errors=True)
+        (beside / EXPORT).rename(final)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    size = sum(file.stat().st_size for file in final.iterdir()) / 2**20
+    kind = "8-bit integers" if integers else "fp32"
+    say(f"{final}: {kind}, {size:.1f} MB (weights: {folder.weights.stat().st_size / 2**20:.1f} MB)")
+    say(
+        f"against torch: log-probabilities differ by {deviation.mean_log_prob:.2g} on average, at most "
+        f"{deviation.log_prob:.2g}; {deviation.different} of {deviation.sentences} best translations differ"
+    )
+    return deviation
+
+
+def _add_shortlist(
+    folder: ModelFolder,
+    beside: Path,
+    manifest: dict[str, Any],
+    data: DataConfig,
+    threads: int | None,
+    say: Callable[[str], None],
+) -> dict[str, Any] | None:
+    """Add the smallest shortlist that costs no more than `LARGEST_LOSS` on the validation split.
+
+    Returns: what it is and costs; None if there is none, for reasons that are said
+    """
+    from nmt.data.corpus import load_pairs
+    from nmt.scores.evaluation import make_metrics
+
+    try:
+        train, validation = load_pairs(data, "train"), load_pairs(data, "validation")
+    except UserError as error:
+        say(f"no shortlist, as there are no data to make one from: {error}")
+        return None
+    vocabularies = folder.source_vocabulary, folder.target_vocabulary
+    sides = [vocabulary.encode_batch(list(train[side])) for vocabulary, side in zip(vocabularies, SIDES, strict=True)]
+    table = LexicalTable(sides[0], sides[1], len(vocabularies[0]), len(vocabularies[1]))
+    sources, references = (list(validation[side])[:VALIDATION_LINES] for side in SIDES)
+
+    def bleu(engine: OnnxEngine) -> float:
+        translator = Translator(engine, *vocabularies, folder.config.decoding)
+        lines = [translation.text for translation in translator.translate(sources)]
+        return float(make_metrics(data.target)[0].corpus_score(lines, [references]).score)
+
+    full = bleu(OnnxEngine(beside, threads))
+    for frequent, translations in SIZES:
+        lists = table.lists(frequent, translations, folder.config.vocabulary.joint)
+        write_shortlist(beside / EXPORT, *lists)
+        write_manifest(beside / EXPORT, {**manifest, "shortlist": True})
+        engine = OnnxEngine(beside, threads)
+        assert engine.shortlist is not None
+        encoded = folder.source_vocabulary.encode_batch(sources)
+        allowed = [engine.shortlist.allowed([ids])[:, SPECIAL_PIECES:].sum() for ids in encoded if ids]
+        size, loss = float(np.mean(allowed)), full - bleu(engine)
+        kept = loss <= LARGEST_LOSS
+        say(
+            f"shortlist of {frequent} pieces and {translations} for each of the source: {size:.0f} of "
+            f"{manifest['pieces']} pieces a sentence, costs {loss:.2f} BLEU of {full:.2f}"
+            + ("" if kept else ": too much")
+        )
+        if kept:
+            return {"frequent": frequent, "translations": translations, "pieces": size, "loss": loss, "bleu": full}
+    say("no shortlist: each costs too much")
+    (beside / EXPORT / SHORTLIST).unlink()
+    return None
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """Write or replace export.json."""
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
+def write_graphs(model: Any, folder: Path, integers: bool, small: bool = False) -> dict[str, Any]:
+    """Write the graphs of a model; returns the manifest's part about them."""
+    from nmt.export.onnx_graph import WeightStore, quantize_rows
+    from nmt.export.onnx_network import DecoderGraph, encoder_graph, values
+
+    store = WeightStore("weights.bin")
+    rows = model.decoder.layers.at(0).cell.gates * model.config.hidden_size
+    table = integers and not small and len(model.output_bias) * rows <= LARGEST_TABLE
+    decoders = {name: DecoderGraph(model, name, integers, table) for name in ("best", "rows", "shortlist")}
+    graphs = {name: decoder.graph for name, decoder in decoders.items()}
+    if isinstance(model, LanguageModel):
+        del graphs["shortlist"]
+    else:
+        graphs["encoder"] = encoder_graph(model, integers)
+    for name, graph in graphs.items():
+        (folder / f"{name}.onnx").write_bytes(graph.model(store))
+    weight = values(model.output_weight)
+    whole, scale = quantize_rows(weight)
+    by_piece = decoders["rows"].by_piece
+    if by_piece:
+        offset = store.offset(whole) + SPECIAL_PIECES * weight.shape[1]
+    else:
+        offset = store.offset((whole if integers else weight)[SPECIAL_PIECES:].T)
+    manifest: dict[str, Any] = {
+        "format": EXPORT_FORMAT,
+        "task": "language_model" if isinstance(model, LanguageModel) else "translation",
+        "integers": integers,
+        "table": decoders["rows"].table,
+        "pieces": len(weight) - SPECIAL_PIECES,
+        "readout": weight.shape[1],
+        "output": {
+            "weight": offset,
+            "by_piece": by_piece,
+            "scale": store.offset(scale[SPECIAL_PIECES:]),
+            "bias": store.offset(values(model.output_bias)[SPECIAL_PIECES:]),
+        },
+        "shortlist": False,
+    }
+    if isinstance(model, LanguageModel):
+        manifest["state"] = {
+            f"{depth}.{name}": layer.hidden_size
+            for depth, layer in enumerate(model.decoder.layers)
+            for name in layer.state_names
+        }
+    (folder / store.file).write_bytes(store.content)
+    return manifest
+
+
+def sample_sources(folder: ModelFolder) -> list[list[int]]:
+    """24 sentences of 1 to 20 random pieces, the same for the same vocabulary: they try what text does not."""
+    random = np.random.default_rng(1)
+    lengths = random.integers(1, 21, 24)
+    return [random.integers(SPECIAL_PIECES, len(folder.source_vocabulary), length).tolist() for length in lengths]
+
+
+def compare(
+    torch_engine: TorchEngine, engine: Engine, sources: Sequence[Sequence[int]], decoding: DecodingConfig
+) -> Deviation:
+    """What an engine makes of sentences, and what torch does.
+
+    Log-probabilities are compared on torch's best translations, n-best lists as far as the scores tell them apart.
+    """
+    language_model = isinstance(torch_engine.model, LanguageModel)
+    settings = SearchSettings(beam_size=4, n_best=4, max_length_offset=decoding.max_length_offset)
+    if language_model:
+        settings = SearchSettings(beam_size=4, n_best=4, max_length_factor=0, max_length_offset=15)
+        sources = sources[:4]
+    expected = beam_search(torch_engine, sources, settings)
+    found = beam_search(engine, sources, settings)
+    largest, differences = 0.0, []
+    for source, hypotheses in zip(sources, expected, strict=True):
+        tokens = hypotheses[0].tokens
+        ours, theirs = (_forced(each, source, tokens) for each in (engine, torch_engine))
+        largest = max(largest, float(np.abs(ours - theirs)[np.isfinite(theirs)].max()))
+        differences += [
+            abs(float(one[token] - other[token])) for one, other, token in zip(ours, theirs, tokens, strict=False)
+        ]
+    pairs = list(zip(expected, found, strict=True))
+    return Deviation(
+        log_prob=largest,
+        mean_log_prob=float(np.mean(differences)) if differences else 0.0,
+        sentences=len(sources),
+        different=sum(ours[0].tokens != theirs[0].tokens for theirs, ours in pairs),
+        n_best=sum(not _same_n_best(theirs, ours) for theirs, ours in pairs),
+    )
+
+
+def _forced(engine: Engine, source: Sequence[int], tokens: Sequence[int]) -> Any:
+    """Log-probabilities [tokens + 1, vocabulary] along a translation."""
+    memory, state = engine.start([source])
+    rows = []
+    for token in [BEGIN, *tokens]:
+        log_probs, _, state = engine.step(memory, state, np.array([token]))
+        rows.append(log_probs[0])
+    return np.stack(rows)
+
+
+def _same_n_best(expected: Sequence[Hypothesis], found: Sequence[Hypothesis]) -> bool:
+    """Whether two lists have the same scores, and the same translation wherever a score stands alone."""
+    if len(expected) != len(found):
+        return False
+    scores = np.array([hypothesis.score for hypothesis in expected])
+    if np.abs(scores - [hypothesis.score for hypothesis in found]).max() > TOLERANCE:
+        return False
+    alone = [np.sum(np.abs(scores - score) < 2 * TOLERANCE) == 1 for score in scores]
+    alone[-1] = False  # what follows it is not known
+    return all(one.tokens == other.tokens for one, other, tells in zip(expected, found, alone, strict=True) if tells)

@@ -1,0 +1,1 @@
+"""The network in torch: cells, layers, attention, encoder, decoder, loss."""

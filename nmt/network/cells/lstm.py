@@ -1,0 +1,109 @@
+"""Long short-term memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from nmt.network.cells.cell import Product, State
+from nmt.network.cells.scan import Gradients, ScannedCell, padded, positions, room
+
+
+class LSTM(ScannedCell):
+    """Long short-term memory with a forget gate.
+
+        i_t = sigmoid(W_i x_t + U_i h_{t-1} + b_i)          input gate
+        f_t = sigmoid(W_f x_t + U_f h_{t-1} + b_f)          forget gate
+        g_t = tanh(W_g x_t + U_g h_{t-1} + b_g)             candidate
+        o_t = sigmoid(W_o x_t + U_o h_{t-1} + b_o)          output gate
+        c_t = f_t * c_{t-1} + i_t * g_t                     cell
+        h_t = o_t * tanh(c_t)                               hidden state
+
+    Hochreiter & Schmidhuber (1997); forget gate: Gers et al. (2000), https://doi.org/10.1162/089976600300015015.
+    The parameters have the names, shapes and gate order (i, f, g, o) of `torch.nn.LSTMCell`.
+    """
+
+    state_names = ("hidden", "cell")
+    gates = 4
+    recurrent_blocks = (4,)
+
+    @torch.no_grad()
+    def set_forget_gate_bias(self, value: float) -> None:
+        """Start with an open forget gate: Gers et al. (2000); Jozefowicz et al. (2015), section 5, use 1."""
+        self.bias_ih[self.hidden_size : 2 * self.hidden_size] = value
+        self.bias_hh[self.hidden_size : 2 * self.hidden_size] = 0
+
+    def initialize_constants(self, forget_gate_bias: float) -> None:
+        """The forget gate's bias."""
+        self.set_forget_gate_bias(forget_gate_bias)
+
+    def step(self, projected: Tensor, state: State, products: Sequence[Product]) -> State:
+        """One position."""
+        hidden, cell = state
+        i, f, g, o = (projected + products[0](hidden)).chunk(4, -1)
+        cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
+        return o.sigmoid() * cell.tanh(), cell
+
+    @classmethod
+    def unroll(
+        cls, projected: Tensor, state: State, products: Sequence[Product], parameters: Sequence[Tensor]
+    ) -> tuple[State, tuple[Tensor, ...]]:
+        """All positions."""
+        length = len(projected)
+        gates = torch.empty_like(projected)
+        hiddens, cells = (room(start, length) for start in state)
+        squashed = torch.empty_like(hiddens[1:])  # tanh(c_t)
+        (i, f, g, o), (i_and_f, _) = positions(gates, 1, 1, 1, 1), positions(gates, 2, 2)
+        for t, (x, total, h, c, new_h, new_c, tanh_c) in enumerate(
+            zip(projected, gates, hiddens, cells, hiddens[1:], cells[1:], squashed, strict=False)
+        ):
+            torch.add(x, products[0](h), out=total)
+            i_and_f[t].sigmoid_()
+            g[t].tanh_()
+            o[t].sigmoid_()
+            torch.mul(f[t], c, out=new_c).addcmul_(i[t], g[t])
+            torch.tanh(new_c, out=tanh_c)
+            torch.mul(o[t], tanh_c, out=new_h)
+        return (hiddens[1:], cells[1:]), (gates, hiddens, cells, squashed)
+
+    @classmethod
+    def factors(cls, saved: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """What the gradients of later positions are multiplied with, for all positions at once.
+
+        Returns: the gates' factors, (dc for i, f, g; dh for o) times which is the gradient of their totals; dc = dh
+        times the second; dc_{t-1} = dc_t times the third
+        """
+        gates, _, cells, squashed = saved
+        i, f, g, o = gates.chunk(4, -1)
+        factors = padded(squashed, 4)
+        of_i, of_f, of_g, of_o = factors.chunk(4, -1)
+        torch.ops.aten.sigmoid_backward.grad_input(g, i, grad_input=of_i)
+        torch.ops.aten.sigmoid_backward.grad_input(cells[:-1], f, grad_input=of_f)
+        torch.ops.aten.tanh_backward.grad_input(i, g, grad_input=of_g)
+        torch.ops.aten.sigmoid_backward.grad_input(squashed, o, grad_input=of_o)
+        return factors, torch.ops.aten.tanh_backward(o, squashed), f
+
+    @classmethod
+    def reverse(
+        cls, saved: Sequence[Tensor], gradients: Sequence[Tensor | None], products: Sequence[Product]
+    ) -> Gradients:
+        """The factors times the gradients that come from later positions."""
+        hiddens, (of_hidden, of_cell) = saved[1], gradients
+        d_gates, through, keep = cls.factors(saved)
+        d_hidden, d_cell = torch.zeros_like(hiddens[0]), torch.zeros_like(hiddens[0])
+        (d_ifg, d_o), rows = positions(d_gates, 3, 1), d_gates.unbind(0)
+        through_output, keep_cell = through.unbind(0), keep.unbind(0)
+        length, batch, size = through.shape
+        for t in range(length - 1, -1, -1):
+            if of_hidden is not None:
+                d_hidden += of_hidden[t]
+            if of_cell is not None:
+                d_cell += of_cell[t]
+            d_cell.addcmul_(d_hidden, through_output[t])
+            d_o[t].mul_(d_hidden)
+            d_ifg[t].view(batch, 3, size).mul_(d_cell.unsqueeze(1))
+            d_cell *= keep_cell[t]
+            d_hidden = products[0](rows[t])
+        return Gradients(d_gates, ((d_gates, hiddens[:-1]),), (d_hidden, d_cell))

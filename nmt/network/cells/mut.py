@@ -1,0 +1,111 @@
+"""The three mutations of the GRU that an evolutionary search preferred.
+
+Jozefowicz, Zaremba & Sutskever (2015), https://proceedings.mlr.press/v37/jozefowicz15.html. Where the paper takes x_t
+itself for a vector of the hidden size, W x_t stands here. The gates are in the order r, z, n (the paper's h).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from nmt.network.cells.cell import Product, State
+from nmt.network.cells.reset_before import ResetBeforeCell
+
+
+class MUT1(ResetBeforeCell):
+    """MUT1: the update gate sees the input alone, and the candidate a squashed input.
+
+        r_t = sigmoid(W_r x_t + U_r h_{t-1} + b_r)
+        z_t = sigmoid(W_z x_t + b_z)
+        n_t = tanh(U_n (r_t * h_{t-1}) + tanh(W_n x_t + b_n) + c_n)
+        h_t = z_t * n_t + (1 - z_t) * h_{t-1}
+
+    c_n is the last third of `bias_hh`; b_n belongs to W_n x_t, which the paper writes x_t.
+    """
+
+    recurrent_blocks = (1, 1)
+    update_keeps = False
+
+    def input_bias(self) -> Tensor:
+        """All biases but c_n, which is added after the tanh."""
+        outside = self.bias_hh.clone()
+        outside[2 * self.hidden_size :] = 0
+        return self.bias_ih + outside
+
+    @classmethod
+    def gate_totals(cls, hidden: Tensor, products: Sequence[Product]) -> Tensor:
+        """U_r h_{t-1} for the reset gate, nothing for the update gate."""
+        return F.pad(products[0](hidden), (0, hidden.size(-1)))
+
+    @classmethod
+    def reverse_gate_totals(cls, d_totals: Tensor, hidden: Tensor, products: Sequence[Product]) -> Tensor:
+        """By way of the reset gate."""
+        return products[0](d_totals.chunk(2, -1)[0])
+
+    @classmethod
+    def gate_products(cls, d_totals: Tensor, hiddens: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
+        """U_r h_{t-1}."""
+        return ((d_totals.chunk(2, -1)[0], hiddens),)
+
+    def squash(self, projected: Tensor) -> Tensor:
+        """The candidate's part of the projected input becomes tanh(W_n x_t + b_n) + c_n."""
+        rest, candidate = torch.split(projected, [2 * self.hidden_size, self.hidden_size], -1)
+        return torch.cat((rest, candidate.tanh() + self.bias_hh[2 * self.hidden_size :]), -1)
+
+    def step(self, projected: Tensor, state: State, products: Sequence[Product]) -> State:
+        """One position."""
+        return super().step(self.squash(projected), state, products)
+
+    def scan(self, projected: Tensor, state: State, weight_hh: Tensor) -> State:
+        """All positions; their inputs are squashed at once."""
+        return super().scan(self.squash(projected), state, weight_hh)
+
+
+class MUT2(ResetBeforeCell):
+    """MUT2: the reset gate sees the input as it is.
+
+        r_t = sigmoid(x_t + U_r h_{t-1} + b_r)
+        z_t = sigmoid(W_z x_t + U_z h_{t-1} + b_z)
+        n_t = tanh(U_n (r_t * h_{t-1}) + W_n x_t + b_n)
+        h_t = z_t * n_t + (1 - z_t) * h_{t-1}
+
+    With W_r x_t for x_t, this is the GRU that resets before the product, its update gate read the other way round.
+    """
+
+    update_keeps = False
+
+
+class MUT3(ResetBeforeCell):
+    """MUT3: the update gate sees a squashed state.
+
+        r_t = sigmoid(W_r x_t + U_r h_{t-1} + b_r)
+        z_t = sigmoid(W_z x_t + U_z tanh(h_{t-1}) + b_z)
+        n_t = tanh(U_n (r_t * h_{t-1}) + W_n x_t + b_n)
+        h_t = z_t * n_t + (1 - z_t) * h_{t-1}
+
+    The others take h_{t-1} as it is.
+    """
+
+    recurrent_blocks = (1, 1, 1)
+    update_keeps = False
+
+    @classmethod
+    def gate_totals(cls, hidden: Tensor, products: Sequence[Product]) -> Tensor:
+        """U_r h_{t-1} and U_z tanh(h_{t-1})."""
+        return torch.cat((products[0](hidden), products[1](hidden.tanh())), -1)
+
+    @classmethod
+    def reverse_gate_totals(cls, d_totals: Tensor, hidden: Tensor, products: Sequence[Product]) -> Tensor:
+        """By way of both gates."""
+        d_r, d_z = d_totals.chunk(2, -1)
+        return products[0](d_r).addcmul_(products[1](d_z), 1 - hidden.tanh().square_())
+
+    @classmethod
+    def gate_products(cls, d_totals: Tensor, hiddens: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
+        """U_r h_{t-1} and U_z tanh(h_{t-1})."""
+        d_r, d_z = d_totals.chunk(2, -1)
+        return (d_r, hiddens), (d_z, hiddens.tanh())

@@ -1,0 +1,109 @@
+"""Plain recurrent networks."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from nmt.network.cells.cell import Product, State
+from nmt.network.cells.scan import Gradients, ScannedCell, padded
+
+
+class RNN(ScannedCell):
+    """Simple recurrent network.
+
+        h_t = a(W x_t + U h_{t-1} + b)
+
+    Elman (1990), https://doi.org/10.1207/s15516709cog1402_1. The activation a is the subclass's; the parameters have
+    the names and shapes of `torch.nn.RNNCell`.
+    """
+
+    gates = 1
+    recurrent_blocks = (1,)
+
+    @staticmethod
+    @abstractmethod
+    def activate_(total: Tensor) -> Tensor:
+        """The activation, in place."""
+
+    @staticmethod
+    @abstractmethod
+    def slope(output: Tensor) -> Tensor:
+        """The derivative of the activation where its value is `output`."""
+
+    def step(self, projected: Tensor, state: State, products: Sequence[Product]) -> State:
+        """One position."""
+        hidden = state[0]
+        return (self.activate_(projected + products[0](hidden)).to(hidden.dtype),)
+
+    @classmethod
+    def unroll(
+        cls, projected: Tensor, state: State, products: Sequence[Product], parameters: Sequence[Tensor]
+    ) -> tuple[State, tuple[Tensor, ...]]:
+        """All positions."""
+        hiddens = torch.cat((state[0][None], projected))
+        before, after = hiddens[:-1].unbind(0), hiddens[1:].unbind(0)
+        for t in range(len(after)):
+            cls.activate_(after[t].add_(products[0](before[t])))
+        return (hiddens[1:],), (hiddens,)
+
+    @classmethod
+    def reverse(
+        cls, saved: Sequence[Tensor], gradients: Sequence[Tensor | None], products: Sequence[Product]
+    ) -> Gradients:
+        """d total_t = a' * dh_t;  dh_{t-1} = d total_t U."""
+        (hiddens,), (of_hidden,) = saved, gradients
+        assert of_hidden is not None
+        d_total = padded(hiddens[1:], 1).copy_(cls.slope(hiddens[1:]))
+        positions = d_total.unbind(0)
+        d_hidden = torch.zeros_like(hiddens[0])
+        for t in range(len(positions) - 1, -1, -1):
+            positions[t].mul_(d_hidden.add_(of_hidden[t]))
+            d_hidden = products[0](positions[t])
+        return Gradients(d_total, ((d_total, hiddens[:-1]),), (d_hidden,))
+
+
+class TanhRNN(RNN):
+    """a = tanh, as in Elman (1990) and `torch.nn.RNN`."""
+
+    @staticmethod
+    def activate_(total: Tensor) -> Tensor:
+        """tanh."""
+        return total.tanh_()
+
+    @staticmethod
+    def slope(output: Tensor) -> Tensor:
+        """1 - tanh^2."""
+        return 1 - output.square()
+
+
+class ReLURNN(RNN):
+    """a = max(0, .); wants orthogonal initial weights: Le et al. (2015), https://arxiv.org/abs/1504.00941."""
+
+    @staticmethod
+    def activate_(total: Tensor) -> Tensor:
+        """max(0, .)."""
+        return total.relu_()
+
+    @staticmethod
+    def slope(output: Tensor) -> Tensor:
+        """1 where the unit is on."""
+        return (output > 0).to(output.dtype)
+
+
+class LeakyReLURNN(RNN):
+    """a(x) = x for x > 0, 0.01 x otherwise (Maas et al. 2013), so that no unit stops learning."""
+
+    @staticmethod
+    def activate_(total: Tensor) -> Tensor:
+        """x for x > 0, 0.01 x otherwise."""
+        return F.leaky_relu_(total)
+
+    @staticmethod
+    def slope(output: Tensor) -> Tensor:
+        """1 where the unit is on, 0.01 elsewhere."""
+        return (output > 0).to(output.dtype).clamp_(min=0.01)

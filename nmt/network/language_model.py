@@ -1,0 +1,41 @@
+"""A recurrent language model: the decoder of a translation model without a source."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from nmt.config import ModelConfig
+from nmt.network.decoder import State
+from nmt.network.loss import output_cross_entropy
+from nmt.network.model import DecoderModel
+
+
+class LanguageModel(DecoderModel):
+    """p(y) = prod_t p(y_t | y_{<t}). Mikolov et al. (2010); with LSTMs: Zaremba et al. (2014)."""
+
+    def __init__(self, config: ModelConfig, target_size: int) -> None:
+        super().__init__(config, target_size)
+        self.initialize()
+        if config.frozen_embeddings:
+            self.target_embedding.weight.requires_grad_(config.target_embeddings is None)
+
+    def initial_state(self, batch: int) -> State:
+        """The state before any text: zeros, for so many rows."""
+        return self.decoder.initial_state(None, {}, self.output_bias.new_zeros(1, batch))
+
+    def forward(
+        self, inputs: Tensor, targets: Tensor, state: State, label_smoothing: float = 0.0
+    ) -> tuple[Tensor, Tensor, State]:
+        """Read a stretch of text.
+
+            inputs: ids of the pieces before, [length, batch]
+            targets: ids of the pieces to predict, [length, batch]
+            state: after the stretch before, one row for each text
+
+        Returns: loss and negative log-likelihood, summed over the pieces, in nats; the state after the stretch
+        """
+        readout, state = self.decode(inputs, {}, state)
+        loss, negative = output_cross_entropy(
+            readout.flatten(0, 1), self.output_weight, self.output_bias, targets.flatten(), label_smoothing
+        )
+        return loss, negative, state

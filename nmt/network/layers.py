@@ -1,0 +1,275 @@
+"""Runs a cell over a sequence. Sequences are time-major: [length, batch, size]."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from nmt.config import ModelConfig
+from nmt.network.cells import CELLS, Cell
+from nmt.network.dropout import random_bytes
+
+LayerState = tuple[Tensor, ...]
+"""The tensors a cell carries on, in the order of its `state_names`, [batch, hidden] each; the first is its output."""
+
+
+KERNELS: dict[str, Callable[..., Any]] = {
+    "lstm": torch.lstm,
+    "gru": torch.gru,
+    "rnn_tanh": torch.rnn_tanh,
+    "rnn_relu": torch.rnn_relu,
+}
+"""Torch's fused kernels of whole layers, by cell."""
+
+
+class Layer(nn.Module):
+    """One recurrent layer in one direction.
+
+    Deep transition (Miceli-Barone et al. 2017, section 2.3, https://arxiv.org/abs/1707.07631): the state passes through
+    several cells at each position, of which only the first has an input:
+        s_{t,1} = cell_1(x_t, s_{t-1,L})         s_{t,k} = cell_k(s_{t,k-1})
+    Weight drop (Merity et al. 2018, section 2, https://arxiv.org/abs/1708.02182): recurrent weights are dropped once
+    for all positions of a batch.
+    Zoneout (Krueger et al. 2017, https://arxiv.org/abs/1606.01305): a unit keeps its value with probability z,
+        s_t = d_t * s_{t-1} + (1 - d_t) * s~_t   in training, with z in place of the random d_t otherwise
+    Input normalisation: W x is normalised before bias and constant inputs are added, over its units (Ba et al. 2016) or
+    over all real positions of the batch (Laurent et al. 2016, equation 8, https://arxiv.org/abs/1510.01378).
+    """
+
+    def __init__(self, config: ModelConfig, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.cell: Cell = CELLS[config.cell](input_size, hidden_size)
+        self.transitions = nn.ModuleList(CELLS[config.cell](0, hidden_size) for _ in range(config.transition_depth - 1))
+        self.state_names = self.cell.state_names
+        self.hidden_size = hidden_size
+        self.weight_drop = config.weight_drop
+        self.zoneout = round(config.zoneout * 256)
+        rows = self.cell.gates * hidden_size
+        kinds = {"none": None, "layer": LayerNormalization, "batch": BatchNormalization}
+        kind = kinds[config.input_normalization]
+        self.normalization = None if kind is None else kind(rows)
+
+        plain = not self.transitions and not self.zoneout and self.normalization is None
+        self.kernel = KERNELS.get(config.cell) if plain else None
+        self.kernel_devices = ("cuda",)
+        """Where torch's fused kernel runs the layer; on a CPU the cell's own scan is faster (docs/experiments.md)."""
+
+    def recurrent_weight(self, cell: Cell) -> Tensor:
+        """The cell's recurrent weights, some of them dropped in training."""
+        return F.dropout(cell.weight_hh, self.weight_drop, self.training and self.weight_drop > 0)
+
+    def zero_state(self, like: Tensor) -> LayerState:
+        """All zeros, for the batch, type and device of `like` [length, batch, size]."""
+        return tuple(like.new_zeros(like.size(1), self.hidden_size) for _ in self.state_names)
+
+    def forward(
+        self,
+        inputs: Tensor,
+        state: LayerState,
+        constant: Tensor | None = None,
+        lengths: Tensor | None = None,
+    ) -> tuple[Tensor, LayerState]:
+        """All positions.
+
+            inputs: [length, batch, size]
+            state: before the first position
+            constant: [batch, size], further input that is the same at each position
+            lengths: [batch], real positions of each sentence; None if all are
+
+        Returns: the outputs [length, batch, hidden], and the state after each sentence's last real position
+        """
+        if self.kernel is not None and inputs.device.type in self.kernel_devices:
+            return self._run_kernel(inputs, state, constant, lengths)
+        length = len(inputs)
+        loop = Unrolled(self, inputs, length, constant, lengths)
+        if length > 1 and not self.transitions and not self.zoneout:
+            assert loop.product is not None
+            states = self.cell.scan(loop.product, state, loop.weights[0])
+        else:
+            each = []
+            for position in range(length):
+                state = loop.step(position, state)
+                each.append(state)
+            states = tuple(torch.stack(tensors) for tensors in zip(*each, strict=True))
+        if lengths is None:
+            return states[0], tuple(tensor[-1] for tensor in states)
+        last = (lengths - 1, torch.arange(len(lengths), device=lengths.device))
+        return states[0], tuple(tensor[last] for tensor in states)
+
+    def _run_kernel(
+        self, inputs: Tensor, state: LayerState, constant: Tensor | None, lengths: Tensor | None
+    ) -> tuple[Tensor, LayerState]:
+        """`forward` by torch's fused kernel; sentences of different length are packed."""
+        assert self.kernel is not None
+        if constant is not None:
+            inputs = torch.cat((inputs, constant.expand(len(inputs), -1, -1)), -1)
+        cell = self.cell
+        weights = [cell.weight_ih, self.recurrent_weight(cell), cell.bias_ih, cell.bias_hh]
+        options = (weights, True, 1, 0.0, self.training, False)
+        if lengths is None:
+            before = tuple(tensor.unsqueeze(0) for tensor in state)
+            outputs, *after = self.kernel(inputs, before if len(before) > 1 else before[0], *options, False)
+            return outputs, tuple(tensor.squeeze(0) for tensor in after)
+        packed = pack_padded_sequence(inputs, lengths.cpu(), enforce_sorted=False)
+        assert packed.sorted_indices is not None and packed.unsorted_indices is not None
+        before = tuple(tensor.index_select(0, packed.sorted_indices).unsqueeze(0) for tensor in state)
+        rows, *after = self.kernel(packed.data, packed.batch_sizes, before if len(before) > 1 else before[0], *options)
+        outputs, _ = pad_packed_sequence(packed._replace(data=rows), total_length=len(inputs))
+        return outputs, tuple(tensor.squeeze(0).index_select(0, packed.unsorted_indices) for tensor in after)
+
+
+class Unrolled:
+    """A layer made ready for the positions of one batch: all that does not depend on the loop is done at once.
+
+    The columns of the input weights stand for, in this order: inputs known for all positions, inputs fed position by
+    position, constant inputs.
+
+        inputs: [length, batch, size], or None where all inputs are fed
+        length: positions
+        constant, lengths: as in `Layer.forward`
+    """
+
+    def __init__(
+        self,
+        layer: Layer,
+        inputs: Tensor | None,
+        length: int,
+        constant: Tensor | None = None,
+        lengths: Tensor | None = None,
+    ) -> None:
+        cell = layer.cell
+        assert cell.weight_ih is not None
+        self.layer, self.length = layer, length
+        known = 0 if inputs is None else inputs.size(-1)
+        fixed = cell.weight_ih.size(1) - (0 if constant is None else constant.size(-1))
+        self.bias = cell.input_bias()
+        if constant is not None:
+            self.bias = F.linear(constant, cell.weight_ih[:, fixed:], self.bias)
+        self.fed_weight = cell.weight_ih[:, known:fixed].t()
+        self.normalization = layer.normalization
+        product = None
+        if inputs is not None:
+            fused_bias = self.bias if self.normalization is None and constant is None else None
+            product = F.linear(inputs, cell.weight_ih[:, :known], fused_bias)
+            if known == fixed and self.normalization is not None:
+                product = self.normalization(product, lengths) + self.bias
+            elif self.normalization is None and fused_bias is None:
+                product = product + self.bias
+        self.product = product
+        """Inputs times weights, [length, batch, gates * hidden], with bias and constant inputs where nothing is fed."""
+        start = self.bias if self.normalization is None else torch.zeros_like(self.bias)
+        self.starts = [start] * length if product is None else product.unbind(0)
+        self.cells = [cell, *layer.transitions]
+        self.weights = [layer.recurrent_weight(each) for each in self.cells]
+        blocks = [block * layer.hidden_size for block in cell.recurrent_blocks]
+        self.products = [
+            tuple(partial(_product, weight=block) for block in torch.split(weight, blocks)) for weight in self.weights
+        ]
+        self.zones: list[tuple[Tensor, ...]] | None = None
+
+    def step(self, position: int, state: LayerState, fed: Tensor | None = None) -> LayerState:
+        """The state after a position; fed [batch, size] are inputs that were not known before the loop."""
+        projected = self.starts[position]
+        if fed is not None:
+            projected = torch.addmm(projected, fed, self.fed_weight)
+            if self.normalization is not None:
+                projected = self.normalization(projected) + self.bias
+        projected = projected.to(state[0].dtype)  # the state stays in full precision under autocast
+        after = self.cells[0].step(projected, state, self.products[0])
+        for cell, products in zip(self.cells[1:], self.products[1:], strict=True):
+            after = cell.step(cell.input_bias().expand_as(projected), after, products)
+        return self._zone_out(position, state, after) if self.layer.zoneout else after
+
+    def _zone_out(self, position: int, before: LayerState, after: LayerState) -> LayerState:
+        """Keep the value of some units."""
+        probability = self.layer.zoneout / 256
+        if not self.layer.training:
+            return tuple(torch.lerp(new, old, probability) for old, new in zip(before, after, strict=True))
+        if self.zones is None:  # drawn for all positions at once
+            shape = torch.Size((len(before), self.length, *before[0].shape))
+            kept = random_bytes(shape, before[0].device) < self.layer.zoneout
+            self.zones = list(zip(*(mask.unbind(0) for mask in kept.unbind(0)), strict=True))
+        zones = zip(self.zones[position], before, after, strict=True)
+        return tuple(torch.where(kept, old, new) for kept, old, new in zones)
+
+
+def _product(inputs: Tensor, weight: Tensor) -> Tensor:
+    """inputs W^T, in the type of the inputs."""
+    return F.linear(inputs, weight).to(inputs.dtype)
+
+
+class LayerNormalization(nn.LayerNorm):
+    """gain * (x - mean) / deviation + bias over the units of each position. Ba et al. (2016)."""
+
+    def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """inputs [..., size]; lengths do not matter."""
+        return super().forward(inputs)
+
+
+class BatchNormalization(nn.BatchNorm1d):
+    """gain * (x - mean) / deviation + bias for each unit, over all real positions of the batch.
+
+    Ioffe & Szegedy (2015); over batch and positions of a sequence: Laurent et al. (2016), section 3. Outside training
+    the running means of both statistics are used.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.num_batches_tracked = None
+
+    def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """inputs [length, batch, size]; lengths [batch] leave padding out of the statistics.
+
+        A single real position has no deviation: it is normalised by the running statistics.
+        """
+        rows = inputs.flatten(0, -2)
+        if not self.training or (lengths is None and len(rows) > 1):
+            return super().forward(rows).view_as(inputs)
+        if lengths is None:
+            lengths = torch.ones(len(rows), dtype=torch.long, device=rows.device)
+        length = inputs.size(0)
+        real = (torch.arange(length, device=lengths.device).unsqueeze(1) < lengths).flatten().nonzero().squeeze(1)
+        if len(real) < 2:
+            normalized = F.batch_norm(rows, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+            return normalized.view_as(inputs)
+        normalized = super().forward(rows.index_select(0, real))
+        return torch.zeros_like(rows).index_copy(0, real, normalized.to(rows.dtype)).view_as(inputs)
+
+
+class Layers(nn.ModuleList):
+    """A list of layers that tells a type checker what it holds."""
+
+    def __iter__(self) -> Iterator[Layer]:
+        return cast(Iterator[Layer], super().__iter__())
+
+    def at(self, depth: int) -> Layer:
+        """The layer at a depth, counted from the bottom."""
+        return cast(Layer, self[depth])
+
+
+class Connection(nn.Module):
+    """What leads around a layer, from its input x to its output h: [.., size] each.
+
+    none: y = h; residual: y = h + x (He et al. 2016, https://arxiv.org/abs/1512.03385);
+    highway: y = t * h + (1 - t) * x, t = sigmoid(W x + b) (Srivastava et al. 2015, equation 3,
+    https://arxiv.org/abs/1505.00387), b = -1 at first, so that the layer begins nearly transparent.
+    """
+
+    def __init__(self, kind: Literal["none", "residual", "highway"], size: int) -> None:
+        super().__init__()
+        self.kind = kind
+        self.gate = nn.Linear(size, size) if kind == "highway" else None
+
+    def forward(self, inputs: Tensor, outputs: Tensor) -> Tensor:
+        """Inputs and outputs of the layer -> what the next layer reads."""
+        if self.kind == "none":
+            return outputs
+        if self.gate is None:
+            return outputs + inputs
+        return torch.lerp(inputs, outputs, self.gate(inputs).to(inputs.dtype).sigmoid())

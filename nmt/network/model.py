@@ -1,0 +1,174 @@
+"""The sequence-to-sequence network: encoder, context, decoder, output layer."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nmt.config import ModelConfig
+from nmt.network.attention import Attention, Memory
+from nmt.network.cells import Cell
+from nmt.network.decoder import Decoder, State
+from nmt.network.dropout import Dropout
+from nmt.network.encoder import Encoder, mirror, reorder
+from nmt.network.layers import Connection
+from nmt.network.loss import output_cross_entropy
+from nmt.text.vocabulary import PAD
+
+
+class DecoderModel(nn.Module):
+    """What a translation model and a language model share: target embeddings, decoder, output layer.
+
+    p(y_t | y_{<t}, x) = softmax(W r_t + b)[y_t], with r_t of the decoder
+    """
+
+    def __init__(self, config: ModelConfig, target_size: int) -> None:
+        super().__init__()
+        self.config = config
+        size, tied = config.embedding_size, config.tied_embeddings != "none"
+        self.target_embedding = nn.Embedding(target_size, size)
+        self.embedding_scale = config.embedding_deviation * math.sqrt(size)
+        """What embeddings are multiplied with before a layer reads them."""
+        self.embedding_dropout = Dropout(config.embedding_dropout, config.variational_dropout)
+        readout_size = size if tied or config.context_input == "all" else config.hidden_size
+        self.decoder = Decoder(config, readout_size)
+        self.output_bias = nn.Parameter(torch.zeros(target_size))
+        self.output_weight = self.target_embedding.weight
+        if not tied:
+            self.output_weight = nn.Parameter(torch.empty(target_size, readout_size))
+
+    def embed(self, embedding: nn.Embedding, ids: Tensor) -> Tensor:
+        """Ids of any shape -> what the layers read, [..., embedding size]."""
+        embedded: Tensor = self.embedding_dropout(embedding(ids) * self.embedding_scale)
+        return embedded
+
+    @torch.no_grad()
+    def initialize(self) -> None:
+        """Draw the initial weights as `model.initialization` says.
+
+        uniform: [-scale, scale] (Sutskever et al. 2014, section 3.4). xavier: uniform with variance 2 / (in + out) for
+        each gate's matrix (Glorot & Bengio 2010). orthogonal: the same, but recurrent matrices are orthogonal gate by
+        gate (Saxe et al. 2014). Embeddings have a standard deviation of 1 / sqrt(size), before they are scaled for the
+        layers, and so have untied output matrices.
+        Biases are zero but for the forget gates' and those of highway gates.
+        """
+        config = self.config
+        scale, uniform = config.initialization_scale, config.initialization == "uniform"
+
+        def draw(matrix: Tensor) -> None:
+            matrix.uniform_(-scale, scale) if uniform else nn.init.xavier_uniform_(matrix)
+
+        def draw_embedding(matrix: Tensor) -> None:
+            matrix.uniform_(-scale, scale) if uniform else matrix.normal_(0, 1 / math.sqrt(matrix.size(1)))
+
+        for module in self.modules():
+            if isinstance(module, Cell):
+                for gate in () if module.weight_ih is None else torch.split(module.weight_ih, module.hidden_size):
+                    draw(gate)
+                for gate in torch.split(module.weight_hh, module.hidden_size):
+                    nn.init.orthogonal_(gate) if config.initialization == "orthogonal" else draw(gate)
+                for name, weight in module.named_parameters(recurse=False):
+                    if name.startswith("bias"):
+                        weight.zero_()
+                module.initialize_constants(config.forget_gate_bias)
+            elif isinstance(module, nn.Linear):
+                draw(module.weight)
+                if module.bias is not None:
+                    module.bias.zero_()
+            elif isinstance(module, nn.Embedding):
+                draw_embedding(module.weight)
+            elif isinstance(module, Attention):
+                for vectors in (module.score, module.coverage):
+                    if vectors is not None:
+                        draw(vectors)
+        for module in self.modules():
+            if isinstance(module, Connection) and module.gate is not None:
+                module.gate.bias.fill_(-1)
+        if self.output_weight is not self.target_embedding.weight:
+            draw_embedding(self.output_weight)
+
+    def decode(
+        self, inputs: Tensor, memory: Memory, state: State, lengths: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Run the decoder over known words, as in teacher forcing.
+
+            inputs: ids of the words before, [length, batch]
+            memory, state: of each row; the state is that before the first position
+            lengths: [batch], real positions; None if all are
+
+        Returns: readout [length, batch, readout_size], and the state after each row's last real position
+        """
+        readout, _, state = self.decoder(self.embed(self.target_embedding, inputs), memory, state, lengths)
+        return readout, state
+
+    def output(self, readout: Tensor) -> Tensor:
+        """The output layer: readout [..., readout_size] -> logits [..., vocabulary]."""
+        return F.linear(readout, self.output_weight, self.output_bias)
+
+    def step(
+        self, tokens: Tensor, state: State, memory: Memory, sentence: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None, State]:
+        """One target position of a search.
+
+            tokens: ids of the last words, [rows]
+            sentence: the place in the memory of each row's source, [rows]; None if row i belongs to sentence i
+
+        Returns: log-probabilities [rows, vocabulary]; attention weights [rows, source_length] or None; next state
+        """
+        if sentence is not None:
+            memory = {name: tensor.index_select(0, sentence) for name, tensor in memory.items()}
+        embedded = self.embed(self.target_embedding, tokens.unsqueeze(0))
+        readout, weights, state = self.decoder(embedded, memory, state)
+        log_probs = torch.log_softmax(self.output(readout.squeeze(0)).to(self.output_bias.dtype), -1)
+        return log_probs, None if weights is None else weights.squeeze(1), state
+
+
+class TranslationModel(DecoderModel):
+    """Encoder and decoder, linked by the context vector and, where configured, by attention."""
+
+    def __init__(self, config: ModelConfig, source_size: int, target_size: int) -> None:
+        super().__init__(config, target_size)
+        tied = config.tied_embeddings == "all"
+        self.source_embedding = self.target_embedding if tied else nn.Embedding(source_size, config.embedding_size)
+        self.encoder = Encoder(config)
+        self.initialize()
+        if config.frozen_embeddings:
+            self.source_embedding.weight.requires_grad_(config.source_embeddings is None)
+            self.target_embedding.weight.requires_grad_(config.target_embeddings is None)
+
+    def encode(self, source: Tensor, lengths: Tensor) -> tuple[Memory, State]:
+        """Read source ids [source_length, batch] of the given lengths [batch], with their end symbols.
+
+        Returns: what is kept of each sentence, and the decoder's initial state
+        """
+        mirrored = mirror(source.size(0), lengths) if self.config.reverse_source else None
+        if mirrored is not None:
+            source = source.gather(0, mirrored)
+        inputs = self.embed(self.source_embedding, source)
+        states, finals = self.encoder(inputs, lengths)
+        if mirrored is not None:
+            states = reorder(states, mirrored)
+        memory = self.decoder.remember(states, lengths, finals[-1][0])
+        return memory, self.decoder.initial_state(finals, memory, inputs)
+
+    def forward(
+        self, source: Tensor, lengths: Tensor, inputs: Tensor, targets: Tensor, label_smoothing: float = 0.0
+    ) -> tuple[Tensor, Tensor]:
+        """Teacher forcing.
+
+            source: ids [source_length, batch]; lengths: [batch]
+            inputs: target ids behind the begin symbol [target_length, batch]
+            targets: target ids up to the end symbol [target_length, batch], PAD where there is nothing to predict
+
+        Returns: loss and negative log-likelihood, summed over the real target pieces, in nats
+        """
+        memory, state = self.encode(source, lengths)
+        readout, _ = self.decode(inputs, memory, state, (targets != PAD).sum(0))
+        real = (targets.flatten() != PAD).nonzero().squeeze(1)
+        rows = readout.flatten(0, 1).index_select(0, real)
+        return output_cross_entropy(
+            rows, self.output_weight, self.output_bias, targets.flatten()[real], label_smoothing
+        )

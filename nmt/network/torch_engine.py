@@ -1,0 +1,144 @@
+"""The engine of search that runs on torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from nmt.config import Config
+from nmt.errors import UserError
+from nmt.model_folder import ModelFolder
+from nmt.network.language_model import LanguageModel
+from nmt.network.model import TranslationModel
+from nmt.search.engine import Best
+from nmt.text.vocabulary import END, PAD, SPECIAL_PIECES
+
+
+class TorchEngine:
+    """Runs a translation model, or a language model, one target position at a time."""
+
+    def __init__(self, model: TranslationModel | LanguageModel) -> None:
+        self.model = model
+        self.device = model.output_bias.device
+
+    @torch.inference_mode()
+    def start(self, sources: Sequence[Sequence[int]]) -> tuple[Any, dict[str, Any]]:
+        """Encode sentences: the state has one row for each.
+
+        A language model has no source: whatever the ids, each sentence has a row with the state before any text.
+        """
+        self.model.eval()
+        rows = torch.arange(len(sources), device=self.device)
+        if isinstance(self.model, LanguageModel):
+            return {}, {"sentence": rows, **self.model.initial_state(len(sources))}
+        lengths = torch.tensor([len(ids) + 1 for ids in sources])
+        source = torch.full((int(lengths.max()), len(sources)), PAD)
+        for row, ids in enumerate(sources):
+            source[: len(ids) + 1, row] = torch.tensor([*ids, END])
+        memory, state = self.model.encode(source.to(self.device), lengths.to(self.device))
+        return memory, {"sentence": rows, **state}
+
+    @torch.inference_mode()
+    def step(
+        self, memory: Any, state: dict[str, Any], tokens: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
+        """Log-probabilities [rows, vocabulary] of the next piece behind `tokens` [rows], and attention weights."""
+        log_probs, weights, state = self._step(memory, state, tokens)
+        return log_probs.cpu().numpy(), weights, state
+
+    @torch.inference_mode()
+    def step_best(
+        self, memory: Any, state: dict[str, Any], tokens: np.ndarray, k: int
+    ) -> tuple[Best, np.ndarray | None, dict[str, Any]]:
+        """The k best pieces and the end symbol of each row, chosen by torch."""
+        log_probs, weights, state = self._step(memory, state, tokens)
+        pieces = log_probs[:, SPECIAL_PIECES:]
+        best, columns = pieces.topk(min(k, pieces.size(1)))
+        end = log_probs[:, END].cpu().numpy()
+        return Best(end, best.cpu().numpy(), (columns + SPECIAL_PIECES).cpu().numpy()), weights, state
+
+    @torch.inference_mode()
+    def select(self, state: dict[str, Any], rows: np.ndarray) -> dict[str, Any]:
+        """The state whose row i is the old row rows[i]."""
+        index = torch.from_numpy(rows).to(self.device)
+        return {name: tensor.index_select(0, index) for name, tensor in state.items()}
+
+    def _step(
+        self, memory: Any, state: dict[str, Any], tokens: np.ndarray
+    ) -> tuple[torch.Tensor, np.ndarray | None, dict[str, Any]]:
+        state = dict(state)
+        sentence = state.pop("sentence")
+        inputs = torch.from_numpy(tokens).to(self.device)
+        log_probs, weights, state = self.model.step(inputs, state, memory, _elsewhere(sentence, memory))
+        return log_probs, None if weights is None else weights.cpu().numpy(), {"sentence": sentence, **state}
+
+
+def _elsewhere(sentence: torch.Tensor, memory: dict[str, torch.Tensor]) -> torch.Tensor | None:
+    """The sentence of each row, or None if row i belongs to sentence i: then the memory need not be copied."""
+    sentences = next((len(tensor) for tensor in memory.values()), 0)
+    if len(sentence) == sentences and torch.equal(sentence, torch.arange(sentences, device=sentence.device)):
+        return None
+    return sentence
+
+
+def build_model(config: Config, source_size: int, target_size: int, seed: int) -> TranslationModel | LanguageModel:
+    """A model of the configuration's task with initial weights drawn from the seed."""
+    torch.manual_seed(seed)
+    if config.task == "language_model":
+        return LanguageModel(config.model, target_size)
+    return TranslationModel(config.model, source_size, target_size)
+
+
+def load_engine(folder: ModelFolder, *, device: str = "cpu", threads: int | None = None) -> TorchEngine:
+    """Read a model folder's weights into an engine.
+
+    Raises UserError when they are damaged or do not fit the configuration, or the device is not there.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    model = build_model(folder.config, len(folder.source_vocabulary), len(folder.target_vocabulary), 0)
+    load_weights(model, folder)
+    return TorchEngine(model.to(find_device(device)).eval())
+
+
+def load_weights(model: TranslationModel | LanguageModel, folder: ModelFolder) -> None:
+    """Read a model folder's weights into a model of its configuration."""
+    if folder.exported and not folder.weights.exists():
+        raise UserError(f"`{folder.path}` has only an export, and this needs its weights, `{folder.weights.name}`")
+    try:
+        weights = load_file(folder.weights)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"model folder `{folder.path}` is damaged: `{folder.weights.name}`: {error}") from None
+    own = model_tensors(model)
+    expected = {name: tuple(weight.shape) for name, weight in own.items()}
+    found = {name: tuple(weight.shape) for name, weight in weights.items()}
+    if expected != found:
+        odd = sorted(set(expected.items()) ^ set(found.items()))[0][0]
+        raise UserError(
+            f"model folder `{folder.path}`: the weights do not fit config.toml, `{odd}` is "
+            f"{found.get(odd, 'missing')} but must be {expected.get(odd, 'absent')}"
+        )
+    with torch.no_grad():
+        for name, weight in own.items():
+            weight.copy_(weights[name])
+
+
+def model_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
+    """All that a model folder stores of a model, by name: its weights, shared ones once, and running statistics."""
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+
+def find_device(name: str) -> torch.device:
+    """A torch device by name (`cpu`, `cuda`, `cuda:1`, `mps`); raises UserError when it is not there."""
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()  # `meta` holds no numbers
+    except (RuntimeError, AssertionError):
+        raise UserError(f"--device must be one that torch has here (cpu, cuda, ...), but is `{name}` instead") from None
+    return device

@@ -1,0 +1,1 @@
+"""Search over an engine, in numpy: beam search, sampling, constraints, ensembles, reranking."""

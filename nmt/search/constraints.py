@@ -1,0 +1,256 @@
+"""What a translation must contain, and what it must not: prefixes, required and forbidden phrases, repeated n-grams.
+
+All of it works on whole rows of log-probabilities: what may not come next becomes minus infinity, everything else keeps
+the model's own log-probability. So the score of a translation is always what the model gives it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from nmt.search.engine import Floats, Integers
+
+Phrase = tuple[int, ...]
+"""Ids that stand side by side."""
+
+SPACE = "▁"
+"""SentencePiece's sign for a space (U+2581)."""
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """What the translation of one sentence must and must not contain."""
+
+    prefix: Phrase = ()
+    """It begins with these pieces, whatever else is asked for."""
+    required: tuple[Phrase, ...] = ()
+    """It contains each of these phrases; they may overlap."""
+    forbidden: Forbidden | None = None
+    """It contains none of these phrases, apart from the prefix."""
+    unknown: bool = False
+    """It may contain the unknown piece, for something else to take its place."""
+
+    @property
+    def bind(self) -> bool:
+        """Whether anything is asked for."""
+        return bool(self.prefix or self.required or self.forbidden or self.unknown)
+
+    @property
+    def give_pieces(self) -> bool:
+        """Whether they say which pieces the translation has, likely ones or not."""
+        return bool(self.prefix or self.required)
+
+    @property
+    def least_length(self) -> int:
+        """Pieces for which there is room in any case."""
+        return len(self.prefix) + sum(map(len, self.required))
+
+
+FREE = Constraints()
+"""No constraints."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a hypothesis has got with the phrases required of it."""
+
+    unmet: tuple[Phrase, ...]
+    """The phrases that it does not contain yet."""
+    begun: Phrase = ()
+    """Its longest end with which one of them begins."""
+
+    @cached_property
+    def missing(self) -> int:
+        """With so many further pieces it can contain all phrases."""
+        return sum(map(len, self.unmet)) - len(self.begun)
+
+    def next_pieces(self) -> list[int]:
+        """The pieces that go on with what is begun, or begin a phrase: each of them makes `missing` smaller."""
+        length = len(self.begun)
+        return sorted({phrase[length] for phrase in self.unmet if phrase[:length] == self.begun})
+
+    def after(self, piece: int) -> Progress:
+        """The progress after one more piece."""
+        if not self.unmet:
+            return self
+        read = (*self.begun, piece)
+        unmet = tuple(phrase for phrase in self.unmet if read[-len(phrase) :] != phrase)
+        for start in range(len(read)):
+            if any(phrase[: len(read) - start] == read[start:] for phrase in unmet):
+                return Progress(unmet, read[start:])
+        return Progress(unmet)
+
+
+class Rules:
+    """The constraints of a batch of sentences, and the n-grams that must not be repeated."""
+
+    def __init__(self, constraints: Sequence[Constraints], no_repeat_ngram: int) -> None:
+        self.constraints = constraints
+        self.no_repeat_ngram = no_repeat_ngram
+        self.bind = no_repeat_ngram > 0 or any(one.bind for one in constraints)
+        """Whether there is anything to restrict."""
+
+    def restrict(
+        self, log_probs: Floats, history: Integers, sentence: Integers, wanted: Sequence[Sequence[int]] = ()
+    ) -> Floats:
+        """The log-probabilities with minus infinity for whatever may not come next.
+
+        log_probs: [rows, vocabulary]
+        history: what each row has read, without the begin symbol, [rows, length]
+        sentence: the sentence of each row, [rows]
+        wanted: pieces of each row's required phrases; these may repeat an n-gram
+        """
+        restricted = log_probs.copy()
+        if not self.bind:
+            return restricted
+        if self.no_repeat_ngram:
+            forbid_repetition(restricted, history, self.no_repeat_ngram)
+            for row, pieces in enumerate(wanted):
+                restricted[row, pieces] = log_probs[row, pieces]
+        length = history.shape[1]
+        for row, number in enumerate(sentence.tolist()):
+            constraints = self.constraints[number]
+            if length < len(constraints.prefix):
+                piece = constraints.prefix[length]
+                restricted[row] = -np.inf
+                restricted[row, piece] = log_probs[row, piece]
+            elif constraints.forbidden is not None:
+                for pieces in constraints.forbidden.blocked(history[row].tolist()):
+                    restricted[row, pieces] = -np.inf
+        return restricted
+
+
+def forbid_repetition(log_probs: Floats, history: Integers, order: int) -> None:
+    """Minus infinity, in place, for each piece that would complete an n-gram which the row has read already.
+
+    log_probs: [rows, vocabulary]
+    history: [rows, length]
+    order: pieces of the n-gram
+    """
+    length = history.shape[1]
+    if length < order:
+        return
+    ngrams = sliding_window_view(history, order, axis=1)  # [rows, length - order + 1, order]
+    begun = (ngrams[:, :, :-1] == history[:, None, length - order + 1 :]).all(axis=2)
+    row, start = np.nonzero(begun)
+    log_probs[row, ngrams[row, start, -1]] = -np.inf
+
+
+class Spelling:
+    """The pieces of a vocabulary as the bytes that they write, byte pieces (`<0x41>`) included."""
+
+    def __init__(self, pieces: Sequence[str]) -> None:
+        self.bytes = [_piece_bytes(piece) for piece in pieces]
+        self._sorted = sorted((text, i) for i, text in enumerate(self.bytes) if text)
+
+    def starting_with(self, text: bytes) -> Iterator[int]:
+        """Ids of the pieces that begin with the text."""
+        for i in range(bisect_left(self._sorted, (text, 0)), len(self._sorted)):
+            piece, number = self._sorted[i]
+            if not piece.startswith(text):
+                return
+            yield number
+
+    def tail(self, ids: Sequence[int], length: int) -> bytes:
+        """At least the last `length` bytes of what the ids write, or all of it behind a space."""
+        parts: list[bytes] = []
+        for i in reversed(ids):
+            if length <= 0:
+                break
+            parts.append(self.bytes[i])
+            length -= len(self.bytes[i])
+        else:
+            parts.append(SPACE.encode())
+        return b"".join(reversed(parts))
+
+
+class Forbidden:
+    """Phrases that a translation must not contain, however they are cut into pieces.
+
+    They count as whole words: `art` forbids neither `party` nor `artist`, `Hund` not `Hunde`. In scripts without spaces
+    (Chinese, Japanese), where a phrase has no such border, it counts anywhere. Capitals matter.
+
+    A whole word always has the border of a piece behind it, or a character of no word inside a piece. So a piece with
+    which a phrase would be complete just there is never written; a longer word that only begins like the phrase is
+    written with other pieces.
+    """
+
+    def __init__(self, phrases: Sequence[str], spelling: Spelling) -> None:
+        self.phrases = tuple(phrases)
+        self.spelling = spelling
+        inside: set[int] = set()
+        completing: dict[bytes, dict[bool, set[int]]] = {}
+        for phrase in phrases:
+            text = phrase.replace(" ", SPACE).encode()
+            whole_start, whole_end = in_word(phrase[0]), in_word(phrase[-1])
+
+            def complete(before: bytes, after: bytes, start: bool = whole_start, end: bool = whole_end) -> bool:
+                return not (start and _ends_in_word(before)) and not (end and _begins_in_word(after))
+
+            for written in range(len(text)):
+                rest = text[written:]
+                pieces = {i for i in spelling.starting_with(rest) if complete(b"", spelling.bytes[i][len(rest) :])}
+                if pieces:
+                    completing.setdefault(text[:written], {}).setdefault(whole_start, set()).update(pieces)
+            for i, piece in enumerate(spelling.bytes):
+                position = piece.find(text, 1)
+                while position > 0:
+                    if complete(piece[:position], piece[position + len(text) :]):
+                        inside.add(i)
+                    position = piece.find(text, position + 1)
+        self._inside = np.array(sorted(inside), np.int64)
+        self._completing = {
+            written: [(start, np.array(sorted(pieces), np.int64)) for start, pieces in found.items()]
+            for written, found in completing.items()
+        }
+        self._lengths = sorted({len(written) for written in self._completing})
+
+    def blocked(self, history: Sequence[int]) -> Iterator[Integers]:
+        """The pieces that may not follow the ids of the history, array by array."""
+        if len(self._inside):
+            yield self._inside
+        text = self.spelling.tail(history, (self._lengths[-1] if self._lengths else 0) + 4)
+        for length in self._lengths:
+            border = len(text) - length
+            if border < 0:
+                break
+            for whole_start, pieces in self._completing.get(text[border:], ()):
+                if not (whole_start and _ends_in_word(text[:border])):
+                    yield pieces
+
+    def occurs_in(self, ids: Sequence[int]) -> bool:
+        """Whether the pieces contain a phrase."""
+        return any(ids[i] in pieces for i in range(len(ids)) for pieces in self.blocked(ids[:i]))
+
+
+_BYTE_PIECE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+_SPECIAL = frozenset(("<pad>", "<unk>", "<s>", "</s>"))
+
+
+def _piece_bytes(piece: str) -> bytes:
+    if byte := _BYTE_PIECE.fullmatch(piece):
+        return bytes([int(byte[1], 16)])
+    return b"" if piece in _SPECIAL else piece.encode("utf-8", "surrogatepass")
+
+
+def in_word(character: str) -> bool:
+    """Whether words with spaces around them are made of it: letters, marks and digits, but not those of East Asia."""
+    return unicodedata.category(character)[0] in "LMN" and unicodedata.east_asian_width(character) not in "WF"
+
+
+def _ends_in_word(text: bytes) -> bool:
+    last = text[-4:].decode("utf-8", "ignore")[-1:]
+    return bool(last) and in_word(last)
+
+
+def _begins_in_word(text: bytes) -> bool:
+    first = text[:4].decode("utf-8", "ignore")[:1]
+    return bool(first) and in_word(first)

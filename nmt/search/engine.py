@@ -1,0 +1,137 @@
+"""The engine protocol: all that search and scoring know of a model.
+
+An engine runs the network for a batch of rows (one row = one open hypothesis) and keeps nothing between calls: what a
+row needs at its next step travels in the state, what belongs to a sentence stays in the memory. An ensemble or a fused
+language model is an engine made of engines. Nothing here imports torch or an inference runtime.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from nmt.text.vocabulary import END, SPECIAL_PIECES
+
+State = dict[str, Any]
+"""Named arrays (numpy or the engine's own tensors) whose dimension 0 is the row; search never looks inside. One of them
+is the index of each row's sentence in the memory."""
+
+Floats = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int64]
+
+
+class Engine(Protocol):
+    """A model that can be run one target symbol at a time.
+
+    Rows are independent: what a row gets back depends on its own state and token only.
+    """
+
+    def start(self, sources: Sequence[Sequence[int]]) -> tuple[Any, State]:
+        """Encode sentences of source ids (at least one sentence, none of them empty).
+
+        Returns: the memory, indexed by sentence, and the state before the first step, one row per sentence, in order.
+        """
+        ...
+
+    def step(self, memory: Any, state: State, tokens: Integers) -> tuple[Floats, Floats | None, State]:
+        """Read one symbol per row (the begin symbol at first) and predict the next.
+
+            tokens: [rows]
+
+        Returns: log-probabilities of the next symbol [rows, vocabulary]; attention weights [rows, source_length] or
+        None for a model without attention; the state after the step. The arrays are not written to afterwards.
+        Column j of the weights is source id j as given to `start`; columns of the symbols which the model itself adds
+        to every sentence come next, then padding up to the longest sentence of the memory.
+        """
+        ...
+
+    def select(self, state: State, rows: Integers) -> State:
+        """A state whose row i is the old row `rows[i]`; rows may be repeated and left out."""
+        ...
+
+
+class Best(NamedTuple):
+    """The most probable next symbols of each row."""
+
+    end: Floats
+    """Log-probability of the end symbol, [rows]."""
+    log_probs: Floats
+    """Log-probabilities of the k best pieces, best first, [rows, k]; -inf where there are fewer."""
+    tokens: Integers
+    """Their ids, [rows, k]; equal log-probabilities stand in the order of the ids, but for torch's in any order."""
+
+
+class FastEngine(Engine, Protocol):
+    """An engine that chooses the k best pieces itself, which saves handing over [rows, vocabulary] numbers.
+
+    The end symbol is reported beside the pieces and never among them. So whether a row may, must not or has to end is
+    decided by the search alone: the engine needs no mask, whatever the lengths of the rows in a batch.
+    """
+
+    def step_best(self, memory: Any, state: State, tokens: Integers, k: int) -> tuple[Best, Floats | None, State]:
+        """As `step`, but with `best_pieces(log_probs, k)` in place of the log-probabilities."""
+        ...
+
+
+def step_best(engine: Engine, memory: Any, state: State, tokens: Integers, k: int) -> tuple[Best, Floats | None, State]:
+    """One step of any engine, with the k best pieces of each row."""
+    if hasattr(engine, "step_best"):
+        return cast(FastEngine, engine).step_best(memory, state, tokens, k)
+    log_probs, attention_weights, state = engine.step(memory, state, tokens)
+    return best_pieces(log_probs, k), attention_weights, state
+
+
+def compact(engine: Engine, memory: Any, state: State) -> tuple[Any, State]:
+    """Memory and state without the sentences that no row belongs to, which steps would go on to attend to.
+
+    The sentences left keep their order, and the attention weights their columns. An engine without a method `compact`
+    keeps all of them.
+    """
+    method = getattr(engine, "compact", None)
+    return (memory, state) if method is None else cast(tuple[Any, State], method(memory, state))
+
+
+def best_pieces(log_probs: Floats, k: int) -> Best:
+    """The k best pieces of each row of [rows, vocabulary] log-probabilities, and the end symbol's.
+
+    Padding, unknown and begin symbol are never among them; there are fewer than k columns only if the vocabulary has
+    fewer pieces. Exact and deterministic: of equal log-probabilities the lower id comes first. But for the order of
+    equals, this is the specification of `FastEngine.step_best`.
+    """
+    end = log_probs[:, END].astype(np.float32)
+    pieces = log_probs[:, SPECIAL_PIECES:]
+    rows, size = pieces.shape
+    k = min(k, size)
+    if k == 1:
+        columns = pieces.argmax(axis=1)[:, None]
+        return Best(end, np.take_along_axis(pieces, columns, 1).astype(np.float32), columns + SPECIAL_PIECES)
+    best = np.full((rows, k), -np.inf, np.float32)
+    tokens = np.full((rows, k), SPECIAL_PIECES, np.int64)
+    if k and rows:
+        # Every one of the k best is at least as large as the k-th largest of the maxima of disjoint groups. Finding
+        # these maxima is one pass over the array, which is 5 times as fast as np.argpartition of 320 rows of 8,000.
+        threshold = np.partition(_group_maxima(pieces, max(256, 4 * k)), -k, axis=1)[:, -k, None]
+        threshold = np.maximum(threshold, np.finfo(np.float32).min)  # nothing impossible is among the best
+        row, column = np.divmod(np.flatnonzero(pieces >= threshold), size)
+        order = np.lexsort((column, -pieces[row, column], row))
+        row, column = row[order], column[order]
+        rank = np.arange(len(row)) - np.searchsorted(row, np.arange(rows))[row]
+        row, column, rank = row[rank < k], column[rank < k], rank[rank < k]
+        best[row, rank] = pieces[row, column]
+        tokens[row, rank] = column + SPECIAL_PIECES
+    return Best(end, best, tokens)
+
+
+def _group_maxima(values: Floats, groups: int) -> Floats:
+    """Maxima over disjoint groups of columns, [rows, groups]; column j belongs to group j modulo `groups`."""
+    rows, size = values.shape
+    if size <= groups:
+        return values
+    whole = size // groups * groups
+    maxima: Floats = values[:, :whole].reshape(rows, -1, groups).max(axis=1)
+    if whole < size:
+        np.maximum(maxima[:, : size - whole], values[:, whole:], out=maxima[:, : size - whole])
+    return maxima

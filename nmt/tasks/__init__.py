@@ -1,0 +1,1 @@
+"""What can be trained: translation models and language models, with their objectives."""

@@ -1,0 +1,117 @@
+"""Averaging of checkpoints: one model whose weights are the mean of several models' weights.
+
+    w = 1/n sum_i w_i
+
+The last checkpoints of a run lie around the same optimum; their mean is nearer to it than most of them, translates
+nearly as well as their ensemble, and costs no more than one of them (Junczys-Dowmunt, Dwojak & Sennrich 2016,
+https://arxiv.org/abs/1605.04809). Models of different runs have no such common ground: theirs is an ensemble's task
+(`nmt.search.ensemble`). Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import safetensors.numpy
+from safetensors import SafetensorError
+
+from nmt import __version__
+from nmt.errors import UserError
+from nmt.model_folder import (
+    ModelFolder,
+    check_same_vocabularies,
+    model_card,
+    open_model,
+    weights_metadata,
+    write_model,
+)
+
+Weights = dict[str, npt.NDArray[Any]]
+
+
+def average_models(names: Sequence[str | Path], output: Path) -> ModelFolder:
+    """Write the mean of model folders as a model folder; its configuration is the first one's.
+
+    names: one or more model folders, run folders (their best model is meant) or hub ids
+    output: a new or an empty folder
+
+    Raises UserError, before anything is written, when the models do not belong together or the output exists.
+    """
+    if not names:
+        raise UserError("there is nothing to average: no model is given")
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise UserError(f"output `{output}` exists already and is not overwritten; choose another --output")
+    folders = [open_model(name) for name in names]
+    for folder in folders:
+        if not folder.weights.exists():
+            raise UserError(f"`{folder.path}` has no weights to average, only an export")
+    first = folders[0]
+    for other in folders[1:]:
+        check_same_model(first, other)
+    weights = mean_weights(folders)
+    vocabularies = first.source_vocabulary, first.target_vocabulary
+    results = {
+        "average of": f"{len(folders)} models: {', '.join('/'.join(folder.path.parts[-2:]) for folder in folders)}",
+        "written by": f"nmt {__version__}",
+    }
+    content = safetensors.numpy.save(weights, weights_metadata(first.config, *vocabularies))
+    write_model(output, first.config, *vocabularies, content, model_card(first.config, results))
+    return open_model(output)
+
+
+def check_same_model(first: ModelFolder, other: ModelFolder) -> None:
+    """Whether two models have the same architecture and vocabularies; raises UserError naming both folders."""
+    names = [] if first.config.task == other.config.task else ["task"]
+    sides = ("source", "target") if first.config.task == "translation" else ("target",)
+    names += [f"data.{side}" for side in sides if getattr(first.config.data, side) != getattr(other.config.data, side)]
+    mine, theirs = vars(first.config.model), vars(other.config.model)
+    names += [f"model.{name}" for name in mine if mine[name] != theirs[name]]
+    if names:
+        raise UserError(
+            f"`{first.path}` and `{other.path}` are different models ({', '.join(names)}) and have no mean; "
+            "average checkpoints of one run"
+        )
+    check_same_vocabularies(first, other)
+
+
+def mean_weights(folders: Sequence[ModelFolder]) -> Weights:
+    """The mean of the folders' weights, added up in float64; whole numbers, such as counters, are the first folder's.
+
+    Raises UserError when a file is damaged or the weights differ in name, shape or type.
+    """
+    first = read_weights(folders[0])
+    total = {name: weight.astype(np.float64) for name, weight in first.items()}
+    expected = {name: (weight.dtype, weight.shape) for name, weight in first.items()}
+    for folder in folders[1:]:
+        weights = read_weights(folder)
+        found = {name: (weight.dtype, weight.shape) for name, weight in weights.items()}
+        if found != expected:
+            odd = sorted(name for name in {**expected, **found} if expected.get(name) != found.get(name))[0]
+            raise UserError(
+                f"the weights of `{folders[0].path}` and `{folder.path}` have no mean: `{odd}` is "
+                f"{_describe(expected.get(odd))} in the one, {_describe(found.get(odd))} in the other; "
+                "average checkpoints of one run"
+            )
+        for name, weight in weights.items():
+            total[name] += weight
+    return {
+        name: np.asarray(total[name] / len(folders), weight.dtype) if weight.dtype.kind == "f" else weight
+        for name, weight in first.items()
+    }
+
+
+def read_weights(folder: ModelFolder) -> Weights:
+    """All tensors of a model folder; raises UserError when the file is damaged."""
+    try:
+        weights: Weights = safetensors.numpy.load_file(folder.weights)
+    except (SafetensorError, OSError, KeyError, AttributeError, TypeError) as error:  # or a type that numpy lacks
+        raise UserError(f"model folder `{folder.path}` is damaged: `{folder.weights.name}`: {error}") from None
+    return weights
+
+
+def _describe(tensor: tuple[np.dtype[Any], tuple[int, ...]] | None) -> str:
+    return "missing" if tensor is None else f"{tensor[0]} {list(tensor[1])}"

@@ -1,0 +1,642 @@
+"""Translation of text: `Translator` turns lines into translations."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property, reduce
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import numpy as np
+
+from nmt.config import DataConfig, DecodingConfig, parse_config
+from nmt.errors import UserError
+from nmt.search.beam import Hypothesis, SearchSettings, beam_search
+from nmt.search.constraints import FREE, SPACE, Constraints, Forbidden, Phrase, Spelling, in_word
+from nmt.search.engine import Engine, Floats
+from nmt.search.ensemble import Ensemble, Fusion, side_by_side, whole_vocabulary
+from nmt.search.reranking import Utility, expected_utilities, make_utility
+from nmt.search.sampling import SamplingSettings, sample_translations
+from nmt.search.scoring import force_decode
+from nmt.text.lines import clean_line, join_sentences, one_line
+from nmt.text.vocabulary import BEGIN, END, UNK
+
+if TYPE_CHECKING:
+    from nmt.model_folder import ModelFolder
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+OVERRIDES = "decoding options"
+"""What messages call the settings that a call overrides."""
+WORKER_ROWS = 64
+"""Fewest hypotheses that are searched together when several threads share a batch."""
+SWITCH_INTERVAL = 0.0002
+"""Seconds that a thread coming back from a product waits for Python at most, while another one searches."""
+
+
+class Pieces(Protocol):
+    """What translation needs of a vocabulary (`nmt.text.vocabulary.Vocabulary`)."""
+
+    def __len__(self) -> int: ...
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of each text."""
+        ...
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of the ids."""
+        ...
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """The pieces of the ids."""
+        ...
+
+    def surfaces(self, text: str) -> list[str]:
+        """The text's pieces as they stand in it, unknown ones too."""
+        ...
+
+    def join_pieces(self, pieces: Sequence[str]) -> str:
+        """Text of pieces; what is none stands for itself."""
+        ...
+
+
+@dataclass(frozen=True)
+class SourceLine:
+    """A line to translate, and what its translation must and must not contain."""
+
+    text: str
+    prefix: str = ""
+    """The translation begins with it. Its last word may go on; a prefix had better end with a whole word."""
+    required: Sequence[str] = ()
+    """Phrases that the translation contains, each as the target vocabulary cuts it into pieces."""
+    forbidden: Sequence[str] = ()
+    """Phrases that the translation does not contain as whole words, unless the prefix does."""
+
+    def __post_init__(self) -> None:
+        for name in ("required", "forbidden"):
+            if isinstance(getattr(self, name), str):  # it would be taken letter by letter
+                raise UserError(f"`{name}` must be a list of phrases, but is a single text instead; put it into a list")
+
+
+@dataclass
+class Translation:
+    """A translation of one line."""
+
+    text: str
+    """One line of valid Unicode: no line breaks, no control characters."""
+    score: float
+    """Log-probability normalised by length, with the penalties; translations of a line are ranked by it. With minimum
+    Bayes risk decoding the expected utility instead, 0 to 100."""
+    tokens: list[str]
+    """Target pieces, without the end symbol."""
+    log_prob: float
+    """Sum of `token_log_probs`, natural logarithm."""
+    token_log_probs: list[float]
+    """Log-probability of each piece and, last, of the end symbol; with a language model, its weighted one added."""
+    finished: bool = True
+    """False if the translation was cut at the maximum length, or where nothing else was allowed."""
+    source_tokens: list[str] = field(default_factory=list)
+    """Source pieces, as they were read; with the attention weights only."""
+    attention_weights: Floats | None = field(default=None, compare=False)
+    """[tokens + 1, source tokens], the last row the end symbol's, if they were asked for and the model has attention.
+    What the model itself adds to the source has the columns behind: each row sums to 1."""
+    alignment: list[tuple[int, int]] | None = None
+    """Which source word each target word comes from (`word_alignment`), with the attention weights only."""
+
+
+def word_alignment(
+    source_tokens: Sequence[str], tokens: Sequence[str], attention_weights: Floats
+) -> list[tuple[int, int]]:
+    """For each target word the source word with the largest attention weight: pairs (source, target), from 0.
+
+    The weights of a word's source pieces are added up, those of its target pieces averaged. Words begin with a space
+    (`▁`); text without spaces is a single word.
+
+        attention_weights: [tokens or more, source tokens or more]
+    """
+    if not tokens or not source_tokens:
+        return []
+    weights = attention_weights[: len(tokens), : len(source_tokens)]
+    by_source = np.add.reduceat(weights, _word_starts(source_tokens), axis=1)
+    by_word = np.add.reduceat(by_source, _word_starts(tokens), axis=0)  # the sum has its maximum where the mean has
+    return [(source, target) for target, source in enumerate(by_word.argmax(axis=1).tolist())]
+
+
+def _word_starts(pieces: Sequence[str]) -> list[int]:
+    """Where words begin among pieces."""
+    return [0, *(i for i, piece in enumerate(pieces) if i and piece.startswith(SPACE))]
+
+
+def empty_translation() -> Translation:
+    """The translation of a blank line, which no model has seen: certain, without pieces."""
+    return Translation("", 0.0, [], 0.0, [])
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence as the model reads it."""
+
+    ids: Sequence[int]
+    """Source ids."""
+    text: str = ""
+    """Where unknown pieces are copied from."""
+    constraints: Constraints = FREE
+
+
+class Translator:
+    """A model with its vocabularies, ready to translate."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        source_vocabulary: Pieces,
+        target_vocabulary: Pieces,
+        decoding: DecodingConfig | None = None,
+        max_length: int = DataConfig.max_length,
+        language_model: Engine | None = None,
+        target_language: str = DataConfig.target,
+    ) -> None:
+        self.engine = engine
+        self.source_vocabulary = source_vocabulary
+        self.target_vocabulary = target_vocabulary
+        self.decoding = decoding or DecodingConfig()
+        """Defaults of the search; each call can override any of them."""
+        self.max_length = max_length
+        """Longest source, in pieces, that the model has been trained on."""
+        self.language_model = language_model
+        """Of the target side; fused (`nmt.search.ensemble.Fusion`) with `decoding.language_model_weight`."""
+        self.target_language = target_language
+        """Chooses the tokeniser of BLEU in minimum Bayes risk decoding."""
+        self._spelling: Spelling | None = None
+        self._forbidden: dict[tuple[str, ...], Forbidden] = {}
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path | Sequence[str | Path],
+        *,
+        language_model: str | Path | None = None,
+        language_model_weight: float | None = None,
+        device: str = "cpu",
+        threads: int | None = None,
+    ) -> Translator:
+        """Open a model folder, or several as an ensemble, with a language model if one is given.
+
+        path: one or more model folders, run folders or hub ids; the decoding defaults are the first one's
+        language_model: folder of a language model with the same target vocabulary
+        language_model_weight: its weight; None: the first model's `decoding.language_model_weight`
+        device: where the models run, `cpu` or `cuda`
+        threads: processor threads to use; None leaves the choice to the engine
+
+        Raises UserError when a folder is damaged or of the wrong task, or vocabularies differ.
+        """
+        from nmt.model_folder import open_models
+
+        paths = [path] if isinstance(path, str | Path) else list(path)
+        folders, beside = open_models(paths, language_model)
+        return cls.of(folders, beside, language_model_weight=language_model_weight, device=device, threads=threads)
+
+    @classmethod
+    def of(
+        cls,
+        folders: Sequence[ModelFolder],
+        language_model: ModelFolder | None = None,
+        *,
+        language_model_weight: float | None = None,
+        device: str = "cpu",
+        threads: int | None = None,
+    ) -> Translator:
+        """As `load`, with folders that are open already (`nmt.model_folder.open_models`)."""
+        engines = [_load_engine(folder, device, threads) for folder in folders]
+        translator = cls(
+            engine=engines[0] if len(engines) == 1 else Ensemble(engines),
+            source_vocabulary=folders[0].source_vocabulary,
+            target_vocabulary=folders[0].target_vocabulary,
+            decoding=folders[0].config.decoding,
+            max_length=min(folder.config.data.max_length for folder in folders),
+            language_model=None if language_model is None else _load_engine(language_model, device, threads),
+            target_language=folders[0].config.data.target,
+        )
+        translator.decoding = translator.decoding_with(language_model_weight=language_model_weight)
+        return translator
+
+    def translate(self, lines: Sequence[str | SourceLine], **overrides: object) -> list[Translation]:
+        """The best translation of each line; it does not depend on the other lines.
+
+        A blank line is not translated: its translation is empty. No line is cut, however long.
+
+            overrides: fields of `nmt.config.DecodingConfig`, such as `beam_size=1`
+        """
+        return [found[0] for found in self.translate_ids(*self._prepared(lines, overrides), 1)]
+
+    def translate_n_best(
+        self, lines: Sequence[str | SourceLine], n_best: int, *, attention_weights: bool = False, **overrides: object
+    ) -> list[list[Translation]]:
+        """Up to `n_best` translations of each line, different as text, best first; otherwise as `translate`.
+
+        Sampled ones come in the order in which they were drawn, and some may be equal.
+
+            attention_weights: whether the translations get their attention weights, which alignments need as well
+        """
+        return self.translate_ids(*self._prepared(lines, overrides), n_best, attention_weights=attention_weights)
+
+    def _prepared(
+        self, lines: Sequence[str | SourceLine], overrides: dict[str, object]
+    ) -> tuple[list[Sentence], DecodingConfig]:
+        """Lines as the model reads them, and the settings."""
+        lines = _check_list("lines", lines, SourceLine)
+        decoding = self.decoding_with(**overrides)
+        cleaned = [
+            SourceLine(clean_line(line)) if isinstance(line, str) else replace(line, text=clean_line(line.text))
+            for line in lines
+        ]
+        ids = self.encode([line.text for line in cleaned])
+        sentences = [Sentence(i, line.text, self.constraints(line)) for i, line in zip(ids, cleaned, strict=True)]
+        return sentences, decoding
+
+    def score(self, sources: Sequence[str], targets: Sequence[str], **overrides: object) -> list[Translation]:
+        """What the model holds of given translations, one for each source, by forced decoding.
+
+        The score is normalised by length as in search, and has the brevity penalty, but no coverage penalty. A blank
+        source has a blank translation for certain, and no other.
+        """
+        sources, targets = _check_list("sources", sources), _check_list("targets", targets)
+        if len(sources) != len(targets):
+            raise UserError(f"each source must have a target, but there are {len(sources)} and {len(targets)}")
+        decoding = self.decoding_with(**overrides)
+        settings = search_settings(decoding, 1)
+        engine = self.engine_for(decoding)
+        sharing, workers = side_by_side(engine)
+        texts = [clean_line(text) for text in targets]
+        source_ids = self.encode([clean_line(text) for text in sources])
+        target_ids = self.target_vocabulary.encode_batch(texts) if texts else []
+        scored = []
+        for text, source, target in zip(texts, source_ids, target_ids, strict=True):
+            possible = bool(source) or not target
+            log_prob = 0.0 if possible else float("-inf")
+            scored.append(Translation(text, log_prob, self.target_vocabulary.pieces(target), log_prob, []))
+        order = sorted((i for i in range(len(texts)) if source_ids[i]), key=lambda i: -len(source_ids[i]))
+        ranges = make_batches([len(source_ids[i]) for i in order], worker_share(decoding, workers))
+        batches = [[order[i] for i in batch] for batch in ranges]
+        engine = whole_vocabulary(sharing if len(batches) > 1 and workers > 1 else engine)
+
+        def forced(batch: list[int]) -> list[list[float]]:
+            return force_decode(engine, [source_ids[i] for i in batch], [target_ids[i] for i in batch])
+
+        for batch, found in zip(batches, _results(forced, batches, workers), strict=True):
+            for i, log_probs in zip(batch, found, strict=True):
+                one = scored[i]
+                one.log_prob, one.token_log_probs = sum(log_probs), log_probs
+                one.score = settings.score(one.log_prob, len(target_ids[i]), len(source_ids[i]))
+        return scored
+
+    def decoding_with(self, **overrides: object) -> DecodingConfig:
+        """The model's decoding settings with some of them changed; an override of None changes nothing."""
+        given = {name: value for name, value in overrides.items() if value is not None}
+        if "language_model_weight" in given and self.language_model is None:
+            raise UserError("`language_model_weight` has no effect without a language model, and there is none")
+        decoding = parse_config({"decoding": {**asdict(self.decoding), **given}}, OVERRIDES).decoding
+        for name in given:
+            needs = without_effect(name, decoding)
+            if needs:
+                raise UserError(f"`{name}` has no effect without {needs}")
+        return decoding
+
+    def encode(self, lines: Sequence[str]) -> list[list[int]]:
+        """Source ids of each line."""
+        return self.source_vocabulary.encode_batch(lines) if lines else []
+
+    def constraints(self, line: SourceLine) -> Constraints:
+        """What is asked of a line's translation, in ids.
+
+        Raises UserError when a phrase is blank, unknown to the vocabulary, or required and forbidden.
+        """
+        if not (line.prefix or line.required or line.forbidden):
+            return FREE
+        forbidden = self._forbid(line.forbidden) if line.forbidden else None
+        required = [self._phrase(phrase, "a required phrase", True) for phrase in line.required]
+        for phrase, text in zip(required, line.required, strict=True):
+            if forbidden is not None and forbidden.occurs_in(phrase):
+                raise UserError(f"required phrase {text!r} contains a forbidden phrase; leave out one of them")
+        prefix = self._phrase(line.prefix, "the prefix", False) if line.prefix else ()
+        return Constraints(prefix, tuple(dict.fromkeys(required)), forbidden)
+
+    def _phrase(self, text: str, what: str, inside: bool) -> Phrase:
+        """Ids of a phrase; inside a text, East Asian characters and punctuation stand without a space before them."""
+        text = clean_line(text)
+        ids = self.target_vocabulary.encode_batch([text])[0]
+        if inside and len(ids) > 1 and not in_word(text[0]) and self.target_vocabulary.pieces(ids[:1]) == [SPACE]:
+            ids = ids[1:]
+        if not ids:
+            raise UserError(f"{what} must be text, but is blank")
+        if UNK in ids:
+            raise UserError(f"{what} must be of known characters, but {text!r} has some that the vocabulary lacks")
+        return tuple(ids)
+
+    def _forbid(self, phrases: Sequence[str]) -> Forbidden:
+        """Forbidden phrases, made ready once."""
+        key = tuple(phrases)
+        if key not in self._forbidden:
+            texts = [" ".join(clean_line(phrase).split()) for phrase in key]
+            if "" in texts:
+                raise UserError("a forbidden phrase must be text, but is blank")
+            if self._spelling is None:
+                self._spelling = Spelling(self.target_vocabulary.pieces(range(len(self.target_vocabulary))))
+            if len(self._forbidden) >= 1000:
+                self._forbidden.clear()
+            self._forbidden[key] = Forbidden(texts, self._spelling)
+        return self._forbidden[key]
+
+    def translate_ids(
+        self,
+        sentences: Sequence[Sentence],
+        decoding: DecodingConfig,
+        n_best: int,
+        *,
+        attention_weights: bool = False,
+    ) -> list[list[Translation]]:
+        """Up to `n_best` translations of each sentence, best first.
+
+        Sentences of similar length share a batch; those with constraints are apart from those without, and among them
+        those for whose sake a vocabulary shortlist is left out: no sentence's search depends on its neighbours.
+        """
+        count = candidates(decoding, n_best)
+        settings = search_settings(
+            decoding,
+            1 if decoding.method == "sampling" else count,
+            attention_weights=attention_weights or decoding.replace_unknown,
+        )
+        if decoding.method == "sampling":  # as many rows as in beam search
+            per_batch = max(1, decoding.batch_sentences * decoding.beam_size // count)
+            decoding = replace(decoding, batch_size=min(decoding.batch_sentences, per_batch))
+        if decoding.replace_unknown:
+            sentences = [
+                replace(one, constraints=replace(one.constraints, unknown=True)) if UNK in one.ids else one
+                for one in sentences
+            ]
+        by_length = sorted((i for i, one in enumerate(sentences) if len(one.ids)), key=lambda i: -len(sentences[i].ids))
+        engine = self.engine_for(decoding)
+        sharing, workers = side_by_side(engine)
+        shared = worker_share(decoding, workers)
+        batches = []
+        for kind in ((False, False), (True, False), (True, True)):
+            order = [i for i in by_length if _kind(sentences[i].constraints) == kind]
+            ranges = make_batches([len(sentences[i].ids) for i in order], shared)
+            batches += [[order[i] for i in batch] for batch in ranges]
+        if len(batches) > 1 and workers > 1:
+            engine = sharing
+
+        def translate(batch: list[int]) -> list[list[Translation]]:
+            found = self._search(engine, [sentences[i] for i in batch], decoding, settings, count)
+            return [
+                [self._translation(hypothesis, sentences[i], attention_weights) for hypothesis in hypotheses]
+                for i, hypotheses in zip(batch, found, strict=True)
+            ]
+
+        results = [[] if one.ids else [empty_translation()] for one in sentences]
+        for batch, translated in zip(batches, _results(translate, batches, workers), strict=True):
+            for i, translations in zip(batch, translated, strict=True):
+                results[i] = translations
+        if decoding.minimum_bayes_risk != "none":
+            utility = make_utility(decoding.minimum_bayes_risk, self.target_language)
+            results = [_least_risk(found, decoding, utility)[:n_best] for found in results]
+        return results
+
+    def _search(
+        self,
+        engine: Engine,
+        sentences: Sequence[Sentence],
+        decoding: DecodingConfig,
+        settings: SearchSettings,
+        count: int,
+    ) -> list[list[Hypothesis]]:
+        """The hypotheses of a batch of sentences."""
+        sources = [sentence.ids for sentence in sentences]
+        constraints = [sentence.constraints for sentence in sentences]
+        if decoding.method == "sampling" or any(one.give_pieces for one in constraints):
+            engine = whole_vocabulary(engine)
+        if decoding.method == "beam":
+            identity = self._text if count > 1 else None  # decoding all that is finished takes a tenth of the time
+            return beam_search(engine, sources, settings, identity, constraints)
+        sampling = SamplingSettings(decoding.temperature, decoding.top_k, decoding.top_p)
+        return sample_translations(engine, sources, count, sampling, decoding.seed, settings, constraints)
+
+    @cached_property
+    def has_attention(self) -> bool:
+        """Whether the model, or one of several, attends to the source."""
+        memory, state = self.engine.start([[END]])
+        return self.engine.step(memory, state, np.array([BEGIN]))[1] is not None
+
+    def engine_for(self, decoding: DecodingConfig) -> Engine:
+        """The engine that searches: the model's, fused with the language model if there is one."""
+        if self.language_model is None:
+            return self.engine
+        return Fusion(self.engine, self.language_model, decoding.language_model_weight)
+
+    def _text(self, ids: list[int]) -> str:
+        return one_line(self.target_vocabulary.decode(ids))
+
+    def _translation(self, hypothesis: Hypothesis, sentence: Sentence, attention_weights: bool) -> Translation:
+        tokens = self.target_vocabulary.pieces(hypothesis.tokens)
+        text = self._text(hypothesis.tokens)
+        weights = hypothesis.attention_weights
+        if attention_weights and weights is None:
+            raise UserError("alignments and attention weights need a model with attention, but this one has none")
+        if UNK in hypothesis.tokens:
+            tokens = self._copied(tokens, hypothesis, sentence)
+            text = one_line(self.target_vocabulary.join_pieces(tokens))
+        translation = Translation(
+            text=text,
+            score=hypothesis.score,
+            tokens=tokens,
+            log_prob=hypothesis.log_prob,
+            token_log_probs=hypothesis.token_log_probs,
+            finished=hypothesis.finished,
+        )
+        if attention_weights and weights is not None:
+            translation.source_tokens = self.source_vocabulary.pieces(sentence.ids)
+            translation.attention_weights = weights
+            translation.alignment = word_alignment(translation.source_tokens, tokens, weights)
+        return translation
+
+    def _copied(self, tokens: list[str], hypothesis: Hypothesis, sentence: Sentence) -> list[str]:
+        """The pieces with each unknown one replaced by the unknown source piece that it attends to most.
+
+        After Jean et al. (2015), section 3.3, https://arxiv.org/abs/1412.2007, and Luong et al. (2015),
+        https://arxiv.org/abs/1410.8206, whose words may be known in the source; pieces then mean something else.
+        """
+        weights = hypothesis.attention_weights
+        if weights is None:
+            raise UserError("`replace_unknown` needs a model with attention, but this one has none; leave it out")
+        surfaces = self.source_vocabulary.surfaces(sentence.text)[: len(sentence.ids)]
+        places = [i for i, piece in enumerate(sentence.ids) if piece == UNK]
+        return [
+            surfaces[places[int(weights[position, places].argmax())]] if piece == UNK else token
+            for position, (piece, token) in enumerate(zip(hypothesis.tokens, tokens, strict=True))
+        ]
+
+
+def _check_list(name: str, lines: Iterable[Any], *kinds: type) -> list[Any]:
+    """The lines as a list; raises UserError unless they are texts, or such objects."""
+    if isinstance(lines, str):
+        raise UserError(f"`{name}` must be a list of lines, but is a single text instead; put it into a list")
+    found = list(lines)
+    for line in found:
+        if not isinstance(line, (str, *kinds)):
+            raise UserError(f"`{name}` must be a list of texts, but has {line!r}")
+    return found
+
+
+def _kind(constraints: Constraints) -> tuple[bool, bool]:
+    """What sentences of one batch have in common: whether anything is asked for, and whether certain pieces are."""
+    return constraints.bind, constraints.give_pieces
+
+
+def _results(function: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[Result]:
+    """What a function makes of each job, in order, on so many threads."""
+    if workers == 1 or len(jobs) < 2:
+        yield from map(function, jobs)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    patience = sys.getswitchinterval()
+    sys.setswitchinterval(min(patience, SWITCH_INTERVAL))
+    try:
+        with ThreadPoolExecutor(workers) as pool:
+            yield from pool.map(function, jobs)
+    finally:
+        sys.setswitchinterval(patience)
+
+
+def worker_share(decoding: DecodingConfig, workers: int) -> DecodingConfig:
+    """The settings with a worker's share of a batch, so that several take no more memory than one.
+
+    No share is smaller than WORKER_ROWS hypotheses, for what a step costs besides its products.
+    """
+    whole = decoding.batch_sentences
+    size = max(-(-whole // workers), min(whole, -(-WORKER_ROWS // decoding.beam_size)))
+    return replace(decoding, batch_size=size, batch_tokens=-(-decoding.batch_tokens * size // whole))
+
+
+def _load_engine(folder: ModelFolder, device: str, threads: int | None) -> Engine:
+    """The engine of a model folder."""
+    from nmt.translation.onnx_engine import load_engine  # it takes the export if there is one, else it imports torch
+
+    return load_engine(folder, device=device, threads=threads)
+
+
+def without_effect(name: str, decoding: DecodingConfig) -> str:
+    """What a setting needs beside it to have an effect, if that is not there."""
+    sampling = decoding.method == "sampling"
+    needs = {
+        **dict.fromkeys(("temperature", "top_k", "top_p", "seed"), ("the method `sampling`", sampling)),
+        "samples": ("minimum Bayes risk and the method `sampling`", sampling and decoding.minimum_bayes_risk != "none"),
+        **dict.fromkeys(("groups", "coverage_penalty"), ("the method `beam`", not sampling)),
+        "diversity": ("`groups`", decoding.groups > 1),
+        "alpha": ("the length penalty `gnmt`", decoding.length_penalty == "gnmt"),
+        "brevity_ratio": ("`brevity_penalty`", decoding.brevity_penalty > 0),
+    }
+    what, there = needs.get(name, ("", True))
+    return "" if there else what
+
+
+def search_settings(decoding: DecodingConfig, n_best: int, attention_weights: bool = False) -> SearchSettings:
+    """The beam search's part of the decoding settings."""
+    names = {setting.name for setting in fields(SearchSettings)} & {setting.name for setting in fields(decoding)}
+    values = {name: getattr(decoding, name) for name in names}
+    return SearchSettings(n_best=n_best, attention_weights=attention_weights, **values)
+
+
+def candidates(decoding: DecodingConfig, n_best: int) -> int:
+    """How many hypotheses to look for, to return `n_best` translations of a line.
+
+    Raises UserError when the settings cannot give as many.
+    """
+    if n_best < 1:
+        raise UserError(f"`n_best` must be at least 1, but is {n_best} instead")
+    if decoding.minimum_bayes_risk == "none":
+        count = n_best
+    else:
+        count = decoding.samples if decoding.method == "sampling" else decoding.beam_size
+        if n_best > count:
+            name = "samples" if decoding.method == "sampling" else "beam_size"
+            raise UserError(f"`n_best` must be at most `{name}` ({count}), but is {n_best} instead; raise `{name}`")
+    search_settings(decoding, 1 if decoding.method == "sampling" else count)
+    return count
+
+
+def _least_risk(found: Sequence[Translation], decoding: DecodingConfig, utility: Utility) -> list[Translation]:
+    """The candidates that differ as text, with their expected utility as score, best first.
+
+    Samples weigh the same, hypotheses of a beam by their probability.
+    """
+    weights = [1.0] * len(found)
+    if decoding.method == "beam":
+        best = max(one.log_prob for one in found)
+        weights = [math.exp(one.log_prob - best) if best > -math.inf else 1.0 for one in found]
+    expected = expected_utilities([one.text for one in found], weights, utility)
+    by_text = {one.text: one for one in found[::-1]}
+    return [replace(by_text[text], score=expected[text]) for text in sorted(expected, key=lambda text: -expected[text])]
+
+
+def make_batches(lengths: Sequence[int], decoding: DecodingConfig) -> Iterator[range]:
+    """Ranges of sentences that are searched together, padding included at most `batch_tokens` pieces.
+
+    lengths: of each sentence, from the longest to the shortest
+    """
+    first = 0
+    while first < len(lengths):
+        size = min(decoding.batch_sentences, max(1, decoding.batch_tokens // lengths[first]))
+        yield range(first, min(first + size, len(lengths)))
+        first += size
+
+
+def join_translations(parts: Sequence[list[Translation]], n_best: int) -> list[Translation]:
+    """The best translations of a line from those of its sentences.
+
+    Score and log-probability are the sums over the sentences. The n best sums of scores are found exactly; combinations
+    that give the same text count once. The alignments stand side by side; attention weights are lost.
+    """
+    joined = parts[0]
+    for part in parts[1:]:
+        pairs = [(left, right) for left in joined for right in part]
+        pairs.sort(key=lambda pair: -(pair[0].score + pair[1].score))
+        texts: dict[str, Translation] = {}
+        for left, right in pairs:
+            both = _join(left, right)
+            texts.setdefault(both.text, both)
+            if len(texts) == n_best:
+                break
+        joined = list(texts.values())
+    return joined
+
+
+def join_samples(parts: Sequence[list[Translation]]) -> list[Translation]:
+    """The samples of a line from those of its sentences: sample i of the line is sample i of each sentence."""
+    return [reduce(_join, samples) for samples in zip(*parts, strict=True)]
+
+
+def _join(left: Translation, right: Translation) -> Translation:
+    """Two translations as one."""
+    return Translation(
+        join_sentences([left.text, right.text]),
+        left.score + right.score,
+        left.tokens + right.tokens,
+        left.log_prob + right.log_prob,
+        left.token_log_probs + right.token_log_probs,
+        left.finished and right.finished,
+        left.source_tokens + right.source_tokens,
+        alignment=_join_alignments(left, right),
+    )
+
+
+def _join_alignments(left: Translation, right: Translation) -> list[tuple[int, int]] | None:
+    if left.alignment is None or right.alignment is None:
+        return None
+    sources = len(_word_starts(left.source_tokens)) if left.source_tokens else 0
+    targets = len(_word_starts(left.tokens)) if left.tokens else 0
+    return left.alignment + [(source + sources, target + targets) for source, target in right.alignment]
