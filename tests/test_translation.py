@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from nmt.config import DecodingConfig
 from nmt.errors import UserError
 from nmt.search.engine import Best
-from nmt.text.lines import join_sentences, one_line, split_sentences
+from nmt.text.cleaning import one_line
+from nmt.text.sentences import join_sentences, split_sentences
 from nmt.text.vocabulary import END, SPECIAL_PIECES
 from nmt.translation.line_stream import translate_stream
 from nmt.translation.translator import Translation, Translator, join_translations

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from nmt.errors import UserError
 from nmt.search.engine import Engine
 from nmt.search.scoring import force_decode
-from nmt.text.lines import clean_line
+from nmt.text.cleaning import clean_line
 from nmt.text.vocabulary import END
 
 Item = TypeVar("Item")

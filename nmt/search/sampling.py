@@ -19,7 +19,7 @@ from nmt.errors import UserError
 from nmt.search.beam import Hypothesis, SearchSettings
 from nmt.search.constraints import FREE, Constraints, Rules
 from nmt.search.engine import Engine, Floats, Integers
-from nmt.text.lines import one_line
+from nmt.text.cleaning import one_line
 from nmt.text.vocabulary import BEGIN, END, PAD, UNK
 
 LINES = 64

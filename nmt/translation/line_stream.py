@@ -17,7 +17,8 @@ from nmt.config import DecodingConfig
 from nmt.errors import UserError
 from nmt.search.constraints import Constraints
 from nmt.search.reranking import make_utility
-from nmt.text.lines import clean_line, split_sentences
+from nmt.text.cleaning import clean_line
+from nmt.text.sentences import split_sentences
 from nmt.translation.translator import (
     Sentence,
     SourceLine,

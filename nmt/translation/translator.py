@@ -21,7 +21,8 @@ from nmt.search.ensemble import Ensemble, Fusion, side_by_side, whole_vocabulary
 from nmt.search.reranking import Utility, expected_utilities, make_utility
 from nmt.search.sampling import SamplingSettings, sample_translations
 from nmt.search.scoring import force_decode
-from nmt.text.lines import clean_line, join_sentences, one_line
+from nmt.text.cleaning import clean_line, one_line
+from nmt.text.sentences import join_sentences
 from nmt.text.vocabulary import BEGIN, END, UNK
 
 if TYPE_CHECKING:
