@@ -242,10 +242,14 @@ def place_rows(sentences: Integers, count: int) -> tuple[Integers, Integers]:
 
 
 @cache
-def share_memory() -> None:
-    """One pool of memory for all graphs, which grows by what is asked for and not by powers of two."""
+def prepare_runtime() -> None:
+    """Give all graphs one pool of memory, which grows by what is asked for and not by powers of two.
+
+    Importing `nmt` switches the runtime's telemetry off; where a program imported the runtime first, it stops here.
+    """
     import onnxruntime
 
+    onnxruntime.disable_telemetry_events()
     kind = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
     where = onnxruntime.OrtMemoryInfo("Cpu", kind, 0, onnxruntime.OrtMemType.DEFAULT)
     onnxruntime.create_and_register_allocator(where, onnxruntime.OrtArenaCfg(0, 1, -1, -1))
@@ -263,7 +267,7 @@ class _Session:
         options.log_severity_level = 3  # errors
         # The sizes of tensors change with every batch, so plans of where to put them are of no use.
         options.enable_mem_pattern = False
-        share_memory()
+        prepare_runtime()
         options.add_session_config_entry("session.use_env_allocators", "1")
         # The probabilities of what a shortlist leaves out underflow, and arithmetic on denormal numbers is slow. The
         # thread that runs a graph goes on to take such numbers for zero.
