@@ -289,7 +289,8 @@ def train(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
-    from nmt.cli import Parser, positive, run, seed
+    from nmt.cli import run
+    from nmt.commands.options import Parser, positive, seed
 
     parser = Parser(
         prog="python -m nmt.written_out",

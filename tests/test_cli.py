@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from toys import toy_config, write_reversal
 
-from nmt import __version__, cli, commands
+from nmt import __version__, cli
+from nmt.commands import train as train_command
 from nmt.config import write_config
 
 Command = Callable[..., tuple[int, str, str]]
@@ -396,13 +397,13 @@ def test_missing_extra(
     def train(options: object) -> None:
         raise ModuleNotFoundError(f"No module named '{module}'", name=module)
 
-    monkeypatch.setattr(commands, "train", train)
+    monkeypatch.setattr(train_command, "run", train)
     status, _, err = nmt("train", workplace / "toy.toml")
     assert (status, err) == (2, f"nmt: error: this needs `{module}`: pip install -c constraints.txt {wanted}\n")
 
 
 def test_help_has_an_example_for_every_command(nmt: Command) -> None:
-    for name in cli.DESCRIPTIONS:
+    for name in cli.COMMANDS:
         status, out, _ = nmt(name, "--help")
         assert status == 0
         assert "example:\n  " in out

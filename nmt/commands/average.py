@@ -1,0 +1,26 @@
+"""`nmt average`: the mean of several models' weights."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from nmt.commands.streams import say
+
+TEXT = "Write the mean of several models' weights, such as the last checkpoints of a run, as a model folder."
+EXAMPLE = "nmt average runs/captions/checkpoints/* --output runs/captions/averaged"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of `nmt average`."""
+    parser.add_argument("models", metavar="MODEL", nargs="+", help="model folder, run folder, or hub id")
+    parser.add_argument("--output", required=True, metavar="DIR", help="new model folder to write")
+    parser.set_defaults(command=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """`nmt average`."""
+    from nmt.training.averaging import average_models
+
+    folder = average_models(options.models, Path(options.output))
+    say(f"mean of {len(options.models)} models in `{folder.path}`")

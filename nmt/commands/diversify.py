@@ -1,0 +1,33 @@
+"""`nmt diversify`: more training pairs by translating the training text."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from nmt.commands.options import add_config_options, add_machine_options, positive
+from nmt.commands.streams import say
+
+TEXT = "Train models of both directions and let them translate the training text: more pairs to train on."
+EXAMPLE = "nmt diversify configs/teacher.toml --output runs/diversified"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of `nmt diversify`."""
+    add_config_options(parser)
+    parser.add_argument("--output", metavar="DIR", required=True, help="folder of the pairs and of the models' runs")
+    parser.add_argument("--models", type=positive, default=1, metavar="N", help="in each direction (default 1)")
+    add_machine_options(parser)
+    parser.set_defaults(command=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """`nmt diversify`."""
+    from nmt.config import load_config
+
+    config = load_config(options.config, options.set)
+    from nmt.training import diversification
+
+    diversification.diversify(
+        config, Path(options.output), options.models, device=options.device, threads=options.threads, say=say
+    )

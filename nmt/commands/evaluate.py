@@ -1,0 +1,232 @@
+"""`nmt evaluate`: score a model or the output of another system."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nmt.commands.decoding_options import DECODING, add_decoding_options, decoding_options
+from nmt.commands.options import Parser, add_machine_options, positive
+from nmt.commands.streams import print_lines, say
+from nmt.errors import UserError
+
+if TYPE_CHECKING:
+    from nmt.config import DataConfig
+    from nmt.model_folder import ModelFolder
+
+
+TEXT = (
+    "Score a model, or the output of another system, with BLEU, chrF and TER. "
+    "A language model is scored with perplexity and bits per character."
+)
+EXAMPLE = "nmt evaluate runs/captions --split test --report runs/captions/report"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of `nmt evaluate`."""
+    parser.add_argument(
+        "models", metavar="MODEL", nargs="*", help="model folder, run folder, or hub id; several translate together"
+    )
+    parser.add_argument("--split", help="split of the model's data: train, validation, or test (default: test)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="data.KEY=VALUE", help="other data than trained on"
+    )
+    parser.add_argument("--source", metavar="FILE", help="source text, a sentence a line; any text to a language model")
+    parser.add_argument("--reference", metavar="FILE", action="append", help="reference; repeat for several")
+    parser.add_argument("--hypothesis", metavar="FILE", help="score this translation instead of the model's")
+    parser.add_argument(
+        "--target-language", metavar="CODE", help="chooses BLEU's tokeniser (default: the model's target)"
+    )
+    parser.add_argument("--tokenizer", help="sacrebleu's tokeniser for BLEU (default: by target language)")
+    parser.add_argument(
+        "--baseline",
+        action="append",
+        default=[],
+        metavar="FILE|MODEL",
+        help="another system's translation, or a model, to compare with; can be repeated",
+    )
+    parser.add_argument("--comet", metavar="DIR", help="COMET model on this machine to score with as well")
+    parser.add_argument("--report", metavar="DIR", help="write report.html, report.md and report.json here")
+    parser.add_argument("--tree", type=positive, metavar="N", help="sentence whose beam search the report draws")
+    add_decoding_options(parser)
+    add_machine_options(parser)
+    parser.set_defaults(command=run)
+    assert isinstance(parser, Parser)
+    parser.intermixed = True
+
+
+def run(options: argparse.Namespace) -> None:
+    """`nmt evaluate`."""
+    if not options.models:
+        check_evaluate_options(options)
+    from nmt.config import data_with
+    from nmt.model_folder import open_model, open_models
+    from nmt.report import Commands, describe, write_report
+    from nmt.scores.comet import load_comet
+    from nmt.scores.evaluation import PartScorer, compare_systems, evaluate_translations
+    from nmt.translation.translator import Translator
+
+    opened = [open_model(options.models[0])] if len(options.models) == 1 else options.models
+    if len(options.models) == 1 and opened[0].config.task == "language_model":
+        evaluate_text(options, opened[0])
+        return
+    check_evaluate_options(options)
+    overrides = decoding_options(options)
+    folders, beside = open_models(opened, options.language_model) if opened else ([], None)
+    data = data_with(folders[0].config, options.set) if folders else None
+    target_language = options.target_language or (data.target if data else None)
+    if target_language is None:
+        raise UserError("--hypothesis without a MODEL needs --target-language, which chooses BLEU's tokeniser")
+    settings: dict[str, Any] = {"command": options.command_line}
+    if options.models:
+        settings["model"] = ", ".join(options.models)
+        if options.language_model:
+            settings["language_model"] = options.language_model
+    sources, references, hypotheses = read_set(options, data, settings)
+    count = len(references[0])
+    if options.tree is not None and options.tree > count:
+        raise UserError(f"--tree must be at most {count}, the sentences of the set, but is {options.tree} instead")
+    comet = load_comet(Path(options.comet)) if options.comet else None
+    baselines = read_baselines(options, sources, count)
+    translator = translations = None
+    if hypotheses is None:
+        assert sources is not None
+        translator = Translator.of(folders, beside, device=options.device, threads=options.threads)
+        settings.update(vars(translator.decoding_with(**overrides)))
+        if options.language_model is None:
+            del settings["language_model_weight"]
+        translations = translator.translate(sources, **overrides)
+        hypotheses = [translation.text for translation in translations]
+    else:
+        settings["hypotheses"] = options.hypothesis
+    scoring = {"target_language": target_language, "tokenizer": options.tokenizer}
+    evaluation = evaluate_translations(hypotheses, references, sources=sources, **scoring)
+    evaluation.settings = settings
+    if comet is not None:
+        assert sources is not None
+        evaluation.scores.append(comet.score(sources, hypotheses, references[0]))
+    evaluation.comparisons = [
+        compare_systems(name, hypotheses, texts, references, **scoring) for name, texts in baselines.items()
+    ]
+    if translator is not None and len(folders) == 1 and beside is None and os.path.exists(options.models[0]):
+        from nmt.report.card import write_results
+
+        write_results(folders[0].path, evaluation, say)
+    if not options.report:
+        print_lines([describe(evaluation)])
+        return
+    from nmt.report.contents import gather
+    from nmt.report.curves import find_metrics
+
+    metrics = find_metrics(folders[0].path) if len(folders) == 1 else None
+    training = shlex.join(["nmt", "train", str(metrics.parent / "config.toml")]) if metrics else ""
+    report = gather(
+        evaluation,
+        PartScorer(hypotheses, references, **scoring),
+        data=data,
+        metrics=metrics,
+        translator=translator,
+        translations=translations,
+        place=None if options.tree is None else options.tree - 1,
+        overrides=overrides,
+    )
+    write_report(report, Path(options.report), Commands(options.command_line, training))
+    say(f"report in `{options.report}`")
+    print_lines([describe(evaluation)])
+
+
+def check_evaluate_options(options: argparse.Namespace) -> None:
+    """Whether the options of `nmt evaluate` go together, before anything is read; raises UserError."""
+    if not options.models and (options.hypothesis is None or options.reference is None):
+        raise UserError("evaluate needs a MODEL, or --hypothesis with --reference")
+    if options.split is not None and (options.source or options.reference):
+        raise UserError("--split and --source/--reference exclude each other")
+    if options.source and not options.reference:
+        raise UserError("--source needs --reference")
+    if options.reference and not options.source and options.hypothesis is None:
+        raise UserError("--reference needs --source, or the translation as --hypothesis")
+    if options.set and options.reference:
+        raise UserError("--set changes the model's data and excludes --reference")
+    if options.hypothesis and (decoding_options(options) or options.language_model):
+        raise UserError("search options have no effect with --hypothesis")
+    if options.hypothesis and len(options.models) > 1:
+        raise UserError("--hypothesis takes the place of the model's translation; name one MODEL at most")
+    if options.tree is not None and (options.report is None or options.hypothesis):
+        raise UserError("--tree chooses the sentence whose beam search --report draws, of a MODEL's own translations")
+    if options.comet and options.reference and not options.source:
+        raise UserError("--comet needs the source as well: give --source")
+
+
+def read_set(
+    options: argparse.Namespace, data: DataConfig | None, settings: dict[str, Any]
+) -> tuple[list[str] | None, list[list[str]], list[str] | None]:
+    """Sources, references and hypotheses of `nmt evaluate`, as far as given; `settings` gets their names."""
+    from nmt.text.reading import read_lines, read_parallel
+
+    if options.reference:
+        names = [options.source] if options.source else []
+        names += options.reference + ([options.hypothesis] if options.hypothesis else [])
+        sides = read_parallel([Path(name) for name in names])
+        if options.source:
+            settings["source"] = options.source
+        settings["reference"] = options.reference
+        sources = sides.pop(0) if options.source else None
+        hypotheses = sides.pop() if options.hypothesis else None
+        return sources, sides, hypotheses
+    from nmt.data.corpus import load_pairs
+
+    assert data is not None
+    split = options.split or "test"
+    settings["data"] = f"{data.path}, split {split}"
+    pairs = load_pairs(data, split)
+    hypotheses = read_lines(Path(options.hypothesis)) if options.hypothesis else None
+    return list(pairs["source"]), [list(pairs["target"])], hypotheses
+
+
+def read_baselines(options: argparse.Namespace, sources: list[str] | None, count: int) -> dict[str, list[str]]:
+    """The translations of the systems to compare with: files are read, models translate."""
+    from nmt.text.reading import read_lines
+    from nmt.translation.translator import Translator
+
+    baselines = {}
+    for name in options.baseline:
+        if Path(name).is_file():
+            baselines[name] = read_lines(Path(name))
+        elif sources is None:
+            raise UserError(f"--baseline `{name}` is no file; a model needs the source to translate: give --source")
+        else:
+            translator = Translator.load(name, device=options.device, threads=options.threads)
+            baselines[name] = [translation.text for translation in translator.translate(sources)]
+        if len(baselines[name]) != count:
+            raise UserError(f"--baseline `{name}` has {len(baselines[name])} lines, but the set has {count} sentences")
+    return baselines
+
+
+def evaluate_text(options: argparse.Namespace, folder: ModelFolder) -> None:
+    """`nmt evaluate` of a language model: how well it predicts a split of its data, or a file."""
+    names = ("reference", "hypothesis", "target_language", "tokenizer", "baseline", "comet", "report", "tree")
+    for name in (*names, "language_model", *DECODING):
+        if getattr(options, name) not in (None, []):
+            raise UserError(f"--{name.replace('_', '-')} is for translations, but `{folder.path}` is a language model")
+    if options.source and (options.split is not None or options.set):
+        raise UserError("--source excludes --split and --set, which choose from the model's data")
+    from nmt.config import DataConfig, data_with
+    from nmt.data.corpus import prepare_text
+    from nmt.data.text_streams import score_text
+    from nmt.network.language_model import LanguageModel
+    from nmt.network.torch_engine import load_engine
+    from nmt.tasks.tasks import count_characters, text_of
+
+    if options.source:
+        data, split = DataConfig(path="text", files={"test": options.source}, target=folder.config.data.target), "test"
+    else:
+        data, split = data_with(folder.config, options.set), options.split or "test"
+    corpus = prepare_text(data, split, folder.target_vocabulary)
+    engine = load_engine(folder, device=options.device, threads=options.threads)
+    assert isinstance(engine.model, LanguageModel)
+    score = score_text(engine.model, text_of(corpus), count_characters(corpus))
+    print(f"perplexity per piece  {score.perplexity:.3f}  ({score.pieces:,} pieces, with an end for each line)")
+    print(f"bits per character    {score.bits_per_character:.4f}  ({score.characters:,} characters, likewise)")

@@ -1,0 +1,44 @@
+"""`nmt export`: write a model's ONNX graphs."""
+
+from __future__ import annotations
+
+import argparse
+
+from nmt.commands.options import positive
+from nmt.commands.streams import say
+from nmt.errors import UserError
+
+TEXT = "Write a model's ONNX graphs into its folder: `translate` takes them from then on, and needs no torch."
+EXAMPLE = "nmt export runs/captions --int8"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of `nmt export`."""
+    parser.add_argument("model", metavar="MODEL", help="model folder, run folder, or hub id")
+    parser.add_argument("--int8", action="store_true", help="multiply in 8-bit integers: smaller and faster")
+    parser.add_argument("--small", action="store_true", help="with --int8: smaller still, and a little slower")
+    parser.add_argument(
+        "--no-shortlist", action="store_true", help="no vocabulary shortlist; it needs the model's training data"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="data.KEY=VALUE", help="where the training data are now"
+    )
+    parser.add_argument("--threads", type=positive, help="processor threads (default: all cores)")
+    parser.set_defaults(command=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """`nmt export`."""
+    if options.small and not options.int8:
+        raise UserError("`--small` is for exports in 8 bits; give `--int8` as well")
+    from nmt.model_folder import open_model
+
+    folder = open_model(options.model)
+    from nmt.config import data_with
+    from nmt.export.exporter import export_model
+
+    data = data_with(folder.config, options.set)
+    shortlist_data = None if options.no_shortlist else data
+    export_model(
+        folder, integers=options.int8, small=options.small, data=shortlist_data, threads=options.threads, say=say
+    )

@@ -1,0 +1,53 @@
+"""Messages to the terminal, results to standard output, and the files and models that options name."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from nmt.errors import UserError
+
+if TYPE_CHECKING:
+    from nmt.translation.translator import Translator
+
+
+def say(line: str) -> None:
+    """A message to the person at the terminal, if there is one: where none can be written, the work goes on."""
+    if sys.stderr is not None:  # print would take None for standard output
+        with contextlib.suppress(OSError):
+            print(line, file=sys.stderr, flush=True)
+
+
+def standard_output() -> BinaryIO:
+    """Where results go; raises UserError when it is closed."""
+    if sys.stdout is None:
+        raise UserError("standard output is closed, and there is nowhere else to write to")
+    return sys.stdout.buffer
+
+
+def open_file(path: str, mode: str) -> BinaryIO:
+    """Open a file the user named; raises UserError when that fails."""
+    try:
+        return cast(BinaryIO, open(path, mode))
+    except OSError as error:
+        raise UserError(f"`{path}` cannot be {'read' if mode == 'rb' else 'written'}: {error.strerror}") from None
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Write lines to standard output, in UTF-8 whatever the terminal."""
+    output = standard_output()
+    for line in lines:
+        output.write(f"{line}\n".encode())
+    output.flush()
+
+
+def load_translator(options: argparse.Namespace) -> Translator:
+    """The model or models of `translate` and `nmt score`, and the language model beside them."""
+    from nmt.translation.translator import Translator
+
+    return Translator.load(
+        options.models, language_model=options.language_model, device=options.device, threads=options.threads
+    )
