@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from nmt.training import loop as training
-from nmt.training.loop import STATE
+from nmt.training.run_folder import STATE
 
 
 def load_script(name: str) -> Any:

@@ -17,7 +17,7 @@ from all_pairs import MODEL_OPTIONS, TRAINING_OPTIONS, all_pairs
 from nmt.config import SECTIONS, Config, check_config, parse_config
 from nmt.data.corpus import check_splits
 from nmt.errors import UserError
-from nmt.tasks.tasks import make_vocabularies
+from nmt.tasks.task import make_vocabularies
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "config-reference"
 

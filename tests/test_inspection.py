@@ -24,7 +24,7 @@ from nmt.model_folder import weights_metadata, write_model
 from nmt.network.cells import CELLS
 from nmt.network.language_model import LanguageModel
 from nmt.network.torch_engine import build_model, model_tensors
-from nmt.tasks.tasks import make_vocabularies
+from nmt.tasks.task import make_vocabularies
 from nmt.text.vocabulary import SPECIAL_PIECES
 
 

@@ -27,10 +27,12 @@ from nmt.errors import TrainingError, UserError
 from nmt.model_folder import open_model
 from nmt.network.language_model import LanguageModel
 from nmt.network.torch_engine import load_engine
-from nmt.tasks.tasks import LanguageModelTask, make_vocabularies
+from nmt.tasks.language_model import LanguageModelTask
+from nmt.tasks.task import make_vocabularies
 from nmt.text.vocabulary import BEGIN, END, UNK
 from nmt.training import loop as training
-from nmt.training.loop import STATE, train
+from nmt.training.loop import train
+from nmt.training.run_folder import STATE
 
 Sections = dict[str, dict[str, Any]]
 

@@ -15,7 +15,8 @@ from toys import toy_config, write_reversal
 
 from nmt.errors import TrainingError
 from nmt.training import loop as training
-from nmt.training.loop import STATE, train
+from nmt.training.loop import train
+from nmt.training.run_folder import STATE
 from nmt.translation.translator import Translator
 
 CASES, IMPOSSIBLE = all_pairs(TRAINING_OPTIONS)

@@ -17,7 +17,7 @@ from nmt.data import probes
 from nmt.data.corpus import load_pairs, load_texts
 from nmt.data.probes import CIRCLED, SHORTEST, SIZES, TASKS
 from nmt.errors import UserError
-from nmt.tasks.tasks import make_vocabularies
+from nmt.tasks.task import make_vocabularies
 from nmt.training.loop import train
 
 ROOT = Path(__file__).parent.parent

@@ -21,9 +21,10 @@ from toys import toy_config, write_reversal
 
 from nmt.config import Config, load_config, write_config
 from nmt.errors import TrainingError, UserError
-from nmt.tasks import tasks
+from nmt.tasks import translation
 from nmt.training import loop as training
-from nmt.training.loop import STATE, check_precision, cut_metrics, train
+from nmt.training.loop import check_precision, train
+from nmt.training.run_folder import STATE, Progress, cut_metrics
 from nmt.translation.translator import Translator
 
 CAPTIONS = Path(__file__).parent.parent / "vocab" / "captions-de-en" / "joint.spm"
@@ -217,7 +218,7 @@ def test_missing_tokeniser_stops_before_anything_is_written(
     def missing(language: str) -> None:
         raise UserError(f"no tokeniser for {language}")
 
-    monkeypatch.setattr(tasks, "make_bleu", missing)
+    monkeypatch.setattr(translation, "make_bleu", missing)
     with pytest.raises(UserError, match="no tokeniser for rev"):
         train(toy_config(reversal), tmp_path / "run", say=quiet)
     assert not (tmp_path / "run").exists()
@@ -344,7 +345,7 @@ def test_metrics_are_cut_back(tmp_path: Path) -> None:
     ]
     for progress, kept in [((6, 6), 3), ((6, 3), 2), ((5, -1), 1), ((9, 6), 4)]:
         path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        cut_metrics(path, training.Progress(update=progress[0], validated=progress[1]))
+        cut_metrics(path, Progress(update=progress[0], validated=progress[1]))
         assert len(path.read_text().splitlines()) == kept
 
 

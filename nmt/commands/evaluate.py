@@ -218,7 +218,7 @@ def evaluate_text(options: argparse.Namespace, folder: ModelFolder) -> None:
     from nmt.data.text_streams import score_text
     from nmt.network.language_model import LanguageModel
     from nmt.network.torch_engine import load_engine
-    from nmt.tasks.tasks import count_characters, text_of
+    from nmt.tasks.language_model import count_characters, text_of
 
     if options.source:
         data, split = DataConfig(path="text", files={"test": options.source}, target=folder.config.data.target), "test"

@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> None:
 
     config = load_config(options.config, options.set)
     from nmt.model_folder import vocabulary_files, write_atomically
-    from nmt.tasks.tasks import make_vocabularies
+    from nmt.tasks.task import make_vocabularies
 
     folder = Path(options.output or Path("vocab") / Path(options.config).stem)
     made = make_vocabularies(config, say)

@@ -27,9 +27,10 @@ from nmt.data.corpus import load_pairs
 from nmt.errors import TrainingError, UserError
 from nmt.export.exporter import export_model, require_onnx
 from nmt.model_folder import open_model, write_atomically
-from nmt.tasks.tasks import Say
+from nmt.tasks.task import Say
 from nmt.text.reading import read_lines
-from nmt.training.loop import STATE, train
+from nmt.training.loop import train
+from nmt.training.run_folder import STATE
 from nmt.translation.line_stream import translate_stream
 from nmt.translation.translator import Translator
 

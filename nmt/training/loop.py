@@ -1,51 +1,43 @@
-"""Training: the loop, its bookkeeping, and resuming it bit for bit. What is trained is a matter of `nmt.tasks.tasks`.
+"""The training loop: updates, validations, interrupts, and resuming bit for bit.
 
-A run folder holds best/ and last/ and, where wanted, checkpoints/UPDATE (model folders), state/training.safetensors
-(weights, their average, the optimiser, what the task carries from batch to batch and every counter, in one file), and
-metrics.jsonl and config.toml. All chance follows from (seed, epoch, batch), so the state needs no generator and a
-resumed run equals one that was never stopped.
+`nmt.tasks` says what is trained, `nmt.training.run_folder` keeps the files. All chance follows from (seed, epoch,
+batch), so the state needs no random generator and a resumed run equals one that was never stopped.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import json
 import math
-import shutil
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from nmt import __version__
-from nmt.config import Config, TrainingConfig, load_config, write_config
+from nmt.config import Config, TrainingConfig
 from nmt.errors import TrainingError, UserError
 from nmt.model_folder import (
     ModelFolder,
     model_card,
     open_model,
-    vocabulary_files,
     weights_metadata,
-    write_atomically,
     write_model,
 )
 from nmt.network.torch_engine import build_model, find_device, load_weights, model_tensors
 from nmt.network.word_vectors import load_into
-from nmt.tasks.tasks import TASKS, Say, Validation, make_vocabularies
+from nmt.tasks import TASKS
+from nmt.tasks.task import Say, Validation, make_vocabularies
 from nmt.text.vocabulary import Vocabulary
 from nmt.training.optimization import WeightAverage, clip_gradients, gradient_norm, learning_rate, make_optimizer
-
-STATE = Path("state") / "training.safetensors"
+from nmt.training.run_folder import Progress, RunFolder, check_folder
 
 MAY_DIFFER = frozenset(
     {"dropout", "embedding_dropout", "output_dropout", "variational_dropout", "weight_drop", "zoneout"}
@@ -53,30 +45,6 @@ MAY_DIFFER = frozenset(
     | {"source_embeddings", "target_embeddings", "frozen_embeddings"}
 )
 """Settings of the model that say how it is trained, not what its weights mean."""
-
-
-@dataclass
-class Progress:
-    """Where a run stands: everything resumable but the tensors."""
-
-    epoch: int = 0
-    pool: int = 0
-    """Pools of the epoch that are done."""
-    batch: int = 0
-    """Batches of the pool that are done."""
-    update: int = 0
-    validated: int = -1
-    """Update of the last validation."""
-    best: float | None = None
-    best_update: int = 0
-    bad_validations: int = 0
-    """Validations since the best one."""
-    seconds: float = 0.0
-    """Time spent training and validating."""
-    target_tokens: int = 0
-    window: dict[str, float] = field(default_factory=lambda: {"loss": 0.0, "negative": 0.0, "tokens": 0.0, "norm": 0.0})
-    """Sums since the last training record."""
-    window_updates: int = 0
 
 
 class Interrupted(Exception):
@@ -110,41 +78,6 @@ def train(
         return run.train()
     finally:
         torch.set_flush_denormal(False)
-
-
-def check_folder(config: Config, output: Path, resume: bool, overwrite: bool) -> None:
-    """Whether the run folder may be used; nothing is written yet."""
-    if resume and overwrite:
-        raise UserError("--resume and --overwrite exclude each other")
-    start = config.training.start_from
-    if overwrite and start and output.resolve() in (Path(start).resolve(), *Path(start).resolve().parents):
-        raise UserError(
-            f"--overwrite would delete `{start}`, which `training.start_from` names; choose another --output"
-        )
-    if resume:
-        if not (output / STATE).exists():
-            raise UserError(f"`{output}` has no training state to resume; start it anew, with --overwrite if it exists")
-        stored = load_config(output / "config.toml")
-        if stored != config:
-            names = ["task"] if stored.task != config.task else []
-            names += [
-                f"{section}.{key}"
-                for section, values in asdict(config).items()
-                if isinstance(values, dict)
-                for key, value in values.items()
-                if asdict(stored)[section][key] != value
-            ]
-            raise UserError(f"`{output}` was started with other settings ({', '.join(names)}); resume needs the same")
-        return
-    if output.exists() and not output.is_dir():
-        raise UserError(f"output `{output}` must be a folder, but is a file")
-    if output.exists() and any(output.iterdir()):
-        if not overwrite:
-            raise UserError(
-                f"run folder `{output}` exists already; use --resume to go on, or --overwrite to start again"
-            )
-        if not (output / "metrics.jsonl").exists():
-            raise UserError(f"`{output}` is not a run folder of nmt and is not overwritten; choose another --output")
 
 
 def prepare_process() -> None:
@@ -200,12 +133,12 @@ class Run:
 
     def __init__(self, config: Config, output: Path, device: torch.device, resume: bool, say: Say) -> None:
         self.config, self.output, self.device, self.say = config, output, device, say
+        self.folder = RunFolder(output)
         self.settings: TrainingConfig = config.training
         check_precision(self.settings.precision, device)
         start = None if resume else open_start(config)
         if resume:
-            found = [Vocabulary.load(output / "state" / name) for name in vocabulary_files(config)]
-            vocabularies = found[0], found[-1]
+            vocabularies = self.folder.vocabularies(config)
         elif start:
             vocabularies = start.source_vocabulary, start.target_vocabulary
         else:
@@ -250,26 +183,8 @@ class Run:
                 self.say(load_into(weight, path, vocabulary, self.model.embedding_scale))
 
     def begin_folder(self) -> None:
-        """Make the run folder, or clear an old one, once all that can be wrong with the input has been checked.
-
-        It can be resumed from then on: the state holds the initial weights.
-        """
-        output = self.output
-        try:
-            config = write_config(self.config).encode()
-        except UnicodeEncodeError:  # of a name that is not UTF-8
-            raise UserError("the configuration has a path that is not UTF-8; rename the file") from None
-        for name in ("best", "last", "checkpoints", "state", "tensorboard", "report"):
-            shutil.rmtree(output / name, ignore_errors=True)
-        try:
-            (output / "state").mkdir(parents=True)
-        except OSError as error:
-            raise UserError(f"run folder `{output}` cannot be made: {error.strerror}") from None
-        write_atomically(output / "metrics.jsonl", b"")
-        write_atomically(output / "config.toml", config)
-        names = vocabulary_files(self.config)
-        for name, vocabulary in zip((names[0], names[-1]), self.vocabularies, strict=True):
-            write_atomically(output / "state" / name, vocabulary.model)
+        """Make the run folder once all that can be wrong with the input has been checked; it can be resumed then."""
+        self.folder.begin(self.config, self.vocabularies)
         self._save_state()
 
     # The loop
@@ -425,8 +340,8 @@ class Run:
                 self._write_model("best", results)
             if self.settings.keep_checkpoints:
                 self._write_model(f"checkpoints/{progress.update}", results)
-                for update in self._checkpoints()[: -self.settings.keep_checkpoints]:
-                    shutil.rmtree(self.output / "checkpoints" / str(update))
+                for update in self.folder.checkpoints()[: -self.settings.keep_checkpoints]:
+                    self.folder.remove_checkpoint(update)
         record = {
             "kind": "validation",
             "update": progress.update,
@@ -451,10 +366,6 @@ class Run:
             return True
         progress.bad_validations += 1
         return False
-
-    def _checkpoints(self) -> list[int]:
-        """Updates of the models under checkpoints/, in order."""
-        return sorted(int(path.name) for path in (self.output / "checkpoints").glob("*") if path.name.isdecimal())
 
     @contextlib.contextmanager
     def _averaged(self) -> Iterator[None]:
@@ -483,52 +394,43 @@ class Run:
     # State, records, signals
 
     def _save_state(self) -> None:
-        """Everything to resume from, in one file that is replaced at once."""
+        """Write everything to resume from."""
         tensors = {f"weight.{name}": tensor.detach() for name, tensor in model_tensors(self.model).items()}
         tensors |= {f"carried.{name}": tensor for name, tensor in self.task.carried.items()}
         if self.average:
             tensors |= {f"average.{name}": weight for name, weight in self.average.weights.items()}
         for index, values in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{key}": value for key, value in values.items() if isinstance(value, Tensor)}
-        contiguous = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-        metadata = {"progress": json.dumps(asdict(self.progress)), "data": self.task.data_identity}
-        write_atomically(self.output / STATE, safetensors.torch.save(contiguous, metadata))
+        self.folder.write_state(tensors, self.progress, self.task.data_identity)
         self.saved = time.perf_counter()
 
     def _load_state(self) -> None:
-        """Go on from what `_save_state` wrote; raises UserError when the file is damaged."""
-        path = self.output / STATE
-        try:
-            with safe_open(path, "pt") as file:
-                self.progress = Progress(**json.loads(file.metadata()["progress"]))
-                changed = file.metadata()["data"] != self.task.data_identity
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-            copy_tensors(model_tensors(self.model), _part(tensors, "weight."))
-            self.task.carried = {name: tensor.to(self.device) for name, tensor in _part(tensors, "carried.").items()}
-            if self.average:
-                average = _part(tensors, "average.")  # in the order of the file, but the average has the model's
-                self.average.weights = {name: average[name].to(self.device) for name in self.average.weights}
-            state = self.optimizer.state_dict()
-            restored: dict[int, dict[str, Tensor]] = {}
-            for name, tensor in _part(tensors, "optimizer.").items():
-                index, key = name.split(".", 1)
-                restored.setdefault(int(index), {})[key] = tensor
-            state["state"] = restored
-            self.optimizer.load_state_dict(state)
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            # no safetensors file, or one without progress, with other weights, or with weights of other shapes
-            reason = " ".join(str(error).split()) + (" is missing" if isinstance(error, KeyError) else "")
-            raise UserError(f"`{path}` is damaged: {reason}; use --overwrite to start again") from None
-        if changed:
+        """Go on from what `_save_state` wrote; raises UserError when the file is damaged or the data are others."""
+        with self.folder.damage_reported():
+            tensors, self.progress, data = self.folder.read_state()
+            self._restore(tensors)
+        if data != self.task.data_identity:
             raise UserError(
                 f"the data are not those that `{self.output}` was started with; restore them, or remove the folder to "
                 "start again (`nmt train --overwrite`)"
             )
-        cut_metrics(self.output / "metrics.jsonl", self.progress)
-        for update in self._checkpoints():
-            if update > self.progress.validated:
-                shutil.rmtree(self.output / "checkpoints" / str(update))
+        self.folder.cut_back(self.progress)
         self.say(f"resumed at update {self.progress.update} (epoch {self.progress.epoch + 1})")
+
+    def _restore(self, tensors: dict[str, Tensor]) -> None:
+        """Put saved tensors into the model, its average, the task and the optimiser."""
+        copy_tensors(model_tensors(self.model), _part(tensors, "weight."))
+        self.task.carried = {name: tensor.to(self.device) for name, tensor in _part(tensors, "carried.").items()}
+        if self.average:
+            average = _part(tensors, "average.")  # in the order of the file, but the average has the model's
+            self.average.weights = {name: average[name].to(self.device) for name in self.average.weights}
+        state = self.optimizer.state_dict()
+        restored: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in _part(tensors, "optimizer.").items():
+            index, key = name.split(".", 1)
+            restored.setdefault(int(index), {})[key] = tensor
+        state["state"] = restored
+        self.optimizer.load_state_dict(state)
 
     def _log(self, rate: float, writer: Any, bar: Any) -> None:
         progress = self.progress
@@ -553,8 +455,7 @@ class Run:
         progress.window_updates = 0
 
     def _record(self, record: dict[str, Any], writer: Any) -> None:
-        with open(self.output / "metrics.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        self.folder.record(record)
         if writer is not None:
             kind = record["kind"]
             for name, value in record.items():
@@ -656,22 +557,6 @@ def copy_tensors(into: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> N
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-
-def cut_metrics(path: Path, progress: Progress) -> None:
-    """Drop the records behind the restored update, which will be written again, and a half-written last line."""
-    kept = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
-        try:
-            record = json.loads(line)
-            reached = progress.validated if record["kind"] == "validation" else progress.update
-            beyond = record["update"] > reached
-        except (ValueError, KeyError, TypeError):
-            break
-        if beyond:
-            break
-        kept.append(line + "\n")
-    write_atomically(path, "".join(kept).encode())
 
 
 def first_not_finite(model: nn.Module, run: Callable[[], Any]) -> str:

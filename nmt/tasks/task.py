@@ -1,0 +1,149 @@
+"""What the training loop asks of a task: vocabularies, batches, the passes of a batch, and a validation.
+
+`nmt.training.loop` knows no task; `nmt.tasks.TASKS` lists them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nmt.config import Config
+from nmt.data.corpus import load_pairs, load_texts, training_tags
+from nmt.errors import UserError
+from nmt.network.language_model import LanguageModel
+from nmt.network.model import TranslationModel
+from nmt.network.precision import mixed_precision
+from nmt.text.vocabulary import Vocabulary, choose_size, learn_vocabulary
+
+Say = Callable[[str], None]
+
+Model = TranslationModel | LanguageModel
+
+
+@dataclass
+class Validation:
+    """How good a model is on the validation split."""
+
+    decides: float
+    """BLEU or loss, as `Task.best_by` says: what chooses the best model."""
+    metrics: dict[str, float]
+    """What is recorded; `loss` (nats per target piece) and `perplexity` are among it."""
+    summary: str
+    """For the person at the terminal."""
+    results: dict[str, str]
+    """For the model card."""
+
+
+def make_vocabularies(config: Config, say: Say) -> tuple[Vocabulary, Vocabulary]:
+    """The configured SentencePiece models, learned from the training text where none is given.
+
+    A language model has one, that of the target side, given twice.
+    """
+    settings = config.vocabulary
+    if settings.source is not None:
+        if settings.joint and settings.target:
+            raise UserError("`vocabulary.target` must be unset with a joint vocabulary")
+        target = Vocabulary.load(settings.target or settings.source)
+        if config.task == "language_model" or settings.joint:
+            return target, target
+        return Vocabulary.load(settings.source), target
+    tags: list[str] = []
+    if config.task == "language_model":
+        texts = [list(load_texts(config.data, "train")["text"])]
+    else:
+        pairs = load_pairs(config.data, "train")
+        texts, tags = [list(pairs["source"]), list(pairs["target"])], training_tags(config.data)
+    words = sum(len(text.split()) for side in texts for text in side)
+    characters = len({character for side in texts for text in side for character in text})
+    size, why = choose_size(settings, words, characters)
+    say(why)
+    if config.task == "language_model" or settings.joint:
+        joint = learn_vocabulary([text for side in texts for text in side], settings, size, "identity", tags)
+        return joint, joint
+    source = learn_vocabulary(texts[0], settings, size, settings.normalization, tags)
+    return source, learn_vocabulary(texts[1], settings, size, "identity")
+
+
+class Task(ABC):
+    """What training asks of a task. Batches and pools are the task's own; training only counts and passes them on."""
+
+    best_by: str
+    """`bleu`, where more is better, or `loss`, where less is."""
+    carried: dict[str, Tensor]
+    """What a batch leaves for the next one beside the weights; saved and restored with the training state."""
+
+    def __init__(self, config: Config, vocabularies: tuple[Vocabulary, Vocabulary], device: torch.device) -> None:
+        self.config, self.settings, self.device = config, config.training, device
+        self.source_vocabulary, self.target_vocabulary = vocabularies
+        self.carried = {}
+        self.corpus: Any = None
+        self.validation: Any = None
+
+    @staticmethod
+    @abstractmethod
+    def check(config: Config) -> None:
+        """What can be told to be wrong before anything is read; raises UserError."""
+
+    @abstractmethod
+    def prepare(self, say: Say) -> None:
+        """Read training and validation data."""
+
+    @abstractmethod
+    def pools(self, epoch: int) -> Sequence[Any]:
+        """The parts of an epoch."""
+
+    @abstractmethod
+    def pool(self, part: Any, epoch: int, number: int) -> Any:
+        """A part ready for training; its `batches` has as many items as there are batches in it."""
+
+    @abstractmethod
+    def batch_tokens(self, pool: Any) -> list[int]:
+        """Target tokens of each batch of a pool."""
+
+    @abstractmethod
+    def batch(self, pool: Any, number: int, update: int) -> Any:
+        """A batch on the device, with `target_tokens`; `update` seeds the chance in it."""
+
+    @abstractmethod
+    def backward(self, model: Model, batch: Any, *, tokens: int, seed: int, progress: float) -> tuple[float, float]:
+        """Forward and backward pass of a batch: adds the gradient of loss / tokens to the weights' `.grad`.
+
+            tokens: target tokens of all batches of this update
+            seed: of all chance in it
+            progress: share of the training that is done, 0 to 1
+
+        Returns: loss and plain negative log-likelihood, both summed, in nats
+        """
+
+    @abstractmethod
+    def forward(self, model: Model, batch: Any) -> None:
+        """The forward pass once more, from where `backward` began."""
+
+    @abstractmethod
+    def place(self, batch: Any) -> str:
+        """Where in the training data a batch comes from."""
+
+    @abstractmethod
+    def validate(self, model: Model, check: Callable[[], None]) -> Validation:
+        """The score of a model in evaluation mode; calls `check` often, which may raise."""
+
+    @functools.cached_property
+    def data_identity(self) -> str:
+        """Checksum of the pieces of both splits: other data would not continue the same run."""
+        checksum = hashlib.sha256()
+        for corpus in (self.corpus, self.validation):
+            corpus.add_to(checksum)
+        return checksum.hexdigest()
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """The configured precision of the products."""
+        return mixed_precision(self.device, self.settings.precision)
