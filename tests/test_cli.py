@@ -312,7 +312,6 @@ BAD_USE = [
     (["evaluate", "{run}", "--tree", "21", "--report", "{new}"], "--tree must be at most 20, the sentences of the set"),
     (["evaluate", "{run}", "--baseline", "{data}/train.rev"], "train.rev` has 120 lines, but the set has 20 sentences"),
     (["evaluate", "{run}", "--baseline", "nowhere"], "model `nowhere` does not exist"),
-    (["evaluate", "{run}", "--comet", "nowhere"], "--comet must be the folder of a COMET model on this machine"),
     (["evaluate", "{run}", "--hypothesis", "{data}/test.rev", "--beam-size", "3"], "no effect with --hypothesis"),
     (["evaluate", "{run}", "{run}", "--hypothesis", "{data}/test.rev"], "name one MODEL at most"),
     (["evaluate", "{run}", "--hypothesis", "{toy}", "--language-model", "{run}"], "no effect with --hypothesis"),

@@ -2,20 +2,16 @@
 
 import builtins
 import math
-import os
 import re
 import socket
 import subprocess
 import sys
-import types
-from pathlib import Path
 
 import pytest
 import sacrebleu
 from toys import HYPOTHESES, REFERENCES, SOURCES
 
 from nmt.errors import UserError
-from nmt.scores.comet import load_comet
 from nmt.scores.evaluation import (
     MOSES_NAME,
     PartScorer,
@@ -255,8 +251,8 @@ def test_without_sacrebleu_it_is_named(monkeypatch):
 
 def test_importing_the_module_needs_neither_torch_nor_sacrebleu():
     code = (
-        "import sys, nmt.scores.evaluation, nmt.report, nmt.scores.comet; "
-        "print(sorted({'torch', 'sacrebleu', 'datasets', 'jinja2', 'comet'} & set(sys.modules)))"
+        "import sys, nmt.scores.evaluation, nmt.report; "
+        "print(sorted({'torch', 'sacrebleu', 'datasets', 'jinja2'} & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
@@ -320,58 +316,6 @@ def test_parts_are_scored_as_if_they_were_sets_of_their_own():
     assert part.chrf == pytest.approx(chrf_score.value)
     single = PartScorer(HYPOTHESES, [REFERENCES], target_language="en", bootstrap=0).score("one", [1])
     assert single.low == single.bleu == single.high
-
-
-# COMET
-
-
-@pytest.fixture
-def comet(monkeypatch, tmp_path):
-    """A stand-in for the package: its model scores the share of a hypothesis's words that are in the reference."""
-
-    class Model:
-        def predict(self, data, batch_size, gpus, progress_bar):
-            assert (gpus, progress_bar) == (0, False)
-            shares = [sum(word in row["ref"] for word in row["mt"].split()) / len(row["mt"].split()) for row in data]
-            assert {"src", "mt", "ref"} == set(data[0])
-            shares = [math.nan if row["mt"] == "nan" else share for row, share in zip(data, shares, strict=True)]
-            return types.SimpleNamespace(scores=shares, system_score=sum(shares) / len(shares))
-
-    def load_from_checkpoint(path, local_files_only):
-        assert local_files_only
-        if "broken" in path:
-            raise RuntimeError("bad\nmagic")
-        return Model()
-
-    monkeypatch.setitem(sys.modules, "comet", types.SimpleNamespace(load_from_checkpoint=load_from_checkpoint))
-    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
-        monkeypatch.setenv(name, "0")
-    for name in ("judge", "broken"):
-        (tmp_path / name / "checkpoints").mkdir(parents=True)
-        (tmp_path / name / "checkpoints" / "model.ckpt").write_text("")
-    return tmp_path
-
-
-def test_comet_scores_with_a_model_on_this_machine(comet):
-    score = load_comet(comet / "judge").score(SOURCES, HYPOTHESES, REFERENCES)
-    assert os.environ["HF_HUB_OFFLINE"] == "1"
-    assert score.name == "COMET"
-    assert 0 < score.low < score.value < score.high < 100
-    assert score.signature.startswith("model:judge|nrefs:1|bs:1000|seed:12345|scale:100|version:")
-    same = load_comet(comet / "judge" / "checkpoints" / "model.ckpt").score(SOURCES, REFERENCES, REFERENCES)
-    assert (same.value, same.low, same.high) == pytest.approx((100, 100, 100))
-
-
-def test_comet_that_is_not_here_is_one_line(comet, monkeypatch):
-    with pytest.raises(UserError, match=r"--comet must be the folder of a COMET model on this machine, .*downloaded"):
-        load_comet(Path("Unbabel/wmt22-comet-da"))
-    with pytest.raises(UserError, match=r"`judge` gives scores that are no numbers; its weights are damaged"):
-        load_comet(comet / "judge").score(SOURCES, ["nan", *HYPOTHESES[1:]], REFERENCES)
-    with pytest.raises(UserError, match=r"broken` cannot be opened: bad magic$"):
-        load_comet(comet / "broken")
-    monkeypatch.setitem(sys.modules, "comet", None)
-    with pytest.raises(UserError, match=r"-e '\.\[train,comet\]'"):
-        load_comet(comet / "judge")
 
 
 # The suite itself

@@ -96,7 +96,15 @@ def test_report_files(tmp_path: Path) -> None:
     evaluation.settings = {**settings, "path": Path("runs")}
     folder = tmp_path / "new" / "report"
     write_report(report(evaluation), folder, COMMANDS)
-    names = ["hypothesis.txt", "reference.1.txt", "reference.2.txt", "report.html", "report.json", "report.md"]
+    names = [
+        "hypothesis.txt",
+        "reference.1.txt",
+        "reference.2.txt",
+        "report.html",
+        "report.json",
+        "report.md",
+        "source.txt",
+    ]
     assert sorted(path.name for path in folder.iterdir()) == names
 
     found = json.loads((folder / "report.json").read_text(encoding="utf-8"))
@@ -125,6 +133,7 @@ def test_report_files(tmp_path: Path) -> None:
     assert "*(empty)*" in markdown
     assert "<i>(empty)</i>" in page
     assert (folder / "hypothesis.txt").read_text(encoding="utf-8").count("\n") == 6
+    assert (folder / "source.txt").read_text(encoding="utf-8").splitlines() == SOURCES
     write_report(report(evaluation), folder, COMMANDS)  # replaced
     assert (folder / "report.md").read_text(encoding="utf-8") == markdown
 

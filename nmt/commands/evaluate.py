@@ -48,7 +48,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE|MODEL",
         help="another system's translation, or a model, to compare with; can be repeated",
     )
-    parser.add_argument("--comet", metavar="DIR", help="COMET model on this machine to score with as well")
     parser.add_argument("--report", metavar="DIR", help="write report.html, report.md and report.json here")
     parser.add_argument("--tree", type=positive, metavar="N", help="sentence whose beam search the report draws")
     add_decoding_options(parser)
@@ -65,7 +64,8 @@ def run(options: argparse.Namespace) -> None:
     from nmt.config import data_with
     from nmt.model_folder import open_model, open_models
     from nmt.report import Commands, describe, write_report
-    from nmt.scores.comet import load_comet
+    from nmt.report.contents import gather
+    from nmt.report.curves import find_metrics
     from nmt.scores.evaluation import PartScorer, compare_systems, evaluate_translations
     from nmt.translation.translator import Translator
 
@@ -89,25 +89,21 @@ def run(options: argparse.Namespace) -> None:
     count = len(references[0])
     if options.tree is not None and options.tree > count:
         raise UserError(f"--tree must be at most {count}, the sentences of the set, but is {options.tree} instead")
-    comet = load_comet(Path(options.comet)) if options.comet else None
+    if options.hypothesis:
+        settings["hypotheses"] = options.hypothesis
     baselines = read_baselines(options, sources, count)
     translator = translations = None
-    if hypotheses is None:
-        assert sources is not None
+    if sources is not None and hypotheses is None:
         translator = Translator.of(folders, beside, device=options.device, threads=options.threads)
         settings.update(vars(translator.decoding_with(**overrides)))
         if options.language_model is None:
             del settings["language_model_weight"]
         translations = translator.translate(sources, **overrides)
         hypotheses = [translation.text for translation in translations]
-    else:
-        settings["hypotheses"] = options.hypothesis
+    assert hypotheses is not None
     scoring = {"target_language": target_language, "tokenizer": options.tokenizer}
     evaluation = evaluate_translations(hypotheses, references, sources=sources, **scoring)
     evaluation.settings = settings
-    if comet is not None:
-        assert sources is not None
-        evaluation.scores.append(comet.score(sources, hypotheses, references[0]))
     evaluation.comparisons = [
         compare_systems(name, hypotheses, texts, references, **scoring) for name, texts in baselines.items()
     ]
@@ -115,26 +111,15 @@ def run(options: argparse.Namespace) -> None:
         from nmt.report.card import write_results
 
         write_results(folders[0].path, evaluation, say)
-    if not options.report:
-        print_lines([describe(evaluation)])
-        return
-    from nmt.report.contents import gather
-    from nmt.report.curves import find_metrics
-
-    metrics = find_metrics(folders[0].path) if len(folders) == 1 else None
-    training = shlex.join(["nmt", "train", str(metrics.parent / "config.toml")]) if metrics else ""
-    report = gather(
-        evaluation,
-        PartScorer(hypotheses, references, **scoring),
-        data=data,
-        metrics=metrics,
-        translator=translator,
-        translations=translations,
-        place=None if options.tree is None else options.tree - 1,
-        overrides=overrides,
-    )
-    write_report(report, Path(options.report), Commands(options.command_line, training))
-    say(f"report in `{options.report}`")
+    if options.report:
+        scorer = PartScorer(hypotheses, references, **scoring)
+        metrics = find_metrics(folders[0].path) if len(folders) == 1 else None
+        model: dict[str, Any] = {"translator": translator, "translations": translations, "overrides": overrides}
+        place = None if options.tree is None else options.tree - 1
+        report = gather(evaluation, scorer, data=data, metrics=metrics, place=place, **model)
+        training = shlex.join(["nmt", "train", str(metrics.parent / "config.toml")]) if metrics else ""
+        write_report(report, Path(options.report), Commands(options.command_line, training))
+        say(f"report in `{options.report}`")
     print_lines([describe(evaluation)])
 
 
@@ -156,8 +141,6 @@ def check_evaluate_options(options: argparse.Namespace) -> None:
         raise UserError("--hypothesis takes the place of the model's translation; name one MODEL at most")
     if options.tree is not None and (options.report is None or options.hypothesis):
         raise UserError("--tree chooses the sentence whose beam search --report draws, of a MODEL's own translations")
-    if options.comet and options.reference and not options.source:
-        raise UserError("--comet needs the source as well: give --source")
 
 
 def read_set(
@@ -207,7 +190,7 @@ def read_baselines(options: argparse.Namespace, sources: list[str] | None, count
 
 def evaluate_text(options: argparse.Namespace, folder: ModelFolder) -> None:
     """`nmt evaluate` of a language model: how well it predicts a split of its data, or a file."""
-    names = ("reference", "hypothesis", "target_language", "tokenizer", "baseline", "comet", "report", "tree")
+    names = ("reference", "hypothesis", "target_language", "tokenizer", "baseline", "report", "tree")
     for name in (*names, "language_model", *DECODING):
         if getattr(options, name) not in (None, []):
             raise UserError(f"--{name.replace('_', '-')} is for translations, but `{folder.path}` is a language model")

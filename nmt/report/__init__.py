@@ -3,7 +3,7 @@
 report.html       to look at: one file that needs no network, for light and dark screens
 report.md         the same to read anywhere, without the drawings
 report.json       every number, every sentence
-hypothesis.txt     what was scored, and reference.txt, baseline.1.txt: as sacrebleu's own command reads them
+hypothesis.txt    what was scored, and source.txt, reference.txt, baseline.1.txt: as sacrebleu and COMET read them
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ def write_report(report: Report, folder: Path, commands: Commands) -> None:
     """
     evaluation = report.evaluation
     texts = {"hypothesis": evaluation.hypotheses}
+    if evaluation.sources is not None:
+        texts["source"] = evaluation.sources
     several = len(evaluation.references) > 1
     texts |= {
         f"reference{f'.{number}' if several else ''}": texts for number, texts in enumerate(evaluation.references, 1)
