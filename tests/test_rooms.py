@@ -11,7 +11,7 @@ import nmt
 PACKAGE = Path(nmt.__file__).parent
 ROOMS = [
     *("errors", "config", "scores", "text", "search", "model_folder", "translation"),
-    *("network", "data", "export", "tasks", "training", "report", "inspection", "commands", "cli", "written_out"),
+    *("network", "data", "export", "tasks", "training", "report", "inspection", "commands", "cli"),
 ]
 """Each imports only from itself and from those before it."""
 WITHOUT_TORCH = ROOMS[: ROOMS.index("network")]
