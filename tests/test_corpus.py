@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
 import os
 import re
 import socket
-import sys
-import types
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,8 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-import nmt.data
 from nmt.config import DataConfig, SourceConfig
+from nmt.data import captions
 from nmt.data.corpus import (
     Corpus,
     FilterCounts,
@@ -425,23 +424,26 @@ def test_hub_errors(monkeypatch, error, message):
         load_pairs(DataConfig(path="some/set"), "train")
 
 
-def test_builtin(monkeypatch, tmp_path):
-    code = tmp_path / "__init__.py"
-    code.write_text("")
-    module = types.ModuleType("nmt.data.captions")
-    module.__file__ = str(code)
-    module.captions = lambda source, target: {"train": PAIRS, "validation": [(source, target)], "test": []}
-    monkeypatch.setitem(sys.modules, "nmt.data.captions", module)
-    monkeypatch.setattr(nmt.data, "captions", module, raising=False)
-    assert read(DataConfig()) == PAIRS
-    assert read(DataConfig(target="fr"), "validation") == [("de", "fr")]
-    module.captions = lambda source, target: {"train": PAIRS[:1]}
-    assert read(DataConfig()) == PAIRS  # stored
-    code.write_text("# another grammar")
+def write_captions(file, pairs):
+    """A table of captions, with the same texts in French and in English."""
+    german, english = zip(*pairs, strict=True)
+    texts = {language: {"train": column} for language, column in (("de", german), ("en", english), ("fr", english))}
+    file.write_bytes(bz2.compress(json.dumps(texts).encode()))
+    return file
+
+
+def test_captions_are_read_again_when_their_table_changes(monkeypatch, tmp_path):
+    monkeypatch.setattr(captions, "TABLE", write_captions(tmp_path / "a", PAIRS))
+    assert read(DataConfig()) == read(DataConfig(target="fr")) == PAIRS
+    with monkeypatch.context() as context:
+        context.setattr(captions, "TABLE", write_captions(tmp_path / "same", PAIRS))
+        context.setattr(captions, "captions", None)  # not needed: the pairs are in the cache
+        assert read(DataConfig()) == PAIRS
+    monkeypatch.setattr(captions, "TABLE", write_captions(tmp_path / "b", PAIRS[:1]))
     assert read(DataConfig()) == PAIRS[:1]
-    module.captions = lambda source, target: {"train": PAIRS}
-    (tmp_path / "nouns.py").write_text("# another module of the same package")
-    assert read(DataConfig()) == PAIRS
+
+
+def test_unknown_builtin_corpora_and_splits_say_what_there_is():
     with fails("`builtin:captions` has no split `dev` (`data.validation_split`); its splits are train, validation, te"):
         load_pairs(DataConfig(validation_split="dev"), "validation")
     with fails("`data.path` must be one of builtin:captions, builtin:copy, builtin:reverse, builtin:sort, builtin:add"):
@@ -739,8 +741,6 @@ def test_text_builder_takes_one_file_for_each_split(tmp_path):
 
 
 def test_text_of_the_built_in_corpus():
-    from nmt.data import captions
-
     target = [target for _, target in captions.captions("de", "fr")["validation"]]
     assert text(DataConfig(target="fr"), "validation") == target
     assert text(DataConfig(source="fr", target="fr"), "validation") == target

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from nmt.data.captions.lexicon import Adjective, Fixed, Noun, Verb
-from nmt.data.captions.phrases import AnyClause, Clause, NounPhrase, Predicate, PrepositionalPhrase, Pronoun, Sentence
+from captions.lexicon import Adjective, Fixed, Noun, Verb
+from captions.phrases import AnyClause, Clause, NounPhrase, Predicate, PrepositionalPhrase, Pronoun, Sentence
 
 NUMBERS = ("zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zehn", "elf", "zwölf")
 PRONOUNS = {"I": "ich", "we": "wir", "he": "er", "she": "sie", "who": "wer"}

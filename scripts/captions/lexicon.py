@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from nmt.data.captions import nouns, words
+from captions import nouns, words
 
 # Classes named in the tables that are lists of nouns or of other classes.
 ALIASES = {
@@ -73,7 +73,7 @@ class Verb:
     """A verb with the forms that sentences need, its prepositions, and the nouns and places it goes with.
 
     de_prefix: the separable part (auf- of aufmachen), else empty
-    de_case, de_preposition: what its object takes; English and French prepositions likewise
+    de_case, de_preposition: what its object takes, as en_preposition and fr_preposition
     fr_state: the word after `être` where French says a state (être assis), else empty
     """
 

@@ -1,7 +1,7 @@
 """English: articles, verb forms, word order."""
 
-from nmt.data.captions.lexicon import Fixed, english_third
-from nmt.data.captions.phrases import AnyClause, Clause, NounPhrase, Predicate, PrepositionalPhrase, Pronoun, Sentence
+from captions.lexicon import Fixed, english_third
+from captions.phrases import AnyClause, Clause, NounPhrase, Predicate, PrepositionalPhrase, Pronoun, Sentence
 
 NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 POSSESSIVES = {"I": "my", "we": "our", "he": "his", "she": "her"}

@@ -1,15 +1,15 @@
-"""`builtin:captions`: an English-German-French parallel corpus made by a grammar with a trilingual lexicon.
+"""The grammar and the lexicon that make `builtin:captions`, an English-German-French parallel corpus.
 
-Sentences in the spirit of photo captions, with statements about past and future, questions and subordinate clauses.
-Written for this project; nothing is copied from anywhere. The same underlying sentences serve every pair of languages.
+The sentences are in the style of photo captions, with statements about past and future, questions and subordinate
+clauses. The grammar draws what a sentence means; english.py, german.py and french.py say it. Everything here was
+written for this project, and nothing is copied from elsewhere. scripts/make-captions writes the corpus as a table.
 """
 
 from functools import lru_cache
 
-from nmt.data.captions import english, french, german
-from nmt.data.captions.grammar import Grammar
-from nmt.data.captions.phrases import Sentence
-from nmt.errors import UserError
+from captions import english, french, german
+from captions.grammar import Grammar
+from captions.phrases import Sentence
 
 LANGUAGES = ("de", "en", "fr")
 SIZES = {"train": 48000, "validation": 1000, "test": 1000}
@@ -19,16 +19,6 @@ LENGTHS = range(4, 17)  # words, in every language
 Said = dict[str, str]  # a sentence in each language
 
 
-def captions(source: str, target: str) -> dict[str, list[tuple[str, str]]]:
-    """The corpus for an ordered pair of two different languages: sentence pairs of "train", "validation" and "test"."""
-    if source not in LANGUAGES or target not in LANGUAGES or source == target:
-        raise UserError(
-            f"`builtin:captions` must be asked for two different languages of {', '.join(LANGUAGES)}, "
-            f"but is asked for {source!r} to {target!r} instead."
-        )
-    return {part: [(said[source], said[target]) for _, said in items] for part, items in corpus().items()}
-
-
 def say(sentence: Sentence) -> Said:
     """The sentence in every language."""
     return {"de": german.sentence(sentence), "en": english.sentence(sentence), "fr": french.sentence(sentence)}
@@ -36,10 +26,10 @@ def say(sentence: Sentence) -> Said:
 
 @lru_cache(maxsize=1)
 def corpus() -> dict[str, list[tuple[Sentence, Said]]]:
-    """Every part with its sentences, meant and said.
+    """The sentences of each part, as meaning and as text.
 
-    A draw that says in any language what an earlier one says is dropped, so that each sentence has exactly one
-    translation, and no sentence is in two parts. Validation and test are spread evenly over the draws.
+    A sentence that was said before, in any of the languages, is dropped. So each sentence has exactly one translation,
+    and no sentence is in two parts. The sentences of validation and test are taken from all of the corpus, evenly.
     """
     grammar = Grammar(SEED)
     seen: dict[str, set[str]] = {language: set() for language in LANGUAGES}

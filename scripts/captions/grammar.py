@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from nmt.data.captions import lexicon
-from nmt.data.captions.lexicon import Adjective, Noun, Place, Verb
-from nmt.data.captions.phrases import AnyClause, Clause, NounPhrase, Predicate, PrepositionalPhrase, Pronoun, Sentence
+from captions import lexicon
+from captions.lexicon import Adjective, Noun, Place, Verb
+from captions.phrases import AnyClause, Clause, NounPhrase, Predicate, PrepositionalPhrase, Pronoun, Sentence
 
 T = TypeVar("T")
 
@@ -105,7 +105,7 @@ class Grammar:
         return best
 
     def sentence(self) -> Sentence | None:
-        """The next sentence; None where the draw came to nothing."""
+        """The next sentence; None if none could be made of what was drawn."""
         self.adjectives_left = 2
         kind = self.any(self.kinds)
         if kind in ("caption", "past", "future", "modal"):

@@ -1,7 +1,7 @@
 """French: agreement, adjective position, elision and contractions, verb forms, word order."""
 
-from nmt.data.captions.lexicon import Adjective, Fixed, french_plural
-from nmt.data.captions.phrases import AnyClause, Clause, NounPhrase, Predicate, PrepositionalPhrase, Pronoun, Sentence
+from captions.lexicon import Adjective, Fixed, french_plural
+from captions.phrases import AnyClause, Clause, NounPhrase, Predicate, PrepositionalPhrase, Pronoun, Sentence
 
 NUMBERS = ("deux", "trois", "quatre", "cinq", "six", "sept", "*huit", "neuf", "dix", "*onze", "douze")
 PRONOUNS = {"I": "je", "we": "nous", "he": "il", "she": "elle", "who": "qui"}

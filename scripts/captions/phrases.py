@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from nmt.data.captions.lexicon import Adjective, Fixed, Modal, Noun, Verb
+from captions.lexicon import Adjective, Fixed, Modal, Noun, Verb
 
 
 @dataclass(frozen=True, slots=True)

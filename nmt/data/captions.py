@@ -1,0 +1,38 @@
+"""`builtin:captions`: an English-German-French parallel corpus in the style of photo captions.
+
+scripts/make-captions writes the table of its sentences with a grammar and a lexicon that were made for this project;
+nothing in it is copied from elsewhere. Every pair of languages has the same sentences.
+"""
+
+from __future__ import annotations
+
+import bz2
+import functools
+import json
+from pathlib import Path
+
+from nmt.errors import UserError
+
+LANGUAGES = ("de", "en", "fr")
+TABLE = Path(__file__).with_name("captions.json.bz2")
+"""The sentences, by language and by split: line N of a split says the same in every language."""
+
+
+def captions(*languages: str) -> dict[str, list[tuple[str, ...]]]:
+    """The rows of "train", "validation" and "test": a pair for two languages, a text for one."""
+    known = ", ".join(LANGUAGES)
+    if len(languages) == 1 and languages[0] not in LANGUAGES:
+        raise UserError(f"`data.target` must be one of {known} for `builtin:captions`, but is `{languages[0]}` instead")
+    if not set(languages) <= set(LANGUAGES) or len(set(languages)) < len(languages):
+        raise UserError(
+            f"`builtin:captions` must be asked for two different languages of {known}, "
+            f"but is asked for {languages[0]!r} to {languages[-1]!r} instead."
+        )
+    columns = [_read(TABLE)[language] for language in languages]
+    return {split: list(zip(*(column[split] for column in columns), strict=True)) for split in columns[0]}
+
+
+@functools.cache
+def _read(file: Path) -> dict[str, dict[str, list[str]]]:
+    table: dict[str, dict[str, list[str]]] = json.loads(bz2.decompress(file.read_bytes()))
+    return table
