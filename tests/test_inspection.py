@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,7 @@ from toys import toy_config, write_reversal
 from nmt import cli
 from nmt.config import Config, parse_config
 from nmt.errors import UserError
-from nmt.inspection import attention, bottleneck, gates, gradient_flow, pages, search
+from nmt.inspection import attention, bottleneck, context, gates, gradient_flow, pages, search
 from nmt.inspection.watching import batch_of, forced, layers_of, matrices, open_subject, watched
 from nmt.inspection.watching import gates as gate_activations
 from nmt.model_folder import weights_metadata, write_model
@@ -415,6 +417,46 @@ def test_context_attention_search_embeddings(tmp_path: Path, translator: Path, d
     assert [each["piece"] for each in numbers["neighbours"]] == ["▁a", "▁b"]
     numbers = inspect(tmp_path, f"embeddings {translator} --pieces '<s>,▁a'")
     assert [each["piece"] for each in numbers["neighbours"]] == ["<s>", "▁a"]
+
+
+def test_an_export_alone_shows_what_the_weights_show(tmp_path: Path, translator: Path) -> None:
+    folder = shutil.copytree(translator, tmp_path / "model")
+    assert cli.main(["export", str(folder), "--no-shortlist"]) == 0
+    weights = open_subject(folder)
+    (folder / "model.safetensors").unlink()
+    export = open_subject(folder)
+    sources = ["a b c", "h g f", "d e f g a"]
+    pairs = zip(attention.attend(weights, sources, 3), attention.attend(export, sources, 3), strict=True)
+    for one, other in pairs:
+        assert one.target == other.target
+        np.testing.assert_allclose(one.weights, other.weights, atol=1e-4)
+    own, exported = (context.context_vectors(subject, sources) for subject in (weights, export))
+    np.testing.assert_allclose(own, exported, atol=1e-4)
+    assert search.compare(weights, sources, sources, [1, 3], quiet)[0][1].errors >= 0
+    for command in (f"context {folder}", f"attention {folder}", f"search {folder} --beam-sizes 1,2 --sentences 3"):
+        inspect(tmp_path, command)
+    with pytest.raises(UserError, match="has only an export, and this needs its weights"):
+        _ = export.model
+
+
+def test_equal_scores_are_no_preference(translator: Path) -> None:
+    """Only a reference that is clearly better than everything found counts, not one that search found itself."""
+    subject = open_subject(translator)
+    scores = iter([np.array([-1.0, -2.0, -3.0]), np.array([-1.0, -1.0, -3.0])])
+    texts = ["a", "b", "c"]
+
+    def translate(sources: list[str], beam_size: int) -> list[Any]:
+        values = next(scores) if len(sources) == 3 else np.zeros(2)
+        return [
+            SimpleNamespace(text=text, score=score, tokens=[1]) for text, score in zip(sources, values, strict=True)
+        ]
+
+    references = [SimpleNamespace(score=score) for score in (-1.0 + 1e-9, -1.0, -2.5)]
+    scripted = SimpleNamespace(translate=translate, score=lambda sources, targets: references)
+    watched_subject = SimpleNamespace(folder=subject.folder, translator=lambda: scripted)
+    beams, share = search.compare(watched_subject, texts, texts, [1, 5], quiet)  # type: ignore[arg-type]
+    assert share == pytest.approx(1 / 3)
+    assert [beam.errors for beam in beams] == pytest.approx([2 / 3, 1 / 3])
 
 
 @pytest.mark.slow

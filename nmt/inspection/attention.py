@@ -175,8 +175,7 @@ def inspect(subject: Subject, choice: Choice, beam_size: int | None, gold: str |
 
     With a gold file the model is led through the given translations; otherwise it translates by beam search.
     """
-    model = subject.model
-    if model.decoder.attention is None:
+    if subject.folder.config.model.attention == "none":
         raise UserError(f"`{subject.folder.path}` is a model without attention; choose one with `model.attention`")
     if gold is not None and (choice.sentences or (choice.source is not None and choice.target is None)):
         raise UserError("--gold needs the translations that were aligned: --source FILE --target FILE")

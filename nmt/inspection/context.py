@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from nmt.inspection.pages import COLORS, Inspection, Points, label_points, nearest, project, section, table
-from nmt.inspection.watching import Choice, Subject, batch_of, read_pairs
-from nmt.network.model import TranslationModel
+from nmt.inspection.watching import Choice, Subject, read_pairs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,17 +30,18 @@ LONGEST_LABEL = 38
 NEIGHBOURS = 3
 
 
-@torch.no_grad()
 def context_vectors(subject: Subject, sources: Sequence[str]) -> npt.NDArray[np.float32]:
-    """The context vector of each sentence, [sentences, hidden]: the encoder's top layer at its last position."""
-    model = subject.model
-    assert isinstance(model, TranslationModel)
-    vectors = []
+    """The context vector of each sentence, [sentences, hidden]: the encoder's top layer at its last position.
+
+    The top layer of the decoder starts from it, so any engine gives it, an exported model's as well.
+    """
+    top = f"{subject.folder.config.model.decoder_layers - 1}.hidden"
+    vectors: list[npt.NDArray[np.float32]] = []
     for start in range(0, len(sources), BATCH):
-        part = sources[start : start + BATCH]
-        batch = batch_of(subject, part, [""] * len(part))
-        vectors.append(model.encode(batch.source, batch.lengths)[0]["context"])
-    return torch.cat(vectors).numpy()
+        ids = subject.folder.source_vocabulary.encode_batch(list(sources[start : start + BATCH]))
+        _, state = subject.engine.start(ids)
+        vectors.append(state[top].numpy() if top in state else state[f"state.{top}"].array)
+    return np.concatenate(vectors)
 
 
 def inspect(subject: Subject, choice: Choice, projection: str) -> Inspection:

@@ -49,10 +49,11 @@ def compare(
 ) -> tuple[list[Beam], float]:
     """Translate with every beam size.
 
-    A search error is counted where any other beam, or the reference, has a better score under the model: at least so
-    many were made, as an output that is better still may not have been seen by any of them.
+    A search error is counted where any other beam, or the reference, has a better score under the model. This is a
+    lower bound: an even better output may have been missed by all of them.
 
-    Returns: a figure for each size, and the share of sentences whose reference has the best score of all
+    Returns: a figure for each size, and the share of sentences whose reference has a better score than all that was
+    found (equal scores do not count)
     """
     translator = subject.translator()
     translator.translate(sources[:2], beam_size=sizes[0])  # the first call of all is slower
@@ -64,7 +65,8 @@ def compare(
         scores.append((np.array([translation.score for translation in found[-1]]), seconds))
         say(f"beam {size}: {1000 * seconds:.1f} ms a sentence")
     reference = np.array([one.score for one in translator.score(sources, targets)])
-    best = np.max([reference, *(own for own, _ in scores)], axis=0)
+    found_best = np.max([own for own, _ in scores], axis=0)
+    best = np.maximum(reference, found_best)
     pieces = sum(map(len, subject.folder.target_vocabulary.encode_batch(list(targets))))
     language = subject.folder.config.data.target
     beams = []
@@ -79,7 +81,7 @@ def compare(
                 float(own.mean()),
             )
         )
-    return beams, float((reference >= best).mean())
+    return beams, float((reference > found_best + TOLERANCE).mean())
 
 
 def inspect(subject: Subject, choice: Choice, sizes: Sequence[int], say: Say) -> Inspection:

@@ -16,13 +16,14 @@ from torch import Tensor
 from nmt.config import data_with
 from nmt.data.batching import Batch, make_batch
 from nmt.errors import UserError
-from nmt.model_folder import ModelFolder, open_model
+from nmt.model_folder import WEIGHTS, ModelFolder, open_model
 from nmt.network.cells import MUT1, Cell, Product, State
 from nmt.network.cells.scan import ScannedCell
 from nmt.network.language_model import LanguageModel
 from nmt.network.layers import Layer
 from nmt.network.model import TranslationModel
 from nmt.network.torch_engine import TorchEngine, load_engine
+from nmt.search.engine import Engine
 from nmt.text.reading import read_lines, read_parallel
 from nmt.translation.translator import Translator
 
@@ -34,12 +35,19 @@ class Subject:
     """A model that is looked at, on the CPU and in evaluation mode."""
 
     folder: ModelFolder
-    engine: TorchEngine
+    engine: Engine
 
     @property
     def model(self) -> TranslationModel | LanguageModel:
-        """The network."""
+        """The network in torch; raises UserError if the folder has only an export."""
+        if not isinstance(self.engine, TorchEngine):
+            raise UserError(f"`{self.folder.path}` has only an export, and this needs its weights, `{WEIGHTS}`")
         return self.engine.model
+
+    @property
+    def language_model(self) -> bool:
+        """True for a language model, False for a translation model."""
+        return self.folder.config.task == "language_model"
 
     @property
     def name(self) -> str:
@@ -55,7 +63,7 @@ class Subject:
 
 
 def open_subject(name: str | Path, threads: int | None = None, translation: bool = False) -> Subject:
-    """Open a model folder.
+    """Open a model folder: its weights in torch, or its export if it has no weights.
 
     translation: whether it has to be a translation model
 
@@ -64,6 +72,10 @@ def open_subject(name: str | Path, threads: int | None = None, translation: bool
     folder = open_model(name)
     if translation and folder.config.task != "translation":
         raise UserError(f"`{name}` is a language model, but this picture needs a translation model")
+    if folder.exported and not folder.weights.exists():
+        from nmt.translation.onnx_engine import load_engine as load_export
+
+        return Subject(folder, load_export(folder, threads=threads))
     return Subject(folder, load_engine(folder, threads=threads))
 
 
@@ -92,7 +104,7 @@ def read_pairs(subject: Subject, choice: Choice, translate: bool = True) -> tupl
 
     Raises UserError when there is no sentence, or files are not line-aligned.
     """
-    model_is_language_model = isinstance(subject.model, LanguageModel)
+    model_is_language_model = subject.language_model
     targets: list[str] | None = None
     if choice.sentences:
         sources = list(choice.sentences)
