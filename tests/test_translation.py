@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from nmt.config import DecodingConfig
 from nmt.errors import UserError
 from nmt.search.engine import Best
-from nmt.text.cleaning import one_line
 from nmt.text.sentences import join_sentences, split_sentences
 from nmt.text.vocabulary import END, SPECIAL_PIECES
 from nmt.translation.line_stream import translate_stream
@@ -288,7 +287,7 @@ def test_blank_lines_stay_blank_and_do_not_reach_the_model():
         ("a\x00b\x1b[0m", "A B [0M"),
         ("a\tb", "A B"),
         ("👩‍🚀 ok", "👩‍🚀 OK"),
-        ("\ufeffa", "\ufeffA"),
+        ("\ufeffa", "A"),
     ],
 )
 def test_odd_characters_stay_within_their_line(line, expected):
@@ -547,12 +546,6 @@ def test_a_real_closed_pipe_ends_quietly():
         errors = process.stderr.read()
         assert process.wait(timeout=30) == 0
     assert errors == b""
-
-
-def test_one_line():
-    assert one_line("plain  text ") == "plain  text "
-    assert one_line("\r\na\r\n\r\nb\n") == "a b"
-    assert one_line("\ud83d") == "\ufffd"
 
 
 def test_translation_needs_no_torch():

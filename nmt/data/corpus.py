@@ -1,7 +1,7 @@
 """Sentence pairs: checked, segmented, filtered, and kept as memory-mapped Arrow files.
 
-`load_pairs` gives the raw pairs of a split, `prepare_corpus` what training works on; `load_texts` and `prepare_text`
-give the same of the target language alone, for a language model. All keep their result in the cache
+`load_pairs` gives the cleaned pairs of a split, `prepare_corpus` what training works on; `load_texts` and
+`prepare_text` give the same of the target language alone, for a language model. All keep their result in the cache
 (`nmt.data.table_cache`) under a key of everything the result depends on; the next call maps that file into memory.
 """
 
@@ -22,6 +22,7 @@ from nmt.config import DataConfig
 from nmt.data.sources import BATCH_ROWS, Input, Row, find_input, pair_sources, text_source
 from nmt.data.table_cache import is_stored, record_batch, stored_table
 from nmt.errors import UserError
+from nmt.text.cleaning import clean_line, clean_target
 
 RATIO_CHARACTERS = 20
 """Pairs whose longer side has at most this many characters are never mismatched: `Ja` may well be `Yes, of course`."""
@@ -237,7 +238,7 @@ class TextCorpus:
 
 
 def load_pairs(data: DataConfig, split: str, *, cache: Path | None = None) -> datasets.Dataset:
-    """All pairs of a split, raw: columns `source` and `target`, memory-mapped.
+    """All pairs of a split, cleaned (`nmt.text.cleaning`): columns `source` and `target`, memory-mapped.
 
     `train` has the pairs of all sources, whatever their weights, with their tags. Nothing is filtered: pairs with an
     empty side are there too. Raises UserError, naming file and line, when the data are missing or damaged, and when
@@ -254,7 +255,7 @@ def load_pairs(data: DataConfig, split: str, *, cache: Path | None = None) -> da
 
 
 def load_texts(data: DataConfig, split: str, *, cache: Path | None = None) -> datasets.Dataset:
-    """All lines of a split in the target language, raw and in order, blank ones too: column `text`, memory-mapped.
+    """All lines of a split in the target language, cleaned and in order, blank ones too: column `text`, memory-mapped.
 
     The same places are read as for pairs, but nothing of the source language is asked for: of a folder the target's
     file, of a table the target's column; the builder `text` takes one file for each split. Raises UserError like
@@ -409,7 +410,7 @@ def _is_mismatched(source: str, target: str, max_length_ratio: float) -> bool:
 
 
 def _load_input(found: Input, cache: Path | None) -> datasets.Dataset:
-    """The raw rows of a source, from the cache when they are there. A blank source text stays blank, without tag."""
+    """The rows of a source, cleaned, from the cache when they are there. A blank source text gets no tag."""
     schema = TEXT_SCHEMA if found.target_only else PAIR_SCHEMA
 
     def batches() -> Iterator[pa.RecordBatch]:
@@ -419,7 +420,8 @@ def _load_input(found: Input, cache: Path | None) -> datasets.Dataset:
         for row in found.read():
             if found.reversed:
                 row = row[::-1]
-            if found.tag and row[0].strip():
+            row = (*map(clean_line, row[:-1]), clean_target(row[-1]))
+            if found.tag and row[0]:
                 row = (f"{found.tag} {row[0]}", *row[1:])
             batch.append(row)
             characters += sum(map(len, row))
@@ -435,7 +437,7 @@ def _load_input(found: Input, cache: Path | None) -> datasets.Dataset:
 
 
 def _kind(found: Input) -> str:
-    """What the raw rows of a source are called in the cache."""
+    """What the rows of a source are called in the cache."""
     return "lines" if found.target_only else "pairs"
 
 

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from nmt.errors import UserError
 
-CACHE_FORMAT = 1
+CACHE_FORMAT = 2
 """Part of every cache key; raised when the stored files or the reading of their sources change."""
 
 

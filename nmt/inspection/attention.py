@@ -20,6 +20,7 @@ from nmt.inspection.pages import Inspection, ramp, section, table
 from nmt.inspection.watching import Choice, Subject, batch_of, forced, read_pairs
 from nmt.network.model import TranslationModel
 from nmt.search.beam import beam_search
+from nmt.text.cleaning import clean_line
 from nmt.text.reading import read_lines
 from nmt.text.vocabulary import Vocabulary
 from nmt.translation.translator import search_settings
@@ -61,7 +62,7 @@ def attend(subject: Subject, sources: Sequence[str], beam_size: int | None) -> l
     settings = replace(search_settings(translator.decoding_with(beam_size=beam_size), 1), attention_weights=True)
     found = []
     for start in range(0, len(sources), BATCH):
-        ids = folder.source_vocabulary.encode_batch(list(sources[start : start + BATCH]))
+        ids = folder.source_vocabulary.encode_batch(list(map(clean_line, sources[start : start + BATCH])))
         for source, (best, *_) in zip(ids, beam_search(subject.engine, ids, settings), strict=True):
             assert best.attention_weights is not None
             weights = best.attention_weights[:, : len(source) + 1]  # the pieces, then the end symbol

@@ -24,6 +24,7 @@ from nmt.network.layers import Layer
 from nmt.network.model import TranslationModel
 from nmt.network.torch_engine import TorchEngine, load_engine
 from nmt.search.engine import Engine
+from nmt.text.cleaning import clean_line, clean_target
 from nmt.text.reading import read_lines, read_parallel
 from nmt.translation.translator import Translator
 
@@ -141,8 +142,8 @@ def read_pairs(subject: Subject, choice: Choice, translate: bool = True) -> tupl
 def batch_of(subject: Subject, sources: Sequence[str], targets: Sequence[str]) -> Batch:
     """Sentence pairs side by side, in order."""
     folder = subject.folder
-    source = [np.array(ids) for ids in folder.source_vocabulary.encode_batch(list(sources))]
-    target = [np.array(ids) for ids in folder.target_vocabulary.encode_batch(list(targets))]
+    source = [np.array(ids) for ids in folder.source_vocabulary.encode_batch(list(map(clean_line, sources)))]
+    target = [np.array(ids) for ids in folder.target_vocabulary.encode_batch(list(map(clean_target, targets)))]
     return make_batch(source, target, target, np.arange(len(source)))
 
 

@@ -37,6 +37,7 @@ from nmt.report.training_data import TrainingOverlap, compare_with_training
 from nmt.report.words import words
 from nmt.scores.evaluation import Evaluation, PartScore, PartScorer
 from nmt.search.ensemble import whole_vocabulary
+from nmt.text.cleaning import clean_line, clean_target
 from nmt.text.vocabulary import UNK
 from nmt.translation.translator import Translation, Translator, search_settings
 
@@ -253,8 +254,8 @@ def add_model(report: Report, translator: Translator, place: int, **overrides: o
     """
     evaluation = report.evaluation
     assert evaluation.sources is not None
-    sources = translator.encode(evaluation.sources)
-    targets = translator.target_vocabulary.encode_batch(evaluation.references[0])
+    sources = translator.encode(list(map(clean_line, evaluation.sources)))
+    targets = translator.target_vocabulary.encode_batch(list(map(clean_target, evaluation.references[0])))
     decoding = translator.decoding_with(**overrides)
     vocabulary = translator.source_vocabulary
     report.pieces = {

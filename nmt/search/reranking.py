@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from nmt.errors import UserError
 from nmt.search.engine import Engine
 from nmt.search.scoring import force_decode
-from nmt.text.cleaning import clean_line
+from nmt.text.cleaning import clean_target
 from nmt.text.vocabulary import END
 
 Item = TypeVar("Item")
@@ -128,7 +128,7 @@ class LanguageModelScorer:
 
     def score(self, sources: Sequence[str], targets: Sequence[str]) -> list[LanguageModelScore]:
         """Log-probability of each target."""
-        ids = self.vocabulary.encode_batch([clean_line(text) for text in targets]) if targets else []
+        ids = self.vocabulary.encode_batch([clean_target(text) for text in targets]) if targets else []
         found = force_decode(self.engine, [[END]] * len(ids), ids)
         return [
             LanguageModelScore(sum(log_probs), self.vocabulary.pieces(one))

@@ -1,26 +1,73 @@
-"""Cleaning a line of text: what counts as one line."""
+"""Cleaning a line of text: the one preparation that training, evaluation and translation share.
+
+The source side is cleaned by `clean_line`, the target side by `clean_target`, which rewrites less: it removes only what
+a translation never contains.
+"""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 """Control characters, and what some programs take for the end of a line."""
+
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+# U+0085 is left out because it ends a line for many programs, the others because Windows-1252 does not define them.
+_WINDOWS_1252 = {
+    code: bytes([code]).decode("cp1252")
+    for code in range(0x80, 0xA0)
+    if code not in (0x81, 0x85, 0x8D, 0x8F, 0x90, 0x9D)
+}
+
+_SPACES = "\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
+_INVISIBLE = "\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+_UNUSUAL = re.compile(rf"[{_SPACES}{_INVISIBLE}\u200c\u200d\uff01-\uff5e\U000e0000-\U000e007f]")
+_SPACE = re.compile(f"[{_SPACES}]")
+# A joiner shapes the letters of scripts from Hebrew to the Indic ones, and emoji (U+FE0F ends one); elsewhere it does
+# nothing. Tags spell the flag that the black flag before them stands for; elsewhere nobody sees them.
+_DROPPED = re.compile(
+    rf"[{_INVISIBLE}]|(?<![\u0590-\u1cff\u200c\u200d\u2190-\u2bff\ua800-\uabff\ufb1d-\ufdff\ufe0f\ufe70-\ufefc"
+    r"\U00010800-\U0001faff])[\u200c\u200d]+|(?<![\U0001f3f4\U000e0000-\U000e007f])[\U000e0000-\U000e007f]+"
+)
+_EAST_ASIAN = re.compile(r"[\u3005-\u30ff\u3400-\u9fff\uac00-\ud7af\U00020000-\U0003ffff]")
+_FULL_WIDTH_WORDS = re.compile(r"[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]+")
+_FULL_WIDTH = re.compile(r"[\uff01-\uff5e]+")
 
 
 def one_line(text: str) -> str:
     """The text as one line that every program takes for one line, and that can be written as UTF-8.
 
-    Control characters, tabs and everything that may count as a line break (CR, U+0085, U+2028, ...) become a space, and
-    none at the ends; half a surrogate pair becomes U+FFFD.
+    U+0080 to U+009F are read as the Windows-1252 characters that they usually stand for (U+0092 is an apostrophe).
+    Other control characters, tabs and everything that may count as a line break (CR, U+0085, U+2028, ...) become a
+    space, but leave none at the ends; half a surrogate pair becomes U+FFFD.
     """
     if CONTROL.search(text):
-        text = CONTROL.sub(" ", text).strip(" ")
+        text = CONTROL.sub(" ", text.translate(_WINDOWS_1252)).strip(" ")
     return _SURROGATE.sub("\ufffd", text)
 
 
 def clean_line(text: str) -> str:
-    """A line of input as the model reads it: `one_line`, and empty if it is blank."""
+    """A line of source text as the model reads it; a blank line becomes empty.
+
+    It is one line (`one_line`) in Unicode's composed form (NFC). No-break and other exotic spaces become a space.
+    Characters without a shape or meaning of their own are dropped: soft hyphens, zero-width spaces, byte order marks,
+    marks of the writing direction, joiners where they join nothing. Full-width letters and digits become the ordinary
+    ones; so do full-width signs, except in East Asian text.
+    """
+    text = one_line(text)
+    if text.isascii():
+        return "" if text.isspace() else text
+    if _UNUSUAL.search(text):
+        text = _DROPPED.sub("", _SPACE.sub(" ", text))
+        full_width = _FULL_WIDTH_WORDS if _EAST_ASIAN.search(text) else _FULL_WIDTH
+        text = full_width.sub(lambda found: "".join(chr(ord(sign) - 0xFEE0) for sign in found[0]), text)
+    text = unicodedata.normalize("NFC", text)
+    return "" if text.isspace() else text
+
+
+def clean_target(text: str) -> str:
+    """A line of target text as training reads it and `translate` can write it: `one_line`, empty if it is blank."""
     text = one_line(text)
     return "" if text.isspace() else text

@@ -21,7 +21,7 @@ from nmt.search.ensemble import Ensemble, Fusion, side_by_side, whole_vocabulary
 from nmt.search.reranking import Utility, expected_utilities, make_utility
 from nmt.search.sampling import SamplingSettings, sample_translations
 from nmt.search.scoring import force_decode
-from nmt.text.cleaning import clean_line, one_line
+from nmt.text.cleaning import clean_line, clean_target, one_line
 from nmt.text.sentences import join_sentences
 from nmt.text.vocabulary import BEGIN, END, UNK
 
@@ -272,7 +272,7 @@ class Translator:
         settings = search_settings(decoding, 1)
         engine = self.engine_for(decoding)
         sharing, workers = side_by_side(engine)
-        texts = [clean_line(text) for text in targets]
+        texts = [clean_target(text) for text in targets]
         source_ids = self.encode([clean_line(text) for text in sources])
         target_ids = self.target_vocabulary.encode_batch(texts) if texts else []
         scored = []
