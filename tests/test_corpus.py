@@ -16,9 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from huggingface_hub import constants
 
 from nmt.config import DataConfig, SourceConfig
-from nmt.data import captions
+from nmt.data import captions, hub
 from nmt.data.corpus import (
     Corpus,
     FilterCounts,
@@ -199,6 +200,14 @@ def test_folder_errors(tmp_path):
         ("x.jsonl.gz", 'write path = "json" and'),
         ("x.tsv", 'write path = "tsv" and'),
         ("x.de", 'x.de", "TARGET FILE"], ...}'),
+        ("x.zip", "x.zip` is an archive, which cannot be read; unpack it and give the folder or the files"),
+        ("x.de-en.tar.gz", "is an archive"),
+        ("x.tmx", "x.tmx` is a translation memory or another kind of XML, which cannot be read; export it as tab-sep"),
+        (
+            "X.XLSX",
+            "X.XLSX` is a spreadsheet, which cannot be read; save it as CSV with the languages in the first row",
+        ),
+        ("x.docx", "x.docx` is a document, which cannot be read; save it as plain text with a sentence a line"),
     ],
 )
 def test_path_of_a_file(tmp_path, name, text):
@@ -423,6 +432,35 @@ def test_hub_errors(monkeypatch, error, message):
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     with fails(message):
         load_pairs(DataConfig(path="some/set"), "train")
+
+
+def test_a_mistyped_path_without_network_is_known_at_once(monkeypatch, tmp_path):
+    """The hub's client is asked for what is in its cache, and waits for nothing."""
+    offline = []
+
+    def load_dataset(path, name, split):
+        offline.append((datasets.config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE))
+        raise ConnectionError(f"Couldn't reach {path}")
+
+    def refuse(*arguments):
+        raise OSError("no route")
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(hub.socket, "create_connection", refuse)
+    monkeypatch.setattr(hub, "getproxies", dict)
+    (tmp_path / "data" / "multi30k").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with fails(
+        "`dat/multi30k` is no folder here (did you mean `data/multi30k`?) and cannot be loaded from the Hugging Face "
+        "hub: there is no connection to it, and its cache does not have the data set; check the id"
+    ):
+        load_pairs(DataConfig(path="dat/multi30k"), "train")
+    assert offline == [(True, True)]
+    assert (datasets.config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE) == (False, False)
+    monkeypatch.setattr(hub, "getproxies", lambda: {"https": "http://proxy"})
+    assert hub.answers()
 
 
 def write_captions(file, pairs):
@@ -802,7 +840,7 @@ def test_check_splits_reads_only_the_first_row(tmp_path, monkeypatch):
     with (tmp_path / "a" / "train.de").open("ab") as file:
         file.write(b"\xff\n" * 3)  # which reading everything would stumble over
     check_splits(data, ["train"])
-    with fails("has no files `validation.de` and `validation.en` (plain or .gz)"):
+    with fails("has no files `validation.de` and `validation.en` (also called val, valid or dev; plain or .gz)"):
         check_splits(data)
     (tmp_path / "a" / "val.de").touch()
     (tmp_path / "a" / "val.en").touch()

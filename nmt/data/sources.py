@@ -24,7 +24,8 @@ import pyarrow.parquet
 
 import nmt
 from nmt.config import DataConfig
-from nmt.errors import UserError
+from nmt.data import hub
+from nmt.errors import UserError, similar_path
 from nmt.text.reading import (
     clean_text,
     find_sides,
@@ -40,6 +41,20 @@ SPLITS = ("train", "validation", "test")
 
 BUILDERS = ("json", "csv", "tsv", "parquet", "text")
 """Values of `data.path` that read the files of `data.files`."""
+
+UNREADABLE = {
+    (".zip", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".zst"): (
+        "an archive",
+        "unpack it and give the folder or the files that were in it",
+    ),
+    (".tmx", ".xlf", ".xliff", ".xml", ".sdlxliff"): (
+        "a translation memory or another kind of XML",
+        "export it as tab-separated text with a header (`tsv`) or as two files with a sentence a line (`text`)",
+    ),
+    (".xlsx", ".xls", ".ods"): ("a spreadsheet", "save it as CSV with the languages in the first row (`csv`)"),
+    (".docx", ".doc", ".odt", ".pdf", ".rtf"): ("a document", "save it as plain text with a sentence a line (`text`)"),
+}
+"""What cannot be read, by the end of a file's name: what it is, and what to do."""
 
 BATCH_ROWS = 4096
 """Rows read, segmented and written at once."""
@@ -185,7 +200,7 @@ def _find_path(source: Source) -> Input:
     in_folder_here = "/" in source.path and path.parent.is_dir()  # `runs/pairs` beside `runs/` is no hub id
     if re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", source.path) and not in_folder_here:
         return _find_hub(source)
-    raise UserError(f"{source.setting('path')}: folder `{source.path}` does not exist")
+    raise UserError(f"{source.setting('path')}: folder `{source.path}` does not exist{similar_path(source.path)}")
 
 
 def _refuse_name(source: Source) -> None:
@@ -284,9 +299,12 @@ def _find_in_folder(source: Source, folder: Path) -> Input:
     listing = ", ".join(files[:40]) + (f" and {len(files) - 40} more" if len(files) > 40 else "")
     wanted = " and ".join(f"`{source.split}.{side}`" for side in source.sides)
     settings = [source.setting(source.split_setting), *(["`data.source`"] if not source.target_only else [])]
+    is_validation = source.split == "validation"
     raise UserError(
-        f"`{folder}` has no file{'s' if not source.target_only else ''} {wanted} (plain or .gz); "
+        f"`{folder}` has no file{'s' if not source.target_only else ''} {wanted} "
+        f"({'also called val, valid or dev; ' if is_validation else ''}plain or .gz); "
         f"the files there are: {listing or 'none'}; set {', '.join(settings)} and `data.target`"
+        f"{', or move some hundred lines of the training text into such files' if is_validation else ''}"
     )
 
 
@@ -309,16 +327,16 @@ def _find_saved(source: Source, folder: Path) -> Input:
 
 def _find_hub(source: Source) -> Input:
     """A split of a data set of the Hugging Face hub, downloaded by `datasets` when it is not there yet."""
-    datasets.disable_progress_bars()
     try:
-        loaded = datasets.load_dataset(source.path, source.name or None, split=source.split)
+        loaded = hub.load_split(source.path, source.name or None, source.split)
     except Exception as error:  # the library, its builders and its network layer have no common class
         message = _one_line(error)
         if isinstance(error, ValueError) and (listing := re.search(r"split.*\[(.*)\]", message)):
             raise _no_split(source, re.findall(r"'([^']*)'", listing[1])) from None
         raise UserError(
-            f"`{source.path}` is no folder here and cannot be loaded from the Hugging Face hub: {message}; check the "
-            f"id ({source.setting('path')}, {source.setting('name')}) and the connection, or use local files"
+            f"`{source.path}` is no folder here{similar_path(source.path)} and cannot be loaded from the "
+            f"Hugging Face hub: {message}; check the id ({source.setting('path')}, {source.setting('name')}) and the "
+            "connection, or use local files"
         ) from None
     identity = ["hub", source.path, source.name, source.split, *source.sides, loaded._fingerprint]
     return _dataset_input(loaded, source, identity)
@@ -379,8 +397,11 @@ def _broken_text(columns: list[Any], where: str, first_row: int) -> UserError:
 
 
 def _how_to_read(source: Source, path: Path) -> str:
-    """What to write in the configuration instead of the path of a single file."""
+    """What to write in the configuration instead of the path of a single file, or how to make it readable."""
     suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
+    for suffixes, (what, advice) in UNREADABLE.items():
+        if suffix in suffixes:
+            return f"{source.setting('path')}: `{path}` is {what}, which cannot be read; {advice}"
     builders = {".json": "json", ".jsonl": "json", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet"}
     builder = builders.get(suffix, "text")
     is_half = builder == "text" and not source.target_only

@@ -1,0 +1,88 @@
+"""Data sets of the Hugging Face hub.
+
+Without a network the hub's client tries for half a minute and prints ten lines; here its cache is asked at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+import datasets
+
+TIMEOUT = 4.0
+"""Seconds that the hub has for accepting a connection."""
+
+
+def load_split(path: str, name: str | None, split: str) -> datasets.Dataset:
+    """A split of a data set, from the hub or from its local cache.
+
+    Raises ConnectionError when the hub does not answer and the cache does not have the data set, and whatever
+    `datasets` raises.
+    """
+    datasets.disable_progress_bars()
+    with _quiet():
+        if answers():
+            return datasets.load_dataset(path, name, split=split)
+        with _offline():
+            try:
+                return datasets.load_dataset(path, name, split=split)
+            except (ConnectionError, datasets.exceptions.DatasetNotFoundError):
+                raise ConnectionError(
+                    "there is no connection to it, and its cache does not have the data set"
+                ) from None
+
+
+def answers() -> bool:
+    """Whether the hub accepts a connection; True as well where a proxy has to find out, and in offline mode."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE or getproxies():
+        return True
+    address = urlsplit(constants.ENDPOINT)
+    port = address.port or {"http": 80}.get(address.scheme, 443)
+    connected = threading.Event()
+
+    def connect() -> None:
+        with suppress(OSError):
+            socket.create_connection((address.hostname or "", port), TIMEOUT).close()
+            connected.set()
+
+    thread = threading.Thread(target=connect, daemon=True)  # looking up a name has no time limit of its own
+    thread.start()
+    thread.join(TIMEOUT)
+    return connected.is_set()
+
+
+@contextmanager
+def _offline() -> Iterator[None]:
+    """The offline mode of the hub's client, which is meant to be switched on before it is imported."""
+    from huggingface_hub import constants
+
+    modules: list[Any] = [constants, datasets.config]
+    before = [module.HF_HUB_OFFLINE for module in modules]
+    for module in modules:
+        module.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        for module, value in zip(modules, before, strict=True):
+            module.HF_HUB_OFFLINE = value
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the warnings of the hub's client: what matters is in the exception that it raises."""
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
