@@ -18,10 +18,9 @@ from dataclasses import fields
 from gzip import BadGzipFile
 from importlib import import_module
 
-from nmt import __version__
-from nmt.commands.options import Parser, describe
+from nmt.commands.options import Parser, add_program_options, describe
 from nmt.commands.streams import say
-from nmt.errors import TrainingError, UserError
+from nmt.errors import TrainingError, UserError, how_to_install
 
 COMMANDS = (
     *("vocab", "train", "evaluate", "inspect", "diversify", "average", "export", "sample"),
@@ -40,7 +39,7 @@ def translate_main(arguments: Sequence[str] | None = None) -> int:
     from nmt.commands import translate
 
     parser = Parser(prog="translate", **describe(translate.TEXT, translate.EXAMPLE))
-    parser.add_argument("--version", action="version", version=f"nmt {__version__}")
+    add_program_options(parser)
     translate.add_options(parser)
     return run(parser, arguments)
 
@@ -48,9 +47,9 @@ def translate_main(arguments: Sequence[str] | None = None) -> int:
 def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
     """Parse and run; every mistake becomes one line and an exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    options = parser.parse_args(given)
-    options.command_line = shlex.join([parser.prog, *given])
+    options = argparse.Namespace(command_line=shlex.join([parser.prog, *given]))
     try:
+        parser.parse_args(given, options)
         options.command(options)
     except UserError as error:
         say(f"{parser.prog}: error: {with_options(str(error), options)}")
@@ -61,8 +60,8 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] == "nmt":
             raise
-        wanted = "sacrebleu" if error.name.startswith("sacrebleu") else "-e '.[train]'"  # it works without torch
-        say(f"{parser.prog}: error: this needs `{error.name}`: pip install -c constraints.txt {wanted}")
+        wanted = "sacrebleu" if error.name.startswith("sacrebleu") else "[train]"  # it works without torch
+        say(f"{parser.prog}: error: this needs `{error.name}`: {how_to_install(wanted)}")
         return 2
     except BrokenPipeError:
         give_up_output()
@@ -105,8 +104,9 @@ def give_up_output() -> None:
 def make_parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     parser = Parser(prog="nmt", description="Recurrent neural machine translation.", allow_abbrev=False)
-    parser.add_argument("--version", action="version", version=f"nmt {__version__}")
-    subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=Parser)
+    add_program_options(parser)
+    parser.set_defaults(command=lambda options: parser.print_help())
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
     for name in COMMANDS:
         command = import_module(f"nmt.commands.{name}")
         short = command.TEXT.split(". ")[0].rstrip(".")

@@ -1,5 +1,7 @@
 """The one exception that stands for a mistake of the user rather than of the program."""
 
+import os
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,27 +17,44 @@ class TrainingError(Exception):
     """Work that failed or was stopped although the input was right; one line, exit status 1."""
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """` (did you mean `x`?)` if one of the known words is close to the given one, otherwise nothing."""
+def closest(word: str, known: Iterable[str]) -> str:
+    """The known word that is most like the given one; empty if none is."""
     from difflib import get_close_matches
 
-    close = get_close_matches(word, list(known), 1, 0.7)
-    return f" (did you mean `{close[0]}`?)" if close else ""
+    return next(iter(get_close_matches(word, list(known), 1, 0.7)), "")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """` (did you mean `x`?)` if one of the known words is like the given one, otherwise nothing."""
+    close = closest(word, known)
+    return f" (did you mean `{close}`?)" if close else ""
 
 
 def similar_path(path: str) -> str:
     """The same for a path that does not exist: each part is looked for among the files that are there."""
-    from difflib import get_close_matches
-
     found = Path()
     for part in Path(path).expanduser().parts:
         if not (found / part).exists():
             try:
-                close = get_close_matches(part, [other.name for other in found.iterdir()], 1, 0.7)
+                part = closest(part, [other.name for other in found.iterdir()])
             except OSError:
                 return ""
-            if not close:
+            if not part:
                 return ""
-            part = close[0]
         found /= part
     return f" (did you mean `{found}`?)"
+
+
+def how_to_install(what: str) -> str:
+    """The command that installs a package, or an extra of this one: `[train]`.
+
+    In a clone it takes the tested versions of constraints.txt; elsewhere the installed package gets the extra.
+    """
+    clone = Path(__file__).parent.parent
+    if not (clone / "constraints.txt").is_file():
+        return f"pip install {shlex.quote(f'recurrent-nmt{what}') if what.startswith('[') else what}"
+    is_here = os.path.realpath(clone) == os.getcwd()
+    versions = shlex.quote("constraints.txt" if is_here else str(clone / "constraints.txt"))
+    if what.startswith("["):
+        what = "-e " + shlex.quote(f"{'.' if is_here else clone}{what}")
+    return f"pip install -c {versions} {what}"

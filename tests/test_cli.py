@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from toys import toy_config, write_reversal
 
-from nmt import __version__, cli
+from nmt import __version__, cli, errors
 from nmt.commands import train as train_command
 from nmt.config import write_config
 
@@ -286,11 +286,18 @@ def test_average(nmt: Command, company: Path, tmp_path: Path) -> None:
 
 
 BAD_USE = [
-    ([], "the following arguments are required: COMMAND"),
-    (["trane"], "invalid choice: 'trane'"),
+    (["trane"], "(did you mean `train`?) (see `nmt --help`)"),
     (["train"], "the following arguments are required: CONFIG"),
     (["train", "nowhere.toml"], "configuration `nowhere.toml` does not exist"),
-    (["train", "{toy}", "--epochs", "3"], "unrecognized arguments: --epochs 3"),
+    (
+        ["train", "{toy}", "--epochs", "3"],
+        "arguments: --epochs 3 (did you mean `--set training.epochs=...`?) (see `nmt tra",
+    ),
+    (["train", "{toy}", "--bach-size", "3"], "(did you mean `--set training.batch_size=...`?)"),
+    (["train", "{toy}", "--batch-size=3"], "(did you mean `--set training.batch_size=3`?)"),
+    (["train", "{toy}", "--ouptut", "{new}"], "--ouptut {new} (did you mean `--output`?) (see `nmt train --help`)"),
+    (["train", "{toy}", "--export", "fp23"], "(did you mean `fp32`?)"),
+    (["inspect", "atention", "{run}"], "(did you mean `attention`?) (see `nmt inspect --help`)"),
     (["train", "{toy}", "--set", "training.epoch=3"], "unknown key `training.epoch`"),
     (["train", "{toy}", "--set", "data.path=nowhere/at/all"], "nowhere/at/all"),
     (["train", "{toy}", "--output", "{new}", "--resume"], "has no training state to resume"),
@@ -307,7 +314,8 @@ BAD_USE = [
     (["evaluate", "{run}", "--source", "{data}/test.src", "--reference", "{data}/train.rev"], "line-aligned"),
     (["evaluate", "{run}", "--hypothesis", "{data}/train.rev"], "there are 120 hypotheses but"),
     (["evaluate", "{run}", "--set", "decoding.beam_size=1"], "--set must be data.KEY=VALUE here"),
-    (["evaluate", "{run}", "--splits", "test"], "unrecognized arguments: --splits test"),
+    (["evaluate", "{run}", "--splits", "test"], "unrecognized arguments: --splits test (did you mean `--split`?)"),
+    (["evaluate", "{run}", "--test-split", "a"], "(did you mean `--set data.test_split=...`?)"),
     (["evaluate", "{run}", "--tree", "1"], "--tree chooses the sentence whose beam search --report draws"),
     (["evaluate", "{run}", "--tree", "21", "--report", "{new}"], "--tree must be at most 20, the sentences of the set"),
     (["evaluate", "{run}", "--baseline", "{data}/train.rev"], "train.rev` has 120 lines, but the set has 20 sentences"),
@@ -366,7 +374,7 @@ def test_bad_use_is_one_line_and_status_2(
     }
     status, out, err = nmt(*(argument.format(**names) for argument in arguments), stdin=b"a\n")
     assert (status, out) == (2, "")
-    assert message in err
+    assert message.format(**names) in err
     assert err.count("\n") == 1
     assert "Traceback" not in err
 
@@ -407,6 +415,53 @@ def test_help_has_an_example_for_every_command(nmt: Command) -> None:
         assert status == 0
         assert "example:\n  " in out
     assert nmt("--version") == (0, f"nmt {__version__}\n", "")
+
+
+@pytest.mark.parametrize("arguments", [[], ["inspect"]])
+def test_without_a_command_there_is_help(nmt: Command, arguments: list[str]) -> None:
+    assert nmt(*arguments) == nmt(*arguments, "--help")
+
+
+def test_shell_completion(nmt: Command, tmp_path: Path) -> None:
+    """The script completes commands, options, choices and paths in a real bash."""
+    status, out, err = nmt("--print-completion", "bash")
+    assert (status, err) == (0, "")
+    (tmp_path / "my.toml").touch()
+    asked = ["nmt tra", "nmt train --ov", "nmt train x --export i", "nmt train m"]
+    ask = "".join(
+        f"COMP_WORDS=({line}); COMP_CWORD={len(line.split()) - 1}; COMPREPLY=(); _shtab_nmt; echo ${{COMPREPLY[@]}}\n"
+        for line in asked
+    )
+    ran = subprocess.run(["bash"], input=f"{out}\n{ask}", capture_output=True, text=True, cwd=tmp_path)
+    assert ran.stdout.splitlines() == ["train translate", "--overwrite", "int8", "my.toml"], ran.stderr
+
+
+def test_python_dash_m() -> None:
+    ran = subprocess.run([sys.executable, "-m", "nmt", "--version"], capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"nmt {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("clone", "here", "what", "command"),
+    [
+        (True, True, "[train]", "pip install -c constraints.txt -e '.[train]'"),
+        (True, True, "sacrebleu", "pip install -c constraints.txt sacrebleu"),
+        (True, False, "[train]", "pip install -c '{0}/constraints.txt' -e '{0}[train]'"),
+        (False, False, "[train]", "pip install 'recurrent-nmt[train]'"),
+        (False, False, "sacrebleu", "pip install sacrebleu"),
+    ],
+)
+def test_how_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clone: bool, here: bool, what: str, command: str
+) -> None:
+    """The tested versions where they are at hand: in a clone, from whatever folder; an installed package has none."""
+    root = tmp_path / "a b"
+    (root / "nmt").mkdir(parents=True)
+    if clone:
+        (root / "constraints.txt").touch()
+    monkeypatch.setattr(errors, "__file__", str(root / "nmt" / "errors.py"))
+    monkeypatch.chdir(root if here else tmp_path)
+    assert errors.how_to_install(what) == command.format(root)
 
 
 def test_translation_needs_no_training_packages() -> None:

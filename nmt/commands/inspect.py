@@ -21,7 +21,8 @@ EXAMPLE = 'nmt inspect attention runs/captions --sentence "Ein Hund schläft auf
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of `nmt inspect`, a parser for each WHAT."""
-    whats = parser.add_subparsers(title="what", required=True, metavar="WHAT", dest="what")
+    whats = parser.add_subparsers(title="what", metavar="WHAT", dest="what")
+    parser.set_defaults(command=lambda options: parser.print_help())
     for what, (text, example, add_own) in WHATS.items():
         example = f"nmt inspect {what} {example}"
         own = whats.add_parser(what, help=text.split(". ")[0].rstrip("."), **describe(text, example))

@@ -6,7 +6,9 @@ import argparse
 import math
 from typing import Any, NoReturn
 
+from nmt import __version__
 from nmt.commands.streams import say
+from nmt.errors import closest, did_you_mean, how_to_install
 
 
 class Parser(argparse.ArgumentParser):
@@ -15,15 +17,51 @@ class Parser(argparse.ArgumentParser):
     intermixed = False
     """Whether options may stand between positional arguments, as in `nmt evaluate A --split test B`."""
 
+    within = False
+    """Whether arguments are being parsed in two steps."""
+
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """argparse's; where options may stand anywhere, it parses twice: the options first, then the rest."""
-        if not self.intermixed:
+        """argparse's; where options may stand anywhere, it parses twice: the options first, then the rest.
+
+        Unknown options are an error of the command that does not have them, not of `nmt`.
+        """
+        if self.within:
             return super().parse_known_args(args, namespace)
-        self.intermixed = False
+        if self.intermixed:
+            self.within = True
+            try:
+                found, rest = self.parse_known_intermixed_args(args, namespace)
+            finally:
+                self.within = False
+        else:
+            found, rest = super().parse_known_args(args, namespace)
+        if rest:
+            self.error(f"unrecognized arguments: {' '.join(rest)}{self._suggest(rest[0])}")
+        return found, rest
+
+    def _suggest(self, argument: str) -> str:
+        """What may have been meant by an unknown option: a setting of the configuration, or a similar option."""
+        if not argument.startswith("--"):
+            return ""
+        name, _, value = argument[2:].partition("=")
+        meant = {option[2:]: option for option in self._option_string_actions if option.startswith("--")}
+        change = self._option_string_actions.get("--set")
+        if change is not None:
+            from nmt.config import SECTIONS, Config
+
+            for section in ("data",) if str(change.metavar).startswith("data.") else SECTIONS:
+                for key in vars(getattr(Config(), section)):
+                    meant.setdefault(key.replace("_", "-"), f"--set {section}.{key}={value or '...'}")
+        close = closest(name, meant)
+        return f" (did you mean `{meant[close]}`?)" if close else ""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """argparse's check of choices, commands included, with the one that may have been meant."""
         try:
-            return self.parse_known_intermixed_args(args, namespace)
-        finally:
-            self.intermixed = True
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            error.message += did_you_mean(str(value), map(str, action.choices or ()))
+            raise
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and where the options are listed."""
@@ -39,6 +77,42 @@ def describe(text: str, example: str) -> dict[str, Any]:
         "formatter_class": argparse.RawDescriptionHelpFormatter,
         "allow_abbrev": False,
     }
+
+
+class PrintCompletion(argparse.Action):
+    """`--print-completion`: prints a script that completes commands, options, choices and paths in a shell."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option_string: Any = None) -> None:
+        """Print the script and exit."""
+        try:
+            import shtab
+        except ImportError:
+            parser.error(f"--print-completion needs shtab, which is not installed: {how_to_install('[completion]')}")
+        for path in {"FILE": shtab.FILE, "CONFIG": shtab.FILE, "MODEL": shtab.FILE, "DIR": shtab.DIRECTORY}.items():
+            _complete(parser, *path)
+        print(shtab.complete(parser, values))
+        parser.exit()
+
+
+def _complete(parser: argparse.ArgumentParser, metavar: str, kind: Any) -> None:
+    """Let all arguments with a metavar, those of the commands included, be completed in a way of shtab's."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for own in dict.fromkeys(action.choices.values()):
+                _complete(own, metavar, kind)
+        elif action.metavar == metavar:
+            action.complete = kind  # type: ignore[attr-defined]
+
+
+def add_program_options(parser: argparse.ArgumentParser) -> None:
+    """Options of the programs `nmt` and `translate` themselves."""
+    parser.add_argument("--version", action="version", version=f"nmt {__version__}")
+    parser.add_argument(
+        "--print-completion",
+        action=PrintCompletion,
+        choices=("bash", "zsh", "tcsh"),
+        help="print a script that completes commands and options in this shell",
+    )
 
 
 def positive(text: str) -> int:

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from nmt.config import DataConfig, DecodingConfig
-from nmt.errors import TrainingError, UserError
+from nmt.errors import TrainingError, UserError, how_to_install
 from nmt.model_folder import EXPORT, EXPORT_FORMAT, MANIFEST, ModelFolder, weights_identity, weights_metadata
 from nmt.network.language_model import LanguageModel
 from nmt.network.torch_engine import TorchEngine, load_engine
@@ -70,7 +70,7 @@ def require_onnx() -> None:
     try:
         import onnx  # noqa: F401
     except ImportError:
-        raise UserError("export needs `onnx`: pip install -c constraints.txt -e '.[train]'") from None
+        raise UserError(f"export needs `onnx`: {how_to_install('[train]')}") from None
 
 
 def export_model(

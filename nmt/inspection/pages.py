@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from nmt.errors import UserError
+from nmt.errors import UserError, how_to_install
 from nmt.model_folder import write_atomically
 from nmt.report.blocks import Block, Document, Figure, Paragraph, Section, Table
 from nmt.report.charts import number
@@ -119,9 +119,7 @@ def require_matplotlib() -> None:
     try:
         import matplotlib
     except ImportError:
-        raise UserError(
-            "pictures need matplotlib, which is not installed: pip install -c constraints.txt -e '.[report]'"
-        ) from None
+        raise UserError(f"pictures need matplotlib, which is not installed: {how_to_install('[report]')}") from None
     del matplotlib
 
 
@@ -296,7 +294,7 @@ def project(vectors: npt.NDArray[Any], method: str = "pca", seed: int = 1) -> tu
             from sklearn.manifold import TSNE
         except ImportError:
             raise UserError(
-                "--projection tsne needs scikit-learn, which is not there: pip install -c constraints.txt -e '.[tsne]'"
+                f"--projection tsne needs scikit-learn, which is not there: {how_to_install('[tsne]')}"
             ) from None
         perplexity = min(30.0, (len(centred) - 1) / 3)
         points: Points = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(centred)

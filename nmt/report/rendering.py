@@ -7,7 +7,7 @@ import unicodedata
 from pathlib import Path
 
 from nmt import __version__
-from nmt.errors import UserError
+from nmt.errors import UserError, how_to_install
 from nmt.report.blocks import Block, Code, Document, Example, Figure, Paragraph, Table
 from nmt.report.words import Span
 
@@ -37,9 +37,7 @@ def to_html(document: Document, numbers: str = "report.json") -> str:
         import jinja2
         from markupsafe import Markup
     except ImportError:
-        raise UserError(
-            "a report needs jinja2, which is not installed: pip install -c constraints.txt -e '.[train]'"
-        ) from None
+        raise UserError(f"a report needs jinja2, which is not installed: {how_to_install('[train]')}") from None
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_FOLDER),

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nmt.errors import UserError
+from nmt.errors import UserError, how_to_install
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric
@@ -350,9 +350,7 @@ def make_bleu(target_language: str, tokenizer: str | None = None, *, effective_o
     try:
         from sacrebleu.metrics.bleu import BLEU
     except ImportError:
-        raise UserError(
-            "BLEU needs sacrebleu, which is not installed: pip install -c constraints.txt sacrebleu"
-        ) from None
+        raise UserError(f"BLEU needs sacrebleu, which is not installed: {how_to_install('sacrebleu')}") from None
     name = tokenizer or tokenizer_for(target_language)
     if name not in BLEU.TOKENIZERS:
         raise UserError(f"the BLEU tokeniser must be one of {', '.join(BLEU.TOKENIZERS)}, but is `{name}` instead")
@@ -364,7 +362,7 @@ def make_bleu(target_language: str, tokenizer: str | None = None, *, effective_o
             extra = name[:2]
             raise UserError(
                 f"BLEU with the tokeniser `{name}` needs MeCab, which is not installed: "
-                f"pip install -c constraints.txt -e '.[{extra}]', or choose the tokeniser `char`, which needs nothing"
+                f"{how_to_install(f'[{extra}]')}, or choose the tokeniser `char`, which needs nothing"
             ) from None
         reason = " ".join(str(error).split())
         raise UserError(f"the BLEU tokeniser `{name}` cannot be loaded: {reason}") from None
@@ -391,7 +389,7 @@ def _moses_score(
     try:
         import sacremoses
     except ImportError:
-        return None, f"{MOSES_NAME} is left out: it needs sacremoses, pip install -c constraints.txt -e '.[moses]'"
+        return None, f"{MOSES_NAME} is left out: it needs sacremoses, {how_to_install('[moses]')}"
     from sacrebleu.metrics.bleu import BLEU
 
     metric = BLEU(tokenize="none", force=True)

@@ -1,0 +1,7 @@
+"""`python -m nmt`: the command `nmt`."""
+
+import sys
+
+from nmt.cli import main
+
+sys.exit(main())
