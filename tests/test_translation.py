@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from nmt.config import DecodingConfig
 from nmt.errors import UserError
 from nmt.search.engine import Best
-from nmt.text.sentences import join_sentences, split_sentences
 from nmt.text.vocabulary import END, SPECIAL_PIECES
 from nmt.translation.line_stream import translate_stream
 from nmt.translation.translator import Translation, Translator, join_translations
@@ -416,42 +415,6 @@ def test_split_sentences_are_translated_apart():
     output, warnings = stream(b"Ab. Cdefgh. I\n", split_sentences=True, max_length=6)
     assert output == "AB. CDEFGH I\n"
     assert warnings == ["a sentence of line 1 is cut from 7 to 6 pieces"]
-
-
-@pytest.mark.parametrize(
-    "sentences",
-    [
-        ["One.", "Two!", "Three?", "Four…", "Five"],
-        ["Really?!", "Yes..."],
-        ['He said: "Stop."', "(I did.)", "„Gut.“", "«Bien !»", "Oui."],
-        ["“Come!” he said.", "So z. B. Dr. Who am 3. Mai 2016.", "The end."],
-        ["Nr. 5 lebt.", "Das kostet 3.50 Euro.", "See example.org for more."],
-        ["all is lower-case.", "here too!"],
-    ],
-)
-def test_sentence_ends(sentences):
-    assert split_sentences(" ".join(sentences)) == sentences
-    assert split_sentences("  " + "   ".join(sentences) + " ") == sentences
-    assert join_sentences(sentences) == " ".join(sentences)
-
-
-def test_sentence_ends_without_spaces():
-    text = "你好吗？！我很好。他说：「好。」然后走了。「走！」「好。」"
-    assert split_sentences(text) == ["你好吗？！", "我很好。", "他说：「好。」然后走了。", "「走！」", "「好。」"]
-    assert join_sentences(split_sentences(text)) == text
-    assert split_sentences("") == []
-    assert join_sentences(["", "a", "", "b"]) == "a b"
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.text(alphabet='aB.!?…。！」"” \t3', max_size=30))
-def test_splitting_loses_nothing_but_spaces(text):
-    assert "".join("".join(split_sentences(text)).split()) == "".join(text.split())
-
-
-@pytest.mark.parametrize("line", ["." * 100_000, ". " * 50_000, "a. " * 30_000, '."' * 50_000, "。" * 100_000])
-def test_splitting_takes_linear_time(line):
-    assert "".join("".join(split_sentences(line)).split()) == "".join(line.split())
 
 
 def test_the_n_best_of_a_line_of_sentences():

@@ -1,41 +1,154 @@
-"""The sentences of a line: splitting and joining."""
+"""The sentences of a line: splitting and joining, by rules that need no language to be named.
+
+A full stop ends a sentence unless the word before it is an abbreviation or an ordinal number and what follows agrees.
+The words below are those of the European languages that a newspaper or a letter has; where one language's abbreviation
+is another's word, the following word decides.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_BEFORE_A_NAME = _words(
+    # titles and the like: the name or the noun that they belong to always follows
+    "Dr Drs Mr Mrs Ms Mx Prof Hr Hrn Fr Frl St Ste Gen Lt Col Capt Cpt Cmdr Maj Sgt Adm Gov Sen Rep Pres Rev Hon Msgr "
+    "Mt Ft Mme Mmes Mlle Mlles MM Mgr Me Sra Srta Srs Dra Dña Sig Sigg Dott Avv Arch Ing Dipl Mag Kard Bgm dhr mevr "
+    "mw drs Doç Yrd Sn MUDr JUDr PhDr RNDr Bc inż mgr dott sig гр тов им проф акад доц ул пл пер обл г-н г-жа д-р "
+    "просп med rer nat phil jur habil डॉ प्रो श्री "
+    # what explains or compares
+    "vs cf vgl bzw ca sog evtl ggf bes insb inkl exkl zzgl einschl ehem geb gest verh gem lt approx incl viz resp "
+    "aprox circa bijv tzn tzv np tj např esim ns ún pl e.g i.e z.b d.h u.a v.a i.d.r s.o s.u m.e p.ex p.ej d.w.z o.a "
+    "m.b.t t.ex f.eks bl.a π.χ т.е напр"
+)
+_BEFORE_A_NUMBER = _words(
+    "abb art abs anm aufl az bd bl jg kap nr no num núm nos ziff rn tab taf tel fax fig figs eq eqs ch sec sect vol "
+    "pp par pg pág págs pag blz cap capít cl kl klo godz ver vers ex app apt ref ed op ser pos max min ст стр с рис "
+    "табл гл п пп č čís sv str σελ αρ jan feb febr mar apr jun jul aug sep sept oct okt nov dec dez janv févr avr "
+    "juil déc ene abr ago dic gen mag giu lug set ott"
+)
+_MAY_END = _words(
+    # these end a sentence only where the following word begins one
+    "etc usw usf ff ffg mio mrd tsd str inc ltd co corp bros jr sr dept univ ave av avda blvd rd sq al eds hrsg hg "
+    "ecc enz osv jne itd itp atd apod stb vb u.s u.k u.n e.u d.c ph.d m.d b.a m.a u.s.a n.y l.a u.ä o.ä u.s.w a.d b.c "
+    "d.d m.sc b.sc a.s т.д т.п др руб млн млрд тыс гг вв κ.λπ κ.ά ud uds vd vds ul nám"
+)
+_ORDINALS_FOLLOW = _words(
+    # German words before an ordinal number: its noun has a capital, as the next sentence would
+    "der die das dem den des am im vom zum zur beim ab bis seit ein eine einen einem einer eines mein dein sein ihr "
+    "unser meinem seinem ihrem unserem meinen seinen ihren unseren meine seine ihre unsere meiner seiner ihrer "
+    "unserer jeder jede jedes jeden jedem dieser diese dieses diesen diesem und oder sowie kein keine"
+)
+_MONTHS = _words("Januar Jänner Februar März April Mai Juni Juli August September Oktober November Dezember")
+_BEGINS = _words(
+    "The A An This That These Those There Here He She It We You They I My His Her Our Their Its Your In On At But And "
+    "Or So If When While What Who Why How Where Which Is Are Was Were Do Does Did Has Have Had Can Could Will Would "
+    "Should Yes No Not As For From After Before Then Now Let Let's Please It's I'm I've I'll He's She's We're They're "
+    "You're That's There's Don't However Also Some Many Most All Everyone Nobody Today Yesterday Tomorrow Ich Du Er "
+    "Sie Es Wir Ihr Der Die Das Den Dem Ein Eine Einen Mein Meine Sein Seine Ihre Unser Unsere Dieser Diese Dieses "
+    "Aber Und Oder Denn Dann Danach Da Dort Hier Heute Gestern Morgen Jetzt Ja Nein Nicht Kein Keine Was Wer Wie Wo "
+    "Wann Warum Wenn Weil Als Auch Doch Im Am Bei Nach Seit Für Man Alle Viele Je Tu Il Elle On Nous Vous Ils Elles "
+    "Le La Les Un Une Des Ce Cela Ça C'est Cette Ces Mais Et Ou Où Quand Qui Que Comment Pourquoi Oui Non Mon Ma Mes "
+    "Son Sa Ses Pour Dans Après Avant Yo Tú Él Ella Nosotros Ellos Ellas El Los Las Una Esto Esta Este Pero Y O Sí "
+    "Cuando Quién Qué Cómo Dónde Mi Su Io Lei Lui Noi Loro Lo Gli Uno Questo Questa Ma E Sì Quando Chi Che Come Dove "
+    "Perché Он Она Оно Они Я Ты Мы Вы Это Этот Эта Но А И В На Не Да Нет Как Что Кто Где Когда Почему Там Потом Мой "
+    "Моя Его Её"
+)
+
 # Possessive, and never begun inside a run of marks: the time stays linear in the length of the line.
 _SENTENCE_END = re.compile(
     r"""(?<![.!?…])[.!?…]++["'”’»«“)\]]*+(?=\s)"""
     # Japanese and Chinese need no space after the mark; behind a closing quote the sentence often goes on.
-    r"""|[。！？]++(?:[」』”’）]++(?=\s|[「『“])|(?![」』”’）]))"""
+    r"""|(?<![。！？])[。！？]++(?:[」』”’）]++(?=\s|[「『“])|(?![」』”’）]))"""
+    # Nor do the marks of the Indic scripts, Arabic, Urdu, Armenian, Ethiopic, Burmese and Khmer.
+    r"""|(?<![।॥؟۔։።፧။។៕])[।॥؟۔։።፧။។៕]++[.!?]*+["'”’»«“)\]]*+(?=\s|\w)"""
+    # A Greek question mark: the semicolon, as Unicode composes it.
+    r"""|(?<=[\u0370-\u03ff\u1f00-\u1fff]);(?=\s)"""
 )
-_ABBREVIATION = re.compile(r"\w|\d\d?|Dr|Mr|Mrs|Ms|St|Prof|Hr|Fr|Nr|No|vs|bzw|ca|Mme|Mlle")
+_NEXT = re.compile(r"""[\s"'„“”‚‘’«»(\[¿¡–—-]*([^\s.,;:!?)\]"”»]*)""")
+_WORD = re.compile(r"[^\s(\[„“\"‚‘«–—/]+$")
+_INITIALS = re.compile(r"(?:(?<![^\s.(\[])[^\W\d_]\.\s?)+$")
 _NO_SPACE_AFTER = re.compile(r"[。！？][」』”’）]*$")
+LOOKED_AT = 32
+"""Characters before and after a mark that decide whether it ends a sentence."""
 
 
 def split_sentences(text: str) -> list[str]:
-    """The sentences of a line.
+    """The sentences of a line, without the white space around them (`sentence_spans`)."""
+    return [text[start:end] for start, end in sentence_spans(text)]
 
-    One ends after `.`, `!`, `?` or `…` before a space, and after `。`, `！` or `？`; closing quotes and brackets stay
-    with it. None ends before a lower-case letter (unless the whole line is lower-case), nor at the full stop of a
-    single letter, a number of one or two digits or a common abbreviation: "z. B.", "am 3. Mai", "Dr. Who".
+
+def sentence_spans(text: str) -> list[tuple[int, int]]:
+    """Where the sentences of a line begin and end.
+
+    One ends after `.`, `!`, `?` or `…` before a space, and after the marks of other scripts, such as `。`, `।` and `؟`;
+    closing quotes and brackets belong to it. None ends before a lower-case letter (unless the whole line is
+    lower-case), nor at the full stop of an abbreviation ("Goethestr. 5", "Dr. Who", "3 Mio. Euro", "the U.S. Army"), of
+    initials or of an ordinal number ("am 3. Mai"). Takes time linear in the length of the line.
     """
-    sentences, start = [], 0
+    spans, start = [], 0
     lower_case = text.islower()
     for match in _SENTENCE_END.finditer(text):
-        if match[0][0] not in "。！？":
-            following = text[match.end() : match.end() + 16].lstrip()
-            if following[:1].islower() and not lower_case:
-                continue
-            word = re.split(r"[\s.(]", text[max(start, match.start() - 16) : match.start()])[-1]
-            if match[0] == "." and _ABBREVIATION.fullmatch(word):
-                continue
-        sentences.append(text[start : match.end()].strip())
+        if match[0][0] in ".!?…" and not _ends(text, start, match, lower_case):
+            continue
+        spans.append((start, match.end()))
         start = match.end()
-    sentences.append(text[start:].strip())
-    return [sentence for sentence in sentences if sentence]
+    spans.append((start, len(text)))
+    stripped = []
+    for start, end in spans:
+        sentence = text[start:end]
+        if sentence.strip():
+            start += len(sentence) - len(sentence.lstrip())
+            stripped.append((start, start + len(sentence.strip())))
+    return stripped
+
+
+def _ends(text: str, start: int, match: re.Match[str], lower_case: bool) -> bool:
+    """Whether a mark of a script with capital letters ends the sentence that begins at `start`."""
+    before = text[max(start, match.start() - LOOKED_AT) : match.start()]
+    following = _NEXT.match(text[match.end() : match.end() + LOOKED_AT])
+    next_word = following[1] if following else ""
+    if next_word[:1].islower() and not lower_case and not next_word[1:2].isupper():  # not so: iPads
+        return False
+    if match[0] != ".":
+        return True
+    word = _WORD.search(before)
+    if word is None:
+        return True
+    previous = before[: word.start()].split()[-1:]
+    return not _goes_on(
+        word[0].lstrip("'"), "".join(previous), next_word.capitalize() if lower_case else next_word, before
+    )
+
+
+def _goes_on(word: str, previous: str, next_word: str, before: str) -> bool:
+    """Whether a sentence goes on after a word with a full stop.
+
+    previous: the word before it, where there is one
+    before: the text that ends with the word
+    """
+    begins = next_word.partition("’")[0] in _BEGINS or next_word in _BEGINS
+    if word.isdecimal():
+        if len(word) > 2:
+            return False
+        return not previous or previous.lower() in _ORDINALS_FOLLOW or next_word in _MONTHS
+    initials = _INITIALS.search(before + ".")
+    dotted = re.sub(r"\s", "", initials[0]).removesuffix(".") if initials else word
+    key = dotted.lower()
+    if word in _BEFORE_A_NAME or ((initials or not previous) and key in _BEFORE_A_NAME):
+        return True
+    number_follows = next_word[:1].isdecimal()
+    if number_follows and (key in _BEFORE_A_NUMBER or key.endswith("str") or len(word) == 1):
+        return True
+    if key in ("a.m", "p.m"):
+        return False
+    is_abbreviation = key in _MAY_END or key.endswith("str") or len(word) == 1 or bool(initials)
+    return is_abbreviation and not begins
 
 
 def join_sentences(sentences: Sequence[str]) -> str:
