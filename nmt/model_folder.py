@@ -91,8 +91,10 @@ def open_model(name: str | Path) -> ModelFolder:
     if (path / "best").is_dir():
         path = path / "best"
     if not path.is_dir() or not (path / "config.toml").exists():
+        hides = f"; it hides the model `{name}` that comes with the program: rename it, or work in another folder"
         raise UserError(
             f"`{name}` is not a model folder: it must be a folder with config.toml, *.spm and {WEIGHTS} or an export"
+            f"{hides if str(name) in models_in_the_box() else ''}"
         )
     config = load_config(path / "config.toml")
     names = vocabulary_files(config)

@@ -487,6 +487,8 @@ def test_bottleneck(tmp_path: Path) -> None:
         ("gradient-flow --initialization uniform*x", "--initialization must be NAME or NAME*FACTOR"),
         ("gradient-flow --initialization orthogonal*nan", "--initialization must be NAME or NAME*FACTOR"),
         ("bottleneck --set model.cell=gru", "--set changes a CONFIG, but none is given"),
+        ("bottleneck --lengths 4,8,12", "--lengths must be from 5 to 1000 (as `data.probe_length`), but one is 4"),
+        ("bottleneck --lengths 8,2000", "--lengths must be from 5 to 1000 (as `data.probe_length`), but one is 2000"),
     ],
 )
 def test_mistakes_are_one_line(

@@ -111,7 +111,7 @@ def test_a_thousand_lines_of_anything_are_a_thousand_lines() -> None:
 def test_a_folder_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "de-en").mkdir()
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="`de-en` is not a model folder"):
+    with pytest.raises(UserError, match=r"`de-en` is not a model folder: .* it hides the model .*: rename it, or"):
         open_model("de-en")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nmt.commands.options import describe, positive, seed, whole_numbers
+from nmt.commands.options import above_zero, describe, from_zero, positive, seed, whole_numbers
 from nmt.commands.streams import print_lines, say
 from nmt.errors import UserError
 
@@ -61,8 +61,8 @@ def add_gradient_flow(parser: argparse.ArgumentParser) -> None:
     add("--hidden-size", type=positive, default=64, metavar="N", help="units without MODEL (default 64)")
     add("--length", type=positive, metavar="N", help="most positions back (default 60; MODEL: 30)")
     add("--seed", type=seed, default=1, metavar="S", help="of fresh weights and input (default 1)")
-    add("--learning-rate", type=float, metavar="R", help="of the update (default 0.1, or the model's)")
-    add("--clip-norm", type=float, metavar="N", help="largest norm (default 1, or the model's; 0: none)")
+    add("--learning-rate", type=above_zero, metavar="R", help="of the update (default 0.1, or the model's)")
+    add("--clip-norm", type=from_zero, metavar="N", help="largest norm (default 1, or the model's; 0: none)")
 
 
 def add_gates(parser: argparse.ArgumentParser) -> None:
@@ -162,6 +162,9 @@ def bottleneck(options: argparse.Namespace) -> Inspection:
         raise UserError("--set changes a CONFIG, but none is given")
     if options.config is not None and options.lengths is not None:
         raise UserError("--lengths is for the probe task and excludes a CONFIG")
+    for length in options.lengths or ():
+        if not 5 <= length <= 1000:
+            raise UserError(f"--lengths must be from 5 to 1000 (as `data.probe_length`), but one is {length} instead")
     config = None if options.config is None else load_config(options.config, options.set)
     lengths = options.lengths or bottleneck.LENGTHS
     return bottleneck.inspect(config, options.task, lengths, options.epochs, options.threads, say)

@@ -127,10 +127,26 @@ positive.__name__ = "positive whole number"
 
 
 def finite(text: str) -> float:
-    """A number that is neither infinite nor none at all."""
+    """A finite number: neither infinite nor NaN."""
     number = float(text)
     if not math.isfinite(number):
         raise argparse.ArgumentTypeError(f"must be a finite number, but is {text!r} instead")
+    return number
+
+
+def from_zero(text: str) -> float:
+    """A finite number from 0 on."""
+    number = finite(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"must be at least 0, but is {text!r} instead")
+    return number
+
+
+def above_zero(text: str) -> float:
+    """A finite number greater than 0."""
+    number = finite(text)
+    if number <= 0:
+        raise argparse.ArgumentTypeError(f"must be greater than 0, but is {text!r} instead")
     return number
 
 

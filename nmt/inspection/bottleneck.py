@@ -145,6 +145,8 @@ def inspect(
                     variant.quality.append(right)
                 variants.append(variant)
                 say(f"{variant.name}: trained in {variant.seconds:.0f} s; {_told(variant)}")
+                if len(variants) == 1 and variant.seconds >= 60:
+                    say(f"about {variant.seconds * 3 / 60:.0f} minutes more for the other three; Ctrl-C stops")
     middles = [float(np.mean([words[i] for i in group])) for group in groups]
     quality = "symbols right (%)" if config is None else "BLEU"
     corpus = f"builtin:{task}" if config is None else base.data.path
@@ -161,7 +163,8 @@ def describe(variants: list[Variant], lengths: list[float], quality: str, corpus
     model, minutes = config.model, sum(variant.seconds for variant in variants) / 60
     summary = [
         f"The same {model.cell.upper().replace('_', ' ')} of {model.hidden_size} units four times: encoder in one "
-        f"direction, {config.training.epochs} epochs each, {minutes:.1f} minutes in all.",
+        f"direction, {config.training.epochs} {'epoch' if config.training.epochs == 1 else 'epochs'} each, "
+        f"{minutes:.1f} minutes in all.",
         *(
             f"{variant.name[0].upper()}{variant.name[1:]}: {variant.quality[0]:.0f} at length {lengths[0]:.0f}, "
             f"{variant.quality[-1]:.0f} at length {lengths[-1]:.0f} ({quality})."

@@ -140,5 +140,15 @@ def find_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device).item()  # `meta` holds no numbers
     except (RuntimeError, AssertionError):
-        raise UserError(f"--device must be one that torch has here (cpu, cuda, ...), but is `{name}` instead") from None
+        here, why = ["cpu"], ""
+        if torch.cuda.is_available():
+            here += [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+        elif name.partition(":")[0] == "cuda":
+            no_cuda = f"the installed torch ({torch.__version__}) was built without CUDA"
+            why = f"; {'torch finds no GPU, or no driver for it' if torch.version.cuda else no_cuda}"
+        if torch.backends.mps.is_available():
+            here.append("mps")
+        raise UserError(
+            f"--device must be one that torch has here ({', '.join(here)}), but is `{name}` instead{why}"
+        ) from None
     return device
