@@ -52,7 +52,7 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int
         parser.parse_args(given, options)
         options.command(options)
     except UserError as error:
-        say(f"{parser.prog}: error: {with_options(str(error), options)}")
+        say(f"{parser.prog}: error: {with_options(str(error), options)}".replace("\n", "\\n"))
         return 2
     except TrainingError as error:
         say(f"{parser.prog}: {error}")

@@ -705,7 +705,39 @@ def check_config(config: Config) -> list[str]:
     must(0 < decoding.temperature < math.inf, "decoding.temperature", "greater than 0 and finite")
     must(0 < decoding.top_p <= 1, "decoding.top_p", "greater than 0 and at most 1")
     must(0 <= decoding.seed < 2**63, "decoding.seed", "from 0 to below 2^63")
-    return mistakes
+    return mistakes + _check_largest(config)
+
+
+LARGEST = {
+    "data": {"max_length": 10**6},
+    "model": {
+        **dict.fromkeys(("embedding_size", "hidden_size"), 2**16),
+        **dict.fromkeys(("encoder_layers", "decoder_layers", "transition_depth"), 100),
+        "attention_heads": 1024,
+    },
+    "training": {
+        **dict.fromkeys(("epochs", "batch_size", "accumulation", "truncation"), 10**7),
+        **dict.fromkeys(("validation_beam_size", "risk_candidates"), 1000),
+    },
+    "decoding": {
+        **dict.fromkeys(("beam_size", "groups"), 1000),
+        "samples": 10**5,
+        **dict.fromkeys(("batch_size", "batch_tokens"), 10**7),
+    },
+}
+"""The largest values that are not a slip of the pen, or an attempt to take all memory."""
+
+
+def _check_largest(config: Config) -> list[str]:
+    """Every size beyond all measure, one sentence each."""
+    values = {
+        (section, name): getattr(getattr(config, section), name) for section in LARGEST for name in LARGEST[section]
+    }
+    return [
+        f"`{section}.{name}` must be at most {LARGEST[section][name]}, but is {value} instead"
+        for (section, name), value in values.items()
+        if isinstance(value, int) and value > LARGEST[section][name]
+    ]
 
 
 def _check_language_model(config: Config) -> list[str]:

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,11 +21,24 @@ from safetensors import SafetensorError, safe_open
 
 from nmt.config import Config, load_config, write_config
 from nmt.errors import UserError
+from nmt.model_files import EXPORT as EXPORT
+from nmt.model_files import (
+    MOST_TEXT,
+    MOST_VOCABULARY,
+    check_file,
+    check_text,
+    damaged,
+    note_files,
+    read_file,
+    sealed_tensors,
+    sealed_text,
+    sealed_values,
+    unsealed_values,
+)
+from nmt.model_files import write_atomically as write_atomically
 from nmt.text.vocabulary import Vocabulary
 
 WEIGHTS = "model.safetensors"
-EXPORT = "onnx"
-"""Folder of the exported model inside a model folder."""
 MANIFEST = "export.json"
 """What the export is and which weights it was made from."""
 IN_THE_BOX = Path(__file__).parent / "models"
@@ -96,12 +108,14 @@ def open_model(name: str | Path) -> ModelFolder:
             f"`{name}` is not a model folder: it must be a folder with config.toml, *.spm and {WEIGHTS} or an export"
             f"{hides if str(name) in models_in_the_box() else ''}"
         )
+    check_text(path / "config.toml")
     config = load_config(path / "config.toml")
     names = vocabulary_files(config)
     runtime_only = (path / EXPORT / MANIFEST).is_file() and not (path / WEIGHTS).exists()
     for needed in names if runtime_only else [WEIGHTS, *names]:
         if not (path / needed).is_file():
             raise UserError(f"model folder `{path}` is damaged: `{needed}` is missing")
+        check_file(path / needed, MOST_VOCABULARY if needed in names else None)
     vocabularies = [Vocabulary.load(path / needed) for needed in names]
     folder = ModelFolder(path, config, vocabularies[0], vocabularies[-1])
     trained_with = read_manifest(path)["vocabularies"] if runtime_only else _metadata(folder)
@@ -123,26 +137,88 @@ def _metadata(folder: ModelFolder) -> dict[str, str]:
         raise UserError(f"model folder `{folder.path}` is damaged: `{WEIGHTS}`: {error}") from None
 
 
+EXPORT_FORMAT = 1
+"""Number of the export's format; raised when an engine would misread an export of before."""
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """What `nmt export` wrote about its export into a model folder; raises UserError when it cannot be read."""
+    """What `nmt export` wrote about its export into a model folder; raises UserError when a value cannot be right."""
+    path = folder / EXPORT / MANIFEST
     try:
-        manifest: dict[str, Any] = json.loads((folder / EXPORT / MANIFEST).read_bytes())
-    except (OSError, ValueError) as error:
-        raise UserError(f"model folder `{folder}` is damaged: `{EXPORT}/{MANIFEST}`: {error}") from None
-    found = manifest.get("format") if isinstance(manifest, dict) else None
-    if found != EXPORT_FORMAT:
+        manifest = unsealed_values(read_file(path, MOST_TEXT))
+    except ValueError as error:
+        raise damaged(path, error) from None
+    if manifest.get("format") != EXPORT_FORMAT:
         raise UserError(
-            f"the export in `{folder / EXPORT}` has format {found}, but must have format {EXPORT_FORMAT}: "
-            f"run `nmt export {folder}` again"
+            f"the export in `{folder / EXPORT}` has format {manifest.get('format')!r}, but must have format "
+            f"{EXPORT_FORMAT}: run `nmt export {folder}` again"
         )
-    missing = {"task", "integers", "pieces", "shortlist", "weights", "vocabularies"} - manifest.keys()
-    if missing:
+    needed = {"task", "integers", "pieces", "shortlist", "weights", "vocabularies"}
+    needed |= {"state"} if manifest.get("task") == "language_model" else set()
+    needed |= {"readout", "output"} if manifest.get("shortlist") else set()
+    if missing := needed - manifest.keys():
         raise UserError(f"model folder `{folder}` is damaged: `{EXPORT}/{MANIFEST}` lacks {', '.join(sorted(missing))}")
+    for name, is_right in MANIFEST_VALUES.items():
+        if name in manifest and not is_right(manifest[name]):
+            raise damaged(path, f"the value of {name} cannot be right: {json.dumps(manifest[name])[:60]}")
     return manifest
 
 
-EXPORT_FORMAT = 1
-"""Number of the export's format; raised when an engine would misread an export of before."""
+def _is_size(value: object) -> bool:
+    """Whether it is a size of a network: a whole number from 1 on, not beyond all measure."""
+    return type(value) is int and 1 <= value <= 1 << 24
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < 1 << 63
+
+
+def _is_table(value: object, *kinds: Callable[[Any], bool], **needed: Callable[[Any], bool]) -> bool:
+    """Whether it is a table whose values are each of one of the kinds, and which has what is needed."""
+    return (
+        isinstance(value, dict)
+        and all(any(is_kind(one) for is_kind in kinds) for one in value.values() if kinds)
+        and all(name in value and is_kind(value[name]) for name, is_kind in needed.items())
+    )
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_switch(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+MANIFEST_VALUES: dict[str, Callable[[Any], bool]] = {
+    "task": lambda value: value in ("translation", "language_model"),
+    "integers": _is_switch,
+    "table": _is_switch,
+    "pieces": _is_size,
+    "readout": _is_size,
+    "output": lambda value: (
+        _is_table(value, weight=_is_count, scale=_is_count, bias=_is_count) and _is_switch(value.get("by_piece", False))
+    ),
+    "shortlist": lambda value: value is None or isinstance(value, bool | dict),
+    "state": lambda value: _is_table(value, _is_size),
+    "weights": lambda value: _is_table(value, _is_text, _is_count),
+    "vocabularies": lambda value: _is_table(value, _is_text),
+    "files": lambda value: (
+        _is_table(value, lambda file: _is_table(file, size=_is_count, crc32=_is_text))
+        and all(name == Path(name).name for name in value)
+    ),
+}
+"""What each value of a manifest must be."""
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """Write or replace export.json, with the checksums of the files beside it.
+
+    folder: the folder of the export
+    """
+    names = sorted(path.name for path in folder.iterdir() if path.name != MANIFEST)
+    values = sealed_values({**manifest, "files": note_files(folder, names)})
+    write_atomically(folder / MANIFEST, (json.dumps(values, indent=1) + "\n").encode())
 
 
 def weights_identity(folder: ModelFolder) -> dict[str, Any]:
@@ -166,9 +242,9 @@ def check_export(folder: ModelFolder) -> None:
     if not folder.weights.exists():
         return
     status = folder.weights.stat()
-    if (status.st_size, status.st_mtime_ns) == (made_from["size"], made_from["time"]):
+    if (status.st_size, status.st_mtime_ns) == (made_from.get("size"), made_from.get("time")):
         return
-    if weights_checksum(folder) != made_from["checksum"]:
+    if weights_checksum(folder) != made_from.get("checksum"):
         raise UserError(
             f"the export in `{folder.path / EXPORT}` was made from other weights than `{folder.weights}`: "
             f"run `nmt export {folder.path}` again, or delete it"
@@ -258,26 +334,11 @@ def write_model(
     weights: a safetensors file with `weights_metadata` in its metadata
     """
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "config.toml", write_config(config).encode())
+    write_atomically(folder / "config.toml", sealed_text(write_config(config)).encode())
     for name, vocabulary in _by_file(config, source_vocabulary, target_vocabulary).items():
         write_atomically(folder / name, vocabulary.model)
     write_atomically(folder / "README.md", card.encode())
-    write_atomically(folder / WEIGHTS, weights)
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that at every moment either the old or the new content is there, even after a power cut."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:  # a full disk: name the file that is missing, leave no half of it
-        if temporary.exists():
-            temporary.unlink()
-        raise OSError(error.errno, error.strerror, str(path)) from None
+    write_atomically(folder / WEIGHTS, *sealed_tensors(weights))
 
 
 def model_card(config: Config, results: Mapping[str, Any]) -> str:

@@ -74,7 +74,7 @@ def test_a_mean_can_be_averaged_again_and_its_vocabulary_is_checked(folders: lis
     made = average_models([folder.path for folder in folders], tmp_path / "mean")
     assert_equal(read_weights(average_models([made.path] * 2, tmp_path / "again")), read_weights(made))
     with safetensors.safe_open(made.weights, "numpy") as file:
-        assert file.metadata() == {"joint.spm": made.target_vocabulary.checksum}
+        assert file.metadata()["joint.spm"] == made.target_vocabulary.checksum
 
 
 def test_the_model_card_says_what_it_is(folders: list[ModelFolder], tmp_path: Path) -> None:

@@ -22,9 +22,9 @@ from safetensors.torch import save
 from nmt.cli import main
 from nmt.config import Config, DataConfig, VocabularyConfig, parse_config
 from nmt.errors import TrainingError, UserError
-from nmt.export.exporter import compare, export_model, write_graphs, write_manifest
+from nmt.export.exporter import compare, export_model, write_graphs
 from nmt.export.onnx_graph import LARGEST, quantize_rows
-from nmt.model_folder import EXPORT, ModelFolder, open_model, weights_metadata, write_model
+from nmt.model_folder import EXPORT, ModelFolder, open_model, weights_metadata, write_manifest, write_model
 from nmt.network.cells import CELLS
 from nmt.network.language_model import LanguageModel
 from nmt.network.torch_engine import TorchEngine, build_model, model_tensors

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import re
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -18,7 +19,16 @@ def say(line: str) -> None:
     """A message to the person at the terminal, if there is one: where none can be written, the work goes on."""
     if sys.stderr is not None:  # print would take None for standard output
         with contextlib.suppress(OSError):
-            print(line, file=sys.stderr, flush=True)
+            print(harmless(line), file=sys.stderr, flush=True)
+
+
+CONTROLS = re.compile("[^\\n\\t -~\u00a0-\U0010ffff]|[\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""What a terminal may take for a command, or for another order of the characters."""
+
+
+def harmless(text: str) -> str:
+    """Text with its control characters spelt out: a file or a name in a message may have been made by a stranger."""
+    return CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def standard_output() -> BinaryIO:

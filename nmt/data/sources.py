@@ -348,7 +348,15 @@ def _dataset_input(dataset: datasets.Dataset, source: Source, identity: list[Any
 
     def read() -> Iterator[Row]:
         tables = dataset.select_columns(columns).with_format("arrow").iter(batch_size=BATCH_ROWS)
-        return _arrow_rows(tables, where, source.sides)
+        try:
+            yield from _arrow_rows(tables, where, source.sides)
+        except (
+            pa.ArrowException,
+            OSError,
+            SystemError,
+            IndexError,
+        ) as error:  # offsets that point outside, and the like
+            raise UserError(f"{where} is damaged: {_one_line(error)}; save it again") from None
 
     return Input(where, identity, read)
 

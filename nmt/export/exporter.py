@@ -12,7 +12,6 @@ Everything is written beside the old export and checked against torch before it 
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,14 @@ import numpy as np
 
 from nmt.config import DataConfig, DecodingConfig
 from nmt.errors import TrainingError, UserError, how_to_install
-from nmt.model_folder import EXPORT, EXPORT_FORMAT, MANIFEST, ModelFolder, weights_identity, weights_metadata
+from nmt.model_folder import (
+    EXPORT,
+    EXPORT_FORMAT,
+    ModelFolder,
+    weights_identity,
+    weights_metadata,
+    write_manifest,
+)
 from nmt.network.language_model import LanguageModel
 from nmt.network.torch_engine import TorchEngine, load_engine
 from nmt.search.beam import Hypothesis, SearchSettings, beam_search
@@ -183,11 +189,6 @@ def _add_shortlist(
     say("no shortlist: each costs too much")
     (beside / EXPORT / SHORTLIST).unlink()
     return None
-
-
-def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Write or replace export.json."""
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 
 
 def write_graphs(model: Any, folder: Path, integers: bool, small: bool = False) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from torch import nn
 
 from nmt.config import Config
 from nmt.errors import UserError
+from nmt.model_files import check_tensors
 from nmt.model_folder import ModelFolder
 from nmt.network.language_model import LanguageModel
 from nmt.network.model import TranslationModel
@@ -102,31 +103,56 @@ def load_engine(folder: ModelFolder, *, device: str = "cpu", threads: int | None
     """
     if threads is not None:
         torch.set_num_threads(threads)
+    check_size(folder)
     model = build_model(folder.config, len(folder.source_vocabulary), len(folder.target_vocabulary), 0)
     load_weights(model, folder)
     return TorchEngine(model.to(find_device(device)).eval())
+
+
+def check_size(folder: ModelFolder) -> None:
+    """Raises UserError when config.toml describes a far larger model than the file of the weights holds.
+
+    It is checked before a model is made, which would take the memory.
+    """
+    model = folder.config.model
+    recurrent = model.hidden_size**2 * model.decoder_layers * model.transition_depth
+    least = 4 * (recurrent // 4 + model.embedding_size * len(folder.target_vocabulary) // 2)
+    if folder.weights.exists() and folder.weights.stat().st_size < least:
+        raise UserError(
+            f"model folder `{folder.path}`: the weights do not fit config.toml, whose sizes need {least:,} bytes"
+        )
 
 
 def load_weights(model: TranslationModel | LanguageModel, folder: ModelFolder) -> None:
     """Read a model folder's weights into a model of its configuration."""
     if folder.exported and not folder.weights.exists():
         raise UserError(f"`{folder.path}` has only an export, and this needs its weights, `{folder.weights.name}`")
+    check_tensors(folder.weights)
     try:
         weights = load_file(folder.weights)
     except (SafetensorError, OSError) as error:
         raise UserError(f"model folder `{folder.path}` is damaged: `{folder.weights.name}`: {error}") from None
     own = model_tensors(model)
-    expected = {name: tuple(weight.shape) for name, weight in own.items()}
-    found = {name: tuple(weight.shape) for name, weight in weights.items()}
+    expected, found = (
+        {name: (str(weight.dtype).removeprefix("torch."), tuple(weight.shape)) for name, weight in tensors.items()}
+        for tensors in (own, weights)
+    )
     if expected != found:
         odd = sorted(set(expected.items()) ^ set(found.items()))[0][0]
         raise UserError(
             f"model folder `{folder.path}`: the weights do not fit config.toml, `{odd}` is "
-            f"{found.get(odd, 'missing')} but must be {expected.get(odd, 'absent')}"
+            f"{_kind(found.get(odd), 'missing')} but must be {_kind(expected.get(odd), 'absent')}"
         )
     with torch.no_grad():
         for name, weight in own.items():
             weight.copy_(weights[name])
+
+
+def _kind(tensor: tuple[str, tuple[int, ...]] | None, none: str) -> str:
+    """Shape and type of a tensor in words; the usual type is left out."""
+    if tensor is None:
+        return none
+    return f"{tensor[1]}" if tensor[0] == "float32" else f"{tensor[1]} {tensor[0]}"
 
 
 def model_tensors(model: nn.Module) -> dict[str, torch.Tensor]:

@@ -57,7 +57,7 @@ class Vocabulary:
             return cls(model)
         except UserError as error:
             raise UserError(f"vocabulary `{path}`: {error}") from None
-        except RuntimeError:
+        except (RuntimeError, ValueError):  # the message of an error may hold bytes that are no text
             raise UserError(f"vocabulary `{path}` is not a SentencePiece model") from None
 
     def __len__(self) -> int:

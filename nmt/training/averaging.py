@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 
 from nmt import __version__
 from nmt.errors import UserError
+from nmt.model_files import check_tensors
 from nmt.model_folder import (
     ModelFolder,
     check_same_vocabularies,
@@ -106,6 +107,7 @@ def mean_weights(folders: Sequence[ModelFolder]) -> Weights:
 
 def read_weights(folder: ModelFolder) -> Weights:
     """All tensors of a model folder; raises UserError when the file is damaged."""
+    check_tensors(folder.weights)
     try:
         weights: Weights = safetensors.numpy.load_file(folder.weights)
     except (SafetensorError, OSError, KeyError, AttributeError, TypeError) as error:  # or a type that numpy lacks

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
@@ -21,14 +22,20 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.errors import UserError
+from nmt.model_files import check_files, damaged
 from nmt.model_folder import EXPORT, ModelFolder, check_export, read_manifest
 from nmt.search.engine import Best, Engine, Floats, Integers, State
-from nmt.text.vocabulary import END, PAD
+from nmt.text.vocabulary import END, PAD, SPECIAL_PIECES
+from nmt.translation.graph_file import check_graph
 
 if TYPE_CHECKING:
     import onnxruntime
 
     from nmt.translation.shortlist import Shortlist
+
+
+Output = tuple[list[str | int], Any]
+"""Shape and type of what a graph gives; a size is a number, or the name of an input's dimension."""
 
 
 class Tensor(NamedTuple):
@@ -66,6 +73,7 @@ class OnnxEngine:
         self.folder = folder / EXPORT
         self.threads = threads or _cores()
         self.manifest = read_manifest(folder)
+        check_files(self.folder, self.manifest.get("files", {}))
         self.shortlist = self._load_shortlist() if self.manifest["shortlist"] else None
         self._graphs: dict[str, _Session] = {}
         self._loading = Lock()
@@ -108,6 +116,8 @@ class OnnxEngine:
         k = min(k, self.manifest["pieces"] if self.shortlist is None else memory.candidates)
         found = self._run(graph, memory, state, {"tokens": tensor(tokens), "k": _number(k)}, k)
         best = Best(*(found[name].array for name in ("end", "best", "best_tokens")))
+        if best.tokens.view(np.uint64).max(initial=0) >= self.manifest["pieces"] + SPECIAL_PIECES:  # negative ones too
+            raise UserError(f"the export in `{self.folder}` is damaged: `{graph}.onnx` gives ids of no piece")
         return best, _attention(found), self._after(state, found)
 
     def select(self, state: State, rows: Integers) -> State:
@@ -158,8 +168,31 @@ class OnnxEngine:
     def _graph(self, name: str) -> _Session:
         with self._loading:
             if name not in self._graphs:
-                self._graphs[name] = _Session(self.folder / f"{name}.onnx", self.threads)
+                self._graphs[name] = _Session(self.folder / f"{name}.onnx", self.threads, self._outputs(name))
             return self._graphs[name]
+
+    def _outputs(self, graph: str) -> dict[str, Output]:
+        """The outputs that a graph must have."""
+        if graph == "encoder":
+            return {}
+        if graph == "rows":
+            return {"log_probs": (["rows", self.manifest["pieces"] + SPECIAL_PIECES], np.float32)}
+        chosen = {"best": np.float32, "best_tokens": np.int64}
+        return {"end": (["rows"], np.float32), **{name: (["rows", "k"], kind) for name, kind in chosen.items()}}
+
+    def check_vocabularies(self, source_size: int, target_size: int) -> None:
+        """Raises UserError unless the graphs are for vocabularies of these sizes."""
+        made_for = self.manifest["pieces"] + SPECIAL_PIECES
+        if made_for != target_size:
+            raise UserError(
+                f"the export in `{self.folder}` is damaged: it is for {made_for} target pieces, but the vocabulary "
+                f"has {target_size}"
+            )
+        if self.shortlist is not None and len(self.shortlist.translations) != source_size:
+            raise UserError(
+                f"the export in `{self.folder}` is damaged: its shortlist is for {len(self.shortlist.translations)} "
+                f"source pieces, but the vocabulary has {source_size}"
+            )
 
     def _load_shortlist(self) -> Shortlist:
         from nmt.translation.shortlist import Shortlist
@@ -258,8 +291,11 @@ def prepare_runtime() -> None:
 class _Session:
     """A graph in ONNX Runtime."""
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, threads: int, outputs: Mapping[str, Output]) -> None:
         import onnxruntime
+
+        self.path = path
+        check_graph(path)
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -280,8 +316,16 @@ class _Session:
         except Exception as error:  # the runtime raises classes of its own, which it does not name in public
             raise UserError(f"`{path}` is damaged: {str(error).splitlines()[0]}") from None
         self.inputs = [value.name for value in self.session.get_inputs()]
-        # Output dimensions are numbers or names, and a name stands for a dimension of some input.
-        self.outputs = {value.name: (value.shape, TYPES[value.type]) for value in self.session.get_outputs()}
+        try:
+            # Output dimensions are numbers or names, and a name stands for a dimension of some input.
+            self.outputs: dict[str, Output] = {
+                value.name: (value.shape, TYPES[value.type]) for value in self.session.get_outputs()
+            }
+        except KeyError as error:
+            raise damaged(path, f"an output has the type {error}") from None
+        for name, expected in outputs.items():
+            if self.outputs.get(name) != expected:
+                raise damaged(path, f"its output `{name}` must be {np.dtype(expected[1])} {expected[0]}")
         named = {size for shape, _ in self.outputs.values() for size in shape if isinstance(size, str)}
         self.sizes = {
             size: (value.name, axis)
@@ -309,6 +353,14 @@ class _Binding:
         given: the inputs by name; what the graph does not take is left out
         k: the dimension of this name, which no input has
         """
+        try:
+            return self._run(given, k)
+        except Exception as error:  # the runtime raises classes of its own, which it does not name in public
+            if isinstance(error, MemoryError) or re.search(r"allocate|out of memory", str(error)):
+                raise MemoryError(str(error).splitlines()[0]) from None
+            raise damaged(self.session.path, error) from None
+
+    def _run(self, given: Mapping[str, Tensor], k: int) -> dict[str, Tensor]:
         for name in self.session.inputs:
             if self.bound.get(name) is not given[name]:
                 self.bound[name] = given[name]
@@ -324,7 +376,7 @@ class _Binding:
 
 
 TYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64}
-"""Of what the graphs put out."""
+"""Types that outputs of graphs may have."""
 
 
 def load_engine(folder: ModelFolder, device: str = "cpu", threads: int | None = None) -> Engine:
@@ -334,7 +386,11 @@ def load_engine(folder: ModelFolder, device: str = "cpu", threads: int | None = 
     """
     if device == "cpu" and folder.exported:
         check_export(folder)
-        return OnnxEngine(folder.path, threads)
+        engine = OnnxEngine(folder.path, threads)
+        if engine.manifest["task"] != folder.config.task:
+            raise UserError(f"the export in `{engine.folder}` is of another task than `{folder.path / 'config.toml'}`")
+        engine.check_vocabularies(len(folder.source_vocabulary), len(folder.target_vocabulary))
+        return engine
     if not folder.weights.exists():
         raise UserError(f"`{folder.path}` has no weights, only an export, which runs on `cpu` and not on `{device}`")
     from nmt.network import torch_engine

@@ -15,6 +15,7 @@ estimated on pieces by expectation maximisation.
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.errors import UserError
+from nmt.model_files import check_file, damaged
 from nmt.search.engine import Integers
 from nmt.text.vocabulary import PAD, SPECIAL_PIECES
 
@@ -90,17 +92,37 @@ class Shortlist:
         def constant(name: str, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> Any:
             return np.memmap(folder / "weights.bin", dtype, "r", output[name], shape)
 
+        frequent, translations = _read_lists(folder / FILE, pieces)
         try:
-            with np.load(folder / FILE) as file:
-                frequent, translations = file["frequent"], file["translations"]
             shape, kind = (manifest["readout"], pieces), np.int8 if manifest["integers"] else np.float32
             by_piece = output.get("by_piece", False)  # of exports before there was a choice
             weight = constant("weight", kind, shape[::-1]).T if by_piece else constant("weight", kind, shape)
             bias = np.array(constant("bias", np.float32, (pieces,)))
             scale = np.array(constant("scale", np.float32, (pieces,))) if manifest["integers"] else None
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, OverflowError) as error:
             raise UserError(f"the export in `{folder}` is damaged: {error}") from None
         return cls(frequent, translations, np.asarray(weight), bias, scale)
+
+
+def _read_lists(path: Path, pieces: int) -> tuple[Integers, npt.NDArray[np.int32]]:
+    """`Shortlist.frequent` and `Shortlist.translations`, whose ids are all of `pieces` pieces; raises UserError."""
+    check_file(path)
+    arrays = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                if member.compress_type != zipfile.ZIP_STORED or member.file_size > path.stat().st_size:
+                    raise ValueError(f"{member.filename} is compressed")  # a small file could become a huge array
+        with np.load(path, allow_pickle=False) as file:
+            for name, dimensions in (("frequent", 1), ("translations", 2)):
+                array = arrays[name] = file[name]
+                if array.ndim != dimensions or array.dtype.kind != "i" or not array.size:
+                    raise ValueError(f"{name} must be whole numbers, but is {array.dtype} {list(array.shape)} instead")
+                if array.min() < SPECIAL_PIECES or array.max() >= SPECIAL_PIECES + pieces:
+                    raise ValueError(f"{name} has ids of no piece")
+    except Exception as error:  # zipfile and numpy stumble over damaged files in a dozen ways
+        raise damaged(path, error) from None
+    return arrays["frequent"].astype(np.int64, copy=False), arrays["translations"].astype(np.int32, copy=False)
 
 
 def write_shortlist(folder: Path, frequent: Integers, translations: npt.NDArray[np.int32]) -> None:

@@ -1,0 +1,200 @@
+"""Files of models, which may be damaged or come from strangers: read within limits, and known by their checksums.
+
+A checksum is a CRC-32, which notices every flipped bit and every file of another model, at 0.6 ms a megabyte. It is no
+signature: whoever changes a file on purpose can write its checksum as well, so values are checked too.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import re
+import shutil
+import stat
+import struct
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from nmt.errors import UserError
+
+MOST_TEXT = 1 << 20
+"""Bytes of a configuration or manifest at most."""
+MOST_VOCABULARY = 1 << 26
+"""Bytes of a SentencePiece model at most."""
+MOST_HEADER = 1 << 26
+"""Bytes of the header of a safetensors file at most."""
+BLOCK = 1 << 18
+"""Bytes that a checksum is computed from at once."""
+EXPORT = "onnx"
+"""Folder of the exported model inside a model folder."""
+DATA_CHECKSUM = "crc32"
+"""Name of the checksum in the metadata of a safetensors file."""
+
+
+def check_file(path: Path, most: int | None = None) -> None:
+    """Raises UserError unless it is a regular file (no pipe, no device) of at most `most` bytes."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        raise damaged(path, getattr(error, "strerror", None) or error) from None
+    if not stat.S_ISREG(status.st_mode):
+        raise damaged(path, "it is not a file")
+    if most is not None and status.st_size > most:
+        raise damaged(path, f"it has {status.st_size:,} bytes, but such a file has at most {most:,}")
+
+
+def read_file(path: Path, most: int) -> bytes:
+    """The content of a file of at most `most` bytes; raises UserError."""
+    check_file(path, most)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise damaged(path, error.strerror or error) from None
+
+
+def damaged(path: Path, reason: object) -> UserError:
+    """A file of a model folder is not what it must be."""
+    folder, name = path.parent, path.name
+    if folder.name == EXPORT:
+        folder, name = folder.parent, f"{EXPORT}/{name}"
+    return UserError(f"model folder `{folder}` is damaged: `{name}`: {' '.join(str(reason).split())[:300]}")
+
+
+def file_checksum(path: Path, start: int = 0) -> str:
+    """The checksum of a file, from byte `start` on."""
+    value = 0
+    with open(path, "rb") as file:
+        file.seek(start)
+        while block := file.read(BLOCK):
+            value = zlib.crc32(block, value)
+    return f"{value:08x}"
+
+
+def note_files(folder: Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Size and checksum of files, for a manifest."""
+    return {name: {"size": (folder / name).stat().st_size, "crc32": file_checksum(folder / name)} for name in names}
+
+
+def check_files(folder: Path, noted: dict[str, dict[str, Any]]) -> None:
+    """Raises UserError unless the files are those that `note_files` has noted."""
+    for name, expected in noted.items():
+        path = folder / name
+        check_file(path)
+        try:
+            same = path.stat().st_size == expected["size"] and file_checksum(path) == expected["crc32"]
+        except OSError as error:
+            raise damaged(path, error.strerror or error) from None
+        if not same:
+            raise damaged(path, "it is not the file that was written with the others; copy the whole folder again")
+
+
+def sealed_values(values: dict[str, Any]) -> dict[str, Any]:
+    """Values for a JSON file with a checksum of them all."""
+    rest = {name: value for name, value in values.items() if name != "checksum"}
+    return {**rest, "checksum": _values_checksum(rest)}
+
+
+def unsealed_values(content: bytes) -> dict[str, Any]:
+    """The values of a JSON file, whose checksum must be theirs if it has one; raises ValueError."""
+    try:
+        values = json.loads(content)
+    except RecursionError:
+        raise ValueError("brackets in brackets in brackets") from None
+    if not isinstance(values, dict):
+        raise ValueError("it must be a JSON object")
+    found = values.pop("checksum", None)
+    if found is not None and found != _values_checksum(values):
+        raise ValueError("it is not what was written: the checksum differs")
+    return values
+
+
+def _values_checksum(values: dict[str, Any]) -> str:
+    return f"{zlib.crc32(json.dumps(values, sort_keys=True).encode()):08x}"
+
+
+SEAL = "# checksum {}: delete this line when you change something above\n"
+SEALED = re.compile(rb"(.*^)# checksum ([0-9a-f]{8}): [^\n]*\n?\Z", re.DOTALL | re.MULTILINE)
+
+
+def sealed_text(text: str) -> str:
+    """The text of a configuration file with its checksum as a comment in the last line."""
+    return text + SEAL.format(f"{zlib.crc32(text.encode()):08x}")
+
+
+def check_text(path: Path) -> None:
+    """Raises UserError when a configuration file has a checksum, and it is that of another text."""
+    found = SEALED.fullmatch(read_file(path, MOST_TEXT))
+    if found and f"{zlib.crc32(found[1]):08x}" != found[2].decode():
+        raise damaged(path, "its checksum differs; if you changed it yourself, delete its last line, which says so")
+
+
+def sealed_tensors(content: bytes) -> list[bytes | memoryview]:
+    """A safetensors file with the checksum of its data in the metadata, in parts to be written one behind another.
+
+    The file: the length of the header, 8 bytes; the header, JSON; the data.
+    """
+    (length,) = struct.unpack("<Q", content[:8])
+    header, data = json.loads(content[8 : 8 + length]), memoryview(content)[8 + length :]
+    header.setdefault("__metadata__", {})[DATA_CHECKSUM] = f"{zlib.crc32(data):08x}"
+    written = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    written += b" " * (-len(written) % 8)
+    return [struct.pack("<Q", len(written)), written, data]
+
+
+def check_tensors(path: Path) -> None:
+    """Raises UserError when a safetensors file has a checksum, and it is that of other data."""
+    check_file(path)
+    try:
+        with open(path, "rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > min(MOST_HEADER, os.fstat(file.fileno()).st_size):
+                raise ValueError("its header is longer than the file")
+            metadata = json.loads(file.read(length)).get("__metadata__", {})
+        expected = metadata.get(DATA_CHECKSUM)
+    except (OSError, ValueError, AttributeError, RecursionError, struct.error) as error:
+        raise damaged(path, error) from None
+    if expected is not None and file_checksum(path, 8 + length) != expected:
+        raise damaged(path, "its checksum differs; copy it again")
+
+
+def write_atomically(path: Path, *content: bytes | memoryview) -> None:
+    """Write a file so that at every moment either the old or the new content is there, even after a power cut."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    remove_abandoned(path.parent, f".{path.name}.", ".tmp")
+    try:
+        with open(temporary, "wb") as file:
+            for part in content:
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:  # a full disk: name the file that is missing, leave no half of it
+        temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def remove_abandoned(folder: Path, prefix: str, suffix: str = "") -> None:
+    """Remove the files and folders PREFIX + process id + SUFFIX of processes that have ended without doing so."""
+    for path in folder.glob(f"{glob.escape(prefix)}*{suffix}"):
+        process = path.name.removeprefix(prefix).removesuffix(suffix)
+        if process.isdecimal() and not _is_running(int(process)):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    """Whether there is a process of this number on this machine; where that cannot be asked, there is."""
+    if os.name == "nt":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
