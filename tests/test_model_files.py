@@ -157,7 +157,7 @@ def replace_lists(folder: Path, compression: int = zipfile.ZIP_STORED, **arrays:
     "arrays",
     [
         {"frequent": np.array([4, 8000])},
-        {"frequent": np.array([4, 3])},
+        {"frequent": np.array([3, 4])},
         {"frequent": np.array([4.0])},
         {"frequent": np.array([], np.int64)},
         {"frequent": np.array([4], object)},

@@ -118,7 +118,8 @@ def _read_lists(path: Path, pieces: int) -> tuple[Integers, npt.NDArray[np.int32
                 array = arrays[name] = file[name]
                 if array.ndim != dimensions or array.dtype.kind != "i" or not array.size:
                     raise ValueError(f"{name} must be whole numbers, but is {array.dtype} {list(array.shape)} instead")
-                if array.min() < SPECIAL_PIECES or array.max() >= SPECIAL_PIECES + pieces:
+                # Where the vocabulary is smaller than the list, special symbols fill it up.
+                if array.min() < 0 or array.max() >= SPECIAL_PIECES + pieces or array.flat[0] < SPECIAL_PIECES:
                     raise ValueError(f"{name} has ids of no piece")
     except Exception as error:  # zipfile and numpy stumble over damaged files in a dozen ways
         raise damaged(path, error) from None
