@@ -279,8 +279,9 @@ def test_batches_side_by_side_give_what_one_after_another_gives(
     assert together.score(lines, lines, batch_size=7) == alone.score(lines, lines, batch_size=7)
     assert len(threads) > 2
     (folder.path / EXPORT / "rows.onnx").write_bytes(b"nothing")
+    write_manifest(folder.path / EXPORT, json.loads((folder.path / EXPORT / "export.json").read_text()))
     broken = Translator.load(folder.path, threads=3)
-    with pytest.raises(UserError, match=r"rows\.onnx` is damaged"):
+    with pytest.raises(UserError, match=r"is damaged: `onnx/rows\.onnx`"):
         broken.translate([SourceLine(line, prefix="a") for line in lines], batch_size=7)
 
 
@@ -468,11 +469,11 @@ def test_a_damaged_export_is_one_line(tmp_path: Path) -> None:
     folder = folder_of(untrained(), tmp_path / "model")
     export_model(folder)
     (folder.path / EXPORT / "best.onnx").write_bytes(b"nothing")
-    with pytest.raises(UserError, match=r"best\.onnx` is damaged"):
+    with pytest.raises(UserError, match=r"is damaged: `onnx/best\.onnx`"):
         Translator.load(folder.path).translate(LINES)
     for written, message in {
         '{"format": 0}': "has format 0, but",
-        "[]": "has format None",
+        "[]": "must be a JSON object",
         '{"format": 1}': "lacks",
     }.items():
         (folder.path / EXPORT / "export.json").write_text(written)
