@@ -23,6 +23,7 @@ from nmt.data.sources import BATCH_ROWS, Input, Row, find_input, pair_sources, t
 from nmt.data.table_cache import is_stored, record_batch, stored_table
 from nmt.errors import UserError
 from nmt.text.cleaning import clean_line, clean_target
+from nmt.text.reading import chunks
 
 RATIO_CHARACTERS = 20
 """Pairs whose longer side has at most this many characters are never mismatched: `Ja` may well be `Yes, of course`."""
@@ -423,9 +424,9 @@ def _load_input(found: Input, cache: Path | None) -> datasets.Dataset:
             row = (*map(clean_line, row[:-1]), clean_target(row[-1]))
             if found.tag and row[0]:
                 row = (f"{found.tag} {row[0]}", *row[1:])
-            batch.append(row)
+            batch += [(text,) for text in chunks(row[0])] if found.target_only else [row]
             characters += sum(map(len, row))
-            if len(batch) == BATCH_ROWS or characters > BATCH_CHARACTERS:
+            if len(batch) >= BATCH_ROWS or characters > BATCH_CHARACTERS:
                 yield record_batch(batch, schema)
                 batch, characters, is_empty = [], 0, False
         if batch:

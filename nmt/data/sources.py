@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+import stat
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import datasets
 import pyarrow as pa
@@ -29,9 +31,9 @@ from nmt.errors import UserError, similar_path
 from nmt.text.reading import (
     clean_text,
     find_sides,
+    iterate_chunks,
     iterate_csv,
     iterate_json,
-    iterate_lines,
     iterate_parallel,
     iterate_tsv,
 )
@@ -263,8 +265,9 @@ def _find_files(source: Source) -> Input:
         )
     if not paths:
         raise UserError(f"{setting} must name a file, but is empty instead")
-    identity = [source.path, *source.sides, [_file_identity(path) for path in paths]]
     where = " and ".join(f"`{path}`" for path in paths)
+    identity = [source.path, *source.sides, [_file_identity(path) for path in paths]]
+    paths = [_again(path) for path in paths]
     if is_text:
         return Input(where, identity, partial(_iterate_text, paths))
     if source.path == "parquet":
@@ -278,7 +281,7 @@ def _find_files(source: Source) -> Input:
 
 def _iterate_text(paths: Sequence[Path]) -> Iterator[Row]:
     """Lines of one file, or of two side by side."""
-    return iterate_parallel(paths[0], paths[1]) if len(paths) == 2 else ((line,) for line in iterate_lines(paths[0]))
+    return iterate_parallel(paths[0], paths[1]) if len(paths) == 2 else ((line,) for line in iterate_chunks(paths[0]))
 
 
 def _find_in_folder(source: Source, folder: Path) -> Input:
@@ -433,6 +436,32 @@ def _one_line(error: BaseException) -> str:
 def _file_identity(path: Path) -> list[Any]:
     try:
         status = path.stat()
+        if stat.S_ISFIFO(status.st_mode):
+            return ["pipe", _copy_of_pipe(str(path), status.st_dev, status.st_ino)[1]]
     except OSError as error:
         raise UserError(f"`{path}` cannot be read: {error.strerror}") from None
     return [str(path.resolve()), status.st_size, status.st_mtime_ns]
+
+
+def _again(path: Path) -> Path:
+    """A file that can be read as often as wanted: of a pipe its copy."""
+    status = path.stat()
+    if not stat.S_ISFIFO(status.st_mode):
+        return path
+    return Path(_copy_of_pipe(str(path), status.st_dev, status.st_ino)[0].name)
+
+
+@cache
+def _copy_of_pipe(path: str, device: int, inode: int) -> tuple[IO[bytes], str]:
+    """A temporary file with all that comes through a pipe, which gives it only once, and its checksum.
+
+    The file is deleted when the program ends.
+    """
+    copy = tempfile.NamedTemporaryFile(prefix=f"nmt-{Path(path).name}-")  # noqa: SIM115 it is open until the end
+    checksum = hashlib.sha256()
+    with open(path, "rb") as pipe:
+        while block := pipe.read(1 << 20):
+            copy.write(block)
+            checksum.update(block)
+    copy.flush()
+    return copy, checksum.hexdigest()

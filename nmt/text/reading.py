@@ -1,23 +1,28 @@
 """Reading files of parallel text line by line: plain text, JSON, CSV and TSV. Standard library only.
 
-Every file may be compressed (`.gz`). Only LF ends a line, so U+2028, NEL and a lone CR stay in the text; the CR of a
-CRLF line end and a byte order mark at the start of a file are dropped. Whatever is wrong with a file becomes one
-UserError that names the file and the line.
+Every file may be compressed and, with a byte order mark, in UTF-16 (`nmt.text.files`). Only LF ends a line, so U+2028,
+NEL and a lone CR stay in the text; the CR of a CRLF line end and a byte order mark at the start of a file are dropped.
+Whatever is wrong with a file becomes one UserError that names the file and the line.
 """
 
 from __future__ import annotations
 
-import codecs
 import csv
-import gzip
 import itertools
 import json
-import zlib
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from nmt.errors import UserError
+from nmt.text.files import DAMAGED, open_text
+
+LONGEST_LINE = 1 << 24
+"""Bytes of a line at most; a longer one is refused, as it may be a decompression bomb."""
+
+CHUNK = 1 << 16
+"""Bytes of a line of running text that are read as one line: what follows is the next one."""
 
 
 def read_lines(path: str | Path) -> list[str]:
@@ -32,33 +37,91 @@ def read_parallel(paths: Sequence[str | Path]) -> list[list[str]]:
     return files
 
 
-def iterate_lines(path: str | Path) -> Iterator[str]:
-    """The lines of a UTF-8 text file one after the other, so that its size does not matter."""
-    for number, line in enumerate(iterate_bytes(path), start=1):
+def iterate_lines(path: str | Path, longest: int = LONGEST_LINE) -> Iterator[str]:
+    """The lines of a UTF-8 text file one after the other, so that its size does not matter.
+
+    longest: bytes of a line at most, beyond which UserError is raised
+    """
+    for number, line in enumerate(iterate_bytes(path, longest=longest), start=1):
         line = line[:-2] if line.endswith(b"\r\n") else line.removesuffix(b"\n")
-        try:
-            text = line.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise UserError(
-                f"`{path}` line {number} is not valid UTF-8: its byte {error.start + 1} is "
-                f"0x{line[error.start]:02x}; convert the file to UTF-8"
-            ) from None
+        yield _decode(path, number, line)
+
+
+def iterate_chunks(path: str | Path) -> Iterator[str]:
+    """The lines of a text file that is read for its text alone: a line of more than 64 KiB becomes several.
+
+    It is cut at a space, or between two characters where there is none.
+    """
+    number, rest = 1, b""
+    for piece in _pieces(path):
+        is_end = piece.endswith(b"\n")
+        rest += piece
+        while len(rest) > CHUNK:
+            end = _end_of_chunk(rest)
+            yield _decode(path, number, rest[:end])
+            rest = rest[end:].removeprefix(b" ")
+        if is_end:
+            yield _decode(path, number, rest[:-2] if rest.endswith(b"\r\n") else rest[:-1])
+            number, rest = number + 1, b""
+    if rest:
+        yield _decode(path, number, rest)
+
+
+def chunks(text: str) -> Iterator[str]:
+    """A text as parts of 64 KiB at most, cut as by `iterate_chunks`; most texts are one."""
+    if len(text) * 4 <= CHUNK or len(rest := text.encode("utf-8")) <= CHUNK:
         yield text
+        return
+    while len(rest) > CHUNK:
+        end = _end_of_chunk(rest)
+        yield rest[:end].decode("utf-8")
+        rest = rest[end:].removeprefix(b" ")
+    yield rest.decode("utf-8")
 
 
-def iterate_bytes(path: str | Path, what: str = "") -> Iterator[bytes]:
-    """The lines of a file as they stand, with their line ends; of a text in an encoding that may be broken.
+def _end_of_chunk(text: bytes) -> int:
+    """Where a chunk of a longer text ends: at the last space of its second half, or else before a character."""
+    end = text.rfind(b" ", CHUNK // 2, CHUNK)
+    if end < 0:
+        end = CHUNK
+        while end > CHUNK - 4 and text[end] & 0xC0 == 0x80:  # inside a character
+            end -= 1
+    return end
+
+
+def _decode(path: str | Path, number: int, line: bytes) -> str:
+    if b"\0" in line:
+        raise UserError(f"`{path}` line {number} is no text: its byte {line.index(0) + 1} is NUL, which no text has")
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"`{path}` line {number} is not valid UTF-8: its byte {error.start + 1} is "
+            f"0x{line[error.start]:02x}; convert the file to UTF-8"
+        ) from None
+
+
+def iterate_bytes(path: str | Path, what: str = "", longest: int = LONGEST_LINE) -> Iterator[bytes]:
+    """The lines of a file with their line ends, undecoded: for text in an encoding that may be broken.
 
     what: put before the path in errors
+    longest: as in `iterate_lines`
     """
+    for number, line in enumerate(_pieces(path, what, longest + 1), start=1):
+        if len(line) > longest:
+            raise UserError(f"{what}`{path}` line {number} is longer than {longest:,} bytes; break it into lines")
+        yield line
+
+
+def _pieces(path: str | Path, what: str = "", size: int = CHUNK) -> Iterator[bytes]:
+    """The lines of a file, those of more bytes than `size` in parts."""
     try:
-        with gzip.open(path, "rb") if str(path).endswith(".gz") else open(path, "rb") as file:
-            if file.peek(len(codecs.BOM_UTF8)).startswith(codecs.BOM_UTF8):
-                file.read(len(codecs.BOM_UTF8))
-            yield from file
+        with open_text(str(path), f"{what}`{path}`") as file:
+            while line := file.readline(size):
+                yield line
     except FileNotFoundError:
         raise UserError(f"{what}`{path}` does not exist") from None
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, *DAMAGED) as error:
         raise UserError(f"{what}`{path}` cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
@@ -77,7 +140,7 @@ def iterate_json(path: str | Path, source: str, target: str) -> Iterator[tuple[s
 
     An object has the two sides as its fields `source` and `target`, or inside its field `translation`.
     """
-    lines = iterate_lines(path)
+    lines = iterate_lines(path, sys.maxsize - 1)  # a whole array may stand in one line
     head = []
     for line in lines:
         head.append(line)

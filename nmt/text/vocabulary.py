@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import math
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import sentencepiece
 
 from nmt.config import VocabularyConfig
 from nmt.errors import UserError
+from nmt.text.reading import CHUNK, chunks
 from nmt.text.subword_sampling import SubwordSampler
 
 PAD, UNK, BEGIN, END = 0, 1, 2, 3
@@ -139,7 +141,7 @@ def learn_vocabulary(
 
         tags: words that become one piece each, whatever their characters: the tags of training sources
     """
-    texts = list(texts)
+    texts = [part for text in texts for part in chunks(text)]  # SentencePiece skips lines over `max_sentence_length`
     if not any(text.strip() for text in texts):
         raise UserError("no text to learn a vocabulary from")
     if len(texts) > MOST_LINES:
@@ -162,7 +164,7 @@ def learn_vocabulary(
             bos_id=BEGIN,
             eos_id=END,
             num_threads=1,  # the result of several threads depends on their timing
-            max_sentence_length=1 << 16,
+            max_sentence_length=CHUNK,
             input_sentence_size=MOST_LINES,
             shuffle_input_sentence=False,
             minloglevel=2,
@@ -170,6 +172,11 @@ def learn_vocabulary(
         )
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
+        if least := re.search(r"smaller than required_chars\. \d+ vs (\d+)", reason):
+            raise UserError(
+                f"`vocabulary.size` must be at least {least[1]} for this text, to have room for its characters"
+                f"{', 256 bytes' if config.byte_fallback else ''} and the special pieces, but is {size} instead"
+            ) from None
         raise UserError(f"vocabulary.size {size} cannot be learned from this text: {reason}") from None
     return Vocabulary(output.getvalue())
 

@@ -1,0 +1,168 @@
+"""Opening files of text: what a file is follows from its first bytes, not from its name.
+
+gzip, bzip2 and xz are decompressed, UTF-16 and UTF-32 with a byte order mark become UTF-8. What is no text is refused
+with one line that says what it is.
+"""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import gzip
+import io
+import lzma
+import zlib
+from collections.abc import Callable
+from typing import Any, BinaryIO, cast
+
+from nmt.errors import UserError
+
+HEAD = 4096
+"""Bytes that are looked at."""
+COMPRESSED: dict[str, tuple[bytes, Callable[..., Any]]] = {
+    ".gz": (b"\x1f\x8b", gzip.open),
+    ".bz2": (b"BZh", bz2.open),
+    ".xz": (b"\xfd7zXZ\x00", lzma.open),
+}
+"""For each suffix the first bytes of such a file and what opens it for reading and writing."""
+DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
+"""What reading a compressed file raises when it is damaged."""
+_MARKS = {  # those of UTF-32 first: the one for UTF-16 is the beginning of one of them
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_NO_TEXT = {
+    b"%PDF-": "a PDF document; extract its text first",
+    b"\xd0\xcf\x11\xe0": "an old Office document (.doc, .xls, .ppt); save it as text",
+    b"{\\rtf": "an RTF document; save it as text",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd; decompress it first (`zstd -d`)",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive; unpack it first",
+    b"Rar!": "a RAR archive; unpack it first",
+    b"PAR1": 'a Parquet file; as training data it is read with `data.path = "parquet"`',
+    b"SQLite format 3": "an SQLite database; export its text first",
+    b"\x89PNG": "a picture (PNG)",
+    b"\xff\xd8\xff": "a picture (JPEG)",
+    b"GIF8": "a picture (GIF)",
+    b"\x7fELF": "a program",
+}
+_ZIP = {
+    "word/": "a Word document (.docx); save it as text, a sentence a line",
+    "xl/": "an Excel workbook (.xlsx); save its sheet as CSV or TSV",
+    "ppt/": "a PowerPoint presentation (.pptx); save it as text",
+    "content.xml": "an OpenDocument file (.odt, .ods, .odp); save it as text",
+    "OEBPS/": "an e-book (.epub); save it as text",
+}
+_XML = {
+    b"<tmx": "a translation memory (TMX); convert it to two text files or a TSV file first",
+    b"<xliff": "an XLIFF file; convert it to two text files or a TSV file first",
+}
+
+
+def open_text(source: str | BinaryIO, name: str = "") -> io.BufferedReader:
+    """A file or a stream as the bytes of UTF-8 text, without its byte order mark.
+
+    A stream is not read further than its first available bytes. Raises UserError when it is no text.
+
+        name: what messages call it; the path by default
+    """
+    name = name or f"`{source}`"
+    stream = open(source, "rb") if isinstance(source, str) else source  # noqa: SIM115 the caller closes it
+    file = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(cast(io.RawIOBase, stream))
+    try:
+        return _decoded(file, name)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _decoded(file: io.BufferedReader, name: str) -> io.BufferedReader:
+    head = file.peek(HEAD)[:HEAD]
+    for suffix, (magic, open_compressed) in COMPRESSED.items():
+        if head.startswith(magic) and (suffix != ".bz2" or head[4:10] == b"1AY&SY"):
+            return _decoded(_Layer(open_compressed(file), file), name)
+    for mark, encoding in _MARKS.items():
+        if head.startswith(mark):
+            return _Layer(_Recoded(file, encoding, name), file)
+    if what := _no_text(file, head):
+        raise UserError(f"{name} is {what}")
+    if head.startswith(codecs.BOM_UTF8):
+        file.read(len(codecs.BOM_UTF8))
+    return file
+
+
+def _no_text(file: io.BufferedReader, head: bytes) -> str:
+    """What a file is that is no text; empty if it seems to be text."""
+    for magic, what in _NO_TEXT.items():
+        if head.startswith(magic):
+            return what
+    if head.startswith(b"PK\x03\x04"):
+        return _what_is_zipped(file, head)
+    if head.lstrip(codecs.BOM_UTF8).lstrip().startswith(b"<"):
+        for tag, what in _XML.items():
+            if tag in head:
+                return what
+    if encoding := _unmarked_encoding(head):
+        return f"{encoding} text without a byte order mark; convert it: iconv -f {encoding} -t UTF-8"
+    return ""
+
+
+def _what_is_zipped(file: io.BufferedReader, head: bytes) -> str:
+    import zipfile
+
+    try:
+        names = zipfile.ZipFile(file).namelist() if file.seekable() else [head.decode("latin-1")]
+    except (zipfile.BadZipFile, OSError):
+        names = [head.decode("latin-1")]
+    for inside, what in _ZIP.items():
+        if any(inside in name for name in names):
+            return what
+    return "a zip archive; unpack it first"
+
+
+def _unmarked_encoding(head: bytes) -> str:
+    """UTF-16LE or UTF-16BE if NULs stand at every second byte only, and not seldom there; else nothing."""
+    high, low = head[::2].count(0), head[1::2].count(0)
+    if max(high, low) >= 2 and min(high, low) == 0 and max(high, low) > len(head) // 40:
+        return "UTF-16LE" if low else "UTF-16BE"
+    return ""
+
+
+class _Layer(io.BufferedReader):
+    """What a reader makes of the stream below it; closed together with that."""
+
+    def __init__(self, reader: io.RawIOBase, below: io.BufferedReader) -> None:
+        super().__init__(reader)
+        self._below = below
+
+    def close(self) -> None:
+        super().close()
+        self._below.close()
+
+
+class _Recoded(io.RawIOBase):
+    """A stream in an encoding with a byte order mark as UTF-8."""
+
+    def __init__(self, file: io.BufferedReader, encoding: str, name: str) -> None:
+        self._file, self._name, self._encoding = file, name, encoding
+        self._decoder = codecs.getincrementaldecoder(encoding)()
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        data: bytes | None = None
+        while not self._rest and data != b"":
+            data = self._file.read1(io.DEFAULT_BUFFER_SIZE)
+            try:
+                self._rest = self._decoder.decode(data, final=not data).encode("utf-8", "replace")
+            except UnicodeDecodeError as error:
+                raise UserError(f"{self._name} is not valid {self._encoding.upper()}: {error.reason}") from None
+        count = min(len(buffer), len(self._rest))
+        buffer[:count], self._rest = self._rest[:count], self._rest[count:]
+        return count
