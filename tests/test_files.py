@@ -99,7 +99,9 @@ def test_nul_is_no_text(tmp_path: Path) -> None:
 
 
 def test_a_line_without_end_is_refused_before_it_fills_the_memory(tmp_path: Path) -> None:
-    (tmp_path / "bomb.gz").write_bytes(gzip.compress(b"ok\n" + b"x" * LONGEST_LINE + b"\n" + b"x" * (LONGEST_LINE + 1)))
+    (tmp_path / "bomb.gz").write_bytes(
+        gzip.compress(b"ok\n" + b"x" * (LONGEST_LINE - 1) + b"\n" + b"x" * 2 * LONGEST_LINE)
+    )
     with pytest.raises(UserError, match=r"bomb.gz` line 3 is longer than 16,777,216 bytes; break it into lines"):
         read_lines(tmp_path / "bomb.gz")
     pairs = ", ".join('{"de": "ein Haus", "en": "a house"}' for _ in range(100))

@@ -19,7 +19,7 @@ from nmt.errors import UserError
 from nmt.text.files import DAMAGED, open_text
 
 LONGEST_LINE = 1 << 24
-"""Bytes of a line at most; a longer one is refused, as it may be a decompression bomb."""
+"""Bytes of a line at most, its end included; a longer one is refused, as it may be a decompression bomb."""
 
 CHUNK = 1 << 16
 """Bytes of a line of running text that are read as one line: what follows is the next one."""
