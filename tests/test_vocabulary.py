@@ -71,6 +71,20 @@ def test_size_grows_with_the_text() -> None:
     assert "667,403 training words" in choose_size(VocabularyConfig(), 667_403)[1]
 
 
+@pytest.mark.parametrize("byte_fallback", [True, False])
+@pytest.mark.parametrize("model_type", ["unigram", "bpe", "char"])
+def test_too_small_a_size_says_how_many_it_takes(model_type: str, byte_fallback: bool) -> None:
+    """In words of ours, and the number that it names works."""
+    config = VocabularyConfig(model_type=model_type, byte_fallback=byte_fallback)  # type: ignore[arg-type]
+    size = 20 if byte_fallback else 3 if model_type == "char" else 4
+    with pytest.raises(
+        UserError, match=r"^`vocabulary\.size` must be at least (\d+) for this text, .* instead$"
+    ) as error:
+        learn_vocabulary(TEXT, config, size, "identity")
+    least = int(str(error.value).split()[5])
+    assert len(learn_vocabulary(TEXT, config, least, "identity")) >= size
+
+
 def test_bad_models(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read"):
         Vocabulary.load(tmp_path / "none.spm")

@@ -172,11 +172,14 @@ def learn_vocabulary(
         )
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
-        if least := re.search(r"smaller than required_chars\. \d+ vs (\d+)", reason):
+        required = re.search(r"smaller than required_chars\. \d+ vs (\d+)", reason)
+        least = int(required[1]) if required else SPECIAL_PIECES + (256 if config.byte_fallback else 0) + 1
+        if required or size < least:
             raise UserError(
-                f"`vocabulary.size` must be at least {least[1]} for this text, to have room for its characters"
+                f"`vocabulary.size` must be at least {least} for this text, to have room for its characters"
                 f"{', 256 bytes' if config.byte_fallback else ''} and the special pieces, but is {size} instead"
             ) from None
+        reason = re.sub(r"^INTERNAL: \S+ ", "", reason)
         raise UserError(f"vocabulary.size {size} cannot be learned from this text: {reason}") from None
     return Vocabulary(output.getvalue())
 
