@@ -24,7 +24,7 @@ from nmt.errors import TrainingError, UserError, how_to_install
 
 COMMANDS = (
     *("vocab", "train", "evaluate", "inspect", "diversify", "average", "export", "sample"),
-    *("translate", "score", "rerank"),
+    *("translate", "score", "rerank", "cache"),
 )
 """Each is a file of `nmt.commands`."""
 

@@ -6,6 +6,7 @@ signature: whoever changes a file on purpose can write its checksum as well, so 
 
 from __future__ import annotations
 
+import ctypes
 import glob
 import json
 import os
@@ -26,7 +27,7 @@ MOST_VOCABULARY = 1 << 26
 """Bytes of a SentencePiece model at most."""
 MOST_HEADER = 1 << 26
 """Bytes of the header of a safetensors file at most."""
-BLOCK = 1 << 18
+BLOCK = 1 << 20
 """Bytes that a checksum is computed from at once."""
 EXPORT = "onnx"
 """Folder of the exported model inside a model folder."""
@@ -176,10 +177,42 @@ def write_atomically(path: Path, *content: bytes | memoryview) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from None
 
 
+def replace_folder(new: Path, old: Path) -> None:
+    """Put a complete folder in the place of another one, or of none; `new` is gone then.
+
+    On Linux the two change places in one step, so that whenever the process is killed one of them is there, and whole.
+    Elsewhere there may be neither for a moment.
+    """
+    for path in new.iterdir():
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())  # the names must not get to the disk before the content
+    if old.exists() and not _exchange(new, old):
+        aside = old.with_name(f".{old.name}.{os.getpid()}.old")
+        old.rename(aside)
+        new.rename(old)
+        new = aside
+    elif not old.exists():
+        new.rename(old)
+    shutil.rmtree(new, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two folders change places in one step; False where the system has no such call."""
+    try:
+        rename = ctypes.CDLL(None).renameat2
+    except (OSError, AttributeError):
+        return False
+    here, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of <linux/fs.h>
+    return bool(rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0)
+
+
 def remove_abandoned(folder: Path, prefix: str, suffix: str = "") -> None:
-    """Remove the files and folders PREFIX + process id + SUFFIX of processes that have ended without doing so."""
+    """Remove the files and folders PREFIX, process id, SUFFIX of processes that have ended without doing so.
+
+    Between the process id and the suffix there may be more, after a hyphen.
+    """
     for path in folder.glob(f"{glob.escape(prefix)}*{suffix}"):
-        process = path.name.removeprefix(prefix).removesuffix(suffix)
+        process = path.name.removeprefix(prefix).removesuffix(suffix).split("-")[0]
         if process.isdecimal() and not _is_running(int(process)):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)

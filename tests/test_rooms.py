@@ -10,7 +10,7 @@ import nmt
 
 PACKAGE = Path(nmt.__file__).parent
 ROOMS = [
-    *("errors", "config", "scores", "text", "search", "model_files", "model_folder", "translation"),
+    *("errors", "processors", "config", "scores", "text", "search", "model_files", "model_folder", "translation"),
     *("network", "data", "export", "tasks", "training", "report", "inspection", "commands", "cli"),
 ]
 """Each imports only from itself and from those before it."""

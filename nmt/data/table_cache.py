@@ -1,7 +1,6 @@
 """Tables that are kept: memory-mapped Arrow files in the cache folder, each under a key of all it depends on.
 
-The folder is `$NMT_CACHE`, else `$XDG_CACHE_HOME/nmt`, else `~/.cache/nmt`; it can be deleted at any time. An entry is
-NAME.arrow, and NAME.json with its checksum.
+An entry is NAME.arrow, and NAME.json with its checksum and description (`nmt.data.cache_folder`).
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ import hashlib
 import json
 import os
 import tempfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,9 @@ from typing import Any
 import datasets
 import pyarrow as pa
 
+from nmt.data.cache_folder import cache_folder, mark_used, prune, writing_prefix
 from nmt.errors import UserError
+from nmt.model_files import file_checksum
 
 CACHE_FORMAT = 2
 """Part of every cache key; raised when the stored files or the reading of their sources change."""
@@ -37,20 +37,21 @@ def stored_table(
     Files are complete before they get their names. Two processes that write the same entry at once write the same
     bytes, so it does not matter whose files remain.
     """
-    cache = cache or _cache_folder()
+    cache = cache or cache_folder()
     name = _entry_name(kind, key)
     entry = _open_entry(cache, name)
     if entry is None:
         try:
             cache.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=cache, prefix="writing-") as temporary:
+            with tempfile.TemporaryDirectory(dir=cache, prefix=writing_prefix()) as temporary:
                 table, description = Path(temporary, "table.arrow"), Path(temporary, "description.json")
                 with pa.OSFile(str(table), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
                     for batch in batches():
                         writer.write_batch(batch)
-                description.write_text(json.dumps({"checksum": _checksum(table), "description": describe()}))
+                description.write_text(json.dumps({"checksum": file_checksum(table), "description": describe()}))
                 os.replace(table, cache / f"{name}.arrow")
                 os.replace(description, cache / f"{name}.json")
+            prune(cache)
         except OSError as error:
             raise UserError(
                 f"cache folder `{cache}` cannot be written: {error.strerror or error}; set NMT_CACHE to another folder"
@@ -64,7 +65,7 @@ def stored_table(
 def is_stored(cache: Path | None, kind: str, key: list[Any]) -> bool:
     """Whether the cache has an entry; its files are not checked."""
     name = _entry_name(kind, key)
-    return all((cache or _cache_folder()).joinpath(f"{name}.{suffix}").is_file() for suffix in ("arrow", "json"))
+    return all((cache or cache_folder()).joinpath(f"{name}.{suffix}").is_file() for suffix in ("arrow", "json"))
 
 
 def record_batch(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.RecordBatch:
@@ -72,12 +73,6 @@ def record_batch(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.Recor
     columns = zip(*rows, strict=True) if rows else [()] * len(schema)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
     return pa.record_batch(arrays, schema)
-
-
-def _cache_folder() -> Path:
-    if folder := os.environ.get("NMT_CACHE"):
-        return Path(folder)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nmt"
 
 
 def _entry_name(kind: str, key: list[Any]) -> str:
@@ -89,17 +84,9 @@ def _open_entry(cache: Path, name: str) -> tuple[datasets.Dataset, dict[str, Any
     table = cache / f"{name}.arrow"
     try:
         stored = json.loads((cache / f"{name}.json").read_text())
-        if stored["checksum"] != _checksum(table):
+        if stored["checksum"] != file_checksum(table):
             return None
+        mark_used(cache, name)
         return datasets.Dataset.from_file(str(table)), stored["description"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _checksum(path: Path) -> str:
-    """CRC-32 of a file: a gigabyte a second, and the pages it reads are those that training wants next."""
-    value = 0
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            value = zlib.crc32(block, value)
-    return f"{value:08x}"

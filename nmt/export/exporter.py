@@ -12,6 +12,7 @@ Everything is written beside the old export and checked against torch before it 
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ import numpy as np
 
 from nmt.config import DataConfig, DecodingConfig
 from nmt.errors import TrainingError, UserError, how_to_install
+from nmt.model_files import remove_abandoned, replace_folder
 from nmt.model_folder import (
     EXPORT,
     EXPORT_FORMAT,
@@ -101,8 +103,10 @@ def export_model(
         raise UserError(f"`{folder.path}` has no weights to export")
     require_onnx()
     engine = load_engine(folder, threads=threads)
-    final, beside = folder.path / EXPORT, folder.path / f".{EXPORT}.new"
-    shutil.rmtree(beside, ignore_errors=True)
+    final, beside = folder.path / EXPORT, folder.path / f".{EXPORT}.{os.getpid()}.new"
+    shutil.rmtree(folder.path / f".{EXPORT}.new", ignore_errors=True)  # of an earlier version
+    for suffix in (".new", ".old"):
+        remove_abandoned(folder.path, f".{EXPORT}.", suffix)
     try:
         (beside / EXPORT).mkdir(parents=True)
         manifest = write_graphs(engine.model, beside / EXPORT, integers, small)
@@ -124,8 +128,7 @@ def export_model(
         if data is not None and folder.config.task == "translation":
             manifest["shortlist"] = _add_shortlist(folder, beside, manifest, data, threads, say)
         write_manifest(beside / EXPORT, manifest)
-        shutil.rmtree(final, ignore_errors=True)
-        (beside / EXPORT).rename(final)
+        replace_folder(beside / EXPORT, final)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     size = sum(file.stat().st_size for file in final.iterdir()) / 2**20

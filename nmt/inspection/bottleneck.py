@@ -8,6 +8,7 @@ the first words of the target.
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from nmt.data import probes
 from nmt.data.corpus import load_pairs
 from nmt.inspection.pages import COLORS, Inspection, section, table
 from nmt.inspection.watching import Say
+from nmt.model_files import remove_abandoned
 from nmt.scores.evaluation import bleu
 from nmt.training.loop import train
 from nmt.translation.translator import Translator
@@ -29,6 +31,8 @@ from nmt.translation.translator import Translator
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+FOLDER = "nmt-bottleneck-"
+"""What the names of the temporary folders begin with in which the models are trained."""
 LENGTHS = (5, 10, 15, 20, 25, 30)
 """Digits of the sentences to copy."""
 
@@ -120,7 +124,8 @@ def inspect(
     config: of a corpus; None: the probe `task` in these lengths
     epochs: in place of the configuration's
     """
-    with tempfile.TemporaryDirectory(prefix="nmt-bottleneck-") as name:
+    remove_abandoned(Path(tempfile.gettempdir()), FOLDER)
+    with tempfile.TemporaryDirectory(prefix=f"{FOLDER}{os.getpid()}-") as name:
         folder = Path(name)
         base = config or write_probe(folder, task, lengths, pairs)
         if epochs is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,8 +18,18 @@ from nmt.model_files import check_tensors
 from nmt.model_folder import ModelFolder
 from nmt.network.language_model import LanguageModel
 from nmt.network.model import TranslationModel
+from nmt.processors import available_processors
 from nmt.search.engine import Best
 from nmt.text.vocabulary import END, PAD, SPECIAL_PIECES
+
+if hasattr(os, "register_at_fork"):
+    # The threads of torch are not in a forked child, which would wait for them for ever.
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+
+
+def use_threads(threads: int | None) -> None:
+    """Let torch use so many threads; None: as many as there are processors for this process, or fewer."""
+    torch.set_num_threads(threads or min(torch.get_num_threads(), available_processors()))
 
 
 class TorchEngine:
@@ -101,8 +112,7 @@ def load_engine(folder: ModelFolder, *, device: str = "cpu", threads: int | None
 
     Raises UserError when they are damaged or do not fit the configuration, or the device is not there.
     """
-    if threads is not None:
-        torch.set_num_threads(threads)
+    use_threads(threads)
     check_size(folder)
     model = build_model(folder.config, len(folder.source_vocabulary), len(folder.target_vocabulary), 0)
     load_weights(model, folder)

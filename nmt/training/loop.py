@@ -31,7 +31,7 @@ from nmt.model_folder import (
     weights_metadata,
     write_model,
 )
-from nmt.network.torch_engine import build_model, find_device, load_weights, model_tensors
+from nmt.network.torch_engine import build_model, find_device, load_weights, model_tensors, use_threads
 from nmt.network.word_vectors import load_into
 from nmt.tasks import TASKS
 from nmt.tasks.task import Say, Validation, make_vocabularies
@@ -68,8 +68,7 @@ def train(
     """
     check_folder(config, output, resume, overwrite)
     TASKS[config.task].check(config)
-    if threads is not None:
-        torch.set_num_threads(threads)
+    use_threads(threads)
     prepare_process()
     try:
         run = Run(config, output, find_device(device), resume, say)

@@ -9,14 +9,16 @@ step.
 from __future__ import annotations
 
 import copy
+import ctypes
 import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +26,7 @@ import numpy.typing as npt
 from nmt.errors import UserError
 from nmt.model_files import check_files, damaged
 from nmt.model_folder import EXPORT, ModelFolder, check_export, read_manifest
+from nmt.processors import available_processors
 from nmt.search.engine import Best, Engine, Floats, Integers, State
 from nmt.text.vocabulary import END, PAD, SPECIAL_PIECES
 from nmt.translation.graph_file import check_graph
@@ -64,19 +67,18 @@ class OnnxEngine:
     """Runs an exported model one target position at a time.
 
         folder: a model folder with an export
-        threads: processor threads; None: all cores
+        threads: processor threads; None: as many as there are processors for this process
 
     Raises UserError when the export is damaged.
     """
 
     def __init__(self, folder: Path, threads: int | None = None) -> None:
         self.folder = folder / EXPORT
-        self.threads = threads or _cores()
+        self.threads = threads or available_processors()
         self.manifest = read_manifest(folder)
         check_files(self.folder, self.manifest.get("files", {}))
         self.shortlist = self._load_shortlist() if self.manifest["shortlist"] else None
         self._graphs: dict[str, _Session] = {}
-        self._loading = Lock()
         self._single: OnnxEngine | None = None
 
     def start(self, sources: Sequence[Sequence[int]]) -> tuple[Memory, State]:
@@ -166,7 +168,7 @@ class OnnxEngine:
         return after
 
     def _graph(self, name: str) -> _Session:
-        with self._loading:
+        with LOADING:
             if name not in self._graphs:
                 self._graphs[name] = _Session(self.folder / f"{name}.onnx", self.threads, self._outputs(name))
             return self._graphs[name]
@@ -205,7 +207,7 @@ class OnnxEngine:
             return self, 1
         if self._single is None:
             single = copy.copy(self)
-            single.threads, single._graphs, single._loading = 1, {}, Lock()
+            single.threads, single._graphs = 1, {}
             self._single = single
         return self._single, self.threads
 
@@ -216,11 +218,6 @@ class OnnxEngine:
         whole = copy.copy(self)
         whole.shortlist = None
         return whole
-
-
-def _cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _attention(found: Mapping[str, Tensor]) -> Floats | None:
@@ -288,17 +285,51 @@ def prepare_runtime() -> None:
     onnxruntime.create_and_register_allocator(where, onnxruntime.OrtArenaCfg(0, 1, -1, -1))
 
 
+LOADING = RLock()
+"""Held while a graph is loaded, and while this process forks."""
+SESSIONS: WeakSet[_Session] = WeakSet()
+"""All that this process has loaded."""
+
+
+def _forget_sessions() -> None:
+    """In a forked child: the threads of the sessions are gone, and whoever waits for them waits for ever.
+
+    The end of a session waits for them, so it must never come: each keeps a reference that nobody gives back.
+    """
+    for session in SESSIONS:
+        if session.opened is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(session.opened))
+            session.opened = None
+    LOADING.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=LOADING.acquire, after_in_parent=LOADING.release, after_in_child=_forget_sessions)
+
+
 class _Session:
-    """A graph in ONNX Runtime."""
+    """A graph in ONNX Runtime, loaded again in a forked child when it is needed there."""
 
     def __init__(self, path: Path, threads: int, outputs: Mapping[str, Output]) -> None:
+        self.path, self.threads = path, threads
+        self.opened: onnxruntime.InferenceSession | None = None
+        check_graph(path)
+        self._read_shapes(outputs)
+        SESSIONS.add(self)
+
+    @property
+    def session(self) -> onnxruntime.InferenceSession:
+        """The runtime's session of this process."""
+        with LOADING:
+            if self.opened is None:
+                self.opened = self._open()
+            return self.opened
+
+    def _open(self) -> onnxruntime.InferenceSession:
         import onnxruntime
 
-        self.path = path
-        check_graph(path)
-
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors
         # The sizes of tensors change with every batch, so plans of where to put them are of no use.
@@ -312,9 +343,12 @@ class _Session:
         options.add_session_config_entry("session.force_spinning_stop", "1")
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         try:
-            self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            return onnxruntime.InferenceSession(self.path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the runtime raises classes of its own, which it does not name in public
-            raise UserError(f"`{path}` is damaged: {str(error).splitlines()[0]}") from None
+            raise damaged(self.path, error) from None
+
+    def _read_shapes(self, outputs: Mapping[str, Output]) -> None:
+        """What the graph takes and gives; raises UserError when it does not give `outputs`."""
         self.inputs = [value.name for value in self.session.get_inputs()]
         try:
             # Output dimensions are numbers or names, and a name stands for a dimension of some input.
@@ -322,10 +356,10 @@ class _Session:
                 value.name: (value.shape, TYPES[value.type]) for value in self.session.get_outputs()
             }
         except KeyError as error:
-            raise damaged(path, f"an output has the type {error}") from None
+            raise damaged(self.path, f"an output has the type {error}") from None
         for name, expected in outputs.items():
             if self.outputs.get(name) != expected:
-                raise damaged(path, f"its output `{name}` must be {np.dtype(expected[1])} {expected[0]}")
+                raise damaged(self.path, f"its output `{name}` must be {np.dtype(expected[1])} {expected[0]}")
         named = {size for shape, _ in self.outputs.values() for size in shape if isinstance(size, str)}
         self.sizes = {
             size: (value.name, axis)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property, reduce
@@ -24,6 +23,7 @@ from nmt.search.scoring import force_decode
 from nmt.text.cleaning import clean_line, clean_target, one_line
 from nmt.text.sentences import join_sentences
 from nmt.text.vocabulary import BEGIN, END, UNK
+from nmt.translation.switching import frequent_switches
 
 if TYPE_CHECKING:
     from nmt.model_folder import ModelFolder
@@ -35,8 +35,6 @@ OVERRIDES = "decoding options"
 """What messages call the settings that a call overrides."""
 WORKER_ROWS = 64
 """Fewest hypotheses that are searched together when several threads share a batch."""
-SWITCH_INTERVAL = 0.0002
-"""Seconds that a thread coming back from a product waits for Python at most, while another one searches."""
 
 
 class Pieces(Protocol):
@@ -504,13 +502,8 @@ def _results(function: Callable[[Job], Result], jobs: Sequence[Job], workers: in
         return
     from concurrent.futures import ThreadPoolExecutor
 
-    patience = sys.getswitchinterval()
-    sys.setswitchinterval(min(patience, SWITCH_INTERVAL))
-    try:
-        with ThreadPoolExecutor(workers) as pool:
-            yield from pool.map(function, jobs)
-    finally:
-        sys.setswitchinterval(patience)
+    with frequent_switches(), ThreadPoolExecutor(workers) as pool:
+        yield from pool.map(function, jobs)
 
 
 def worker_share(decoding: DecodingConfig, workers: int) -> DecodingConfig:

@@ -1,0 +1,39 @@
+"""`nmt cache`: the prepared data that are kept for the next training."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from nmt.commands.streams import print_lines, say
+
+TEXT = (
+    "List the prepared data that are kept for the next training, or remove them. Data that were not used for 60 days "
+    "are removed by themselves, and beyond 20 GB those not used for longest."
+)
+EXAMPLE = "nmt cache --clear"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of `nmt cache`."""
+    parser.add_argument("--clear", action="store_true", help="remove all of it; what is needed is prepared again")
+    parser.set_defaults(command=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """`nmt cache`."""
+    from nmt.data.cache_folder import cache_folder, entries, prune, remove
+
+    folder = cache_folder()
+    if not options.clear:
+        prune(folder)
+    found = entries(folder)
+    size = sum(entry.size for entry in found)
+    if options.clear:
+        remove(folder, [entry.name for entry in found])
+        prune(folder)
+        say(f"`{folder}`: {len(found)} entries removed, {size / 1e6:,.1f} MB")
+        return
+    say(f"`{folder}`: {len(found)} entries, {size / 1e6:,.1f} MB (NMT_CACHE names another folder)")
+    now = time.time()
+    print_lines(f"{e.size / 1e6:10,.1f} MB  used {(now - e.used) / 86400:5.1f} days ago  {e.name}" for e in found)
