@@ -17,9 +17,10 @@ import typing
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from nmt.errors import UserError
+from nmt.sizing import AUTO, NOMINAL, resolve
 
 FORMAT = 2
 """Number of the file format of configurations and model folders; raised when an old reader would misread a new file."""
@@ -115,9 +116,9 @@ class VocabularyConfig:
     model_type: Literal["unigram", "bpe", "char"] = "unigram"
     """SentencePiece model. `unigram` first; `bpe` for BPE-dropout and to repeat papers; `char` makes every character a
     piece, for language models and very little data. Sampling needs `unigram` or `bpe`."""
-    size: int | Literal["auto"] = "auto"
-    """Number of pieces with the special ones; `auto` derives it from the number of training words and prints why.
-    Smaller for little data."""
+    size: Annotated[int, AUTO] = AUTO
+    """Number of pieces with the special ones. `auto`: five times the square root of the number of training words, from
+    1,000 to 32,000. Fewer for little data."""
     joint: bool = True
     """One vocabulary for both languages (needed to tie the embeddings of both sides); `false` for languages without
     letters or words in common."""
@@ -143,17 +144,18 @@ class ModelConfig:
     cell: CellName = "lstm"
     """Recurrent cell of encoder and decoder. `lstm` is the safe choice; `gru` has a quarter fewer weights and is
     faster; `layer_norm_lstm` bears higher learning rates; the plain RNNs show what the gates are for."""
-    embedding_size: int = 256
+    embedding_size: Annotated[int, AUTO] = AUTO
     """Size of the source and target embeddings; smaller for little data. With tied embeddings, and with `context_input`
-    `all`, it is also the width of what the output layer reads."""
-    hidden_size: int = 512
+    `all`, it is also the width of what the output layer reads. `auto`: 256, and 512 from 500,000 pairs on."""
+    hidden_size: Annotated[int, AUTO] = AUTO
     """Size of the decoder's hidden state; a bidirectional encoder has half of it in each direction. Raise it first when
-    the training perplexity stays high; weights and time of a layer grow with its square."""
+    the training perplexity stays high; weights and time of a layer grow with its square. `auto`: by the number of
+    pairs, see the recipes."""
     encoder_layers: int = 1
     """Stacked encoder layers; more pay with more data."""
-    decoder_layers: int = 1
-    """Stacked decoder layers. Take two with attention but without input feeding, as the second is then the first to see
-    what was attended to; otherwise more pay with more data."""
+    decoder_layers: int = 2
+    """Stacked decoder layers. Two with attention but without input feeding, as the second is then the first that sees
+    what was attended to; more pay with more data."""
     transition_depth: int = 1
     """Cells passed through at each position of a layer, all but the first without input (Miceli-Barone et al. 2017);
     deeper transitions are slower than more layers, and often better: for when quality counts more than time."""
@@ -165,16 +167,17 @@ class ModelConfig:
     reverse_source: bool = False
     """Read the source from its last word to its first (Sutskever et al. 2014, section 3.3); for an encoder in one
     direction without attention."""
-    input_normalization: Literal["none", "layer", "batch"] = "none"
+    input_normalization: Literal["none", "layer", "batch"] = "layer"
     """Normalisation of the input-to-hidden product: over its units (Ba et al. 2016), or over batch and positions
-    (Laurent et al. 2016). `layer` steadies deep models; `batch` wants batches of 64 sentences or more."""
+    (Laurent et al. 2016). `layer` makes training faster and steadier; `batch` needs batches of 64 sentences or more."""
     context_input: Literal["none", "first", "all"] = "none"
     """Where the source's context vector is fed at every step (Cho et al. 2014): into no layer, the first, or all and
     the output. `all` for models without attention; with attention `none` will do."""
-    attention: Literal["none", "dot", "general", "additive", "multi_head"] = "none"
+    attention: Annotated[Literal["none", "dot", "general", "additive", "multi_head"], AUTO] = AUTO
     """How a decoder state is compared with the source positions (Luong et al. 2015; Bahdanau et al. 2015; Vaswani et
-    al. 2017); `none` leaves the whole sentence to one context vector, which is for short sentences. `general` first;
-    `dot` saves a matrix; `additive` is the slowest; `multi_head` looks at several places at once."""
+    al. 2017). `auto`: `dot`, and `none` for a language model. `none` leaves the whole sentence to one context vector,
+    which is for short sentences; `general` has one more matrix than `dot`; `additive` is the slowest; `multi_head`
+    looks at several places at once."""
     attention_heads: int = 4
     """Heads of `multi_head` attention; they share `hidden_size`, so take more of them only when that is large."""
     input_feeding: Literal["none", "luong", "bahdanau"] = "none"
@@ -190,22 +193,25 @@ class ModelConfig:
     1, as the output layer wants them, and multiplied by this times the square root of their size (cf. Vaswani et al.
     2017, section 3.4); with `initialization = "uniform"` they are as `initialization_scale` makes them. 0.5 does for
     all cells; 1 starts an LSTM a little faster, 0.25 a GRU."""
-    tied_embeddings: Literal["none", "decoder", "all"] = "none"
+    tied_embeddings: Annotated[Literal["none", "decoder", "all"], AUTO] = AUTO
     """Share target embedding and output matrix (`decoder`; Press & Wolf 2017), or these and the source embedding
-    (`all`). Fewer weights, nearly always better on small data."""
+    (`all`). Fewer weights, nearly always better on small data. `auto`: `all` with a joint vocabulary, otherwise
+    `decoder`; for a language model of characters `none`."""
     source_embeddings: str | None = None
     """File of word vectors (word2vec's text format, .vec) that the source embeddings start from, for little data."""
     target_embeddings: str | None = None
     """The same for the target embeddings; with all embeddings tied, for both sides."""
     frozen_embeddings: bool = False
     """Keep embeddings that were read from a file as they are; for very little data."""
-    dropout: float = 0.0
-    """Probability of dropping a unit between layers and before the readout (Zaremba et al. 2014); the first to raise
-    when the validation perplexity is far above the training's, and to lower when both are high."""
-    embedding_dropout: float = 0.0
-    """Probability of dropping a unit of an embedding; beside `dropout`, for little data."""
-    output_dropout: float = 0.0
-    """Probability of dropping a unit that the output layer reads; beside `dropout`, and as high, for little data."""
+    dropout: Annotated[float, AUTO] = AUTO
+    """Probability of dropping a unit between layers and before the readout (Zaremba et al. 2014). Raise it first when
+    the validation perplexity is far above the training's, and lower it when both are high. `auto`: less with more
+    data."""
+    embedding_dropout: Annotated[float, AUTO] = AUTO
+    """Probability of dropping a unit of an embedding, in addition to `dropout`. `auto`: 0.1."""
+    output_dropout: Annotated[float, AUTO] = AUTO
+    """Probability of dropping a unit that the output layer reads, in addition to `dropout`. `auto`: as high as
+    `dropout`."""
     variational_dropout: bool = False
     """Use the same dropout mask at all positions of a sentence (Gal & Ghahramani 2016); for long sequences and language
     models, with smaller probabilities."""
@@ -214,7 +220,7 @@ class ModelConfig:
     zoneout: float = 0.0
     """Probability that a unit of the state keeps its value for a step (Krueger et al. 2017); takes a loop over the
     positions. For language models, of characters above all."""
-    initialization: Literal["uniform", "xavier", "orthogonal"] = "xavier"
+    initialization: Literal["uniform", "xavier", "orthogonal"] = "orthogonal"
     """Weights: uniform in [-initialization_scale, +initialization_scale], Glorot & Bengio 2010, or these with
     orthogonal recurrent ones (Saxe et al. 2014), which plain RNNs need. `uniform` is for repeating older papers."""
     initialization_scale: float = 0.08
@@ -252,21 +258,24 @@ class TrainingConfig:
     al. 2015); against exposure bias, at a quarter to a half of the speed."""
     scheduled_sampling_rate: float = 0.25
     """That probability at the end of the training; lower it if the validation perplexity suffers."""
-    truncation: int = 0
+    truncation: Annotated[int, AUTO] = AUTO
     """Target positions after which the gradient is cut and only the state carried on (Williams & Peng 1990): bounds the
-    memory for long targets; 0 never cuts. A language model needs it: 32 to 128."""
+    memory for long targets; 0 never cuts. A language model needs it. `auto`: 0, for a language model 64, of characters
+    128."""
     r_drop: float = 0.0
     """Weight of R-Drop (Liang et al. 2021): each batch passes twice with other dropout masks, and the two predictions
     are drawn together; better, at half the speed."""
     seed: int = 1
     """Seed of initialisation, order, dropout and sampling; set another for each member of an ensemble, and to see how
     much a score owes to chance."""
-    epochs: int = 10
+    epochs: Annotated[int, AUTO] = AUTO
     """Passes over the training data; the learning-rate schedule ends with the last. Raise it if validation still
-    improves there, lower it if the best model lies far before."""
-    batch_size: int = 64
+    improves there, lower it if the best model lies far before. `auto`: 12 with 29,000 pairs, more with fewer, fewer
+    with more."""
+    batch_size: Annotated[int, AUTO] = AUTO
     """Sentences or tokens of a batch, as `batch_unit` says; smaller for little data, larger for speed. For a language
-    model: parallel streams of the text, or their number times `truncation`."""
+    model: parallel streams of the text, or their number times `truncation`. `auto`: 32 sentences, 64 from 15,000 pairs
+    on, 128 from 100,000 on."""
     batch_unit: Literal["sentences", "tokens"] = "sentences"
     """What `batch_size` counts; `tokens` counts the longer side with padding, for sentences of very different length,
     whose batches then need alike memory."""
@@ -275,9 +284,10 @@ class TrainingConfig:
     optimizer: Literal["adam", "adamw", "sgd", "adagrad"] = "adam"
     """Adam (Kingma & Ba 2015), AdamW (Loshchilov & Hutter 2019), SGD, or Adagrad (Duchi et al. 2011). `adam` first,
     `adamw` with `weight_decay`; `sgd` and `adagrad` want a learning rate of their own and are for repeating papers."""
-    learning_rate: float = 0.001
-    """Peak step size; the first setting to tune. Lower it when the loss jumps or is not finite, and for fine-tuning."""
-    betas: tuple[float, float] = (0.9, 0.998)
+    learning_rate: float = 0.002
+    """Peak step size; the first setting to tune. Lower it when the loss jumps or is not finite, and for fine-tuning.
+    (`sgd` and `adagrad` need another one.)"""
+    betas: tuple[float, float] = (0.9, 0.98)
     """Decay of Adam's first and second moment; change them only to repeat other work (0.9 and 0.999 in Kingma & Ba
     2015)."""
     momentum: float = 0.0
@@ -288,34 +298,37 @@ class TrainingConfig:
     """After the warm-up: constant, linear or cosine to zero, 1/sqrt(update), or, from `decay_start` on, halved each
     tenth of what is left. `linear` when the training is to end with `epochs`; `constant` and `inverse_sqrt` when
     `patience` is to end it; `halving` with SGD, as Sutskever et al. (2014)."""
-    warmup: int = 0
-    """Updates in which the learning rate rises linearly from zero; for high learning rates, and for deep models."""
-    decay_start: float = 0.0
+    warmup: Annotated[int, AUTO] = AUTO
+    """Updates in which the learning rate rises linearly from zero; for high learning rates, and for deep models.
+    `auto`: 200, or the first twentieth of a shorter training."""
+    decay_start: float = 0.3
     """Share of the training after which `linear`, `cosine` and `halving` begin to lower the learning rate; raise it
     while the full rate still brings the validation forward."""
-    clip_norm: float = 5.0
+    clip_norm: float = 1.0
     """Largest norm of the gradient of all weights together (Pascanu et al. 2013); 0 turns it off. Recurrent models need
     it: lower it when the loss jumps (`metrics.jsonl` records the norms)."""
-    label_smoothing: float = 0.0
-    """Probability spread evenly over the whole vocabulary (Szegedy et al. 2016, with 0.1); helps most translation
-    models, at the cost of their perplexity."""
-    average_decay: float = 0.0
+    label_smoothing: Annotated[float, AUTO] = AUTO
+    """Probability spread evenly over the whole vocabulary (Szegedy et al. 2016); helps most translation models, at the
+    cost of their perplexity. `auto`: 0.1, for a language model and with `minimum_risk` 0."""
+    average_decay: Annotated[float, AUTO] = AUTO
     """Decay of the exponential moving average of the weights per update; 0 turns it off. Nearly always worth it: the
-    average is over about 1 / (1 - decay) updates, which should be a small part of the training."""
-    source_sampling: float = 0.0
+    average is over about 1 / (1 - decay) updates, which should be a small part of the training. `auto`: a tenth of
+    it."""
+    source_sampling: Annotated[float, AUTO] = AUTO
     """Sampled source segmentations: alpha of subword regularisation (Kudo 2018) or probability of BPE-dropout
-    (Provilkov et al. 2020); 0 is off. For little and medium data, with more epochs."""
+    (Provilkov et al. 2020); 0 is off. For little and medium data, with more epochs. `auto`: 0.5, with `bpe` 0.1, with
+    `char` and for a language model 0."""
     target_sampling: float = 0.0
     """The same for the target side; try the source alone first."""
-    source_word_dropout: float = 0.0
+    source_word_dropout: Annotated[float, AUTO] = AUTO
     """Probability that all pieces of a source word are replaced by the unknown piece; for little data (Sennrich & Zhang
-    2019)."""
-    target_word_dropout: float = 0.0
+    2019). `auto`: 0.08, for a language model 0."""
+    target_word_dropout: Annotated[float, AUTO] = AUTO
     """The same for the decoder's input (Bowman et al. 2016); what it has to predict stays whole. For little data, as it
-    makes the decoder rely on the source."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """Arithmetic of the products; the weights stay fp32. bf16 needs a CPU or GPU that has it, and is for speed there;
-    compare the validation of both once."""
+    makes the decoder rely on the source. `auto`: 0.08, for a language model and with `minimum_risk` 0."""
+    precision: Annotated[Literal["fp32", "bf16"], AUTO] = AUTO
+    """Arithmetic of the products; the weights stay fp32. bf16 needs a CPU or GPU that has it, and is faster there.
+    `auto`: bf16 where the device has it, otherwise fp32."""
     validation_interval: int = 0
     """Updates between two validations; 0 validates after each epoch. Set it where an epoch is long."""
     keep_checkpoints: int = 0
@@ -486,7 +499,7 @@ def parse_config(values: dict[str, Any], where: str) -> Config:
     return config
 
 
-_type_hints = functools.cache(typing.get_type_hints)  # it compiles each of them
+_type_hints = functools.cache(functools.partial(typing.get_type_hints, include_extras=True))  # it compiles each of them
 
 
 def _parse_dataclass(kind: Any, values: dict[str, Any], prefix: str, mistakes: list[str]) -> Any:
@@ -513,6 +526,8 @@ def _parse_dataclass(kind: Any, values: dict[str, Any], prefix: str, mistakes: l
 def _convert(hint: Any, value: Any) -> tuple[bool, Any]:
     """Whether a TOML value fits a type hint, and the value as that type."""
     origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return (True, value) if value == AUTO else _convert(arguments[0], value)
     if origin is Literal:
         return any(value == choice and type(value) is type(choice) for choice in arguments), value
     if origin is types.UnionType or origin is typing.Union:
@@ -558,6 +573,8 @@ def _is_number(value: Any) -> bool:
 def _describe(hint: Any) -> str:
     """A type hint in the user's words."""
     origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return f"{_describe(arguments[0])} or {AUTO}"
     if origin is Literal:
         return "one of " + ", ".join(str(choice) for choice in arguments) if len(arguments) > 1 else repr(arguments[0])
     if origin is types.UnionType or origin is typing.Union:
@@ -574,7 +591,8 @@ def _describe(hint: Any) -> str:
 
 
 def check_config(config: Config) -> list[str]:
-    """Every impossible value or combination, one sentence each."""
+    """Every impossible value or combination, one sentence each; open settings go with all others."""
+    config = resolve(config, NOMINAL)
     data, vocabulary, model, training, decoding = (getattr(config, section) for section in SECTIONS)
     mistakes = []
 
@@ -751,7 +769,7 @@ def _check_language_model(config: Config) -> list[str]:
         "training": ("source_sampling", "source_word_dropout", "objective", "scheduled_sampling", "r_drop"),
     }
     for section, names in without_source.items():
-        default: Any = {"model": ModelConfig, "training": TrainingConfig}[section]()
+        default = getattr(resolve(Config(task="language_model"), NOMINAL), section)
         for name in names:
             if getattr(getattr(config, section), name) != getattr(default, name):
                 mistakes.append(f"`{section}.{name}` must be left out for a language model")

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
+from plain import parse_plain
 from toys import toy_config
 
-from nmt.config import Config, parse_config
+from nmt.config import Config
 from nmt.errors import UserError
 from nmt.model_folder import ModelFolder, model_card, open_model, weights_metadata, write_model
 from nmt.text.vocabulary import Vocabulary, learn_vocabulary
@@ -96,7 +97,7 @@ def test_whole_numbers_are_the_first_models(tmp_path: Path, vocabularies: list[V
 
 def test_language_models_have_a_mean(tmp_path: Path, vocabularies: list[Vocabulary]) -> None:
     values = {"task": "language_model", "training": {"truncation": 8}, "data": {"path": "data"}}
-    config = parse_config(values, "toy")
+    config = parse_plain(values, "toy")
     names = [write(tmp_path / str(seed), vocabularies[0], draw(seed), config).path for seed in range(2)]
     made = average_models(names, tmp_path / "mean")
     assert made.config.task == "language_model"

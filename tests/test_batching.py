@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from plain import plain_training
 from toys import toy_config, write_reversal
 
-from nmt.config import Config, SourceConfig, TrainingConfig
+from nmt.config import Config, SourceConfig
 from nmt.data.batching import Batcher, draw_by_weight, drop_words, make_batch, plan_batches
 from nmt.data.corpus import load_pairs, prepare_corpus, training_tags
 from nmt.errors import UserError
@@ -61,14 +62,14 @@ def test_similar_lengths_stand_together() -> None:
     rng = np.random.default_rng(1)
     source = rng.integers(3, 40, 5000)
     target = np.maximum(1, source + rng.integers(-4, 5, 5000))
-    batches = plan_batches(source, target, TrainingConfig(batch_size=50), rng)
+    batches = plan_batches(source, target, plain_training(batch_size=50), rng)
     padded = sum(len(batch) * (target[batch].max() + source[batch].max()) for batch in batches)
     assert padded / (source.sum() + target.sum()) < 1.12  # in random order it is 1.9
 
 
 def test_a_pair_larger_than_the_limit_stands_alone() -> None:
     lengths = np.array([100, 2, 3])
-    config = TrainingConfig(batch_unit="tokens", batch_size=10)
+    config = plain_training(batch_unit="tokens", batch_size=10)
     batches = plan_batches(lengths, lengths, config, np.random.default_rng(0))
     assert sorted(sorted(batch.tolist()) for batch in batches) == [[0], [1, 2]]
 

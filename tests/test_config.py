@@ -37,10 +37,10 @@ def test_all_mistakes_are_reported_at_once() -> None:
         parse_config(values, "my.toml")
     message = str(error.value)
     assert message.startswith("my.toml: ") and "\n" not in message
-    assert "`model.hidden_size` must be a whole number, but is 'big' instead" in message
+    assert "`model.hidden_size` must be a whole number or auto, but is 'big' instead" in message
     assert "unknown key `model.hiden_size`" in message
     assert "unknown key `bogus`" in message
-    assert "`training.epochs` must be a whole number, but is 1.5 instead" in message
+    assert "`training.epochs` must be a whole number or auto, but is 1.5 instead" in message
 
 
 @pytest.mark.parametrize(

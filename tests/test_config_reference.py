@@ -17,6 +17,7 @@ from all_pairs import MODEL_OPTIONS, TRAINING_OPTIONS, all_pairs
 from nmt.config import SECTIONS, Config, check_config, parse_config
 from nmt.data.corpus import check_splits
 from nmt.errors import UserError
+from nmt.sizing import AUTO, NOMINAL, open_settings, resolve
 from nmt.tasks.task import make_vocabularies
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "config-reference"
@@ -60,14 +61,14 @@ def test_a_meaning_on_several_lines_is_joined() -> None:
 
 def options() -> dict[str, list[Any]]:
     """Two values or more of every setting that has them: all choices, or the default and others."""
-    walked, found = {**MODEL_OPTIONS, **TRAINING_OPTIONS}, {}
+    walked, found, usual = {**MODEL_OPTIONS, **TRAINING_OPTIONS}, {}, resolve(Config(), NOMINAL)
     hints = {"task": typing.get_type_hints(Config)["task"]}
     for section in SECTIONS:
         kind = type(getattr(Config(), section))
         hints |= {f"{section}.{name}": hint for name, hint in typing.get_type_hints(kind).items()}
     for name, hint in hints.items():
         section, _, key = name.rpartition(".")
-        default = getattr(getattr(Config(), section) if section else Config(), key)
+        default = getattr(getattr(usual, section) if section else usual, key)
         values = [default, *walked.get(name, other_values(name, hint, default))]
         for refusal in script.REFUSED:
             values += refusal.values.get(name, [])
@@ -96,6 +97,7 @@ def other_values(name: str, hint: Any, default: Any) -> list[Any]:
 OPTIONS = options()
 CHANGES: list[Case] = [{name: value} for name, values in OPTIONS.items() for value in values[1:]]
 CHANGES.append({"task": "language_model", "training.truncation": 3})
+CHANGES += [{name: AUTO} for name in open_settings(Config())]
 
 
 def mistakes(case: Case) -> list[str]:
@@ -179,4 +181,4 @@ def test_what_is_refused_with_the_data(data: dict[str, Any], message: str) -> No
 def test_what_is_refused_with_the_vocabulary() -> None:
     config = parse_config({"vocabulary": {"source": "a.spm", "target": "b.spm"}}, "here")
     with pytest.raises(UserError, match=r"`vocabulary\.target` must be unset with a joint vocabulary"):
-        make_vocabularies(config, print)
+        make_vocabularies(config)

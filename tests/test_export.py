@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from plain import parse_plain
 from runs import load_script
 from safetensors.torch import save
 
 from nmt.cli import main
-from nmt.config import Config, DataConfig, VocabularyConfig, parse_config
+from nmt.config import Config, DataConfig, VocabularyConfig
 from nmt.errors import TrainingError, UserError
 from nmt.export.exporter import compare, export_model, write_graphs
 from nmt.export.onnx_graph import LARGEST, quantize_rows
@@ -71,7 +72,7 @@ NETWORKS: list[dict[str, Any]] = [
 def settings_of(task: str, model: dict[str, Any]) -> Config:
     """The configuration of a small model."""
     own = {"task": task, "model": {"embedding_size": 8, "hidden_size": 12, **model}}
-    return parse_config({**own, "training": {"truncation": 8}} if task == "language_model" else own, "test")
+    return parse_plain({**own, "training": {"truncation": 8}} if task == "language_model" else own, "test")
 
 
 def untrained(task: str = "translation", **model: Any) -> TorchEngine:
@@ -97,7 +98,7 @@ def exported(engine: TorchEngine, folder: Path, integers: bool = False, small: b
 @pytest.mark.parametrize("model", NETWORKS, ids=lambda model: "-".join(str(value) for value in model.values()))
 def test_every_network_computes_what_torch_computes(model: dict[str, Any], tmp_path: Path) -> None:
     engine = untrained(**model)
-    settings = parse_config({}, "test").decoding
+    settings = parse_plain({}, "test").decoding
     deviation = compare(engine, exported(engine, tmp_path), SOURCES, settings)
     assert deviation.log_prob < 1e-4
     assert deviation.n_best == 0
@@ -105,7 +106,7 @@ def test_every_network_computes_what_torch_computes(model: dict[str, Any], tmp_p
 
 def test_language_models(tmp_path: Path) -> None:
     engine = untrained("language_model", decoder_layers=2, cell="layer_norm_lstm")
-    deviation = compare(engine, exported(engine, tmp_path), SOURCES, parse_config({}, "test").decoding)
+    deviation = compare(engine, exported(engine, tmp_path), SOURCES, parse_plain({}, "test").decoding)
     assert deviation.log_prob < 1e-4
     assert deviation.n_best == 0
 
@@ -188,7 +189,7 @@ def test_neighbours_and_order_change_nothing(integers: bool, tmp_path: Path) -> 
 @pytest.mark.parametrize("model", [*NETWORKS[::6], *NETWORKS[-2:]], ids=str)
 def test_integers_are_close(model: dict[str, Any], small: bool, tmp_path: Path) -> None:
     engine = untrained(**model)
-    settings = parse_config({}, "test").decoding
+    settings = parse_plain({}, "test").decoding
     deviation = compare(engine, exported(engine, tmp_path, integers=True, small=small), SOURCES, settings)
     assert 0 < deviation.mean_log_prob < 0.1
 

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from plain import parse_plain
 from safetensors.torch import save
 from toys import toy_config, write_reversal
 
 from nmt import cli
-from nmt.config import Config, parse_config
+from nmt.config import Config
 from nmt.errors import UserError
 from nmt.inspection import attention, bottleneck, context, gates, gradient_flow, pages, search
 from nmt.inspection.watching import batch_of, forced, layers_of, matrices, open_subject, watched
@@ -36,7 +37,7 @@ def quiet(line: str) -> None:
 
 def save_fresh(folder: Path, config: Config) -> Path:
     """A model folder with initial weights, a little larger than they are, so that its outputs differ."""
-    source, target = make_vocabularies(config, quiet)
+    source, target = make_vocabularies(config)
     model = build_model(config, len(source), len(target), 1)
     tensors = {name: tensor.detach() * 1.5 for name, tensor in model_tensors(model).items()}
     write_model(folder, config, source, target, save(tensors, weights_metadata(config, source, target)), "a card")
@@ -67,7 +68,7 @@ def language_model(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path
         "model": {"embedding_size": 8, "hidden_size": 12, "cell": "gru"},
         "training": {"truncation": 8},
     }
-    return save_fresh(tmp_path_factory.mktemp("language-model"), parse_config(values, "toy"))
+    return save_fresh(tmp_path_factory.mktemp("language-model"), parse_plain(values, "toy"))
 
 
 # Gradients
@@ -87,7 +88,7 @@ def jacobian_by_autograd(model: LanguageModel, pieces: torch.Tensor) -> list[tor
 @pytest.mark.parametrize("cell", sorted(CELLS))
 def test_state_norms_are_those_of_autograds_jacobians(cell: str) -> None:
     values = {"cell": cell, "hidden_size": 6, "embedding_size": 4}
-    config = parse_config({"task": "language_model", "model": values, "training": {"truncation": 1}}, "t").model
+    config = parse_plain({"task": "language_model", "model": values, "training": {"truncation": 1}}, "t").model
     torch.manual_seed(3)
     model = LanguageModel(config, 12).double().eval()
     pieces = torch.randint(SPECIAL_PIECES, 12, (6, 1))
@@ -115,7 +116,7 @@ def test_the_bound_of_the_elman_rnn_holds_and_only_it_has_one() -> None:
 def planted(factor: float) -> gradient_flow.Flow:
     """A ReLU RNN of which every unit is always on and keeps `factor` of its value: dh_T/dh_k = factor^(T-k) I."""
     values = {"cell": "rnn_relu", "hidden_size": 6, "embedding_size": 6}
-    config = parse_config({"task": "language_model", "model": values, "training": {"truncation": 1}}, "t").model
+    config = parse_plain({"task": "language_model", "model": values, "training": {"truncation": 1}}, "t").model
     model = LanguageModel(config, 12).double().eval()
     cell = model.decoder.layers.at(0).cell
     with torch.no_grad():
@@ -215,7 +216,7 @@ def test_a_planted_meaning_is_found_and_noise_does_not_survive_the_other_half() 
     position = np.tile(np.arange(10), 40)
     values[:, 17] = -position + 0.1 * values[:, 17]
     layer = layers_of(
-        LanguageModel(parse_config({"task": "language_model", "training": {"truncation": 1}}, "t").model, 9)
+        LanguageModel(parse_plain({"task": "language_model", "training": {"truncation": 1}}, "t").model, 9)
     )
     reading = gates.Reading(layer[0], ["a"] * 400, lines, values, {})
     found = [meaning for meaning in gates.find_meanings(reading) if meaning.what == "position"]
@@ -225,7 +226,7 @@ def test_a_planted_meaning_is_found_and_noise_does_not_survive_the_other_half() 
 
 def test_saturation_counts_positions() -> None:
     layer = layers_of(
-        LanguageModel(parse_config({"task": "language_model", "training": {"truncation": 1}}, "t").model, 9)
+        LanguageModel(parse_plain({"task": "language_model", "training": {"truncation": 1}}, "t").model, 9)
     )
     values = np.array([[0.05, 0.95], [0.5, 0.95], [0.02, 0.91], [0.2, 0.99]], np.float32)
     reading = gates.Reading(
@@ -298,7 +299,7 @@ def test_scores_of_references_are_those_of_search(translator: Path) -> None:
 
 
 def test_variants_differ_in_attention_and_order_only() -> None:
-    config = parse_config({"model": {"attention": "additive", "input_feeding": "luong", "coverage": True}}, "t")
+    config = parse_plain({"model": {"attention": "additive", "input_feeding": "luong", "coverage": True}}, "t")
     plain, looking = (bottleneck.variant_config(config, attends, True) for attends in (False, True))
     assert (plain.model.attention, plain.model.input_feeding, plain.model.coverage) == ("none", "none", False)
     assert (looking.model.attention, looking.model.input_feeding, looking.model.coverage) == ("additive", "luong", True)

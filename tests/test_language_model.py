@@ -15,12 +15,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from plain import plain_model, plain_training
 from runs import assert_same_runs, quiet, send, stop_after, validations
 from safetensors.torch import load_file
 from toys import toy_config, write_reversal
 
 from nmt import cli
-from nmt.config import Config, ModelConfig, TrainingConfig
+from nmt.config import Config
 from nmt.data import text_streams as streams
 from nmt.data.text_streams import Streams, choose_streams, join_lines, score_text
 from nmt.errors import TrainingError, UserError
@@ -59,7 +60,7 @@ def write_text(folder: Path, text: str, splits: str = "train val test") -> Path:
 
 
 def make_task(config: Config) -> LanguageModelTask:
-    task = LanguageModelTask(config, make_vocabularies(config, quiet), torch.device("cpu"))
+    task = LanguageModelTask(config, make_vocabularies(config), torch.device("cpu"))
     task.prepare(quiet)
     return task
 
@@ -103,11 +104,11 @@ def test_streams_hold_every_position_once(lines: list[list[int]], wanted: int, l
 
 
 def test_how_many_streams() -> None:
-    sentences = TrainingConfig(truncation=10, batch_size=4)
-    tokens = TrainingConfig(truncation=10, batch_size=45, batch_unit="tokens")
+    sentences = plain_training(truncation=10, batch_size=4)
+    tokens = plain_training(truncation=10, batch_size=45, batch_unit="tokens")
     assert [choose_streams(n, sentences) for n in (1, 9, 10, 25, 39, 40, 10**6)] == [1, 1, 1, 2, 3, 4, 4]
     assert [choose_streams(n, tokens) for n in (5, 10**6)] == [1, 4]
-    assert choose_streams(100, TrainingConfig(truncation=10, batch_size=4, batch_unit="tokens")) == 1
+    assert choose_streams(100, plain_training(truncation=10, batch_size=4, batch_unit="tokens")) == 1
 
 
 def test_a_small_text_has_fewer_streams(tmp_path: Path) -> None:
@@ -155,7 +156,7 @@ def test_each_epoch_is_segmented_anew(text: Path) -> None:
 
 def random_model(size: int = 30, **model: Any) -> LanguageModel:
     torch.manual_seed(3)
-    config = ModelConfig(embedding_size=8, hidden_size=12, **model)
+    config = plain_model(embedding_size=8, hidden_size=12, **model)
     return LanguageModel(config, size).eval()
 
 
@@ -381,7 +382,7 @@ def test_given_vocabulary(trained: tuple[Config, Path], text: Path) -> None:
     """A language model beside a translation model has that one's target vocabulary."""
     path = str(trained[1] / "best" / "target.spm")
     for vocabulary in ({"source": path}, {"joint": False, "source": path, "target": path}):
-        made = make_vocabularies(lm_config(text, vocabulary=vocabulary), quiet)
+        made = make_vocabularies(lm_config(text, vocabulary=vocabulary))
         assert made[0] is made[1]
         assert made[0].model == Path(path).read_bytes()
 

@@ -10,10 +10,10 @@ import pytest
 import safetensors.torch
 import torch
 from all_pairs import MODEL_OPTIONS, Case, all_pairs, configuration
+from plain import plain_model
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from nmt.config import ModelConfig
 from nmt.model_folder import open_model, write_model
 from nmt.network.dropout import Dropout, dropout_mask
 from nmt.network.encoder import Encoder, mirror
@@ -44,7 +44,7 @@ def name_of(case: Case) -> str:
 def make(case: dict[str, Any], **more: Any) -> TranslationModel:
     torch.manual_seed(1)
     sizes = (20, 20) if case.get("tied_embeddings") == "all" else (17, 20)
-    return TranslationModel(ModelConfig(**{"embedding_size": 8, "hidden_size": 12, **case, **more}), *sizes).double()
+    return TranslationModel(plain_model(**{"embedding_size": 8, "hidden_size": 12, **case, **more}), *sizes).double()
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -130,7 +130,7 @@ def test_products_in_bf16_have_few_sizes(attention: str) -> None:
     """For each size that it has met, oneDNN keeps half a megabyte: no product may depend on both lengths, nor on how
     many target pieces a batch has."""
     options = {"embedding_size": 8, "hidden_size": 12, "attention": attention, "attention_heads": 2}
-    model = TranslationModel(ModelConfig(**options), 20, 20)
+    model = TranslationModel(plain_model(**options), 20, 20)
     with LowPrecisionProducts() as products:
         for source_length in range(3, 9):
             for length in range(3, 9):
@@ -252,7 +252,7 @@ def test_luong_feeding_equals_its_equations() -> None:
 def test_language_model_steps_equal_the_whole_text() -> None:
     """In one piece, or cut anywhere with the state carried on."""
     torch.manual_seed(1)
-    model = LanguageModel(ModelConfig(embedding_size=8, hidden_size=12, decoder_layers=2), 20).double()
+    model = LanguageModel(plain_model(embedding_size=8, hidden_size=12, decoder_layers=2), 20).double()
     inputs, targets = torch.randint(4, 20, (7, 3)), torch.randint(4, 20, (7, 3))
     loss, negative, final = model(inputs, targets, model.initial_state(3))
     _, one, state = model(inputs[:4], targets[:4], model.initial_state(3))
@@ -269,7 +269,7 @@ def test_language_model_steps_equal_the_whole_text() -> None:
 def test_encoder_equals_torch() -> None:
     """Two bidirectional layers over packed sentences, outputs and final states."""
     torch.manual_seed(4)
-    encoder = Encoder(ModelConfig(embedding_size=5, hidden_size=8, encoder_layers=2)).double()
+    encoder = Encoder(plain_model(embedding_size=5, hidden_size=8, encoder_layers=2)).double()
     theirs = torch.nn.LSTM(5, 4, num_layers=2, bidirectional=True).double()
     assert encoder.backward_layers is not None
     for depth in range(2):

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import torch
+from plain import parse_plain
 from safetensors.torch import load_file, save_file
 from toys import toy_config, write_reversal
 
-from nmt.config import Config, parse_config
+from nmt.config import Config
 from nmt.errors import UserError
 from nmt.model_folder import (
     ModelFolder,
@@ -175,9 +176,9 @@ def test_atomic_writing(tmp_path: Path) -> None:
         write_atomically(tmp_path / "nowhere" / "file", b"")
 
 
-LANGUAGE_MODEL = parse_config({"task": "language_model", "training": {"truncation": 8}}, "toy")
-TRANSLATION = parse_config({}, "toy")
-SEPARATE = parse_config({"vocabulary": {"joint": False}}, "toy")
+LANGUAGE_MODEL = parse_plain({"task": "language_model", "training": {"truncation": 8}}, "toy")
+TRANSLATION = parse_plain({}, "toy")
+SEPARATE = parse_plain({"vocabulary": {"joint": False}}, "toy")
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from plain import plain_model, plain_training
 from torch import Tensor
 from torch.nn import functional as F
 
 import nmt.tasks.objectives
-from nmt.config import Config, DecodingConfig, ModelConfig, TrainingConfig
+from nmt.config import Config, DecodingConfig
 from nmt.data.batching import Batch, make_batch
 from nmt.network.model import TranslationModel
 from nmt.tasks.objectives import (
@@ -45,7 +46,7 @@ DROPOUT = {"dropout": 0.3, "embedding_dropout": 0.2, "output_dropout": 0.2}
 
 def make_model(name: str = "fixed", **settings: Any) -> TranslationModel:
     torch.manual_seed(5)
-    config = ModelConfig(embedding_size=6, hidden_size=8, **{**MODELS[name], **settings})
+    config = plain_model(embedding_size=6, hidden_size=8, **{**MODELS[name], **settings})
     return TranslationModel(config, SIZE, SIZE).double().train()
 
 
@@ -98,7 +99,7 @@ def chunked_loss(model: TranslationModel, batch: Batch, k: int, smoothing: float
 @pytest.mark.parametrize("name", MODELS)
 def test_likelihood_is_the_model_s_own_loss(name: str) -> None:
     model, batch = make_model(name, **DROPOUT), batch_of()
-    found = run(Likelihood(TrainingConfig(label_smoothing=0.1)), model, batch, tokens=7)
+    found = run(Likelihood(plain_training(label_smoothing=0.1)), model, batch, tokens=7)
     model.zero_grad()
     torch.manual_seed(11)
     loss, negative = model(batch.source, batch.lengths, batch.inputs, batch.targets, 0.1)
@@ -107,7 +108,7 @@ def test_likelihood_is_the_model_s_own_loss(name: str) -> None:
 
 
 def test_gradients_are_added() -> None:
-    model, batch, objective = make_model(), batch_of(), Likelihood(TrainingConfig(truncation=2))
+    model, batch, objective = make_model(), batch_of(), Likelihood(plain_training(truncation=2))
     once = run(objective, model, batch)[2]
     objective(model, batch, tokens=3, seed=11, progress=1)
     torch.testing.assert_close(gradients(model), {name: 2 * gradient for name, gradient in once.items()})
@@ -118,21 +119,21 @@ def test_gradients_are_added() -> None:
 def test_truncation_behind_the_end_changes_nothing(name: str, length: int) -> None:
     model, batch = make_model(name, **DROPOUT), batch_of()
     assert len(batch.inputs) == 8
-    whole = run(Likelihood(TrainingConfig(label_smoothing=0.1)), model, batch)
-    assert_same(run(Likelihood(TrainingConfig(label_smoothing=0.1, truncation=length)), model, batch), whole)
+    whole = run(Likelihood(plain_training(label_smoothing=0.1)), model, batch)
+    assert_same(run(Likelihood(plain_training(label_smoothing=0.1, truncation=length)), model, batch), whole)
 
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("k", [1, 3, 7])
 def test_truncation_cuts_the_state_only(name: str, k: int) -> None:
     model, batch = make_model(name, **DROPOUT), batch_of()
-    found = run(Likelihood(TrainingConfig(label_smoothing=0.1, truncation=k)), model, batch)
+    found = run(Likelihood(plain_training(label_smoothing=0.1, truncation=k)), model, batch)
     model.zero_grad()
     loss = chunked_loss(model, batch, k, 0.1)
     (loss / 3).backward()
     assert found[0] == pytest.approx(loss.item(), rel=1e-10)
     torch.testing.assert_close(found[2], gradients(model), rtol=1e-8, atol=1e-12)
-    whole = run(Likelihood(TrainingConfig(label_smoothing=0.1)), model, batch)
+    whole = run(Likelihood(plain_training(label_smoothing=0.1)), model, batch)
     assert any(not torch.allclose(found[2][n], whole[2][n], rtol=1e-3) for n in whole[2])
 
 
@@ -157,8 +158,8 @@ def test_schedules_by_hand() -> None:
 
 def test_without_probability_sampling_is_likelihood() -> None:
     model, batch = make_model("attention", **DROPOUT), batch_of()
-    plain = run(Likelihood(TrainingConfig()), model, batch)
-    assert_same(run(Likelihood(TrainingConfig(scheduled_sampling="linear")), model, batch, progress=0), plain)
+    plain = run(Likelihood(plain_training()), model, batch)
+    assert_same(run(Likelihood(plain_training(scheduled_sampling="linear")), model, batch, progress=0), plain)
     torch.testing.assert_close(mixed_inputs(model, batch, 0.0), batch.inputs)
 
 
@@ -196,12 +197,12 @@ def test_draws_between_references_read_them(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_scheduled_sampling_trains_on_the_mixed_inputs() -> None:
     model, batch = make_model("attention", **DROPOUT), batch_of()
-    found = run(Likelihood(TrainingConfig(scheduled_sampling="constant", scheduled_sampling_rate=0.7)), model, batch)
+    found = run(Likelihood(plain_training(scheduled_sampling="constant", scheduled_sampling_rate=0.7)), model, batch)
     torch.manual_seed(11 ^ 1)
     mixed = mixed_inputs(model.eval(), batch, 0.7)
     assert not torch.equal(mixed, batch.inputs)
     again = Batch(batch.source, batch.lengths, mixed, batch.targets, batch.target_tokens, batch.indices)
-    assert_same(found, run(Likelihood(TrainingConfig()), model.train(), again))
+    assert_same(found, run(Likelihood(plain_training()), model.train(), again))
 
 
 def test_draws_follow_the_softmax() -> None:
@@ -220,14 +221,14 @@ def test_draws_follow_the_softmax() -> None:
 @pytest.mark.parametrize("name", ["fixed", "context", "attention", "luong", "bahdanau"])
 def test_r_drop_without_dropout_is_likelihood(name: str, truncation: int) -> None:
     model, batch = make_model(name), batch_of()
-    plain = run(Likelihood(TrainingConfig(label_smoothing=0.1)), model, batch)
-    settings = TrainingConfig(label_smoothing=0.1, r_drop=5.0, truncation=truncation)
+    plain = run(Likelihood(plain_training(label_smoothing=0.1)), model, batch)
+    settings = plain_training(label_smoothing=0.1, r_drop=5.0, truncation=truncation)
     assert_same(run(Likelihood(settings), model, batch), plain)
 
 
 def test_r_drop_equals_its_formula() -> None:
     model, batch, alpha = make_model("attention", **DROPOUT), batch_of(), 2.0
-    found = run(Likelihood(TrainingConfig(label_smoothing=0.1, r_drop=alpha)), model, batch)
+    found = run(Likelihood(plain_training(label_smoothing=0.1, r_drop=alpha)), model, batch)
     model.zero_grad()
     torch.manual_seed(11)
     memory, state = model.encode(batch.source.repeat(1, 2), batch.lengths.repeat(2))
@@ -245,7 +246,7 @@ def test_r_drop_equals_its_formula() -> None:
 
 
 def test_all_options_of_likelihood_together() -> None:
-    settings = TrainingConfig(label_smoothing=0.1, r_drop=1.0, truncation=3, scheduled_sampling="linear")
+    settings = plain_training(label_smoothing=0.1, r_drop=1.0, truncation=3, scheduled_sampling="linear")
     model, batch = make_model("luong", **DROPOUT), batch_of()
     first = run(Likelihood(settings), model, batch, progress=0.8)
     assert all(map(math.isfinite, first[:2]))
@@ -265,7 +266,7 @@ class Words:
 
 def minimum_risk(**training: Any) -> MinimumRisk:
     config = Config(
-        training=TrainingConfig(objective="minimum_risk", **training), decoding=DecodingConfig(max_length_factor=1.5)
+        training=plain_training(objective="minimum_risk", **training), decoding=DecodingConfig(max_length_factor=1.5)
     )
     objective = make_objective(config, Words())  # type: ignore[arg-type]
     assert isinstance(objective, MinimumRisk)
@@ -394,7 +395,7 @@ def test_minimum_risk_lowers_the_expected_cost(search: str) -> None:
         costs = [objective.costs([one, *group])[1:] for one, group in zip(references, samples, strict=True)]
         return float(np.mean(costs))
 
-    train(Likelihood(TrainingConfig()), 12)
+    train(Likelihood(plain_training()), 12)
     before = expected_cost()
     train(objective, 15)
     assert expected_cost() < before - 0.05
@@ -435,7 +436,7 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_bf16_trains_fp32_weights(name: str) -> None:
     model, batch = make_model("attention", **DROPOUT).float(), batch_of()
-    config = Config(training=TrainingConfig(precision="bf16", **OBJECTIVES[name]))
+    config = Config(training=plain_training(precision="bf16", **OBJECTIVES[name]))
     loss, negative, found = run(make_objective(config, Words()), model, batch)  # type: ignore[arg-type]
     assert math.isfinite(loss) and math.isfinite(negative)
     assert all(gradient.dtype == torch.float32 and torch.isfinite(gradient).all() for gradient in found.values())
@@ -447,14 +448,14 @@ def test_a_loss_that_is_no_number_is_returned(name: str) -> None:
     model, batch = make_model(), batch_of()
     with torch.no_grad():
         model.output_bias[6] = math.nan
-    config = Config(training=TrainingConfig(**OBJECTIVES[name]))
+    config = Config(training=plain_training(**OBJECTIVES[name]))
     assert math.isnan(run(make_objective(config, Words()), model, batch)[0])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_all_chance_is_in_the_seed(name: str) -> None:
     model, batch = make_model("attention", **DROPOUT).float(), batch_of()
-    objective = make_objective(Config(training=TrainingConfig(**OBJECTIVES[name])), Words())  # type: ignore[arg-type]
+    objective = make_objective(Config(training=plain_training(**OBJECTIVES[name])), Words())  # type: ignore[arg-type]
     first = run(objective, model, batch)
     torch.rand(3)
     assert_same(run(objective, model, batch), first)

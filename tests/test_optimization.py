@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from plain import plain_training
 
-from nmt.config import TrainingConfig
 from nmt.training.optimization import WeightAverage, clip_gradients, gradient_norm, learning_rate, make_optimizer
 
 
@@ -24,7 +24,7 @@ from nmt.training.optimization import WeightAverage, clip_gradients, gradient_no
 def test_fused_equals_plain(name: Any, plain: Any) -> None:
     torch.manual_seed(1)
     start = torch.randn(5, 4)
-    config = TrainingConfig(optimizer=name, learning_rate=0.1, betas=(0.9, 0.99), weight_decay=0.01, momentum=0.5)
+    config = plain_training(optimizer=name, learning_rate=0.1, betas=(0.9, 0.99), weight_decay=0.01, momentum=0.5)
     weights = [torch.nn.Parameter(start.clone()) for _ in range(2)]
     optimizers = [make_optimizer(config, weights[:1]), plain(weights[1:])]
     for step in range(4):
@@ -44,13 +44,13 @@ def test_fused_equals_plain(name: Any, plain: Any) -> None:
     ],
 )
 def test_schedules(schedule: Any, expected: list[float]) -> None:
-    config = TrainingConfig(learning_rate=1.0, schedule=schedule, decay_start=0.5)
+    config = plain_training(learning_rate=1.0, schedule=schedule, decay_start=0.5)
     rates = [learning_rate(config, 100, progress) for progress in (0.2, 0.5, 0.75, 1.0)]
     assert rates == pytest.approx(expected, abs=1e-12)
 
 
 def test_warmup_and_inverse_square_root() -> None:
-    config = TrainingConfig(learning_rate=0.2, schedule="inverse_sqrt", warmup=4)
+    config = plain_training(learning_rate=0.2, schedule="inverse_sqrt", warmup=4)
     rates = [learning_rate(config, update, 0.0) for update in (0, 1, 3, 4, 15)]
     assert rates == pytest.approx([0.05, 0.1, 0.2, 0.2 * math.sqrt(4 / 5), 0.1])
 

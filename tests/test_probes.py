@@ -107,7 +107,7 @@ def test_shipped_configurations_keep_every_pair_and_digit(task: str) -> None:
     from nmt.data.corpus import prepare_corpus
 
     config = load_config(ROOT / "configs" / f"probe-{task}.toml")
-    vocabularies = make_vocabularies(config, quiet)
+    vocabularies = make_vocabularies(config)
     corpus = prepare_corpus(config.data, "train", *vocabularies)
     assert corpus.counts.kept == probes.SIZES["train"]
     assert corpus.source_lengths.max() == config.data.probe_length

@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 import torch
+from plain import plain_model
 
-from nmt.config import ModelConfig
 from nmt.network.layers import KERNELS, BatchNormalization, Connection, Layer, Unrolled
 
 LENGTH, BATCH, SIZE, HIDDEN = 6, 4, 5, 7
 
 
 def make_layer(input_size: int = SIZE, **options: Any) -> Layer:
-    layer = Layer(ModelConfig(**options), input_size, HIDDEN).double()
+    layer = Layer(plain_model(**options), input_size, HIDDEN).double()
     for weight in layer.parameters():
         torch.nn.init.uniform_(weight, -0.6, 0.6)
     return layer

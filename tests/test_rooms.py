@@ -10,13 +10,25 @@ import nmt
 
 PACKAGE = Path(nmt.__file__).parent
 ROOMS = [
-    *("errors", "processors", "config", "scores", "text", "search", "model_files", "model_folder", "translation"),
+    *(
+        "errors",
+        "processors",
+        "sizing",
+        "config",
+        "scores",
+        "text",
+        "search",
+        "model_files",
+        "model_folder",
+        "translation",
+    ),
     *("network", "data", "export", "tasks", "training", "report", "inspection", "commands", "cli"),
 ]
 """Each imports only from itself and from those before it."""
 WITHOUT_TORCH = ROOMS[: ROOMS.index("network")]
-UPWARD = {("translation", "nmt.network.torch_engine")}
-"""The one arrow against the direction, inside a function: a model without an export is translated by torch."""
+UPWARD = {("translation", "nmt.network.torch_engine"), ("sizing", "nmt.config")}
+"""The arrows against the direction: a model without an export is translated by torch, imported inside a function; the
+rules of sizes name the configuration's type."""
 
 
 def room_of(path: Path) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from nmt.config import VocabularyConfig
 from nmt.errors import UserError
-from nmt.text.vocabulary import BEGIN, END, PAD, SPECIAL_PIECES, UNK, Vocabulary, choose_size, learn_vocabulary
+from nmt.text.vocabulary import BEGIN, END, PAD, SPECIAL_PIECES, UNK, Vocabulary, learn_vocabulary
 
 TEXT = [
     "Ein Hund läuft über die Wiese.", "Eine Frau liest ein Buch.", "Der Mann trinkt Kaffee am Fenster.",
@@ -61,14 +61,6 @@ def test_starts_word() -> None:
     ids = vocabulary.encode("Ein Hund")
     assert sum(starts[i] for i in ids) == 2
     assert not any(starts[:4])
-
-
-def test_size_grows_with_the_text() -> None:
-    assert choose_size(VocabularyConfig(size=500), 10**9)[0] == 500
-    sizes = [choose_size(VocabularyConfig(), words)[0] for words in (10, 10**5, 667_403, 10**7, 10**12)]
-    assert sizes == [1000, 1600, 4100, 15800, 32000]
-    assert choose_size(VocabularyConfig(), 10, 3000)[0] == 3000 + 4 + 256 + 500
-    assert "667,403 training words" in choose_size(VocabularyConfig(), 667_403)[1]
 
 
 @pytest.mark.parametrize("byte_fallback", [True, False])

@@ -6,7 +6,9 @@ import random
 from pathlib import Path
 from typing import Any
 
-from nmt.config import Config, parse_config
+from plain import parse_plain
+
+from nmt.config import Config
 
 SMALL: dict[str, dict[str, Any]] = {
     "data": {"source": "src", "target": "rev"},
@@ -49,4 +51,4 @@ def toy_config(folder: Path, **sections: dict[str, Any]) -> Config:
     """A configuration for the reversal task with some settings changed."""
     values = {name: {**section, **sections.get(name, {})} for name, section in SMALL.items()}
     values["data"]["path"] = str(folder)
-    return parse_config({**values, **{k: v for k, v in sections.items() if k not in values}}, "toy")
+    return parse_plain({**values, **{k: v for k, v in sections.items() if k not in values}}, "toy")

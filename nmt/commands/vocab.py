@@ -25,10 +25,12 @@ def run(options: argparse.Namespace) -> None:
 
     config = load_config(options.config, options.set)
     from nmt.model_folder import vocabulary_files, write_atomically
+    from nmt.network.torch_engine import find_device
+    from nmt.tasks.resolving import resolve_for_training
     from nmt.tasks.task import make_vocabularies
 
     folder = Path(options.output or Path("vocab") / Path(options.config).stem)
-    made = make_vocabularies(config, say)
+    made = make_vocabularies(resolve_for_training(config, find_device("cpu"), say))
     folder.mkdir(parents=True, exist_ok=True)
     for name, vocabulary in zip(vocabulary_files(config), made, strict=False):
         write_atomically(folder / name, vocabulary.model)

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -22,8 +23,10 @@ from nmt.config import DataConfig
 from nmt.data.sources import BATCH_ROWS, Input, Row, find_input, pair_sources, text_source
 from nmt.data.table_cache import is_stored, record_batch, stored_table
 from nmt.errors import UserError
+from nmt.sizing import Amount
 from nmt.text.cleaning import clean_line, clean_target
 from nmt.text.reading import chunks
+from nmt.text.vocabulary import SPECIAL_PIECES
 
 RATIO_CHARACTERS = 20
 """Pairs whose longer side has at most this many characters are never mismatched: `Ja` may well be `Yes, of course`."""
@@ -253,6 +256,21 @@ def load_pairs(data: DataConfig, split: str, *, cache: Path | None = None) -> da
         with source.blamed():
             loaded.append(_load_input(find_input(source), cache))
     return _concatenate(loaded)
+
+
+def measure(data: DataConfig, task: Literal["translation", "language_model"]) -> Amount:
+    """How much training text there is, with the rows that training will drop. Raises UserError like `load_pairs`."""
+    pairs, words, characters = 0.0, 0, set[str]()
+    sources = [text_source(data, "train")] if task == "language_model" else pair_sources(data, "train")
+    for source in sources:
+        with source.blamed():
+            table = _load_input(find_input(source), None)
+        pairs += source.weight * len(table)
+        for batch in table.data.to_batches():
+            for text in itertools.chain.from_iterable(column.to_pylist() for column in batch.columns):
+                words += len(text.split())
+                characters.update(text)
+    return Amount(max(1, round(pairs)), words, len(characters) + SPECIAL_PIECES)
 
 
 def load_texts(data: DataConfig, split: str, *, cache: Path | None = None) -> datasets.Dataset:

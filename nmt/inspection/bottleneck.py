@@ -24,7 +24,9 @@ from nmt.data.corpus import load_pairs
 from nmt.inspection.pages import COLORS, Inspection, section, table
 from nmt.inspection.watching import Say
 from nmt.model_files import remove_abandoned
+from nmt.network.torch_engine import find_device
 from nmt.scores.evaluation import bleu
+from nmt.tasks.resolving import resolve_for_training
 from nmt.training.loop import train
 from nmt.translation.translator import Translator
 
@@ -45,9 +47,17 @@ BUCKETS = 6
 PROBE: dict[str, Any] = {
     "data": {"source": "digits", "target": "answer"},
     "vocabulary": {"size": 32, "byte_fallback": False},
-    "model": {"embedding_size": 32, "hidden_size": 128, "initialization": "orthogonal"},
-    "training": {"epochs": 5, "batch_size": 64, "learning_rate": 0.004, "clip_norm": 1.0, "best_by": "loss"},
-}
+    "model": {
+        "embedding_size": 32, "hidden_size": 128, "decoder_layers": 1, "input_normalization": "none",
+        "attention": "none", "tied_embeddings": "none", "dropout": 0.0, "embedding_dropout": 0.0,
+        "output_dropout": 0.0, "initialization": "orthogonal",
+    },
+    "training": {
+        "epochs": 5, "batch_size": 64, "learning_rate": 0.004, "betas": [0.9, 0.998], "warmup": 0, "decay_start": 0.0,
+        "clip_norm": 1.0, "label_smoothing": 0.0, "average_decay": 0.0, "source_sampling": 0.0,
+        "source_word_dropout": 0.0, "target_word_dropout": 0.0, "precision": "fp32", "best_by": "loss",
+    },
+}  # fmt: skip
 """The model that copies."""
 
 
@@ -130,6 +140,7 @@ def inspect(
         base = config or write_probe(folder, task, lengths, pairs)
         if epochs is not None:
             base.training.epochs = epochs
+        base = resolve_for_training(base, find_device("cpu"), say)
         test = load_pairs(base.data, "test")
         sources, targets = list(test["source"]), list(test["target"])
         words = [len(source.split()) for source in sources]

@@ -33,6 +33,7 @@ from nmt.network.cells import CELLS, Cell
 from nmt.network.cells.rnn import RNN
 from nmt.network.language_model import LanguageModel
 from nmt.network.model import TranslationModel
+from nmt.sizing import NOMINAL, resolve
 from nmt.text.vocabulary import BEGIN, SPECIAL_PIECES
 
 if TYPE_CHECKING:
@@ -243,9 +244,9 @@ def fresh_flows(
     except ValueError:
         raise UserError(f"--initialization must be NAME or NAME*FACTOR, but is `{initialization}` instead") from None
     sizes = {"hidden_size": hidden_size, "embedding_size": hidden_size, "decoder_layers": layers}
-    values = {"cell": cell, "initialization": kind, "bidirectional": False, **sizes}
-    task = {"task": "language_model", "model": values, "training": {"truncation": 1}}
-    config: ModelConfig = parse_config(task, "inspect").model
+    values = {"cell": cell, "initialization": kind, "bidirectional": False, "input_normalization": "none", **sizes}
+    task = {"task": "language_model", "model": {**values, "tied_embeddings": "none"}}
+    config: ModelConfig = resolve(parse_config(task, "inspect"), NOMINAL).model
     torch.manual_seed(seed)
     model = LanguageModel(config, FRESH_VOCABULARY).double().eval()
     with torch.no_grad():

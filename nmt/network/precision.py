@@ -18,6 +18,13 @@ def low_precision(device: torch.device) -> torch.dtype | None:
     return None
 
 
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies in bf16 itself, which is faster than fp32 there."""
+    if device.type == "cpu":
+        return bool(torch.cpu._is_avx512_bf16_supported())
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
 def mixed_precision(device: torch.device, precision: str) -> torch.autocast:
     """A context in which products are taken as `training.precision` says: in bf16, or as they are."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")

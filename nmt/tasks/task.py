@@ -22,7 +22,7 @@ from nmt.errors import UserError
 from nmt.network.language_model import LanguageModel
 from nmt.network.model import TranslationModel
 from nmt.network.precision import mixed_precision
-from nmt.text.vocabulary import Vocabulary, choose_size, learn_vocabulary
+from nmt.text.vocabulary import Vocabulary, learn_vocabulary
 
 Say = Callable[[str], None]
 
@@ -43,10 +43,12 @@ class Validation:
     """For the model card."""
 
 
-def make_vocabularies(config: Config, say: Say) -> tuple[Vocabulary, Vocabulary]:
+def make_vocabularies(config: Config) -> tuple[Vocabulary, Vocabulary]:
     """The configured SentencePiece models, learned from the training text where none is given.
 
     A language model has one, that of the target side, given twice.
+
+        config: resolved, so that the number of pieces is known
     """
     settings = config.vocabulary
     if settings.source is not None:
@@ -62,10 +64,7 @@ def make_vocabularies(config: Config, say: Say) -> tuple[Vocabulary, Vocabulary]
     else:
         pairs = load_pairs(config.data, "train")
         texts, tags = [list(pairs["source"]), list(pairs["target"])], training_tags(config.data)
-    words = sum(len(text.split()) for side in texts for text in side)
-    characters = len({character for side in texts for text in side for character in text})
-    size, why = choose_size(settings, words, characters)
-    say(why)
+    size = settings.size
     if config.task == "language_model" or settings.joint:
         joint = learn_vocabulary([text for side in texts for text in side], settings, size, "identity", tags)
         return joint, joint

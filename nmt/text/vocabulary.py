@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import math
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -103,32 +102,6 @@ class Vocabulary:
         """For each id whether its piece begins a word; special pieces do not."""
         pieces = self.pieces(range(len(self)))
         return [i >= SPECIAL_PIECES and piece.startswith("▁") for i, piece in enumerate(pieces)]
-
-
-def choose_size(config: VocabularyConfig, words: int, characters: int = 0) -> tuple[int, str]:
-    """Number of pieces for a training text of so many words (both sides), and one sentence why.
-
-    Small data wants small vocabularies: Sennrich & Zhang (2019), https://arxiv.org/abs/1905.11901, section 5.2, gain
-    4.9 BLEU at 100,000 words by going from 14,000 to 2,000 merges. The rule 5 sqrt(words), rounded to hundreds and
-    kept within 1,000 and 32,000, gives 4,100 for Multi30k and 16,000 for ten million words. A script of many different
-    characters gets at least 500 pieces more than these, the bytes and the special pieces.
-    """
-    if config.size != "auto":
-        return config.size, f"vocabulary: {config.size} pieces as configured"
-    least = characters + SPECIAL_PIECES + (256 if config.byte_fallback else 0)
-    if config.model_type == "char":
-        return least, f"vocabulary: a piece for each of {characters:,} characters"
-    size = min(32000, max(1000, round(5 * math.sqrt(words) / 100) * 100))
-    least += 500
-    if size < least:
-        return (
-            least,
-            f"vocabulary: {least} pieces, 500 more than {characters:,} characters need (vocabulary.size sets it)",
-        )
-    return (
-        size,
-        f"vocabulary: {size} pieces, 5 times the square root of {words:,} training words (vocabulary.size sets it)",
-    )
 
 
 def learn_vocabulary(

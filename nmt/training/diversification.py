@@ -27,6 +27,8 @@ from nmt.data.corpus import load_pairs
 from nmt.errors import TrainingError, UserError
 from nmt.export.exporter import export_model, require_onnx
 from nmt.model_folder import open_model, write_atomically
+from nmt.network.torch_engine import find_device
+from nmt.tasks.resolving import resolve_for_training
 from nmt.tasks.task import Say
 from nmt.text.reading import read_lines
 from nmt.training.loop import train
@@ -64,6 +66,7 @@ def diversify(
         raise UserError("`training.start_from` needs a joint vocabulary here: models of both directions start from it")
     if device == "cpu":
         require_onnx()  # better now than after the first training
+    config = resolve_for_training(config, find_device(device), say)
     pairs = load_pairs(replace(config.data, extra=[]), "train")
     text: list[Pair] = list(zip(pairs["source"], pairs["target"], strict=True))
     if config.vocabulary.joint and config.training.start_from is None:

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt import __version__
-from nmt.config import Config, TrainingConfig
+from nmt.config import Config, TrainingConfig, load_config
 from nmt.errors import TrainingError, UserError
 from nmt.model_folder import (
     ModelFolder,
@@ -31,9 +31,12 @@ from nmt.model_folder import (
     weights_metadata,
     write_model,
 )
+from nmt.network.precision import has_bf16
 from nmt.network.torch_engine import build_model, find_device, load_weights, model_tensors, use_threads
 from nmt.network.word_vectors import load_into
+from nmt.sizing import AUTO, adopt
 from nmt.tasks import TASKS
+from nmt.tasks.resolving import resolve_for_training
 from nmt.tasks.task import Say, Validation, make_vocabularies
 from nmt.text.vocabulary import Vocabulary
 from nmt.training.optimization import WeightAverage, clip_gradients, gradient_norm, learning_rate, make_optimizer
@@ -66,8 +69,12 @@ def train(
     Raises UserError for bad input or an existing run folder, TrainingError when the loss is not finite or the run was
     interrupted; what had been reached is saved then.
     """
+    if resume and (output / "config.toml").exists():
+        config = adopt(config, load_config(output / "config.toml"))
     check_folder(config, output, resume, overwrite)
     TASKS[config.task].check(config)
+    if not resume:
+        config = resolve_for_training(config, find_device(device), say)
     use_threads(threads)
     prepare_process()
     try:
@@ -120,7 +127,7 @@ def open_start(config: Config) -> ModelFolder | None:
         odd += [
             f"{section}.{key} is {found[key]!r} there, but {value!r} here"
             for key, value in wanted.items()
-            if key not in may_differ and found[key] != value
+            if key not in may_differ and found[key] not in (value, AUTO)
         ]
     if odd:
         raise UserError(f"`training.start_from`: `{name}` has other settings, write the same here: {'; '.join(odd)}")
@@ -141,7 +148,7 @@ class Run:
         elif start:
             vocabularies = start.source_vocabulary, start.target_vocabulary
         else:
-            vocabularies = make_vocabularies(config, say)
+            vocabularies = make_vocabularies(config)
         self.vocabularies = vocabularies
         self.task = TASKS[config.task](config, vocabularies, device)
         self.task.prepare(say)
@@ -543,7 +550,7 @@ def dropout_seed(seed: int, update: int, number: int) -> int:
 
 def check_precision(precision: str, device: torch.device) -> None:
     """bf16 is refused where it would be emulated; raises UserError."""
-    if precision == "bf16" and device.type == "cpu" and not torch.cpu._is_avx512_bf16_supported():
+    if precision == "bf16" and device.type == "cpu" and not has_bf16(device):
         raise UserError("training.precision `bf16` needs a CPU with AVX-512 bf16 or a GPU; use `fp32` here")
 
 

@@ -1,0 +1,199 @@
+"""The values of the settings that a configuration leaves open with `auto`: a recipe, sized by the amount of text.
+
+The rules were measured at 1,000, 8,000, 29,000 and 165,000 sentence pairs of real text (docs/recipes.md, "How much
+text, which model"). Little text needs a small vocabulary, small batches, much dropout and many epochs (Sennrich & Zhang
+2019, https://arxiv.org/abs/1905.11901); much text needs a larger network and fewer epochs.
+
+A resolved configuration has no open setting among these; resolving it again changes nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import typing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from nmt.config import Config, ModelConfig, TrainingConfig, VocabularyConfig
+
+AUTO: Any = "auto"
+"""The value of an open setting. Its type is Any, so that a field which is a number in every resolved configuration can
+have it as its default."""
+
+BYTES = 256
+"""Pieces that `vocabulary.byte_fallback` adds."""
+
+FEW_PAIRS = 5_000
+"""With fewer sentence pairs no setting gives translations that are of use."""
+
+FEW_WORDS = 50_000
+"""The same for a language model, in words of its text."""
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How much training text there is, and what it is trained with."""
+
+    pairs: int
+    """Sentence pairs that an epoch has; lines of the text of a language model."""
+    words: int
+    """Words of the whole text, of both sides together."""
+    symbols: int
+    """Different characters, and the special pieces of a vocabulary."""
+    pieces: int | None = None
+    """Pieces of the vocabulary, where one is given; None: one is learned."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """The fastest arithmetic that the device has."""
+
+
+PAIR = 32
+"""Positions that a sentence pair takes in a batch, where batches are counted in tokens."""
+
+NOMINAL = Amount(pairs=30_000, words=750_000, symbols=100)
+"""Stands for the amount where the data have not been read: a configuration is checked with it."""
+
+
+def resolve(config: Config, amount: Amount) -> Config:
+    """The configuration with a value for each open setting; the settings that have a value keep it."""
+    chosen = vocabulary_values(config, amount) | model_values(config, amount)
+    config = _fill(config, chosen)
+    return _fill(config, training_values(config, amount))
+
+
+def adopt(config: Config, resolved: Config) -> Config:
+    """The configuration with each open setting as it is in a resolved one: what a resumed run goes on with."""
+    return _fill(config, {name: _value(resolved, name) for name in open_settings(config)})
+
+
+def open_settings(config: Config) -> list[str]:
+    """Names (`section.key`) of the settings that `resolve` would choose."""
+    return [
+        f"{section}.{key}"
+        for section in ("vocabulary", "model", "training")
+        for key in _may_be_open(type(getattr(config, section)))
+        if _value(config, f"{section}.{key}") == AUTO
+    ]
+
+
+def _may_be_open(section: type) -> list[str]:
+    """The settings of a section whose type is annotated with AUTO."""
+    hints = typing.get_type_hints(section, include_extras=True)
+    return [key for key, hint in hints.items() if AUTO in getattr(hint, "__metadata__", ())]
+
+
+def _value(config: Config, name: str) -> Any:
+    section, key = name.split(".")
+    return getattr(getattr(config, section), key)
+
+
+def _fill(config: Config, chosen: dict[str, Any]) -> Config:
+    """The configuration with these values where it has none of its own."""
+    sections: dict[str, dict[str, Any]] = {}
+    for name, value in chosen.items():
+        if _value(config, name) == AUTO:
+            section, key = name.split(".")
+            sections.setdefault(section, {})[key] = value
+    filled = {name: dataclasses.replace(getattr(config, name), **values) for name, values in sections.items()}
+    return dataclasses.replace(config, **filled)
+
+
+def vocabulary_values(config: Config, amount: Amount) -> dict[str, Any]:
+    """The number of pieces to learn.
+
+    Small data want small vocabularies: Sennrich & Zhang (2019), section 5.2, gain 4.9 BLEU at 100,000 words by going
+    from 14,000 to 2,000 merges. The rule 5 sqrt(words), rounded to hundreds and kept within 1,000 and 32,000, gives
+    4,100 for Multi30k and 16,000 for ten million words. A script of many different characters gets 500 pieces more than
+    these, the bytes and the special pieces.
+    """
+    settings: VocabularyConfig = config.vocabulary
+    size = min(32_000, max(1_000, round(5 * math.sqrt(amount.words) / 100) * 100))
+    least = amount.symbols + (BYTES if settings.byte_fallback else 0)
+    if settings.model_type == "char":
+        size = max(16, least)
+    elif size < least:
+        size = least + 500
+    return {"vocabulary.size": size if amount.pieces is None else max(16, amount.pieces)}
+
+
+def model_values(config: Config, amount: Amount) -> dict[str, Any]:
+    """The network: sizes and dropout by the amount of text, the rest by what the other settings allow."""
+    model: ModelConfig = config.model
+    if config.task == "language_model":
+        return _language_model_values(config, amount)
+    tie_all = config.vocabulary.joint and model.source_embeddings is None
+    dropout = _step(amount.pairs, {0: 0.3, 15_000: 0.2, 500_000: 0.1})
+    return {
+        "model.embedding_size": _step(amount.pairs, {0: 256, 500_000: 512}),
+        "model.hidden_size": _step(amount.pairs, {0: 256, 500_000: 512}),
+        "model.attention": "dot",
+        "model.tied_embeddings": "all" if tie_all else "decoder",
+        "model.dropout": dropout,
+        "model.embedding_dropout": 0.1,
+        "model.output_dropout": dropout,
+    }
+
+
+def _language_model_values(config: Config, amount: Amount) -> dict[str, Any]:
+    """The network of a language model: no attention, and tied embeddings unless its pieces are characters."""
+    by_characters = config.vocabulary.model_type == "char"
+    return {
+        "model.embedding_size": 64 if by_characters else 256,
+        "model.hidden_size": 512 if by_characters else _step(amount.words, {0: 256, 1_000_000: 512}),
+        "model.attention": "none",
+        "model.tied_embeddings": "none" if by_characters else "decoder",
+        "model.dropout": 0.2 if by_characters else 0.3,
+        "model.embedding_dropout": 0.0 if by_characters else 0.1,
+        "model.output_dropout": 0.2 if by_characters else 0.3,
+    }
+
+
+def training_values(config: Config, amount: Amount) -> dict[str, Any]:
+    """The length of the training and its noise. The network's values are known."""
+    settings: TrainingConfig = config.training
+    language_model = config.task == "language_model"
+    translated = not language_model
+    risk = settings.objective == "minimum_risk"
+    by_characters = config.vocabulary.model_type == "char"
+    sampling = {"unigram": 0.5, "bpe": 0.1, "char": 0.0}[config.vocabulary.model_type]
+    noise = 0.08 if translated else 0.0
+    chosen = {
+        "training.truncation": (128 if by_characters else 64) if language_model else 0,
+        "training.epochs": _epochs(amount.words / 25 if language_model else amount.pairs),
+        "training.label_smoothing": 0.1 if translated and not risk else 0.0,
+        "training.source_sampling": sampling if translated else 0.0,
+        "training.source_word_dropout": noise,
+        "training.target_word_dropout": 0.0 if risk else noise,
+        "training.precision": amount.precision,
+    }
+    settings = _fill(config, chosen).training
+    sentences = 32 if language_model else _step(amount.pairs, {0: 32, 15_000: 64, 100_000: 128})
+    length = settings.truncation if language_model else PAIR
+    chosen["training.batch_size"] = sentences * (1 if settings.batch_unit == "sentences" else length)
+    settings = _fill(config, chosen).training
+    updates = _updates(config, settings, amount, length)
+    decay = 1 - 10 / updates
+    chosen["training.warmup"] = min(200, round(updates / 20))
+    chosen["training.average_decay"] = round(min(0.9995, max(0.9, decay)), 4)
+    return chosen
+
+
+def _updates(config: Config, settings: TrainingConfig, amount: Amount, length: int) -> float:
+    """About how many updates the training has, at least 10; impossible settings have not been refused yet."""
+    by_characters = config.vocabulary.model_type == "char"
+    positions = amount.pairs * length
+    if config.task == "language_model":
+        positions = round(amount.words * (6 if by_characters else 1.5))
+    batch = settings.batch_size * (1 if settings.batch_unit == "tokens" else length)
+    return max(10, settings.epochs * positions / max(1, batch * settings.accumulation))
+
+
+def _epochs(pairs: float) -> int:
+    """12 at 29,000 pairs, fewer of more: so that an epoch twice as long costs a training 1.5 times as long."""
+    return max(2, min(60, round(12 * math.pow(29_000 / max(1, pairs), 0.4))))
+
+
+def _step(value: float, steps: dict[int, float]) -> float:
+    """The entry of the largest bound that a value reaches."""
+    return [entry for bound, entry in steps.items() if value >= bound][-1]

@@ -1,0 +1,82 @@
+"""What `auto` means for a training: open settings get values by its text, its vocabulary, its start and its device."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from nmt.config import Config, check_config
+from nmt.data.corpus import measure
+from nmt.errors import UserError
+from nmt.model_folder import open_model
+from nmt.network.precision import has_bf16
+from nmt.sizing import FEW_PAIRS, FEW_WORDS, Amount, adopt, open_settings, resolve
+from nmt.tasks.task import Say
+from nmt.text.vocabulary import Vocabulary
+
+SHOWN = {
+    "vocabulary.size": "vocabulary of {:,} pieces",
+    "model.hidden_size": "hidden size {}",
+    "model.dropout": "dropout {}",
+    "training.epochs": "{} epochs",
+    "training.batch_size": "batches of {:,} {}",
+    "training.precision": "{}",
+}
+"""The settings that depend on the text or the device most, as the line about them names them."""
+
+
+def resolve_for_training(config: Config, device: torch.device, say: Say) -> Config:
+    """The configuration with a value for each open setting; the text is read only if there is one. A line says what.
+
+    What is fixed by a model folder that the training starts from is as it is there. Raises UserError when a chosen
+    value does not go with the others, and what reading the text raises.
+    """
+    if not open_settings(config):
+        return config
+    amount = measure(config.data, config.task)
+    vocabulary, start = config.vocabulary, config.training.start_from
+    resolved = config
+    if start is not None:
+        folder = open_model(start)
+        resolved = replace(adopt(config, folder.config), training=config.training)
+        amount = replace(amount, pieces=len(folder.target_vocabulary))
+    elif vocabulary.source is not None:
+        amount = replace(amount, pieces=len(Vocabulary.load(vocabulary.target or vocabulary.source)))
+    resolved = resolve(resolved, replace(amount, precision="bf16" if has_bf16(device) else "fp32"))
+    mistakes = check_config(resolved)
+    if mistakes:
+        raise UserError("settings that are `auto` do not go with the others, set them: " + "; ".join(mistakes))
+    say(_chosen(config, resolved, amount))
+    for line in _warning(config, amount):
+        say(line)
+    return resolved
+
+
+def _chosen(config: Config, resolved: Config, amount: Amount) -> str:
+    """One line: the amount of text, and what was chosen for it."""
+    unit: str = resolved.training.batch_unit
+    if config.task == "language_model":
+        text, unit = f"{amount.words:,} words", "streams" if unit == "sentences" else unit
+    else:
+        text = f"{amount.pairs:,} pairs of sentences, {amount.words:,} words"
+    names = open_settings(config)
+    shown = [
+        form.format(getattr(getattr(resolved, name.split(".")[0]), name.split(".")[1]), unit)
+        for name, form in SHOWN.items()
+        if name in names
+    ]
+    more = f"{', ' if shown else ''}and {rest} other settings" if (rest := len(names) - len(shown)) else ""
+    return f"chosen for {text}: {', '.join(shown)}{more} (`auto` in the configuration; docs/configuration.md)"
+
+
+def _warning(config: Config, amount: Amount) -> list[str]:
+    """A line where the text is too little for a model of use."""
+    if config.training.start_from is not None:
+        return []
+    if config.task == "language_model":
+        few, what, wanted = amount.words < FEW_WORDS, f"{amount.words:,} words", f"{FEW_WORDS:,}"
+    else:
+        few, what, wanted = amount.pairs < FEW_PAIRS, f"{amount.pairs:,} pairs", f"{FEW_PAIRS:,}"
+    line = f"warning: {what} are too few for a useful model: it takes {wanted} at least, better ten times as many"
+    return [line] * few
