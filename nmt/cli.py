@@ -11,16 +11,15 @@ import os
 import re
 import shlex
 import sys
-import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import fields
-from gzip import BadGzipFile
 from importlib import import_module
 
 from nmt.commands.options import Parser, add_program_options, describe
 from nmt.commands.streams import say
 from nmt.errors import TrainingError, UserError, how_to_install
+from nmt.text.files import DAMAGED
 
 COMMANDS = (
     *("vocab", "train", "evaluate", "inspect", "diversify", "average", "export", "sample"),
@@ -69,7 +68,7 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int
     except KeyboardInterrupt:
         say(f"{parser.prog}: interrupted")
         return 1
-    except (EOFError, zlib.error, BadGzipFile) as error:
+    except DAMAGED as error:
         say(f"{parser.prog}: error: {getattr(options, 'input', None) or 'input'} is damaged: {error}")
         return 2
     except (MemoryError, RuntimeError) as error:  # numpy, torch and ONNX Runtime say it in many ways

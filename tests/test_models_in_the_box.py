@@ -100,7 +100,7 @@ def test_a_thousand_lines_of_anything_are_a_thousand_lines() -> None:
     output, warnings = io.BytesIO(), []
     translate_stream(
         Translator.load("de-en"), io.BytesIO(b"\n".join(lines) + b"\n"), output, beam_size=1, max_length_factor=1.0,
-        interactive=False, warn=warnings.append,
+        warn=warnings.append,
     )  # fmt: skip
     written = output.getvalue().decode("utf-8").removesuffix("\n").split("\n")
     assert len(written) == 1000 and "\n".join(written).splitlines() == written

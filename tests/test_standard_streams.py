@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -41,15 +42,67 @@ def test_the_input_is_not_overwritten(folder: Path) -> None:
         assert (folder / "in.de").read_text("utf-8") == TEXT
 
 
-def test_compressed_input(folder: Path) -> None:
+def test_files_are_what_their_first_bytes_say(folder: Path) -> None:
+    """Compressed and in UTF-16 whatever the name; a document is one line, and the output stays as it was."""
     plain = shell("translate --model de-en --input in.de", folder)
     assert plain.returncode == 0 and plain.stdout.count("\n") == 2
-    assert shell("translate --model de-en --input in.de.gz", folder).stdout == plain.stdout
     (folder / "plain.gz").write_text(TEXT, "utf-8")
-    for name in ("cut.gz", "plain.gz"):
-        done = shell(f"translate --model de-en --input {name}", folder)
+    (folder / "named").write_bytes((folder / "in.de.gz").read_bytes())
+    (folder / "wide").write_text(TEXT, "utf-16")
+    for name in ("in.de.gz", "plain.gz", "named", "wide"):
+        assert shell(f"translate --model de-en < {name}", folder).stdout == plain.stdout
+    cut = shell("translate --model de-en --input cut.gz", folder)
+    assert cut.returncode == 2
+    assert cut.stderr.startswith("translate: error: cut.gz is damaged: ") and cut.stderr.count("\n") == 1
+    with zipfile.ZipFile(folder / "letter.txt", "w") as archive:
+        archive.writestr("word/document.xml", "<w:t>Ja.</w:t>")
+    (folder / "kept").write_text("kept", "utf-8")
+    for given, name in (("< letter.txt", "standard input"), ("--input letter.txt", "`letter.txt`")):
+        done = shell(f"translate --model de-en --output kept {given}", folder)
+        assert done.returncode == 2 and (folder / "kept").read_text("utf-8") == "kept"
+        assert done.stderr.startswith(f"translate: error: {name} is a Word document (.docx); save it as text")
+
+
+def test_compressed_output(folder: Path) -> None:
+    plain = shell("translate --model de-en --input in.de", folder).stdout
+    done = shell(
+        "translate --model de-en --input in.de --output out.gz && translate --model de-en <in.de >plain.gz", folder
+    )
+    assert done.returncode == 0
+    assert (
+        gzip.decompress((folder / "out.gz").read_bytes()).decode() == (folder / "plain.gz").read_text("utf-8") == plain
+    )
+
+
+def test_the_input_does_not_grow_by_its_translation(folder: Path) -> None:
+    for given in ("--input in.de >> in.de", "< in.de >> in.de"):
+        done = shell(f"translate --model de-en {given}", folder)
         assert done.returncode == 2
-        assert done.stderr.startswith(f"translate: error: {name} is damaged: ") and done.stderr.count("\n") == 1
+        assert done.stderr == "translate: error: standard output is the input; choose another file\n"
+        assert (folder / "in.de").read_text("utf-8") == TEXT
+
+
+def test_a_prefix_in_any_locale(folder: Path) -> None:
+    locale = "LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0"
+    done = shell(f"export {locale}; echo I want to sleep. | translate --model en-de --prefix 'Ich möchte'", folder)
+    assert done.stdout.startswith("Ich möchte ") and done.returncode == 0
+
+
+def test_an_output_that_was_cut_off_is_resumed(folder: Path) -> None:
+    (folder / "long").write_text("".join(f"Ich habe {i} Hunde. Ja.\n\n" for i in range(50)), "utf-8")
+    command = "translate --model de-en --beam-size 1 --input long"
+    whole = shell(command, folder).stdout
+    for kept in ("", whole[:100], whole[:101], whole, None):
+        if kept is not None:
+            (folder / "out").write_text(kept, "utf-8")
+        done = shell(f"{command} --output out --resume", folder)
+        assert done.returncode == 0 and done.stderr == ""
+        assert (folder / "out").read_text("utf-8") == whole
+        (folder / "out").unlink()
+    (folder / "out").write_text("Something else.\n\nAnd more.\n", "utf-8")
+    done = shell(f"{command} --output out --resume", folder)
+    assert done.returncode == 2 and "`out`: it has other translations in lines 1 to 3 than" in done.stderr
+    assert "give its name" in shell(f"{command} --resume", folder).stderr
 
 
 def test_the_phrases_are_not_overwritten(folder: Path) -> None:

@@ -2,10 +2,14 @@
 
 import io
 import json
+import os
 import random
+import select
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,8 +22,9 @@ from nmt.config import DecodingConfig
 from nmt.errors import UserError
 from nmt.search.engine import Best
 from nmt.text.vocabulary import END, SPECIAL_PIECES
+from nmt.translation.joining import join_translations
 from nmt.translation.line_stream import translate_stream
-from nmt.translation.translator import Translation, Translator, join_translations
+from nmt.translation.translator import SourceLine, Translation, Translator
 
 
 class Characters:
@@ -81,7 +86,7 @@ def stream(source, model=None, **options):
     """Output and warnings for bytes of input."""
     warnings = []
     output = io.BytesIO()
-    options = {"max_length": 100, "interactive": False, **options}
+    options = {"max_length": 100, **options}
     translate_stream(model or translator(), io.BytesIO(source), output, warn=warnings.append, **options)
     return output.getvalue().decode("utf-8"), warnings
 
@@ -209,9 +214,10 @@ def test_load_opens_the_folder_and_its_engine(opened):
     assert opened == [("capital", {"device": "cuda", "threads": 2})]
     assert isinstance(model.engine, Scripted)
     assert model.decoding.beam_size == 3
-    assert model.translate(["xyz"])[0].text == "AAA"
+    with pytest.warns(UserWarning, match="line 2 is cut from 3 to 2 pieces"):
+        assert [one.text for one in model.translate(["x", "xyz"])] == ["A", "AA"]
     assert stream(b"xyz", model, max_length=None)[0] == "AA\n"
-    assert Translator.load("small").translate(["xyz"])[0].text == "aaa"
+    assert Translator.load("small").translate(["xy"])[0].text == "aa"
 
 
 def test_several_models_translate_together(opened):
@@ -301,7 +307,7 @@ def test_a_line_of_10000_words():
     line = "word " * 10_000
     output, warnings = stream(f"a\n{line}\nb\n".encode())
     assert output.split("\n") == ["A", ("WORD " * 20).rstrip() + " ", "B", ""]
-    assert warnings == ["line 2 is cut from 50000 to 100 pieces; --split-sentences splits it"]
+    assert warnings == ["line 2 is cut from 49999 to 100 pieces"]
 
 
 def test_invalid_utf8_is_replaced_and_counted():
@@ -401,7 +407,7 @@ def test_a_dead_end_is_valid_json():
 def test_long_lines_are_cut_with_a_warning():
     output, warnings = stream(b"ok\nabcdef\nabcd\n", max_length=4)
     assert output == "OK\nABCD\nABCD\n"
-    assert warnings == ["line 2 is cut from 6 to 4 pieces; --split-sentences splits it"]
+    assert warnings == ["line 2 is cut from 6 to 4 pieces"]
     with pytest.raises(UserError, match="`max_length` must be at least 1, but is 0 instead"):
         stream(b"", max_length=0)
 
@@ -415,6 +421,50 @@ def test_split_sentences_are_translated_apart():
     output, warnings = stream(b"Ab. Cdefgh. I\n", split_sentences=True, max_length=6)
     assert output == "AB. CDEFGH I\n"
     assert warnings == ["a sentence of line 1 is cut from 7 to 6 pieces"]
+
+
+def test_sentences_are_translated_apart_by_default_from_python_as_well():
+    model = translator()
+    line = "Ab cd.  Ef! Gh"
+    (split,) = model.translate([line])
+    assert split.text == "AB CD.  EF! GH"  # with the white space of the source
+    assert model.engine.batches == [[6, 3, 2]]
+    parts = model.translate(["Ab cd.", "Ef!", "Gh"])
+    assert split.log_prob == pytest.approx(sum(part.log_prob for part in parts))
+    assert split.tokens == [token for part in parts for token in part.tokens]
+    assert stream(line.encode(), model)[0] == split.text + "\n"
+    whole = translator()
+    assert len(whole.translate([line], split_sentences=False)[0].tokens) == len(line)
+    assert stream(line.encode(), whole, split_sentences=False)[0] == line.upper() + "\n"
+    prefixed = SourceLine(line, prefix="AB")
+    assert whole.prepare(prefixed).sentences == [line]
+    assert whole.engine.batches == [[len(line)]] * 2
+    with pytest.raises(UserError, match="a prefix and required phrases are for whole lines"):
+        whole.translate([prefixed], split_sentences=True)
+
+
+def test_models_of_longer_text_than_sentences_do_not_split():
+    model = Translator(Capitals(), Characters(), Characters(), DecodingConfig(max_length_factor=1.0), max_length=500)
+    assert len(model.translate(["Ab cd. Ef! Gh"])[0].tokens) == 13
+    assert len(model.translate(["Ab cd. Ef! Gh"], split_sentences=True)[0].tokens) == 11
+
+
+def test_joining_takes_linear_time():
+    def parts(count):
+        return [[Translation(f"{word} {i}.", -1.0, ["a"], -1.0, [-1.0]) for word in "ab"] for i in range(count)]
+
+    def seconds(count, n_best):
+        start = time.process_time()
+        join_translations(parts(count), n_best)
+        return time.process_time() - start
+
+    for n_best in (1, 2):
+        assert seconds(16_000, n_best) < 5  # 0.1 and 0.5 s; the quadratic way took 20 s
+
+
+def test_a_line_has_a_hundred_required_phrases_at_most():
+    with pytest.raises(UserError, match="at most 100 phrases can be required of a line, but 2000 are"):
+        translator().translate([SourceLine("a", required=[f"x{i}" for i in range(2000)])])
 
 
 def test_the_n_best_of_a_line_of_sentences():
@@ -434,40 +484,70 @@ def test_the_n_best_of_a_line_of_sentences():
 
 
 class Recorder(io.BytesIO):
-    """Notes what was asked of input and output, in order."""
+    """Notes when it is flushed, and after how many bytes."""
 
-    def __init__(self, events, content=b""):
-        super().__init__(content)
-        self.events = events
-
-    def readline(self, *arguments):
-        self.events.append("read")
-        return super().readline(*arguments)
+    def __init__(self):
+        super().__init__()
+        self.flushed = []
 
     def flush(self):
-        self.events.append("flush")
+        self.flushed.append(self.getvalue().count(b"\n"))
 
 
-def test_a_person_gets_an_answer_to_each_line():
-    events = []
-    model = translator()
-    translate_stream(
-        model, Recorder(events, b"a\n\nb"), Recorder(events), max_length=9, interactive=True, warn=events.append
-    )
-    assert events == ["read", "flush", "read", "flush", "read", "flush", "read"]
+def test_a_pipe_gets_an_answer_as_soon_as_nothing_more_waits():
+    """To one line, to several at once, and to a line whose beginning came before its end."""
+    read, write = os.pipe()
+    answers_read, answers_write = os.pipe()
+    with open(read, "rb") as source, open(answers_write, "wb") as output, open(answers_read, "rb", 0) as answers:
+        work = threading.Thread(target=translate_stream, args=(translator(), source, output), kwargs={"warn": print})
+        work.start()
+        for asked, answer in ((b"a\n", b"A\n"), (b"b\n\nc\nd", b"B\n\nC\n"), (b"e\n", b"DE\n"), (b"f", b"")):
+            os.write(write, asked)
+            found = b""
+            while len(found) < len(answer):
+                assert select.select([answers], [], [], 60)[0], f"no answer to {asked}"
+                found += answers.read(100)
+            assert found == answer
+        os.close(write)
+        work.join()
+        assert answers.read(100) == b"F\n"
 
 
 def test_windows_grow_and_are_bounded(monkeypatch):
     monkeypatch.setattr("nmt.translation.line_stream.WINDOW_BATCHES", 4)
     monkeypatch.setattr("nmt.translation.line_stream.WINDOW_BYTES", 100)
-    events = []
-    source = Recorder(events, b"a\n" * 40 + b"b" * 99 + b"\n" + b"c" * 200 + b"\nd\n")
-    translate_stream(
-        translator(batch_size=2), source, Recorder(events), max_length=9, interactive=False, warn=lambda text: None
-    )
-    windows = [window.count("r") for window in "".join(event[0] for event in events).split("f")]
-    # 2 + 4 + 4 x 8 lines, then two short lines and a long one, one longer than a window, the last line and the end
-    assert windows == [2, 4, 8, 8, 8, 8, 3, 1, 2, 1]
+    source = io.BytesIO(b"a\n" * 40 + b"b" * 99 + b"\n" + b"c" * 200 + b"\nd\n")
+    output, told = Recorder(), []
+    translate_stream(translator(batch_size=2), source, output, max_length=9, warn=print, progress=told.append)
+    # 2 + 4 + 4 x 8 lines, then two short lines and a long one, one longer than a window, the last line
+    assert output.flushed == told == [2, 6, 14, 22, 30, 38, 41, 42, 43]
+
+
+def test_a_line_without_end_takes_bounded_memory(monkeypatch):
+    class Endless(io.RawIOBase):
+        """A short line, one of 100 MB, a short one."""
+
+        left = 100
+
+        def readable(self):
+            return True
+
+        def readinto(self, buffer):
+            parts = {100: b"a\n", 1: b"\nb\n", 0: b""}
+            part = parts.get(self.left, b"x" * len(buffer))[: len(buffer)]
+            self.left = max(0, self.left - 1)
+            buffer[: len(part)] = part
+            return len(part)
+
+    monkeypatch.setattr("nmt.translation.line_stream.LONGEST_LINE", 1000)
+    output, warnings = io.BytesIO(), []
+    source = io.BufferedReader(Endless(), 1 << 20)
+    translate_stream(translator(), source, output, max_length=9, warn=warnings.append)
+    assert output.getvalue() == b"A\n" + b"X" * 9 + b"\nB\n"
+    assert warnings == [
+        "line 2 is longer than 1,000 bytes; the rest of it is left out",
+        "line 2 is cut from 1000 to 9 pieces",
+    ]
 
 
 def test_a_closed_pipe_ends_quietly():
@@ -476,9 +556,7 @@ def test_a_closed_pipe_ends_quietly():
             raise BrokenPipeError
 
     output, warnings = Closed(), []
-    translate_stream(
-        translator(), io.BytesIO(b"a\xff\n" * 99), output, max_length=9, interactive=False, warn=warnings.append
-    )
+    translate_stream(translator(), io.BytesIO(b"a\xff\n" * 99), output, max_length=9, warn=warnings.append)
     assert output.closed
     assert warnings == ["4 lines held invalid UTF-8, replaced by U+FFFD; the first is line 1"]
 
@@ -487,13 +565,13 @@ def test_a_real_closed_pipe_ends_quietly():
     script = """
         import sys, types
         from nmt.translation.line_stream import translate_stream
-        from nmt.translation.translator import Translation, Translator
+        from nmt.translation.translator import SourceLine, Translation, Translator
         class Echo(Translator):
             def __init__(self):
                 super().__init__(None, types.SimpleNamespace(encode_batch=lambda lines: [[5] for _ in lines]), None)
             def translate_ids(self, sources, decoding, n_best, **options):
                 return [[Translation("x" * 1000, 0.0, [], 0.0, [])] for _ in sources]
-        translate_stream(Echo(), sys.stdin.buffer, sys.stdout.buffer, max_length=9, interactive=False, warn=print)
+        translate_stream(Echo(), sys.stdin.buffer, sys.stdout.buffer, max_length=9, warn=print)
     """
     with subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(script)],

@@ -56,7 +56,7 @@ def translator(engine: Any = None, **decoding: Any) -> Translator:
 
 def stream(source: str, model: Translator | None = None, **options: Any) -> list[str]:
     output = io.BytesIO()
-    options = {"interactive": False, "warn": pytest.fail, **options}
+    options = {"warn": pytest.fail, **options}
     translate_stream(model or translator(), io.BytesIO(source.encode()), output, **options)
     return output.getvalue().decode().splitlines()
 
@@ -234,7 +234,7 @@ def test_a_wrong_line_is_named_and_those_before_it_are_written(line: str, messag
     output = io.BytesIO()
     source = io.BytesIO(f'{{"text": "a b"}}\n{line}\n{{"text": "b"}}\n'.encode())
     with pytest.raises(UserError, match=message):
-        translate_stream(translator(), source, output, json_input=True, interactive=False, warn=pytest.fail)
+        translate_stream(translator(), source, output, json_input=True, warn=pytest.fail)
     assert output.getvalue().decode() == translator().translate(["a b"])[0].text + "\n"
 
 
@@ -257,7 +257,7 @@ def test_mistakes_are_found_before_anything_is_read(options: dict[str, Any], mes
             pytest.fail("the input was read")
 
     with pytest.raises(UserError, match=message):
-        translate_stream(translator(), Unread(), io.BytesIO(), interactive=False, warn=pytest.fail, **options)
+        translate_stream(translator(), Unread(), io.BytesIO(), warn=pytest.fail, **options)
 
 
 def test_sentences_of_a_line_keep_their_alignments() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import gzip
 import io
 import os
 import stat
 import sys
+import time
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from nmt.commands.decoding_options import add_decoding_options, decoding_options
@@ -40,32 +41,43 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--alignments", action="store_true", help="source word-target word pairs, behind a tab")
     parser.add_argument("--attention", action="store_true", help="attention weights; with --json")
-    parser.add_argument("--prefix", default="", metavar="TEXT", help="how each translation begins")
+    parser.add_argument("--prefix", type=utf8, default="", metavar="TEXT", help="how each translation begins")
     parser.add_argument("--required", metavar="FILE", help="phrases that each translation contains, one a line")
     parser.add_argument("--forbidden", metavar="FILE", help="phrases that no translation contains, one a line")
-    parser.add_argument("--split-sentences", action="store_true", help="translate the sentences of a line one by one")
+    parser.add_argument(
+        "--split-sentences",
+        action=argparse.BooleanOptionalAction,
+        help="translate the sentences of a line one by one (default: unless the model is one for longer text)",
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with an --output file that was cut off, after its complete lines"
+    )
     add_decoding_options(parser)
     add_machine_options(parser)
     parser.set_defaults(command=run)
 
 
+def utf8(text: str) -> str:
+    """An argument as text in UTF-8, whatever the locale."""
+    return os.fsencode(text).decode("utf-8", "replace")
+
+
 def run(options: argparse.Namespace) -> None:
     """`translate`, `nmt translate`."""
-    from nmt.translation.line_stream import translate_stream
+    from nmt.text.files import open_text
+    from nmt.translation.line_stream import LineReader, translate_stream
+    from nmt.translation.resuming import Done, find_done
 
     if (options.input is None and sys.stdin is None) or (options.output is None and sys.stdout is None):
         raise UserError("standard input or output is closed; use --input and --output")
+    if options.resume and not options.output:
+        raise UserError("--resume goes on with an --output file; give its name")
     with contextlib.ExitStack() as files:
-        source = files.enter_context(open_file(options.input, "rb")) if options.input else sys.stdin.buffer
-        for read in filter(None, (source, options.required, options.forbidden)):
-            if options.output and is_file(options.output, read):
-                what = "the input" if read is source else "the file of phrases"
-                raise UserError(f"--output `{options.output}` is {what}; choose another file")
-        if options.input and options.input.endswith(".gz"):
-            source = cast(BinaryIO, files.enter_context(gzip.open(source)))
-        interactive = options.input is None and sys.stdin.isatty()
+        raw = files.enter_context(open_file(options.input, "rb")) if options.input else sys.stdin.buffer
+        check_files(options, raw)
         overrides = decoding_options(options)
         translator = load_translator(options)
+        progress = Progress(raw, options)
         settings: dict[str, Any] = {
             "n_best": options.n_best,
             "json": options.json,
@@ -76,26 +88,108 @@ def run(options: argparse.Namespace) -> None:
             "required": read_phrases(options.required),
             "forbidden": read_phrases(options.forbidden),
             "split_sentences": options.split_sentences,
-            "interactive": interactive,
-            "warn": lambda line: say(f"translate: {line}"),
+            "warn": progress.say,
             **overrides,
         }
-        translate_stream(
-            translator, io.BytesIO(), io.BytesIO(), **settings
-        )  # mistakes first: the output stays as it is
-        if interactive:
+        # Mistakes first: the output stays as it is.
+        translate_stream(translator, io.BytesIO(), io.BytesIO(), **settings)
+        if options.input is None and sys.stdin.isatty():
             say("type a sentence and press Enter; Ctrl-D ends")
-        output = files.enter_context(open_file(options.output, "wb")) if options.output else sys.stdout.buffer
-        translate_stream(translator, source, output, **settings)
+        source = open_text(raw, f"`{options.input}`" if options.input else "standard input")
+        reader = LineReader(cast(BinaryIO, source))
+        done = find_done(Path(options.output), reader, translator, settings) if options.resume else Done()
+        output = files.enter_context(open_output(options.output, done.bytes)) if options.output else sys.stdout.buffer
+        files.callback(progress.clear)
+        translate_stream(translator, reader, output, **settings, first=done.lines + 1, progress=progress)
 
 
-def is_file(path: str, other: str | BinaryIO) -> bool:
-    """Whether another path names the file of that path, or a stream reads it, and it is a regular one."""
+def check_files(options: argparse.Namespace, source: BinaryIO) -> None:
+    """Raises UserError when the output would overwrite or lengthen what is read."""
+    output: str | BinaryIO = options.output or sys.stdout.buffer
+    name = f"--output `{options.output}`" if options.output else "standard output"
+    for read in filter(None, (source, options.required, options.forbidden)):
+        if is_same_file(output, read):
+            what = "the input" if read is source else "the file of phrases"
+            raise UserError(f"{name} is {what}; choose another file")
+
+
+def is_same_file(one: str | BinaryIO, other: str | BinaryIO) -> bool:
+    """Whether two paths or streams belong to the same regular file."""
     try:
-        status = os.stat(other if isinstance(other, str) else other.fileno())
-        return stat.S_ISREG(status.st_mode) and os.path.samestat(os.stat(path), status)
-    except OSError:  # no such file, or a stream that reads none
+        first, second = (os.stat(file if isinstance(file, str) else file.fileno()) for file in (one, other))
+        return stat.S_ISREG(first.st_mode) and os.path.samestat(first, second)
+    except OSError:  # no such file, or a stream that belongs to none
         return False
+
+
+def size_of_file(stream: BinaryIO) -> int:
+    """Bytes of the regular file that a stream reads; 0 if it reads none."""
+    try:
+        status = os.fstat(stream.fileno())
+        return status.st_size if stat.S_ISREG(status.st_mode) else 0
+    except OSError:
+        return 0
+
+
+def open_output(path: str, kept: int) -> BinaryIO:
+    """Open the output file, behind the bytes that are kept; compressed if its name says so."""
+    from nmt.text.files import COMPRESSED
+
+    if kept:
+        file = open_file(path, "r+b")
+        file.truncate(kept)
+        file.seek(kept)
+        return file
+    file = open_file(path, "wb")
+    if Path(path).suffix in COMPRESSED:
+        return cast(BinaryIO, COMPRESSED[Path(path).suffix][1](file, "wb"))
+    return file
+
+
+class Progress:
+    """How far the translation of a file is: a line on the terminal that is rewritten, or a line a minute."""
+
+    def __init__(self, source: BinaryIO, options: argparse.Namespace) -> None:
+        self._source = source
+        self._size = size_of_file(source)
+        self._is_terminal = sys.stderr is not None and sys.stderr.isatty()
+        shares_terminal = not options.output and sys.stdout.isatty()
+        self._is_wanted = not shares_terminal and (self._size > 0 or self._is_terminal)
+        self._interval = 0.5 if self._is_terminal else 60
+        self._start = self._last = time.monotonic()
+        self._first: int | None = None
+        self._shown = False
+
+    def __call__(self, lines: int) -> None:
+        """Takes the number of lines that are written."""
+        now = time.monotonic()
+        if self._first is None:  # with --resume there are lines from before
+            self._first, self._start = lines, now
+        if not self._is_wanted or now - self._last < self._interval:
+            return
+        self._last = now
+        rate = (lines - self._first) / max(now - self._start, 1e-3)
+        text = f"translate: {lines:,} lines, {rate:,.0f} a second"
+        share = self._source.tell() / self._size if self._size else 0.0
+        if 0 < share <= 1:
+            left = (now - self._start) * (1 - share) / share
+            text += f", {share:.0%}, about {left / 60:.0f} min left" if left > 90 else f", {share:.0%}"
+        if self._is_terminal:
+            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+            self._shown = True
+        else:
+            say(text)
+
+    def say(self, line: str) -> None:
+        """A warning, on a line of its own."""
+        self.clear()
+        say(f"translate: {line}")
+
+    def clear(self) -> None:
+        """Remove the line from the terminal."""
+        if self._shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            self._shown = False
 
 
 def read_phrases(path: str | None) -> list[str]:

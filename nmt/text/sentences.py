@@ -151,11 +151,23 @@ def _goes_on(word: str, previous: str, next_word: str, before: str) -> bool:
     return is_abbreviation and not begins
 
 
-def join_sentences(sentences: Sequence[str]) -> str:
-    """The sentences as one line; no space follows one that ends in `。`, `！` or `？`."""
+def join_sentences(sentences: Sequence[str], gaps: Sequence[str] | None = None) -> str:
+    """The sentences as one line; those that are empty leave no trace.
+
+    gaps: white space between each sentence of the source and the next
+    """
     parts: list[str] = []
-    for sentence in filter(None, sentences):
-        if parts and not _NO_SPACE_AFTER.search(parts[-1][-8:]):
-            parts.append(" ")
-        parts.append(sentence)
+    for number, sentence in enumerate(sentences):
+        if sentence:
+            if parts:
+                parts.append(white_space_before(sentence, parts[-1], gaps[number - 1] if gaps else ""))
+            parts.append(sentence)
     return "".join(parts)
+
+
+def white_space_before(sentence: str, previous: str, gap: str) -> str:
+    """What separates a sentence from the previous one: the source's white space, or a space where it has none.
+
+    Nothing does after `。`, `！` and `？`.
+    """
+    return "" if _NO_SPACE_AFTER.search(previous[-8:]) else gap or " "

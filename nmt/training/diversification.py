@@ -147,7 +147,7 @@ def _translated(
                 say(f"translating in fp32: {error}")
         output = io.BytesIO()
         translator = Translator.load(best, device=device, threads=threads)
-        translate_stream(translator, io.BytesIO(lines), output, interactive=False, warn=say)
+        translate_stream(translator, io.BytesIO(lines), output, warn=say)
         made_of.unlink(missing_ok=True)
         write_atomically(path, output.getvalue())
         write_atomically(made_of, checksum.encode())

@@ -8,40 +8,36 @@ from __future__ import annotations
 
 import json as json_format
 import re
+import select
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from typing import Any, BinaryIO
 
 from nmt.config import DecodingConfig
 from nmt.errors import UserError
-from nmt.search.constraints import Constraints
 from nmt.search.reranking import make_utility
-from nmt.text.cleaning import clean_line
-from nmt.text.sentences import split_sentences
-from nmt.translation.translator import (
-    Sentence,
-    SourceLine,
-    Translation,
-    Translator,
-    candidates,
-    empty_translation,
-    join_samples,
-    join_translations,
-)
+from nmt.translation.translator import PreparedLine, SourceLine, Translation, Translator, candidates
 
 WINDOW_BATCHES = 64
 """Batches of lines that are read ahead at most, to put sentences of similar length together."""
 WINDOW_BYTES = 1 << 22
 """Bytes of input after which a window ends in any case, so that memory stays flat when the lines are long."""
+LONGEST_LINE = 1 << 20
+"""Bytes of a line at most; the rest of a longer one is left out, as it may be a decompression bomb."""
+BLOCK = 1 << 16
+"""Bytes that are read at once at most."""
+PATIENCE = 0.002
+"""Seconds to wait for more input before what is there is answered: what fills a pipe needs moments for it."""
 
 
 @dataclass(frozen=True)
 class Output:
-    """What is written for each line, beside the text."""
+    """What is written for each line, in addition to the text."""
 
     n_best: int | None = None
-    """Up to so many translations; None: the best one alone."""
+    """At most this many translations; None: the best one alone."""
     json: bool = False
     """JSON objects instead of text."""
     alignments: bool = False
@@ -110,87 +106,81 @@ def finite(number: float) -> float | None:
     return number if number > float("-inf") else None
 
 
+@dataclass(frozen=True)
+class LineOptions:
+    """What `translate_stream` reads and writes, besides the settings of search."""
+
+    n_best: int | None = None
+    """Up to that many lines for each line of input, and at least one: line number (from 1), rank (from 1), score and
+    text, separated by tabs; a blank line has one, with score 0 and no text."""
+    json: bool = False
+    """An object for each line of input: `line`, `text`, `score`, `tokens`, `log_prob`, `token_log_probs`, `finished`,
+    on request `alignment`, `source_tokens` and `attention_weights`, and with `n_best` the list `n_best` of the same."""
+    json_input: bool = False
+    """Each line of input is an object: `text`, and optionally `prefix`, `required`, `forbidden` (`SourceLine`), and
+    `id`, which `json` repeats. Any other line raises UserError with its number, after those before it are written."""
+    alignments: bool = False
+    """The alignment follows each translation, after a tab."""
+    attention_weights: bool = False
+    """The attention weights are in the JSON objects."""
+    prefix: str = ""
+    required: Sequence[str] = ()
+    """Of every line, in addition to the line's own."""
+    forbidden: Sequence[str] = ()
+    """Of every line, in addition to the line's own."""
+    split_sentences: bool | None = None
+    """Whether each sentence of a line is translated by itself. It concerns every line, so that a sentence's translation
+    does not depend on what surrounds it. None: as `Translator.translate`."""
+    max_length: int | None = None
+    """Most source pieces of a sentence; the rest of a longer one is left out, with a warning. None: the longest that
+    the model has been trained on."""
+
+
+OPTIONS = frozenset(option.name for option in fields(LineOptions))
+
+
 def translate_stream(
     translator: Translator,
-    source: BinaryIO,
+    source: BinaryIO | LineReader,
     output: BinaryIO,
     *,
-    n_best: int | None = None,
-    json: bool = False,
-    json_input: bool = False,
-    alignments: bool = False,
-    attention_weights: bool = False,
-    prefix: str = "",
-    required: Sequence[str] = (),
-    forbidden: Sequence[str] = (),
-    split_sentences: bool = False,
-    max_length: int | None = None,
-    interactive: bool,
     warn: Callable[[str], None],
-    **overrides: object,
+    progress: Callable[[int], None] | None = None,
+    first: int = 1,
+    **options: Any,
 ) -> None:
     """Translate a file, a pipe or what a person types, line by line.
 
     Only LF ends a line. Line N of the output translates line N of the input; a blank line stays one, without the model.
-    With `n_best` there are up to that many lines for each line of input, and at least one: line number (from 1), rank
-    (from 1), score and text, separated by tabs; a blank line has one, with score 0 and no text. With `alignments` the
-    alignment follows behind a tab. With `json` each line of input gives one object: `line`, `text`, `score`, `tokens`,
-    `log_prob`, `token_log_probs`, `finished`, on request `alignment`, `source_tokens` and `attention_weights`, and with
-    `n_best` the list `n_best` of the same.
+    Where no more input waits, what is there is answered at once; otherwise lines are read ahead, so that sentences of
+    similar length can be translated together. Invalid UTF-8 is replaced by U+FFFD, and one warning at the end counts
+    the lines. A byte order mark at the very beginning is skipped. When nobody reads the output any more, the function
+    returns.
 
-    With `json_input` each line of input is an object: `text`, and if need be `prefix`, `required`, `forbidden`
-    (`SourceLine`), and `id`, which `json` output repeats. A line that is none raises UserError with its number, when
-    those before it are written.
-
-    Invalid UTF-8 is replaced by U+FFFD, and one warning at the end counts the lines. A byte order mark at the very
-    beginning is skipped. When nobody reads the output any more, the function returns.
-
-        prefix, required, forbidden: of every line, beside the line's own
-        split_sentences: translate each sentence of a line by itself; recurrent models do best on the lengths they were
-            trained on. It concerns every line, so that a sentence's translation does not depend on what surrounds it.
-            Prefixes and required phrases, which sentence they belong to being unknown, exclude it
-        max_length: most source pieces of a sentence; the rest of a longer one is left out, with a warning. None: the
-            longest that the model has been trained on
-        interactive: answer each line at once instead of reading ahead
         warn: takes each warning, without a line end
-        overrides: fields of `nmt.config.DecodingConfig`
+        progress: is told how many lines are written, after each window
+        first: number of the first line
+        options: fields of `LineOptions` and of `nmt.config.DecodingConfig`
     """
-    if max_length is None:
-        max_length = translator.max_length
-    if max_length < 1:
-        raise UserError(f"`max_length` must be at least 1, but is {max_length} instead")
-    if split_sentences and attention_weights:
-        raise UserError("attention weights are those of whole lines; leave out `split_sentences`")
-    written = Output(n_best, json, alignments, attention_weights)
-    task = _Task(
-        translator,
-        translator.decoding_with(**overrides),
-        1 if n_best is None else n_best,
-        alignments or attention_weights,
-        json_input,
-        SourceLine("", prefix, tuple(required), tuple(forbidden)),
-        split_sentences,
-        max_length,
-        warn,
-    )
+    lines = LineOptions(**{name: value for name, value in options.items() if name in OPTIONS})
+    overrides = {name: value for name, value in options.items() if name not in OPTIONS}
+    task = _Task(translator, translator.decoding_with(**overrides), lines, warn)
     task.check()  # a mistake in the settings must be found before anything is read
-    first = 1
-    size = 1 if interactive else task.decoding.batch_sentences
+    size = task.decoding.batch_sentences
+    reader = source if isinstance(source, LineReader) else LineReader(source)
     try:
-        while window := _read_window(source, size):
-            lines, mistake = task.parse(window, first)
-            translated = zip(task.translate(lines, first), lines, strict=True)
-            text = "".join(
-                written.line(number, translations, line.extra)
-                for number, (translations, line) in enumerate(translated, first)
-            )
+        while window := reader.window(size):
+            for number in reader.too_long:
+                warn(f"line {first + number} is longer than {LONGEST_LINE:,} bytes; the rest of it is left out")
+            text, mistake = task.answer(window, first)
             output.write(text.encode("utf-8"))
             output.flush()
             if mistake is not None:
                 raise mistake
             first += len(window)
-            if not interactive:
-                size = min(2 * size, WINDOW_BATCHES * task.decoding.batch_sentences)
+            if progress is not None:
+                progress(first - 1)
+            size = min(2 * size, WINDOW_BATCHES * task.decoding.batch_sentences)
     except BrokenPipeError:
         with suppress(OSError):  # closing tries to write what is left; closed, it is not tried again at exit
             output.close()
@@ -199,22 +189,82 @@ def translate_stream(
         warn(f"{lines_held} invalid UTF-8, replaced by U+FFFD; the first is line {task.first_invalid}")
 
 
-def _read_window(source: BinaryIO, size: int) -> list[bytes]:
-    """The next lines, without their ends: `size` of them or fewer at the end of the file or if they are very long."""
-    lines: list[bytes] = []
-    total = 0
-    while len(lines) < size and total < WINDOW_BYTES and (line := source.readline()):
-        total += len(line)
-        lines.append(line.removesuffix(b"\n"))
-    return lines
+class LineReader:
+    """The lines of a stream in windows."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+        self._lines: deque[bytes] = deque()
+        self._rest = bytearray()
+        """The beginning of a line whose end is not read yet."""
+        self._skipping = False
+        """Whether the rest of a line that is too long is being passed over."""
+        self._cut: set[int] = set()
+        self._read = 0
+        """Complete lines read so far."""
+        self._given = 0
+        self.too_long: list[int] = []
+        """Places in the last window of lines that were cut."""
+
+    def window(self, size: int) -> list[bytes]:
+        """The next lines, without their ends: `size` of them, or fewer where no more input waits or they are long."""
+        lines: list[bytes] = []
+        total = 0
+        while len(lines) < size and total < WINDOW_BYTES:
+            if self._lines:
+                lines.append(self._lines.popleft())
+                total += len(lines[-1]) + 1
+            elif (lines and not _more_waits(self._source)) or not self._fill():
+                break
+        self.too_long = [number - self._given for number in sorted(self._cut) if number < self._given + len(lines)]
+        self._cut -= {self._given + number for number in self.too_long}
+        self._given += len(lines)
+        return lines
+
+    def _fill(self) -> bool:
+        """Take in what the stream has; False at its end, when nothing is left either."""
+        data = self._source.read1(BLOCK)  # type: ignore[attr-defined]  # every buffered stream has it
+        if not data:
+            if not self._rest and not self._skipping:
+                return False
+            self._end_line()
+            return True
+        *ended, rest = data.split(b"\n")
+        for part in ended:
+            self._add(part)
+            self._end_line()
+        self._add(rest)
+        return True
+
+    def _add(self, part: bytes) -> None:
+        if self._skipping:
+            return
+        self._rest += part
+        if len(self._rest) > LONGEST_LINE:
+            del self._rest[LONGEST_LINE:]
+            self._skipping = True
+            self._cut.add(self._read)
+
+    def _end_line(self) -> None:
+        self._lines.append(bytes(self._rest))
+        self._rest.clear()
+        self._skipping = False
+        self._read += 1
+
+
+def _more_waits(source: BinaryIO) -> bool:
+    """Whether a stream can be read without waiting; what is no pipe, terminal or the like always can."""
+    try:
+        return bool(select.select([source.fileno()], [], [], PATIENCE)[0])
+    except (OSError, ValueError):  # no file at all; on Windows, none that can be asked
+        return True
 
 
 @dataclass(frozen=True)
 class _Line:
     """A line of input: what is asked of it, and what its output repeats."""
 
-    source: SourceLine
-    constraints: Constraints
+    prepared: PreparedLine
     extra: dict[str, Any]
 
 
@@ -224,25 +274,31 @@ class _Task:
 
     translator: Translator
     decoding: DecodingConfig
-    n_best: int
-    attention_weights: bool
-    json_input: bool
-    common: SourceLine
-    split: bool
-    max_length: int
+    options: LineOptions
     warn: Callable[[str], None]
     invalid: int = 0
     """Lines with invalid UTF-8."""
     first_invalid: int = 0
 
+    def __post_init__(self) -> None:
+        options = self.options
+        self.n_best = 1 if options.n_best is None else options.n_best
+        self.output = Output(options.n_best, options.json, options.alignments, options.attention_weights)
+        self.split = False if options.attention_weights and not options.split_sentences else options.split_sentences
+
     def check(self) -> None:
         """Raises UserError when settings or phrases are wrong."""
+        options = self.options
+        if options.max_length is not None and options.max_length < 1:
+            raise UserError(f"`max_length` must be at least 1, but is {options.max_length} instead")
+        if options.split_sentences and options.attention_weights:
+            raise UserError("attention weights are those of whole lines; leave out `split_sentences`")
         candidates(self.decoding, self.n_best)
         self.line("", {})
         if self.decoding.minimum_bayes_risk != "none":
             make_utility(self.decoding.minimum_bayes_risk, self.translator.target_language)
         wanted = {
-            "alignments and attention weights need": self.attention_weights,
+            "alignments and attention weights need": options.alignments or options.attention_weights,
             "`replace_unknown` needs": self.decoding.replace_unknown,
             "`coverage_penalty` needs": self.decoding.coverage_penalty > 0,
         }
@@ -250,13 +306,31 @@ class _Task:
         if what is not None and not self.translator.has_attention:
             raise UserError(f"{what} a model with attention, but this one has none; leave it out")
 
+    def answer(self, window: Sequence[bytes], first: int) -> tuple[str, UserError | None]:
+        """What is written for a window that begins with line number `first`, up to a wrong line, and what is wrong."""
+        lines, mistake = self.parse(window, first)
+        found = self.translator.translate_prepared(
+            [line.prepared for line in lines],
+            self.decoding,
+            self.n_best,
+            attention_weights=self.options.alignments or self.options.attention_weights,
+            max_length=self.options.max_length,
+            first=first,
+            warn=self.warn,
+        )
+        written = (
+            self.output.line(number, translations, line.extra)
+            for number, (translations, line) in enumerate(zip(found, lines, strict=True), first)
+        )
+        return "".join(written), mistake
+
     def parse(self, window: Sequence[bytes], first: int) -> tuple[list[_Line], UserError | None]:
         """The lines of a window that begins with line number `first`, up to one that is wrong, and what is wrong."""
         lines = []
         for number, content in enumerate(window, first):
             text = self.decode(content, number)
             try:
-                lines.append(self.line("", _read_object(text)) if self.json_input else self.line(text, {}))
+                lines.append(self.line("", _read_object(text)) if self.options.json_input else self.line(text, {}))
             except UserError as error:
                 return lines, UserError(f"line {number}: {error}")
         return lines, None
@@ -273,44 +347,17 @@ class _Task:
 
     def line(self, text: str, record: dict[str, Any]) -> _Line:
         """A line of text, or of the fields of an object, with what is asked of every line."""
-        common = self.common
+        common = self.options
         source = SourceLine(
-            clean_line(record.get("text", text)),
+            record.get("text", text),
             record.get("prefix", common.prefix),
             (*common.required, *record.get("required", ())),
             (*common.forbidden, *record.get("forbidden", ())),
         )
-        if self.split and (source.prefix or source.required):
-            raise UserError("a prefix and required phrases are for whole lines; leave out `split_sentences`")
         if source.required and self.decoding.method == "sampling":
             raise UserError("required phrases need beam search; leave out sampling")
         extra = {"id": record["id"]} if "id" in record else {}
-        return _Line(source, self.translator.constraints(source), extra)
-
-    def translate(self, lines: Sequence[_Line], first: int) -> list[list[Translation]]:
-        """Translations of each line, best first."""
-        parts = [split_sentences(line.source.text) if self.split else [line.source.text] for line in lines]
-        parts = [list(filter(None, sentences)) for sentences in parts]
-        texts = [sentence for sentences in parts for sentence in sentences]
-        of_line = [number for number, sentences in enumerate(parts) for _ in sentences]
-        sources = []
-        for number, text, ids in zip(of_line, texts, self.translator.encode(texts), strict=True):
-            if len(ids) > self.max_length:
-                what = "a sentence of " if self.split else ""
-                hint = "" if self.split else "; --split-sentences splits it"
-                self.warn(f"{what}line {first + number} is cut from {len(ids)} to {self.max_length} pieces{hint}")
-            sources.append(Sentence(ids[: self.max_length], text, lines[number].constraints))
-        translated = iter(
-            self.translator.translate_ids(sources, self.decoding, self.n_best, attention_weights=self.attention_weights)
-        )
-        least_risk = self.decoding.minimum_bayes_risk != "none"
-        sampled = self.decoding.method == "sampling" and not least_risk
-        joined = []
-        for sentences in parts:
-            found = [next(translated) for _ in sentences] or [[empty_translation()]]
-            best = join_samples(found) if sampled else join_translations(found, self.n_best)
-            joined.append([replace(one, score=one.score / len(found)) for one in best] if least_risk else best)
-        return joined
+        return _Line(self.translator.prepare(source, self.split), extra)
 
 
 def _read_object(text: str) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from functools import cached_property, reduce
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -21,8 +23,9 @@ from nmt.search.reranking import Utility, expected_utilities, make_utility
 from nmt.search.sampling import SamplingSettings, sample_translations
 from nmt.search.scoring import force_decode
 from nmt.text.cleaning import clean_line, clean_target, one_line
-from nmt.text.sentences import join_sentences
+from nmt.text.sentences import sentence_spans
 from nmt.text.vocabulary import BEGIN, END, UNK
+from nmt.translation.joining import join_samples, join_translations, word_starts
 from nmt.translation.switching import frequent_switches
 
 if TYPE_CHECKING:
@@ -120,14 +123,9 @@ def word_alignment(
     if not tokens or not source_tokens:
         return []
     weights = attention_weights[: len(tokens), : len(source_tokens)]
-    by_source = np.add.reduceat(weights, _word_starts(source_tokens), axis=1)
-    by_word = np.add.reduceat(by_source, _word_starts(tokens), axis=0)  # the sum has its maximum where the mean has
+    by_source = np.add.reduceat(weights, word_starts(source_tokens), axis=1)
+    by_word = np.add.reduceat(by_source, word_starts(tokens), axis=0)  # the sum has its maximum where the mean has
     return [(source, target) for target, source in enumerate(by_word.argmax(axis=1).tolist())]
-
-
-def _word_starts(pieces: Sequence[str]) -> list[int]:
-    """Where words begin among pieces."""
-    return [0, *(i for i, piece in enumerate(pieces) if i and piece.startswith(SPACE))]
 
 
 def empty_translation() -> Translation:
@@ -144,6 +142,23 @@ class Sentence:
     text: str = ""
     """Where unknown pieces are copied from."""
     constraints: Constraints = FREE
+
+
+@dataclass(frozen=True)
+class PreparedLine:
+    """A line as it is translated."""
+
+    sentences: list[str]
+    """Cleaned; a line that is not split is one sentence, and a blank line has none."""
+    gaps: list[str]
+    """The white space between the sentences."""
+    constraints: Constraints = FREE
+
+
+LONGEST_SENTENCE = 256
+"""A model whose `data.max_length` is at most this was trained on single sentences: more is set for longer text only."""
+MOST_REQUIRED = 100
+"""Phrases that can be required of a line; each of them costs search a part of its beam and several steps."""
 
 
 class Translator:
@@ -165,7 +180,9 @@ class Translator:
         self.decoding = decoding or DecodingConfig()
         """Defaults of the search; each call can override any of them."""
         self.max_length = max_length
-        """Longest source, in pieces, that the model has been trained on."""
+        """Longest source, in pieces, that the model has been trained on; the rest of a longer sentence is left out."""
+        self.split_sentences = max_length <= LONGEST_SENTENCE
+        """Whether the sentences of a line are translated one by one by default."""
         self.language_model = language_model
         """Of the target side; fused (`nmt.search.ensemble.Fusion`) with `decoding.language_model_weight`."""
         self.target_language = target_language
@@ -223,39 +240,100 @@ class Translator:
         translator.decoding = translator.decoding_with(language_model_weight=language_model_weight)
         return translator
 
-    def translate(self, lines: Sequence[str | SourceLine], **overrides: object) -> list[Translation]:
+    def translate(
+        self, lines: Sequence[str | SourceLine], *, split_sentences: bool | None = None, **overrides: Any
+    ) -> list[Translation]:
         """The best translation of each line; it does not depend on the other lines.
 
-        A blank line is not translated: its translation is empty. No line is cut, however long.
+        A blank line is not translated: its translation is empty. The sentences of a line are translated one by one, as
+        recurrent models do best on the lengths that they were trained on. A sentence longer than that (`max_length`) is
+        cut, with a warning.
 
+            split_sentences: False translates each line as a whole; None does so for models of longer text than
+                sentences, and for lines with a prefix or required phrases
             overrides: fields of `nmt.config.DecodingConfig`, such as `beam_size=1`
         """
-        return [found[0] for found in self.translate_ids(*self._prepared(lines, overrides), 1)]
+        return [found[0] for found in self.translate_n_best(lines, 1, split_sentences=split_sentences, **overrides)]
 
     def translate_n_best(
-        self, lines: Sequence[str | SourceLine], n_best: int, *, attention_weights: bool = False, **overrides: object
+        self,
+        lines: Sequence[str | SourceLine],
+        n_best: int,
+        *,
+        attention_weights: bool = False,
+        split_sentences: bool | None = None,
+        **overrides: object,
     ) -> list[list[Translation]]:
         """Up to `n_best` translations of each line, different as text, best first; otherwise as `translate`.
 
         Sampled ones come in the order in which they were drawn, and some may be equal.
 
-            attention_weights: whether the translations get their attention weights, which alignments need as well
+            attention_weights: whether the translations get their attention weights, which alignments need as well;
+                lines are then not split by default
         """
-        return self.translate_ids(*self._prepared(lines, overrides), n_best, attention_weights=attention_weights)
-
-    def _prepared(
-        self, lines: Sequence[str | SourceLine], overrides: dict[str, object]
-    ) -> tuple[list[Sentence], DecodingConfig]:
-        """Lines as the model reads them, and the settings."""
         lines = _check_list("lines", lines, SourceLine)
         decoding = self.decoding_with(**overrides)
-        cleaned = [
-            SourceLine(clean_line(line)) if isinstance(line, str) else replace(line, text=clean_line(line.text))
-            for line in lines
-        ]
-        ids = self.encode([line.text for line in cleaned])
-        sentences = [Sentence(i, line.text, self.constraints(line)) for i, line in zip(ids, cleaned, strict=True)]
-        return sentences, decoding
+        if split_sentences is None and attention_weights:
+            split_sentences = False
+        prepared = [self.prepare(line, split_sentences) for line in lines]
+        return self.translate_prepared(prepared, decoding, n_best, attention_weights=attention_weights)
+
+    def prepare(self, line: str | SourceLine, split_sentences: bool | None = None) -> PreparedLine:
+        """A line cleaned, split if it is to be, and with what is asked of its translation."""
+        line = SourceLine(line) if isinstance(line, str) else line
+        if split_sentences is None:
+            split_sentences = self.split_sentences and not line.prefix and not line.required
+        elif split_sentences and (line.prefix or line.required):
+            raise UserError("a prefix and required phrases are for whole lines; leave out `split_sentences`")
+        text = clean_line(line.text)
+        spans = sentence_spans(text) if split_sentences else [(0, len(text))] if text else []
+        gaps = [text[end:start] for (_, end), (start, _) in pairwise(spans)]
+        return PreparedLine([text[start:end] for start, end in spans], gaps, self.constraints(line))
+
+    def translate_prepared(
+        self,
+        lines: Sequence[PreparedLine],
+        decoding: DecodingConfig,
+        n_best: int,
+        *,
+        attention_weights: bool = False,
+        max_length: int | None = None,
+        first: int = 1,
+        warn: Callable[[str], None] | None = None,
+    ) -> list[list[Translation]]:
+        """Up to `n_best` translations of each line, best first.
+
+        Parameters:
+            max_length: most source pieces of a sentence; None: `Translator.max_length`
+            first: number of the first line in warnings
+            warn: takes each warning; None: `warnings.warn`
+        """
+        most = max_length or self.max_length
+        warn = warn or (lambda text: warnings.warn(text, stacklevel=5))
+        of_sentence = [number for number, line in enumerate(lines) for _ in line.sentences]
+        texts = [sentence for line in lines for sentence in line.sentences]
+        sentences = []
+        for number, text, ids in zip(of_sentence, texts, self.encode(texts), strict=True):
+            if len(ids) > most:
+                what = "a sentence of " if len(lines[number].sentences) > 1 else ""
+                warn(f"{what}line {first + number} is cut from {len(ids)} to {most} pieces")
+            sentences.append(Sentence(ids[:most], text, lines[number].constraints))
+        found = iter(self.translate_ids(sentences, decoding, n_best, attention_weights=attention_weights))
+        least_risk = decoding.minimum_bayes_risk != "none"
+        sampled = decoding.method == "sampling" and not least_risk
+        joined = []
+        for line in lines:
+            parts = [next(found) for _ in line.sentences]
+            if not parts:
+                best = [empty_translation()]
+            elif len(parts) == 1:
+                best = parts[0]
+            else:
+                best = join_samples(parts, line.gaps) if sampled else join_translations(parts, n_best, line.gaps)
+                if least_risk:  # an expected utility, from 0 to 100
+                    best = [replace(one, score=one.score / len(parts)) for one in best]
+            joined.append(best)
+        return joined
 
     def score(self, sources: Sequence[str], targets: Sequence[str], **overrides: object) -> list[Translation]:
         """What the model holds of given translations, one for each source, by forced decoding.
@@ -316,6 +394,11 @@ class Translator:
         """
         if not (line.prefix or line.required or line.forbidden):
             return FREE
+        if len(line.required) > MOST_REQUIRED:
+            raise UserError(
+                f"at most {MOST_REQUIRED} phrases can be required of a line, but {len(line.required)} are; "
+                "require of each line only what its source calls for"
+            )
         forbidden = self._forbid(line.forbidden) if line.forbidden else None
         required = [self._phrase(phrase, "a required phrase", True) for phrase in line.required]
         for phrase, text in zip(required, line.required, strict=True):
@@ -587,50 +670,3 @@ def make_batches(lengths: Sequence[int], decoding: DecodingConfig) -> Iterator[r
         size = min(decoding.batch_sentences, max(1, decoding.batch_tokens // lengths[first]))
         yield range(first, min(first + size, len(lengths)))
         first += size
-
-
-def join_translations(parts: Sequence[list[Translation]], n_best: int) -> list[Translation]:
-    """The best translations of a line from those of its sentences.
-
-    Score and log-probability are the sums over the sentences. The n best sums of scores are found exactly; combinations
-    that give the same text count once. The alignments stand side by side; attention weights are lost.
-    """
-    joined = parts[0]
-    for part in parts[1:]:
-        pairs = [(left, right) for left in joined for right in part]
-        pairs.sort(key=lambda pair: -(pair[0].score + pair[1].score))
-        texts: dict[str, Translation] = {}
-        for left, right in pairs:
-            both = _join(left, right)
-            texts.setdefault(both.text, both)
-            if len(texts) == n_best:
-                break
-        joined = list(texts.values())
-    return joined
-
-
-def join_samples(parts: Sequence[list[Translation]]) -> list[Translation]:
-    """The samples of a line from those of its sentences: sample i of the line is sample i of each sentence."""
-    return [reduce(_join, samples) for samples in zip(*parts, strict=True)]
-
-
-def _join(left: Translation, right: Translation) -> Translation:
-    """Two translations as one."""
-    return Translation(
-        join_sentences([left.text, right.text]),
-        left.score + right.score,
-        left.tokens + right.tokens,
-        left.log_prob + right.log_prob,
-        left.token_log_probs + right.token_log_probs,
-        left.finished and right.finished,
-        left.source_tokens + right.source_tokens,
-        alignment=_join_alignments(left, right),
-    )
-
-
-def _join_alignments(left: Translation, right: Translation) -> list[tuple[int, int]] | None:
-    if left.alignment is None or right.alignment is None:
-        return None
-    sources = len(_word_starts(left.source_tokens)) if left.source_tokens else 0
-    targets = len(_word_starts(left.tokens)) if left.tokens else 0
-    return left.alignment + [(source + sources, target + targets) for source, target in right.alignment]
