@@ -197,6 +197,24 @@ def test_step_and_scan_follow_the_published_equations(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CELLS)
+def test_cells_that_declare_bounds_keep_them_whatever_the_weights(name: str) -> None:
+    """Outputs stay in [-1, 1] from a start there, and do not if the cell declares no bound."""
+    cell = random_cell(name, std=3)
+    state = random_state(cell, 20)
+    state = (state[0].clamp(-1, 1), *(4 * tensor for tensor in state[1:]))
+    largest = cell.scan(project(cell, 4 * torch.randn(9, 20, 5, dtype=torch.double)), state, cell.weight_hh)[0].abs()
+    assert (largest.max() <= 1) == cell.bounded
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_every_block_of_weights_has_a_name(name: str) -> None:
+    cell = random_cell(name)
+    assert len(set(cell.gate_names)) * HIDDEN == len(cell.bias_hh) == len(cell.weight_ih)
+    assert len(set(cell.recurrent_names)) * HIDDEN == len(cell.weight_hh)
+    assert set(cell.recurrent_names) <= set(cell.gate_names)
+
+
+@pytest.mark.parametrize("name", CELLS)
 def test_bf16_is_close(name: str) -> None:
     """Products are taken in the low type; state and gradients keep theirs."""
     cell = random_cell(name, 8, 16, std=0.15).float()

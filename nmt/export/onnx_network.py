@@ -29,8 +29,13 @@ import torch
 from torch import nn
 
 from nmt.export.onnx_graph import BOOL, FLOAT, INT8, INT64, Graph
-from nmt.network import cells
 from nmt.network.cells import Cell
+from nmt.network.cells.gru import GRU
+from nmt.network.cells.layer_norm_lstm import LayerNormLSTM
+from nmt.network.cells.lstm import LSTM
+from nmt.network.cells.mut import MUT1, MUT3
+from nmt.network.cells.peephole_lstm import PeepholeLSTM
+from nmt.network.cells.rnn import LeakyReLURNN, ReLURNN, TanhRNN
 from nmt.network.language_model import LanguageModel
 from nmt.network.layers import BatchNormalization, Connection, Layer, LayerNormalization
 from nmt.network.model import TranslationModel
@@ -58,9 +63,9 @@ def cell_step(graph: Graph, cell: Cell, projected: str, state: State) -> State:
     hidden, size = state[0], cell.hidden_size
     blocks = np.split(values(cell.weight_hh), np.cumsum(cell.recurrent_blocks)[:-1] * size)
     products = [partial(graph.product, weight=block) for block in blocks]
-    if isinstance(cell, cells.LSTM):
+    if isinstance(cell, LSTM):
         return _lstm_step(graph, cell, graph.total(projected, products[0](hidden)), state)
-    if isinstance(cell, cells.GRU):
+    if isinstance(cell, GRU):
         rz_in, n_in = graph.columns(projected, 0, 2 * size), graph.columns(projected, 2 * size, 3 * size)
         from_hidden = products[0](hidden)
         rz_hidden = graph.columns(from_hidden, 0, 2 * size)
@@ -70,22 +75,22 @@ def cell_step(graph: Graph, cell: Cell, projected: str, state: State) -> State:
         r, z = graph.split(graph.op("Sigmoid", graph.total(rz_in, rz_hidden)), 2)
         n = graph.op("Tanh", graph.total(n_in, graph.op("Mul", r, n_hidden)))
         return [_mix(graph, n, hidden, z)]
-    if isinstance(cell, cells.TanhRNN | cells.ReLURNN | cells.LeakyReLURNN):
+    if isinstance(cell, TanhRNN | ReLURNN | LeakyReLURNN):
         total = graph.total(projected, products[0](hidden))
         kinds: dict[type, tuple[str, dict[str, Any]]] = {
-            cells.TanhRNN: ("Tanh", {}),
-            cells.ReLURNN: ("Relu", {}),
-            cells.LeakyReLURNN: ("LeakyRelu", {"alpha": 0.01}),
+            TanhRNN: ("Tanh", {}),
+            ReLURNN: ("Relu", {}),
+            LeakyReLURNN: ("LeakyRelu", {"alpha": 0.01}),
         }
         kind, attributes = kinds[type(cell)]
         return [graph.op(kind, total, **attributes)]
     return [_reset_before_step(graph, cell, projected, hidden, products)]
 
 
-def _lstm_step(graph: Graph, cell: cells.LSTM, total: str, state: State) -> State:
+def _lstm_step(graph: Graph, cell: LSTM, total: str, state: State) -> State:
     """The three LSTMs, from the totals of their gates."""
     size, before = cell.hidden_size, state[1]
-    if isinstance(cell, cells.LayerNormLSTM):
+    if isinstance(cell, LayerNormLSTM):
         gates = graph.op("Reshape", total, graph.integers_of(-1, 4, size))
         ones = graph.constant(np.ones(size))
         normal = graph.op("LayerNormalization", gates, ones, axis=-1, epsilon=1e-5)
@@ -93,16 +98,16 @@ def _lstm_step(graph: Graph, cell: cells.LSTM, total: str, state: State) -> Stat
         total = graph.total(graph.op("Mul", normal, graph.constant(gain)), graph.constant(bias))
         total = graph.op("Reshape", total, graph.integers_of(-1, 4 * size))
     i, f, g, o = graph.split(total, 4)
-    if isinstance(cell, cells.PeepholeLSTM):
+    if isinstance(cell, PeepholeLSTM):
         p_i, p_f, p_o = (graph.constant(row) for row in values(cell.weight_peephole))
         i = graph.total(i, graph.op("Mul", before, p_i))
         f = graph.total(f, graph.op("Mul", before, p_f))
     i, f, g = graph.op("Sigmoid", i), graph.op("Sigmoid", f), graph.op("Tanh", g)
     after = graph.total(graph.op("Mul", f, before), graph.op("Mul", i, g))
     squashed = after
-    if isinstance(cell, cells.PeepholeLSTM):
+    if isinstance(cell, PeepholeLSTM):
         o = graph.total(o, graph.op("Mul", after, p_o))
-    if isinstance(cell, cells.LayerNormLSTM):
+    if isinstance(cell, LayerNormLSTM):
         gain, bias = values(cell.cell_gain), values(cell.cell_bias)
         squashed = graph.op(
             "LayerNormalization", after, graph.constant(gain), graph.constant(bias), axis=-1, epsilon=1e-5
@@ -116,10 +121,10 @@ def _reset_before_step(
     """`ResetBeforeGRU` and the three mutations of the GRU."""
     size = cell.hidden_size
     r_in, z_in, n_in = graph.split(projected, 3)
-    if isinstance(cell, cells.MUT1):
+    if isinstance(cell, MUT1):
         r_in = graph.total(r_in, products[0](hidden))
         n_in = graph.total(graph.op("Tanh", n_in), graph.constant(values(cell.bias_hh[2 * size :])))
-    elif isinstance(cell, cells.MUT3):
+    elif isinstance(cell, MUT3):
         r_in = graph.total(r_in, products[0](hidden))
         z_in = graph.total(z_in, products[1](graph.op("Tanh", hidden)))
     else:
@@ -192,50 +197,33 @@ def projection(graph: Graph, layer: Layer, inputs: str, constant: int = 0, fixed
     return graph.total(product, graph.constant(bias), fixed)
 
 
-BOUNDED = (
-    *(cells.LSTM, cells.PeepholeLSTM, cells.LayerNormLSTM, cells.GRU, cells.ResetBeforeGRU),
-    *(cells.MUT1, cells.MUT2, cells.MUT3, cells.TanhRNN),
-)
-"""Cells whose output lies in [-1, 1] if it does so at first."""
-
-FUSED: dict[type[Cell], tuple[str, list[int], dict[str, Any]]] = {
-    cells.LSTM: ("LSTM", [0, 3, 1, 2], {}),
-    cells.PeepholeLSTM: ("LSTM", [0, 3, 1, 2], {}),
-    cells.GRU: ("GRU", [1, 0, 2], {"linear_before_reset": 1}),
-    cells.ResetBeforeGRU: ("GRU", [1, 0, 2], {"linear_before_reset": 0}),
-    cells.TanhRNN: ("RNN", [0], {"activations": ["Tanh"]}),
-    cells.ReLURNN: ("RNN", [0], {"activations": ["Relu"]}),
-    cells.LeakyReLURNN: ("RNN", [0], {"activations": ["LeakyRelu"], "activation_alpha": [0.01]}),
-}
-"""ONNX's operator for whole layers: its name, where its gates stand among the cell's, its attributes."""
-
-
 def fused_layer(graph: Graph, layers: Sequence[Layer], inputs: str, lengths: str) -> tuple[str, State]:
     """A layer in one direction or both by ONNX's operator.
 
     Returns: outputs [length, batch, directions * hidden]; the final state, [batch, directions * hidden] each
     """
     cell = layers[0].cell
-    kind, order, attributes = FUSED[type(cell)]
+    operator = cell.onnx_operator
+    assert operator is not None
     size, both = cell.hidden_size, len(layers)
 
     def gates(array: Floats) -> Floats:
-        return array.reshape(cell.gates, size, -1)[order].reshape(cell.gates * size, -1)
+        return array.reshape(cell.gates, size, -1)[list(operator.gates)].reshape(cell.gates * size, -1)
 
     weights, recurrent, biases, peepholes = [], [], [], []
     for layer in layers:
         weight, bias, _ = input_weights(layer, 0)
-        inner = np.zeros_like(bias)
-        if isinstance(cell, cells.GRU):  # its candidate's second bias is reset with the product
-            inner[2 * size :] = values(layer.cell.bias_hh)[2 * size :]
+        inner = layer.cell.recurrent_bias()
         weights.append(gates(weight))
         recurrent.append(gates(values(layer.cell.weight_hh)))
-        biases.append(np.concatenate((gates(bias)[:, 0], gates(inner)[:, 0])))
-        if isinstance(layer.cell, cells.PeepholeLSTM):
-            peepholes.append(values(layer.cell.weight_peephole)[[0, 2, 1]].reshape(-1))
+        biases.append(
+            np.concatenate((gates(bias)[:, 0], gates(np.zeros_like(bias) if inner is None else values(inner))[:, 0]))
+        )
+        if (peephole := layer.cell.peepholes()) is not None:
+            peepholes.append(values(peephole)[[0, 2, 1]].reshape(-1))  # ONNX has them in the order i, o, f
     optional = ["", "", graph.constant(peepholes)] if peepholes else []
     outputs, *finals = graph.ops(
-        kind,
+        operator.name,
         1 + len(cell.state_names),
         inputs,
         graph.constant(weights),
@@ -245,9 +233,9 @@ def fused_layer(graph: Graph, layers: Sequence[Layer], inputs: str, lengths: str
         *optional,
         hidden_size=size,
         direction="bidirectional" if both == 2 else "forward",
-        **_both_directions(attributes, both),
+        **_both_directions(operator.attributes, both),
     )
-    if type(cell) in BOUNDED:
+    if cell.bounded:
         graph.bounded.update((outputs, finals[0]))
     # [length, directions, batch, size] -> [length, batch, directions * size]
     joined = graph.op("Transpose", outputs, perm=[0, 2, 1, 3])
@@ -271,7 +259,7 @@ def looped_layer(graph: Graph, layer: Layer, inputs: str, zeros: str, valid: str
     """
     projected = projection(graph, layer, inputs)
     names, size = layer.state_names, layer.hidden_size
-    bounded = type(layer.cell) in BOUNDED
+    bounded = layer.cell.bounded
     with graph.body() as body:
         state = [graph.input(f"{projected}_{name}", FLOAT, ["batch", size]) for name in names]
         position = graph.input(f"{projected}_inputs", FLOAT, ["batch", layer.cell.gates * size])
@@ -368,7 +356,7 @@ def _encode(
     for depth, layer in enumerate(encoder.forward_layers):
         directions = [layer] + ([] if encoder.backward_layers is None else [encoder.backward_layers.at(depth)])
         plain = not layer.transitions and not layer.zoneout
-        if plain and type(layer.cell) in FUSED and not isinstance(layer.normalization, LayerNormalization):
+        if plain and layer.cell.onnx_operator and not isinstance(layer.normalization, LayerNormalization):
             outputs, final = fused_layer(graph, directions, below, lengths)
         else:
             shape = graph.op("Concat", graph.op("Shape", lengths), graph.integers_of(layer.hidden_size), axis=0)
@@ -467,7 +455,7 @@ class DecoderGraph:
     def _layer_state(self, depth: int) -> State:
         layer = self.decoder.layers.at(depth)
         state = [self._state(f"{depth}.{name}", [layer.hidden_size]) for name in layer.state_names]
-        if type(layer.cell) in BOUNDED and self.config.connections == "none":  # else it may start from a sum
+        if layer.cell.bounded and self.config.connections == "none":  # else it may start from a sum
             self.graph.bounded.add(state[0])
         return state
 
@@ -569,7 +557,7 @@ class DecoderGraph:
             answers = graph.op("Transpose", answers, perm=[0, 2, 1, 3])
             by_row = graph.op("Transpose", weights, perm=[0, 2, 1, 3])
         answer = self._rows(answers, hidden)
-        if type(self.decoder.layers.at(0).cell) in BOUNDED and self.config.connections == "none" and not several:
+        if self.decoder.layers.at(0).cell.bounded and self.config.connections == "none" and not several:
             graph.bounded.add(answer)  # it is a mean of the encoder's outputs
         if attention.output is not None:
             answer = graph.product(answer, values(attention.output.weight))

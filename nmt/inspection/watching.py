@@ -17,7 +17,7 @@ from nmt.config import data_with
 from nmt.data.batching import Batch, make_batch
 from nmt.errors import UserError
 from nmt.model_folder import WEIGHTS, ModelFolder, open_model
-from nmt.network.cells import MUT1, Cell, Product, State
+from nmt.network.cells import Cell, Product, State
 from nmt.network.cells.scan import ScannedCell
 from nmt.network.language_model import LanguageModel
 from nmt.network.layers import Layer
@@ -221,20 +221,13 @@ def gates(cell: Cell, steps: Steps) -> dict[str, Tensor]:
     The forward pass of a cell's scan (`ScannedCell.unroll`) keeps the gates of every position for its backward pass;
     here it is run for each recorded position alone, from the state that was recorded before it.
     """
-    names = GATES.get(cell.gates)
-    if names is None or not isinstance(cell, ScannedCell):
+    if cell.gates == 1 or not isinstance(cell, ScannedCell):  # a single block of weights gates nothing
         return {}
     each = []
     for projected, before, products in zip(steps.projected, steps.before, steps.products, strict=True):
-        if isinstance(cell, MUT1):
-            projected = cell.squash(projected)
-        _, saved = cell.unroll(projected[None], before, products, cell.scan_parameters())
+        _, saved = cell.unroll(cell.prepare(projected)[None], before, products, cell.scan_parameters())
         each.append(saved[0][0])
-    return dict(zip(names, torch.stack(each).chunk(cell.gates, -1), strict=True))
-
-
-GATES = {4: ("input gate", "forget gate", "candidate", "output gate"), 3: ("reset gate", "update gate", "candidate")}
-"""What the rows of the weights stand for, by their number: those of LSTMs (i, f, g, o) and of GRUs (r, z, n)."""
+    return dict(zip(cell.gate_names, torch.stack(each).chunk(cell.gates, -1), strict=True))
 
 
 @dataclass
@@ -283,7 +276,4 @@ def choose_layer(layers: Sequence[NamedLayer], name: str | None) -> NamedLayer:
 def matrices(cell: Cell) -> dict[str, Tensor]:
     """The recurrent matrices of a cell, [hidden, hidden] each, by the gate they belong to."""
     rows = torch.split(cell.weight_hh.detach(), cell.hidden_size)
-    names = GATES.get(cell.gates, ("recurrent",))
-    if len(rows) < len(names):  # MUT1: the update gate does not see the state
-        names = (names[0], names[-1])
-    return dict(zip(names, rows, strict=True))
+    return dict(zip(cell.recurrent_names, rows, strict=True))

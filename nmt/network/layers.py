@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,15 +17,6 @@ from nmt.network.dropout import random_bytes
 
 LayerState = tuple[Tensor, ...]
 """The tensors a cell carries on, in the order of its `state_names`, [batch, hidden] each; the first is its output."""
-
-
-KERNELS: dict[str, Callable[..., Any]] = {
-    "lstm": torch.lstm,
-    "gru": torch.gru,
-    "rnn_tanh": torch.rnn_tanh,
-    "rnn_relu": torch.rnn_relu,
-}
-"""Torch's fused kernels of whole layers, by cell."""
 
 
 class Layer(nn.Module):
@@ -56,7 +47,7 @@ class Layer(nn.Module):
         self.normalization = None if kind is None else kind(rows)
 
         plain = not self.transitions and not self.zoneout and self.normalization is None
-        self.kernel = KERNELS.get(config.cell) if plain else None
+        self.kernel = self.cell.kernel if plain else None
         self.kernel_devices = ("cuda",)
         """Where torch's fused kernel runs the layer; on a CPU the cell's own scan is faster (docs/experiments.md)."""
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from nmt.network.cells.cell import Product, State
+from nmt.network.cells.cell import OnnxOperator, Product, State
 from nmt.network.cells.scan import Gradients, ScannedCell, padded, positions, room
 
 
@@ -24,14 +25,22 @@ class GRU(ScannedCell):
     `torch.nn.GRUCell`; c_n is the last third of `bias_hh`.
     """
 
-    gates = 3
+    name = "gru"
+    gate_names = ("reset gate", "update gate", "candidate")
+    bounded = True
     recurrent_blocks = (3,)
+    kernel = staticmethod(torch.gru)
+    onnx_operator = OnnxOperator("GRU", (1, 0, 2), {"linear_before_reset": 1})
 
     def input_bias(self) -> Tensor:
         """All biases but c_n, which is reset with the product."""
         outside = self.bias_hh.clone()
         outside[2 * self.hidden_size :] = 0
         return self.bias_ih + outside
+
+    def recurrent_bias(self) -> Tensor:
+        """c_n, after zeros for both gates."""
+        return F.pad(self.bias_hh[2 * self.hidden_size :], (2 * self.hidden_size, 0))
 
     def scan_parameters(self) -> tuple[Tensor, ...]:
         """c_n."""

@@ -27,6 +27,10 @@ class LayerNormLSTM(LSTM):
     Nothing is added before the normalisation: there is no `bias_ih`.
     """
 
+    name = "layer_norm_lstm"
+    kernel = None
+    onnx_operator = None
+
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__(input_size, hidden_size)
         del self.bias_ih
@@ -35,7 +39,7 @@ class LayerNormLSTM(LSTM):
         self.cell_bias = nn.Parameter(torch.zeros(hidden_size))
 
     def input_bias(self) -> Tensor:
-        """None is added to the input: zeros."""
+        """No bias is added to the input; returns zeros."""
         return torch.zeros_like(self.bias_hh)
 
     @torch.no_grad()

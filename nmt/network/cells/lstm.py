@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from nmt.network.cells.cell import Product, State
+from nmt.network.cells.cell import OnnxOperator, Product, State
 from nmt.network.cells.scan import Gradients, ScannedCell, padded, positions, room
 
 
@@ -25,9 +26,13 @@ class LSTM(ScannedCell):
     The parameters have the names, shapes and gate order (i, f, g, o) of `torch.nn.LSTMCell`.
     """
 
+    name = "lstm"
+    gate_names = ("input gate", "forget gate", "candidate", "output gate")
+    bounded = True
     state_names = ("hidden", "cell")
-    gates = 4
     recurrent_blocks = (4,)
+    kernel: ClassVar[Callable[..., Any] | None] = staticmethod(torch.lstm)
+    onnx_operator: ClassVar[OnnxOperator | None] = OnnxOperator("LSTM", (0, 3, 1, 2), {})
 
     @torch.no_grad()
     def set_forget_gate_bias(self, value: float) -> None:

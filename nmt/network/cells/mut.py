@@ -27,8 +27,14 @@ class MUT1(ResetBeforeCell):
     c_n is the last third of `bias_hh`; b_n belongs to W_n x_t, which the paper writes x_t.
     """
 
+    name = "mut1"
     recurrent_blocks = (1, 1)
     update_keeps = False
+
+    @property
+    def recurrent_names(self) -> tuple[str, ...]:
+        """The update gate does not see the state."""
+        return "reset gate", "candidate"
 
     def input_bias(self) -> Tensor:
         """All biases but c_n, which is added after the tanh."""
@@ -51,18 +57,14 @@ class MUT1(ResetBeforeCell):
         """U_r h_{t-1}."""
         return ((d_totals.chunk(2, -1)[0], hiddens),)
 
-    def squash(self, projected: Tensor) -> Tensor:
+    def prepare(self, projected: Tensor) -> Tensor:
         """The candidate's part of the projected input becomes tanh(W_n x_t + b_n) + c_n."""
         rest, candidate = torch.split(projected, [2 * self.hidden_size, self.hidden_size], -1)
         return torch.cat((rest, candidate.tanh() + self.bias_hh[2 * self.hidden_size :]), -1)
 
     def step(self, projected: Tensor, state: State, products: Sequence[Product]) -> State:
         """One position."""
-        return super().step(self.squash(projected), state, products)
-
-    def scan(self, projected: Tensor, state: State, weight_hh: Tensor) -> State:
-        """All positions; their inputs are squashed at once."""
-        return super().scan(self.squash(projected), state, weight_hh)
+        return super().step(self.prepare(projected), state, products)
 
 
 class MUT2(ResetBeforeCell):
@@ -76,6 +78,7 @@ class MUT2(ResetBeforeCell):
     With W_r x_t for x_t, this is the GRU that resets before the product, its update gate read the other way round.
     """
 
+    name = "mut2"
     update_keeps = False
 
 
@@ -90,6 +93,7 @@ class MUT3(ResetBeforeCell):
     The others take h_{t-1} as it is.
     """
 
+    name = "mut3"
     recurrent_blocks = (1, 1, 1)
     update_keeps = False
 

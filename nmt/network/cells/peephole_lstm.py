@@ -26,6 +26,9 @@ class PeepholeLSTM(LSTM):
     `weight_peephole` [3, hidden], zero at first; the other parameters are those of `LSTM`.
     """
 
+    name = "peephole_lstm"
+    kernel = None
+
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__(input_size, hidden_size)
         self.weight_peephole = nn.Parameter(torch.zeros(3, hidden_size))
@@ -34,6 +37,10 @@ class PeepholeLSTM(LSTM):
         """Closed peepholes, the forget gate's bias."""
         nn.init.zeros_(self.weight_peephole)
         self.set_forget_gate_bias(forget_gate_bias)
+
+    def peepholes(self) -> Tensor:
+        """p_i, p_f, p_o."""
+        return self.weight_peephole
 
     def scan_parameters(self) -> tuple[Tensor, ...]:
         """The peepholes."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nmt.network.cells.cell import Product, State
+from nmt.network.cells.cell import OnnxOperator, Product, State
 from nmt.network.cells.scan import Gradients, ScannedCell, padded, positions, room
 
 
@@ -24,7 +24,8 @@ class ResetBeforeCell(ScannedCell):
     The recurrent parts R of the gates are U h_{t-1} unless a subclass says otherwise.
     """
 
-    gates = 3
+    gate_names = ("reset gate", "update gate", "candidate")
+    bounded = True
     recurrent_blocks: ClassVar[tuple[int, ...]] = (2, 1)
     update_keeps: ClassVar[bool]
     """Whether an open update gate keeps the state, or takes the candidate."""
@@ -114,4 +115,6 @@ class ResetBeforeGRU(ResetBeforeCell):
     other; `GRU` takes one.
     """
 
+    name = "gru_reset_before"
     update_keeps = True
+    onnx_operator = OnnxOperator("GRU", (1, 0, 2), {"linear_before_reset": 0})

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nmt.network.cells.cell import Product, State
+from nmt.network.cells.cell import OnnxOperator, Product, State
 from nmt.network.cells.scan import Gradients, ScannedCell, padded
 
 
@@ -22,7 +22,7 @@ class RNN(ScannedCell):
     the names and shapes of `torch.nn.RNNCell`.
     """
 
-    gates = 1
+    gate_names = ("recurrent",)
     recurrent_blocks = (1,)
 
     @staticmethod
@@ -70,6 +70,11 @@ class RNN(ScannedCell):
 class TanhRNN(RNN):
     """a = tanh, as in Elman (1990) and `torch.nn.RNN`."""
 
+    name = "rnn_tanh"
+    bounded = True
+    kernel = staticmethod(torch.rnn_tanh)
+    onnx_operator = OnnxOperator("RNN", (0,), {"activations": ["Tanh"]})
+
     @staticmethod
     def activate_(total: Tensor) -> Tensor:
         """tanh."""
@@ -84,6 +89,11 @@ class TanhRNN(RNN):
 class ReLURNN(RNN):
     """a = max(0, .); wants orthogonal initial weights: Le et al. (2015), https://arxiv.org/abs/1504.00941."""
 
+    name = "rnn_relu"
+    bounded = False
+    kernel = staticmethod(torch.rnn_relu)
+    onnx_operator = OnnxOperator("RNN", (0,), {"activations": ["Relu"]})
+
     @staticmethod
     def activate_(total: Tensor) -> Tensor:
         """max(0, .)."""
@@ -97,6 +107,10 @@ class ReLURNN(RNN):
 
 class LeakyReLURNN(RNN):
     """a(x) = x for x > 0, 0.01 x otherwise (Maas et al. 2013), so that no unit stops learning."""
+
+    name = "rnn_leaky_relu"
+    bounded = False
+    onnx_operator = OnnxOperator("RNN", (0,), {"activations": ["LeakyRelu"], "activation_alpha": [0.01]})
 
     @staticmethod
     def activate_(total: Tensor) -> Tensor:

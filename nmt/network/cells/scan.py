@@ -36,6 +36,10 @@ class Gradients(NamedTuple):
 class ScannedCell(Cell):
     """A cell whose scan has a backward pass of its own."""
 
+    def prepare(self, projected: Tensor) -> Tensor:
+        """What `unroll` reads in place of W_ih x + input_bias(), of the same shape [..., gates * hidden]."""
+        return projected
+
     def scan_parameters(self) -> tuple[Tensor, ...]:
         """What `unroll` needs besides the recurrent weights and learns a gradient for."""
         return ()
@@ -47,12 +51,13 @@ class ScannedCell(Cell):
     ) -> tuple[State, tuple[Tensor, ...]]:
         """All positions, without autograd.
 
-            projected: [length, batch, gates * hidden]
+            projected: as `prepare` returns it, [length, batch, gates * hidden]
             state: before the first position, [batch, hidden] each
             products: one for each of `recurrent_blocks`
             parameters: `scan_parameters()`
 
-        Returns: the state after every position [length, batch, hidden] each, and what `reverse` needs to know
+        Returns: the state after every position [length, batch, hidden] each, and the tensors that `reverse` needs. If
+        the cell has gates, the first of these holds their activations [length, batch, gates * hidden]
         """
 
     @classmethod
@@ -70,7 +75,7 @@ class ScannedCell(Cell):
     def scan(self, projected: Tensor, state: State, weight_hh: Tensor) -> State:
         """All positions, by `unroll` and `reverse`; the states have the type of the weights, under autocast too."""
         state = tuple(tensor.to(weight_hh.dtype) for tensor in state)
-        arguments = projected, weight_hh, *state, *self.scan_parameters()
+        arguments = self.prepare(projected), weight_hh, *state, *self.scan_parameters()
         states: State = _Scan.apply(type(self), *arguments)  # type: ignore[no-untyped-call]
         return states
 
