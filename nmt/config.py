@@ -14,13 +14,15 @@ import sys
 import tomllib
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from nmt.errors import UserError
 from nmt.sizing import AUTO, NOMINAL, resolve
+
+T = TypeVar("T")
 
 FORMAT = 2
 """Number of the file format of configurations and model folders; raised when an old reader would misread a new file."""
@@ -348,66 +350,195 @@ class TrainingConfig:
     """Updates between two records of `metrics.jsonl`; fewer to watch a small training."""
 
 
+@dataclass(frozen=True)
+class Range:
+    """The values that a search option may have."""
+
+    rule: str
+    """In words, as they follow "must be"."""
+    holds: Callable[[Any], bool]
+    most: int | None = None
+    """A larger value is a slip of the pen, or an attempt to take all memory."""
+
+    def broken_by(self, value: Any) -> str:
+        """The rule that a value breaks, in words; empty if none."""
+        if not self.holds(value):
+            return self.rule
+        return f"at most {self.most}" if self.most is not None and value != "auto" and value > self.most else ""
+
+
+NATURAL = Range("from 0 to below 2^63", lambda value: 0 <= value < 2**63)
+FINITE = Range("greater than 0 and finite", lambda value: 0 < value < math.inf)
+SHARE = Range("greater than 0 and at most 1", lambda value: 0 < value <= 1)
+
+
+def positive(most: int) -> Range:
+    """From 1 on."""
+    return Range("at least 1", lambda value: value >= 1, most)
+
+
+def up_to(most: int) -> Range:
+    """From 0 to a number that nobody will miss."""
+    return Range(f"at least 0 and at most {most}", lambda value: 0 <= value <= most)
+
+
+@dataclass(frozen=True)
+class Need:
+    """What another search option must be for this one to have an effect."""
+
+    what: str
+    """In words, as they follow "has no effect without"."""
+    met: Callable[[DecodingConfig], bool]
+
+
+BEAM = Need("the method `beam`", lambda decoding: decoding.method == "beam")
+SAMPLING = Need("the method `sampling`", lambda decoding: decoding.method == "sampling")
+
+
+@dataclass(frozen=True)
+class Option:
+    """What a field of `DecodingConfig` says about itself besides name, type, default and meaning."""
+
+    help: str
+    """For `--help`."""
+    metavar: str | None
+    range: Range | None
+    """None where the type says it all."""
+    needs: Need | None
+    needs_attention: bool
+    """Whether the option, when set, works only with a model that has attention."""
+    scoring: bool
+    """Whether the score of a given translation depends on it too."""
+
+
+def option(
+    default: T,
+    help: str,
+    metavar: str | None = None,
+    range: Range | None = None,
+    *,
+    needs: Need | None = None,
+    needs_attention: bool = False,
+    scoring: bool = False,
+) -> T:
+    """A field of `DecodingConfig`; checks, command line and reference derive from it."""
+    described = Option(help, metavar, range, needs, needs_attention, scoring)
+    made: T = field(default=default, metadata={"option": described})
+    return made
+
+
 @dataclass
 class DecodingConfig:
     """Defaults of search and sampling."""
 
-    method: Literal["beam", "sampling"] = "beam"
-    """`beam` search for the best translation; `sampling` draws one from the model's distribution, for back-translations
-    and to see what else the model holds for possible."""
-    beam_size: int = 5
+    method: Literal["beam", "sampling"] = option("beam", "beam search, or drawing from the model's distribution")
+    """`beam` search for the best translation; `sampling` draws one from the model's distribution, for back-translation
+    and to see which other translations the model considers likely."""
+    beam_size: int = option(5, "hypotheses kept per sentence; 1 is greedy", "N", positive(1000))
     """Hypotheses kept per sentence; 1 is greedy search, the fastest. More than ten seldom help."""
-    length_penalty: Literal["none", "average", "gnmt"] = "gnmt"
+    length_penalty: Literal["none", "average", "gnmt"] = option("gnmt", "how scores depend on length", scoring=True)
     """Score: log-probability (`none`), divided by the length (`average`), or by ((5 + length) / 6)^alpha (`gnmt`; Wu et
     al. 2016, equation 14). `none` favours short translations; `gnmt` can be tuned."""
-    alpha: float = 1.0
+    alpha: float = option(
+        1.0,
+        "exponent of the gnmt length penalty",
+        "A",
+        up_to(10),
+        needs=Need("the length penalty `gnmt`", lambda decoding: decoding.length_penalty == "gnmt"),
+        scoring=True,
+    )
     """Exponent of the `gnmt` penalty; larger favours longer translations. Tune it on the validation set."""
-    coverage_penalty: float = 0.0
+    coverage_penalty: float = option(
+        0.0,
+        "weight of the penalty for source that was not attended to",
+        "W",
+        up_to(100),
+        needs=BEAM,
+        needs_attention=True,
+    )
     """Weight of the coverage penalty, sum_i log min(sum_j p_ij, 1) over the source pieces i (Wu et al. 2016, equation
     14; 0.2 there). For models with attention that leave out parts of the source."""
-    brevity_penalty: float = 0.0
+    brevity_penalty: float = option(
+        0.0, "weight of the penalty for translations that are too short", "W", up_to(100), scoring=True
+    )
     """Weight of min(0, 1 - `brevity_ratio` x source pieces / target pieces) in the score (Yang et al. 2018; 1 there,
     with `average`). For models whose translations are too short."""
-    brevity_ratio: float = 1.0
+    brevity_ratio: float = option(
+        1.0,
+        "target pieces to be expected for a source piece",
+        "R",
+        up_to(1000),
+        needs=Need("`brevity_penalty`", lambda decoding: decoding.brevity_penalty > 0),
+        scoring=True,
+    )
     """Target pieces to be expected for a source piece, for the brevity penalty; take it from the training data."""
-    min_length: int = 0
+    min_length: int = option(0, "fewest target pieces", "N", up_to(10**6))
     """Fewest target pieces, without the end symbol; for models that stop too early."""
-    max_length_factor: float = 2.0
+    max_length_factor: float = option(2.0, "most target pieces per source piece", "F", up_to(1000))
     """A translation has at most `max_length_factor` times the source pieces plus `max_length_offset` pieces. Raise it
     where the target needs many more pieces than the source."""
-    max_length_offset: int = 10
-    """See `max_length_factor`; counts for the shortest sentences."""
-    no_repeat_ngram: int = 0
-    """No translation has the same run of so many pieces twice; 0 allows it. 3 to 6 stop a model that repeats itself."""
-    groups: int = 1
-    """Diverse beam search (Vijayakumar et al. 2016): the beam is shared among so many groups that avoid each other's
-    pieces. For n-best lists whose translations differ; at most `beam_size`."""
-    diversity: float = 0.5
+    max_length_offset: int = option(10, "target pieces allowed on top of that", "N", up_to(10**6))
+    """See `max_length_factor`; matters for the shortest sentences."""
+    no_repeat_ngram: int = option(0, "no run of N pieces twice", "N", up_to(10**6))
+    """No translation has the same run of this many pieces twice; 0 allows it. 3 to 6 stop a model that repeats
+    itself."""
+    groups: int = option(1, "diverse beam search: groups that share the beam", "N", positive(1000), needs=BEAM)
+    """Diverse beam search (Vijayakumar et al. 2016): this many groups share the beam and avoid each other's pieces. For
+    n-best lists whose translations differ; at most `beam_size`."""
+    diversity: float = option(
+        0.5,
+        "how much groups avoid each other's pieces",
+        "D",
+        up_to(100),
+        needs=Need("`groups`", lambda decoding: decoding.groups > 1),
+    )
     """What a piece loses, in log-probability, for each time an earlier group has just taken it; larger for lists that
     differ more, 0.2 to 0.8 in the paper."""
-    replace_unknown: bool = False
-    """Where the source has unknown pieces, unknown ones may be written and become that of the source which they attend
-    to most. For models with attention and `vocabulary.byte_fallback = false`; to others nothing is unknown."""
-    temperature: float = 1.0
-    """Sampling: divides the log-probabilities. Below 1 the likely becomes likelier, above 1 everything more alike."""
-    top_k: int = 0
+    replace_unknown: bool = option(False, "copy what is unknown from the source, by attention", needs_attention=True)
+    """Where the source has unknown pieces, unknown ones may be written, and each becomes the unknown source piece that
+    it attends to most. For models with attention and `vocabulary.byte_fallback = false`; for others nothing is
+    unknown."""
+    temperature: float = option(
+        1.0, "below 1 sharpens the distribution, above 1 flattens it", "T", FINITE, needs=SAMPLING
+    )
+    """Sampling: divides the log-probabilities. Values below 1 sharpen the distribution, values above 1 flatten it."""
+    top_k: int = option(0, "draw from the K most probable pieces; 0: all", "K", up_to(10**6), needs=SAMPLING)
     """Sampling: draw from the k most probable pieces only; 0 is all. 10 avoids the improbable (Edunov et al. 2018)."""
-    top_p: float = 1.0
+    top_p: float = option(
+        1.0, "draw from the most probable pieces that together have probability P", "P", SHARE, needs=SAMPLING
+    )
     """Sampling: draw from the fewest pieces whose probabilities add up to p (Holtzman et al. 2020); 1 is all, 0.9
     leaves out the tail."""
-    seed: int = 1
-    """Sampling: the same seed draws the same; another one for another sample."""
-    minimum_bayes_risk: Literal["none", "bleu", "chrf"] = "none"
+    seed: int = option(1, "random seed", "S", NATURAL, needs=SAMPLING)
+    """Sampling: random seed; the same seed gives the same translations."""
+    minimum_bayes_risk: Literal["none", "bleu", "chrf"] = option("none", "choose by expected BLEU or chrF")
     """Choose the candidate with the largest expected `bleu` or `chrf` against all candidates, from `samples` samples or
-    the beam's n-best list (Kumar & Byrne 2004, Eikema & Aziz 2020). Where time does not matter."""
-    samples: int = 32
+    the beam's n-best list (Kumar & Byrne 2004, Eikema & Aziz 2020). For when time does not matter."""
+    samples: int = option(
+        32,
+        "samples among which minimum Bayes risk chooses",
+        "N",
+        positive(10**5),
+        needs=Need(
+            "minimum Bayes risk and the method `sampling`",
+            lambda decoding: decoding.method == "sampling" and decoding.minimum_bayes_risk != "none",
+        ),
+    )
     """Candidates drawn for minimum Bayes risk with sampling; more are better and cost time with their square."""
-    batch_size: int | Literal["auto"] = "auto"
-    """Most sentences translated at once; `auto` is as many as make 320 hypotheses, 64 with a beam of five. Fewer save
-    memory."""
-    batch_tokens: int = 4096
+    batch_size: int | Literal["auto"] = option(
+        "auto",
+        "most sentences translated at once",
+        "N",
+        Range("auto or at least 1", lambda value: value == "auto" or value >= 1, 10**7),
+        scoring=True,
+    )
+    """Most sentences translated at once; `auto` is the number that makes 320 hypotheses, 64 with a beam of five. Fewer
+    save memory."""
+    batch_tokens: int = option(
+        4096, "most source pieces translated at once, with padding", "N", positive(10**7), scoring=True
+    )
     """Most source pieces translated at once, padding included; lower it where long lines take too much memory."""
-    language_model_weight: float = 0.2
+    language_model_weight: float = option(0.2, "weight of its log-probabilities", "W", up_to(100), scoring=True)
     """Weight of the log-probabilities of a language model, when `translate` is given one (Gulcehre et al. 2015). Tune
     it on the validation set."""
 
@@ -415,6 +546,31 @@ class DecodingConfig:
     def batch_sentences(self) -> int:
         """Most sentences translated at once, as a number."""
         return max(1, BATCH_HYPOTHESES // self.beam_size) if self.batch_size == "auto" else self.batch_size
+
+    def max_length(self, source_length: int) -> int:
+        """Most pieces of a translation, without the end symbol; never below `min_length`."""
+        length = int(self.max_length_factor * source_length + self.max_length_offset + 1e-9)
+        return max(length, self.min_length)
+
+    def out_of_range(self) -> Iterator[tuple[str, str]]:
+        """Each option whose value is impossible, with the rule that it breaks."""
+        for name, described in OPTIONS.items():
+            rule = described.range.broken_by(getattr(self, name)) if described.range else ""
+            if rule:
+                yield name, rule
+
+    def without_effect(self, name: str) -> str:
+        """What an option lacks to have an effect, in words; empty if nothing."""
+        needs = OPTIONS[name].needs
+        return "" if needs is None or needs.met(self) else needs.what
+
+    def needing_attention(self) -> list[str]:
+        """The options that are set and work only with a model that has attention."""
+        return [name for name, described in OPTIONS.items() if described.needs_attention and getattr(self, name)]
+
+
+OPTIONS: dict[str, Option] = {one.name: one.metadata["option"] for one in dataclasses.fields(DecodingConfig)}
+"""Every search option, by name."""
 
 
 @dataclass
@@ -700,29 +856,11 @@ def check_config(config: Config) -> list[str]:
             f"training.{name}",
             "0 with a character vocabulary",
         )
-    for name in ("beam_size", "groups", "samples", "batch_tokens"):
-        must(getattr(decoding, name) >= 1, f"decoding.{name}", "at least 1")
+    for name, rule in decoding.out_of_range():
+        must(False, f"decoding.{name}", rule)
     must(
         decoding.groups <= decoding.beam_size, "decoding.groups", f"at most `decoding.beam_size` ({decoding.beam_size})"
     )
-    must(decoding.batch_size == "auto" or decoding.batch_size >= 1, "decoding.batch_size", "auto or at least 1")
-    for name, most in {
-        "alpha": 10,
-        "coverage_penalty": 100,
-        "brevity_penalty": 100,
-        "brevity_ratio": 1000,
-        "min_length": 10**6,
-        "max_length_factor": 1000,
-        "max_length_offset": 10**6,
-        "no_repeat_ngram": 10**6,
-        "diversity": 100,
-        "top_k": 10**6,
-        "language_model_weight": 100,
-    }.items():
-        must(0 <= getattr(decoding, name) <= most, f"decoding.{name}", f"at least 0 and at most {most}")
-    must(0 < decoding.temperature < math.inf, "decoding.temperature", "greater than 0 and finite")
-    must(0 < decoding.top_p <= 1, "decoding.top_p", "greater than 0 and at most 1")
-    must(0 <= decoding.seed < 2**63, "decoding.seed", "from 0 to below 2^63")
     return mistakes + _check_largest(config)
 
 
@@ -736,11 +874,6 @@ LARGEST = {
     "training": {
         **dict.fromkeys(("epochs", "batch_size", "accumulation", "truncation"), 10**7),
         **dict.fromkeys(("validation_beam_size", "risk_candidates"), 1000),
-    },
-    "decoding": {
-        **dict.fromkeys(("beam_size", "groups"), 1000),
-        "samples": 10**5,
-        **dict.fromkeys(("batch_size", "batch_tokens"), 10**7),
     },
 }
 """The largest values that are not a slip of the pen, or an attempt to take all memory."""

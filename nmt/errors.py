@@ -1,4 +1,4 @@
-"""The one exception that stands for a mistake of the user rather than of the program."""
+"""Mistakes of the user rather than of the program, and work that failed."""
 
 import os
 import shlex
@@ -58,3 +58,14 @@ def how_to_install(what: str) -> str:
     if what.startswith("["):
         what = "-e " + shlex.quote(f"{'.' if is_here else clone}{what}")
     return f"pip install -c {versions} {what}"
+
+
+def needs_attention(what: str, advice: str = "", model: str = "this one has none") -> UserError:
+    """The mistake of asking a model without attention for what only attention gives.
+
+    Parameters:
+        what: what is asked for, with its verb: "`replace_unknown` needs"
+        advice: what to do instead, as the end of the sentence
+        model: which model has no attention, and how one sees that
+    """
+    return UserError(f"{what} a model with attention, but {model}{advice}")

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from test_search import RandomModel, assert_sorted_and_distinct, exhaustive, forced
 
 from nmt.search.beam import SearchSettings, beam_search
-from nmt.search.constraints import FREE, Constraints, Forbidden, Progress, Rules, Spelling, forbid_repetition
-from nmt.search.sampling import SamplingSettings, sample_translations
-from nmt.text.vocabulary import SPECIAL_PIECES
+from nmt.search.constraints import FREE, Constraints, Forbidden, Progress, Spelling
+from nmt.search.sampling import sample_translations
+from nmt.search.variations import NoRepeatedNgram, Rows, Variations
+from nmt.text.vocabulary import BEGIN, PAD, SPECIAL_PIECES, UNK
 
 PIECES = ["<pad>", "<unk>", "<s>", "</s>", "▁a", "▁b", "a", "b", "▁ab", "."]
 """Of the vocabulary that the random models write: words of two letters, cut in several ways."""
@@ -79,7 +80,7 @@ def test_forbidden_phrases_are_not_written(
 ) -> None:
     constraints = [Constraints(forbidden=Forbidden(forbidden, SPELLING))] * len(batch)
     if sampling:
-        results = sample_translations(engine, batch, 3, SamplingSettings(), 1, search, constraints)
+        results = sample_translations(engine, batch, 3, search, constraints)
     else:
         results = beam_search(engine, batch, search, None, constraints)
     for one in (one for found in results for one in found):
@@ -94,7 +95,7 @@ def test_no_ngram_is_repeated(
     search = SearchSettings(**{**vars(search), "no_repeat_ngram": order})
     constraints = [Constraints(prefix=tuple(prefix))] * len(batch)
     if sampling:
-        results = sample_translations(engine, batch, 3, SamplingSettings(), 1, search, constraints)
+        results = sample_translations(engine, batch, 3, search, constraints)
     else:
         results = beam_search(engine, batch, search, None, constraints)
     for one in (one for found in results for one in found):
@@ -167,7 +168,7 @@ def test_progress_counts_what_is_contained(required: list[tuple[int, ...]], toke
 def test_forbidden_repetition_is_that_of_a_loop(rows: int, length: int, order: int, seed: int) -> None:
     history = np.random.default_rng(seed).integers(4, 7, (rows, length))
     log_probs = np.zeros((rows, 8), np.float32)
-    forbid_repetition(log_probs, history, order)
+    NoRepeatedNgram(order).adjust(log_probs, log_probs, Rows(history, np.zeros(rows, np.int64)))
     for row in range(rows):
         read = history[row].tolist()
         known = {tuple(read[i : i + order]) for i in range(length - order + 1)}
@@ -179,12 +180,13 @@ def test_forbidden_repetition_is_that_of_a_loop(rows: int, length: int, order: i
 def test_restricting_leaves_the_model_s_own_numbers() -> None:
     log_probs = np.log(np.random.default_rng(1).dirichlet(np.ones(10), 3)).astype(np.float32)
     before = log_probs.copy()
-    rules = Rules([Constraints(prefix=(7,)), FREE, Constraints(forbidden=Forbidden(["b"], SPELLING))], 1)
-    found = rules.restrict(log_probs, np.full((3, 0), 4), np.array([0, 1, 2]))
+    constraints = [Constraints(prefix=(7,)), FREE, Constraints(forbidden=Forbidden(["b"], SPELLING), unknown=True)]
+    variations = Variations(SearchSettings(no_repeat_ngram=1), constraints, [3, 3, 3])
+    found = variations.preferences(log_probs, Rows(np.full((3, 0), 4), np.array([0, 1, 2])))
     np.testing.assert_array_equal(log_probs, before)
     assert np.flatnonzero(found[0] > -np.inf).tolist() == [7]
-    np.testing.assert_array_equal(found[1], log_probs[1])
-    assert np.flatnonzero(found[2] == -np.inf).tolist() == [5, 7]
+    assert np.flatnonzero(found[1] == -np.inf).tolist() == [PAD, UNK, BEGIN]
+    assert np.flatnonzero(found[2] == -np.inf).tolist() == [PAD, BEGIN, 5, 7]
     np.testing.assert_array_equal(found[found > -np.inf], log_probs[found > -np.inf])
 
 

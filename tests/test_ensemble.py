@@ -11,15 +11,15 @@ import pytest
 from nmt.errors import UserError
 from nmt.search.beam import SearchSettings, beam_search
 from nmt.search.constraints import Constraints
-from nmt.search.engine import step_best
-from nmt.search.ensemble import Ensemble, Fusion, join_states, log_mean, part_of_state, side_by_side, whole_vocabulary
+from nmt.search.engine import Engine
+from nmt.search.ensemble import Ensemble, Fusion, join_states, log_mean, part_of_state
 from nmt.search.scoring import LengthPenalty
 from nmt.text.vocabulary import BEGIN, END, SPECIAL_PIECES
 
 SOURCES = [[4, 5, 6], [7], [5, 5], [6, 4, 7, 7, 5]]
 
 
-class Toy:
+class Toy(Engine):
     """p(next | source, everything read so far), random but fixed; a language model forgets the source.
 
     The state of a row is a checksum of what it has read. `impossible` is the share of symbols with probability 0;
@@ -245,7 +245,7 @@ def test_members_may_have_any_names_and_kinds_of_state():
 def test_the_k_best_are_derived():
     engine = Ensemble([Toy(1), Toy(2)])
     memory, state = engine.start(SOURCES)
-    best, weights, after = step_best(engine, memory, state, np.full(4, BEGIN), 3)
+    best, weights, after = engine.step_best(memory, state, np.full(4, BEGIN), 3)
     log_probs, _, _ = engine.step(memory, state, np.full(4, BEGIN))
     np.testing.assert_array_equal(best.log_probs, -np.sort(-log_probs[:, SPECIAL_PIECES:], axis=1)[:, :3])
     assert weights is None
@@ -302,13 +302,12 @@ def test_members_take_several_batches_when_all_of_them_can():
             return Toy(self.seed), 4
 
     plain = Toy(4)
-    assert side_by_side(plain) == (plain, 1)
+    assert plain.side_by_side() == (plain, 1)
     for kind in (Ensemble([Several(1), Several(2)]), Fusion(Several(1), Several(2), 0.3)):
-        engine, count = side_by_side(kind)
+        engine, count = kind.side_by_side()
         assert count == 4
-        members = engine.engines if isinstance(engine, Ensemble) else [engine.engine, engine.language_model]
-        assert [type(member) for member in members] == [Toy, Toy]
-    assert side_by_side(Ensemble([Several(1), plain]))[1] == side_by_side(Fusion(plain, Several(1), 0.3))[1] == 1
+        assert [type(member) for member in engine.engines] == [Toy, Toy]
+    assert Ensemble([Several(1), plain]).side_by_side()[1] == Fusion(plain, Several(1), 0.3).side_by_side()[1] == 1
 
 
 def test_members_give_up_their_shortlists():
@@ -317,10 +316,9 @@ def test_members_give_up_their_shortlists():
             return Toy(self.seed)
 
     plain = Toy(4)
-    assert whole_vocabulary(plain) is plain
+    assert plain.without_shortlist() is plain
     for engine in (Ensemble([Listed(1), plain]), Fusion(Listed(1), plain, 0.3)):
-        whole = whole_vocabulary(engine)
+        whole = engine.without_shortlist()
         assert type(whole) is type(engine)
-        members = whole.engines if isinstance(whole, Ensemble) else [whole.engine, whole.language_model]
-        assert [type(member) for member in members] == [Toy, Toy]
-        assert members[1] is plain
+        assert [type(member) for member in whole.engines] == [Toy, Toy]
+        assert whole.engines[1] is plain

@@ -28,6 +28,7 @@ from nmt.model_folder import (
 )
 from nmt.network.torch_engine import TorchEngine, find_device, load_engine
 from nmt.search.beam import SearchSettings, beam_search
+from nmt.search.engine import Engine
 from nmt.text.vocabulary import Vocabulary, learn_vocabulary
 from nmt.training.loop import train
 from nmt.translation.translator import Translator
@@ -92,7 +93,7 @@ def test_fast_path_equals_plain_path(run: Path) -> None:
     folder = open_model(run)
     engine = load_engine(folder)
 
-    class Plain:
+    class Plain(Engine):
         """The same engine without `step_best`."""
 
         start, step, select = engine.start, engine.step, engine.select

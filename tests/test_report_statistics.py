@@ -39,7 +39,7 @@ from nmt.report.statistics import (
 from nmt.report.training_data import NEAR, Comparison, compare_with_training
 from nmt.report.words import UNITS, differences, same_text, words
 from nmt.search.beam import SearchSettings, beam_search
-from nmt.search.engine import Integers, State
+from nmt.search.engine import Engine, EngineState, Integers
 from nmt.text.vocabulary import BEGIN, END, SPECIAL_PIECES
 
 # Words
@@ -205,18 +205,18 @@ def test_pieces_without_text() -> None:
 # Calibration
 
 
-class Scripted:
+class Scripted(Engine):
     """An engine whose next-symbol distribution is a function of the source and the symbols read so far."""
 
     def __init__(self, distribution: Any) -> None:
         self.distribution = distribution
 
-    def start(self, sources: Sequence[Sequence[int]]) -> tuple[Any, State]:
+    def start(self, sources: Sequence[Sequence[int]]) -> tuple[Any, EngineState]:
         histories = np.empty(len(sources), dtype=object)
         histories[:] = [() for _ in sources]
         return sources, {"sentence": np.arange(len(sources)), "history": histories}
 
-    def step(self, memory: Any, state: State, tokens: Integers) -> tuple[Any, None, State]:
+    def step(self, memory: Any, state: EngineState, tokens: Integers) -> tuple[Any, None, EngineState]:
         histories = np.empty(len(tokens), dtype=object)
         histories[:] = [(*before, int(token)) for before, token in zip(state["history"], tokens, strict=True)]
         rows = [self.distribution(tuple(memory[i]), h[1:]) for i, h in zip(state["sentence"], histories, strict=True)]
@@ -224,7 +224,7 @@ class Scripted:
             log_probs = np.log(np.array(rows)).astype(np.float32)
         return log_probs, None, {"sentence": state["sentence"], "history": histories}
 
-    def select(self, state: State, rows: Integers) -> State:
+    def select(self, state: EngineState, rows: Integers) -> EngineState:
         return {name: array[rows] for name, array in state.items()}
 
 

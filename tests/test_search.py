@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from nmt.errors import UserError
 from nmt.search.beam import SearchSettings, beam_search
 from nmt.search.constraints import FREE, Constraints
-from nmt.search.engine import best_pieces
-from nmt.search.scoring import LengthPenalty
+from nmt.search.engine import Engine, best_pieces
+from nmt.search.scoring import LengthPenalty, Scorer
 from nmt.text.vocabulary import BEGIN, END, SPECIAL_PIECES, UNK
 
 
-class RandomModel:
+class RandomModel(Engine):
     """p(next | source, everything read so far), random but fixed.
 
     The state of a row is a checksum of what it has read, so a row that continues the wrong predecessor is found out by
@@ -193,7 +193,7 @@ def test_beam_of_one_is_greedy_search(end, most):
 
 
 def test_a_beam_finds_what_greedy_search_misses():
-    class Garden:
+    class Garden(Engine):
         """After piece 4 (0.6) nothing is likely; after piece 5 (0.4) the end is certain."""
 
         def start(self, sources):
@@ -357,7 +357,7 @@ def test_maximum_length_follows_the_source():
 
 
 def test_ties_go_to_the_lower_id():
-    class Even:
+    class Even(Engine):
         def start(self, sources):
             return None, {}
 
@@ -435,7 +435,7 @@ def test_settings_name_the_rule_and_the_value():
         SearchSettings(beam_size=5, n_best=6)
     with pytest.raises(UserError, match="`beam_size` must be at least 1, but is 0 instead"):
         SearchSettings(beam_size=0)
-    with pytest.raises(UserError, match="`max_length_factor` must be at least 0, but is -1 instead"):
+    with pytest.raises(UserError, match="`max_length_factor` must be at least 0 and at most 1000, but is -1 instead"):
         SearchSettings(max_length_factor=-1)
     with pytest.raises(UserError, match="`n_best` must be at least 1, but is 0 instead"):
         SearchSettings(n_best=0)
@@ -502,7 +502,7 @@ def test_penalties_lose_nothing_that_could_win(changes):
     expected = []
     for _, tokens in exhaustive(engine, [5, 6], search):
         log_probs, attention = forced(engine, [5, 6], tokens)
-        expected.append((search.score(sum(log_probs), len(tokens), 2, attention.sum(0)), tokens))
+        expected.append((Scorer(search).score(sum(log_probs), len(tokens), 2, attention.sum(0)), tokens))
     expected.sort(key=lambda item: -item[0])
     (found,) = beam_search(engine, [[5, 6]], search)
     assert [one.tokens for one in found] == [tokens for _, tokens in expected[:3]]
@@ -543,7 +543,7 @@ def test_diverse_groups_search_one_after_the_other(batch, size, diversity, model
 
 
 def test_groups_avoid_what_earlier_ones_took():
-    class Fixed:
+    class Fixed(Engine):
         """The same probabilities at every step."""
 
         def start(self, sources):

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from nmt.config import DecodingConfig
 from nmt.errors import UserError
-from nmt.search.engine import Best
+from nmt.search.engine import Best, Engine
 from nmt.text.vocabulary import END, SPECIAL_PIECES
 from nmt.translation.joining import join_translations
 from nmt.translation.line_stream import translate_stream
@@ -43,7 +43,7 @@ class Characters:
         return [chr(i - SPECIAL_PIECES) for i in ids]
 
 
-class Capitals:
+class Capitals(Engine):
     """Writes the source in capitals; less probable is the character as it was, others are impossible."""
 
     def __init__(self):
@@ -53,6 +53,9 @@ class Capitals:
         assert all(sources)
         self.batches.append([len(source) for source in sources])
         return list(sources), {"sentence": np.arange(len(sources)), "position": np.zeros(len(sources), np.int64)}
+
+    def step(self, memory, state, tokens):
+        raise AssertionError("a search without constraints asks for the best pieces")
 
     def step_best(self, memory, state, tokens, k):
         rows = len(tokens)
@@ -147,7 +150,7 @@ def test_overrides_are_checked():
         model.translate("a")
 
 
-class Scripted:
+class Scripted(Engine):
     """Writes as many letters as it reads: `A` with the probability `capital`, else `a`."""
 
     def __init__(self, capital):

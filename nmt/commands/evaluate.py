@@ -8,9 +8,10 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nmt.commands.decoding_options import DECODING, add_decoding_options, decoding_options
+from nmt.commands.decoding_options import add_decoding_options, decoding_options
 from nmt.commands.options import Parser, add_machine_options, positive
 from nmt.commands.streams import print_lines, say
+from nmt.config import OPTIONS
 from nmt.errors import UserError
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ def read_baselines(options: argparse.Namespace, sources: list[str] | None, count
 def evaluate_text(options: argparse.Namespace, folder: ModelFolder) -> None:
     """`nmt evaluate` of a language model: how well it predicts a split of its data, or a file."""
     names = ("reference", "hypothesis", "target_language", "tokenizer", "baseline", "report", "tree")
-    for name in (*names, "language_model", *DECODING):
+    for name in (*names, "language_model", *OPTIONS):
         if getattr(options, name) not in (None, []):
             raise UserError(f"--{name.replace('_', '-')} is for translations, but `{folder.path}` is a language model")
     if options.source and (options.split is not None or options.set):

@@ -36,7 +36,8 @@ from nmt.network.language_model import LanguageModel
 from nmt.network.torch_engine import TorchEngine, load_engine
 from nmt.search.beam import Hypothesis, SearchSettings, beam_search
 from nmt.search.engine import Engine
-from nmt.text.vocabulary import BEGIN, SPECIAL_PIECES
+from nmt.search.scoring import force
+from nmt.text.vocabulary import SPECIAL_PIECES
 from nmt.translation.onnx_engine import OnnxEngine
 from nmt.translation.shortlist import FILE as SHORTLIST
 from nmt.translation.shortlist import LexicalTable, write_shortlist
@@ -266,7 +267,10 @@ def compare(
     largest, differences = 0.0, []
     for source, hypotheses in zip(sources, expected, strict=True):
         tokens = hypotheses[0].tokens
-        ours, theirs = (_forced(each, source, tokens) for each in (engine, torch_engine))
+        ours, theirs = (
+            np.concatenate([step.log_probs for step in force(each, [source], [tokens])])  # [tokens + 1, vocabulary]
+            for each in (engine, torch_engine)
+        )
         largest = max(largest, float(np.abs(ours - theirs)[np.isfinite(theirs)].max()))
         differences += [
             abs(float(one[token] - other[token])) for one, other, token in zip(ours, theirs, tokens, strict=False)
@@ -279,16 +283,6 @@ def compare(
         different=sum(ours[0].tokens != theirs[0].tokens for theirs, ours in pairs),
         n_best=sum(not _same_n_best(theirs, ours) for theirs, ours in pairs),
     )
-
-
-def _forced(engine: Engine, source: Sequence[int], tokens: Sequence[int]) -> Any:
-    """Log-probabilities [tokens + 1, vocabulary] along a translation."""
-    memory, state = engine.start([source])
-    rows = []
-    for token in [BEGIN, *tokens]:
-        log_probs, _, state = engine.step(memory, state, np.array([token]))
-        rows.append(log_probs[0])
-    return np.stack(rows)
 
 
 def _same_n_best(expected: Sequence[Hypothesis], found: Sequence[Hypothesis]) -> bool:

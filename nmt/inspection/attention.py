@@ -8,7 +8,7 @@ Och & Ney (2003), https://doi.org/10.1162/089120103321337421: alignment error ra
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,11 +19,10 @@ from nmt.errors import UserError
 from nmt.inspection.pages import Inspection, ramp, section, table
 from nmt.inspection.watching import Choice, Subject, batch_of, forced, read_pairs
 from nmt.network.model import TranslationModel
-from nmt.search.beam import beam_search
+from nmt.search.beam import SearchSettings, beam_search
 from nmt.text.cleaning import clean_line
 from nmt.text.reading import read_lines
 from nmt.text.vocabulary import Vocabulary
-from nmt.translation.translator import search_settings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,7 +58,7 @@ def attend(subject: Subject, sources: Sequence[str], beam_size: int | None) -> l
     """Translate by beam search and keep the weights of the best hypotheses."""
     folder = subject.folder
     translator = subject.translator()
-    settings = replace(search_settings(translator.decoding_with(beam_size=beam_size), 1), attention_weights=True)
+    settings = SearchSettings.of(translator.decoding_with(beam_size=beam_size), attention_weights=True)
     found = []
     for start in range(0, len(sources), BATCH):
         ids = folder.source_vocabulary.encode_batch(list(map(clean_line, sources[start : start + BATCH])))

@@ -19,7 +19,7 @@ from nmt.model_folder import ModelFolder
 from nmt.network.language_model import LanguageModel
 from nmt.network.model import TranslationModel
 from nmt.processors import available_processors
-from nmt.search.engine import Best
+from nmt.search.engine import Best, Engine
 from nmt.text.vocabulary import END, PAD, SPECIAL_PIECES
 
 if hasattr(os, "register_at_fork"):
@@ -32,7 +32,7 @@ def use_threads(threads: int | None) -> None:
     torch.set_num_threads(threads or min(torch.get_num_threads(), available_processors()))
 
 
-class TorchEngine:
+class TorchEngine(Engine):
     """Runs a translation model, or a language model, one target position at a time."""
 
     def __init__(self, model: TranslationModel | LanguageModel) -> None:

@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from nmt.scores.evaluation import PartScore
 from nmt.search.engine import Engine
-from nmt.text.vocabulary import BEGIN, END
+from nmt.search.scoring import force
+from nmt.text.vocabulary import END
 
 BINS = 10
 """Intervals of equal width that the probabilities are sorted into."""
@@ -129,22 +130,14 @@ def predict_references(
     parts: list[Predictions] = []
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
-        expected = [[*targets[i], END] for i in batch]  # longest first, so that sentences end from the last row on
-        memory, state = engine.start([sources[i] for i in batch])
-        tokens, rows = np.full(len(batch), BEGIN, np.int64), len(batch)
-        for position in range(len(expected[0])):
-            left = sum(len(ids) > position for ids in expected)
-            if left < rows:
-                state, tokens, rows = engine.select(state, np.arange(left)), tokens[:left], left
-            log_probs, _, state = engine.step(memory, state, tokens)
-            tokens = np.array([ids[position] for ids in expected[:rows]], np.int64)
-            best, every = log_probs.argmax(axis=1), np.arange(rows)
+        for step in force(engine, [sources[i] for i in batch], [targets[i] for i in batch]):
+            best, rows = step.log_probs.argmax(axis=1), np.arange(len(step.pairs))
             parts.append(
                 Predictions(
-                    np.exp(log_probs[every, best].astype(np.float64)),
-                    best == tokens,
-                    log_probs[every, tokens].astype(np.float64),
-                    tokens == END,
+                    np.exp(step.log_probs[rows, best].astype(np.float64)),
+                    best == step.symbols,
+                    step.log_probs[rows, step.symbols].astype(np.float64),
+                    step.symbols == END,
                 )
             )
     fields = [[getattr(part, name) for part in parts] for name in ("confidence", "correct", "log_prob", "is_end")]

@@ -36,10 +36,10 @@ from nmt.report.statistics import (
 from nmt.report.training_data import TrainingOverlap, compare_with_training
 from nmt.report.words import words
 from nmt.scores.evaluation import Evaluation, PartScore, PartScorer
-from nmt.search.ensemble import whole_vocabulary
+from nmt.search.beam import SearchSettings
 from nmt.text.cleaning import clean_line, clean_target
 from nmt.text.vocabulary import UNK
-from nmt.translation.translator import Translation, Translator, search_settings
+from nmt.translation.translator import Translation, Translator
 
 SIMILARITIES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Lower ends of the groups of sentences by similarity to the training data; the first group is below all."""
@@ -264,10 +264,10 @@ def add_model(report: Report, translator: Translator, place: int, **overrides: o
     }
     if any(sources):
         # Any piece may stand in a reference, so an engine with a shortlist must look at all of them.
-        predictions = predict_references(whole_vocabulary(translator.engine), sources, targets)
+        predictions = predict_references(translator.engine.without_shortlist(), sources, targets)
         report.calibration = calibration(predictions)
     if sources[place] and decoding.method == "beam" and decoding.minimum_bayes_risk == "none":
-        nodes = search_tree(translator.engine_for(decoding), sources[place], search_settings(decoding, 1))
+        nodes = search_tree(translator.engine_for(decoding), sources[place], SearchSettings.of(decoding))
         pieces = translator.target_vocabulary.pieces([node.token for node in nodes])
         report.tree = SearchTree(place, evaluation.sources[place], nodes, pieces, decoding.beam_size)
 

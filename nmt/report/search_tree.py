@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from nmt.search.beam import SearchSettings, beam_search
-from nmt.search.engine import Best, Engine, Floats, Integers, State, best_pieces, step_best
+from nmt.search.engine import Best, Engine, EngineState, Floats, Integers, best_pieces
 from nmt.text.vocabulary import END
 
 REFUSED = 2
@@ -42,7 +42,7 @@ class Node:
     """What it was ranked by, if it finished: the total, normalised by length."""
 
 
-class Recorder:
+class Recorder(Engine):
     """An engine that runs another and notes the rows of each step, what they read, and their best continuations."""
 
     def __init__(self, engine: Engine) -> None:
@@ -51,23 +51,25 @@ class Recorder:
         """Rows before the step that its rows continue (None: the same), what they read, what may come next."""
         self.rows: Integers | None = None
 
-    def start(self, sources: Sequence[Sequence[int]]) -> tuple[Any, State]:
+    def start(self, sources: Sequence[Sequence[int]]) -> tuple[Any, EngineState]:
         """The engine's."""
         return self.engine.start(sources)
 
-    def step(self, memory: Any, state: State, tokens: Integers) -> tuple[Floats, Floats | None, State]:
+    def step(self, memory: Any, state: EngineState, tokens: Integers) -> tuple[Floats, Floats | None, EngineState]:
         """The engine's, noted with all pieces that may come next."""
         log_probs, weights, state = self.engine.step(memory, state, tokens)
         self._note(tokens, best_pieces(log_probs, log_probs.shape[1]))
         return log_probs, weights, state
 
-    def step_best(self, memory: Any, state: State, tokens: Integers, k: int) -> tuple[Best, Floats | None, State]:
+    def step_best(
+        self, memory: Any, state: EngineState, tokens: Integers, k: int
+    ) -> tuple[Best, Floats | None, EngineState]:
         """The engine's, noted."""
-        best, weights, state = step_best(self.engine, memory, state, tokens, k)
+        best, weights, state = self.engine.step_best(memory, state, tokens, k)
         self._note(tokens, best)
         return best, weights, state
 
-    def select(self, state: State, rows: Integers) -> State:
+    def select(self, state: EngineState, rows: Integers) -> EngineState:
         """The engine's, noted."""
         self.rows = rows.copy()
         return self.engine.select(state, rows)

@@ -1,90 +1,71 @@
 """Beam search over an engine: bookkeeping only, in numpy.
 
-All open hypotheses of all sentences are the rows of one batch. Rows of different sentences never meet: a sentence's
-result depends on nothing else in its batch.
+All open hypotheses of all sentences are the rows of one batch. Sentences in a batch do not influence each other.
+
+At each step all continuations of a sentence's open hypotheses compete by log-probability, and the best take its
+`beam_size` places. One that ends with the end symbol is finished and keeps its place, so the beam shrinks (Sutskever et
+al. 2014, section 3.2, https://arxiv.org/abs/1409.3215). Of finished hypotheses that the caller counts as the same (for
+example because their texts are equal) the better one is kept, and the other takes no place. Ties go to the better
+ranked predecessor, then to the lower id.
+
+A sentence leaves the batch as soon as no open hypothesis has a bound (`scoring.LengthPenalty.bound`) better than the
+n-th best finished score: nothing that could still win is lost. The other terms of the score only lower it, so the bound
+holds with them. Until then no hypothesis is dropped for its bound, though that would save a row in 3,000: it would let
+others into the beam, and the best would not be the first of a longer list.
+
+At the maximum length the end symbol is forced, and its log-probability counted like any other: the score is always what
+the model gives that output.
+
+Shapes in this file: R rows; S sentences with open hypotheses; B the most rows of a sentence; W the continuations of a
+row that compete: the end symbol, then pieces.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from nmt.config import DecodingConfig
-from nmt.errors import UserError
-from nmt.search.constraints import FREE, Constraints, Progress, Rules
-from nmt.search.engine import Best, Engine, Floats, Integers, best_pieces, compact, step_best
-from nmt.search.scoring import LengthPenalty, brevity_penalty, coverage_penalty
-from nmt.text.vocabulary import BEGIN, END, UNK
+from nmt.errors import UserError, needs_attention
+from nmt.search.constraints import FREE, Constraints
+from nmt.search.engine import Engine, Floats, Integers
+from nmt.search.scoring import Scorer
+from nmt.search.variations import Candidates, Diversity, Doubles, RequiredPhrases, Rows, Variations
+from nmt.text.vocabulary import BEGIN
 
-Doubles = npt.NDArray[np.float64]
+Booleans = npt.NDArray[np.bool_]
 
 Identity = Callable[[list[int]], Hashable]
 """What two hypotheses must share to count as the same, for example their text."""
 
 
-_length_penalty = lru_cache(LengthPenalty)
+@dataclass
+class SearchSettings(DecodingConfig):
+    """How to search, and what to return of it."""
 
-
-@dataclass(frozen=True)
-class SearchSettings:
-    """How to search. Meaning and unit of each field: `nmt.config.DecodingConfig`."""
-
-    beam_size: int = DecodingConfig.beam_size
     n_best: int = 1
     """Hypotheses returned per sentence (fewer if there are not that many)."""
-    length_penalty: Literal["none", "average", "gnmt"] = DecodingConfig.length_penalty
-    alpha: float = DecodingConfig.alpha
-    coverage_penalty: float = 0.0
-    brevity_penalty: float = 0.0
-    brevity_ratio: float = 1.0
-    min_length: int = DecodingConfig.min_length
-    max_length_factor: float = DecodingConfig.max_length_factor
-    max_length_offset: int = DecodingConfig.max_length_offset
-    groups: int = 1
-    diversity: float = 0.0
-    no_repeat_ngram: int = 0
     attention_weights: bool = False
     """Whether to keep the attention weights; they take steps x rows x source_length numbers while searching."""
 
+    @classmethod
+    def of(cls, decoding: DecodingConfig, n_best: int = 1, attention_weights: bool = False) -> SearchSettings:
+        """The decoding settings with what a caller wants to get."""
+        return cls(**vars(decoding), n_best=n_best, attention_weights=attention_weights)
+
     def __post_init__(self) -> None:
-        for name, least in (("beam_size", 1), ("n_best", 1), ("min_length", 0), ("groups", 1), ("no_repeat_ngram", 0)):
-            if getattr(self, name) < least:
-                raise UserError(f"`{name}` must be at least {least}, but is {getattr(self, name)} instead")
-        for name in (
-            *("max_length_factor", "max_length_offset"),
-            *("coverage_penalty", "brevity_penalty", "brevity_ratio", "diversity"),
-        ):
-            if not getattr(self, name) >= 0:
-                raise UserError(f"`{name}` must be at least 0, but is {getattr(self, name)} instead")
+        for name, rule in [*self.out_of_range(), *([("n_best", "at least 1")] if self.n_best < 1 else [])]:
+            raise UserError(f"`{name}` must be {rule}, but is {getattr(self, name)} instead")
         for name, use in (("n_best", "search with a larger beam"), ("groups", "each group needs a place in the beam")):
             if getattr(self, name) > self.beam_size:
                 raise UserError(
                     f"`{name}` must be at most `beam_size` ({self.beam_size}), but is {getattr(self, name)} instead; "
                     f"{use}"
                 )
-
-    def max_length(self, source_length: int) -> int:
-        """Most pieces of a translation, without the end symbol; never below `min_length`."""
-        length = int(self.max_length_factor * source_length + self.max_length_offset + 1e-9)
-        return max(length, self.min_length)
-
-    def score(self, log_prob: float, length: int, source_length: int, covered: Floats | None = None) -> float:
-        """What finished hypotheses are ranked by: normalised log-probability, and the penalties.
-
-        length: pieces of the hypothesis; source_length: those of the source; both without the end symbol
-        covered: sums of the attention weights over the hypothesis, [source_length]; for the coverage penalty
-        """
-        score = _length_penalty(self.length_penalty, self.alpha).score(log_prob, length + 1)
-        if self.coverage_penalty and covered is not None:
-            score += self.coverage_penalty * coverage_penalty(covered)
-        if self.brevity_penalty:
-            score += self.brevity_penalty * brevity_penalty(length + 1, source_length + 1, self.brevity_ratio)
-        return score
 
 
 @dataclass
@@ -114,104 +95,71 @@ def beam_search(
 ) -> list[list[Hypothesis]]:
     """The best hypotheses of each source sentence, best first.
 
-    Each sentence has `beam_size` places. At each step all continuations of its open hypotheses compete by
-    log-probability, and the best take the places. One that ends with the end symbol is finished and keeps its place,
-    so the beam shrinks (Sutskever et al. 2014, section 3.2, https://arxiv.org/abs/1409.3215). A finished hypothesis
-    with the `identity` of another takes no place; the better of them is kept, so the results are distinct.
+    In diverse beam search each group has its share of the places and searches for itself, one group after another at
+    each step (`Diversity`).
 
-    A sentence leaves the batch as soon as no open hypothesis has a bound (`scoring.LengthPenalty.bound`) better than
-    the n-th best finished score: nothing that could still win is lost. Penalties only lower a score, so the bound holds
-    with them. Up to then no hypothesis is dropped for its bound, though that would save a row in 3,000: it would let
-    others into the beam, and the best would not be the first of a longer list. Once half of the sentences that the
-    engine remembers have left, it is told to forget them (`nmt.search.engine.compact`).
-
-    At the maximum length the end symbol is forced, and its log-probability counted like any other: the score is always
-    what the model gives that output. Ties go to the better ranked predecessor, then to the lower id.
-
-    Required phrases: dynamic beam allocation, see `_by_banks`. The maximum length leaves room for them and the prefix,
-    and where it becomes scarce only their pieces may come. Diverse beam search: with `groups`, each group has its share
-    of the places and searches for itself, one group after another at each step; a piece that earlier groups have just
-    taken n times loses n x `diversity` in the competition for places, not in the score (Vijayakumar et al. 2016,
-    section 3, Hamming diversity, https://arxiv.org/abs/1610.02424).
-
+    Parameters:
         sources: ids of each sentence, none of them empty
-        constraints: those of each sentence
+        identity: which hypotheses count as the same; None: those with the same tokens
+        constraints: one for each sentence
 
     Returns: per sentence 1 to `n_best` hypotheses.
     """
     if not sources:
         return []
-    rules = Rules(constraints or [FREE] * len(sources), settings.no_repeat_ngram)
-    memory, state = engine.start(sources)
-    remembered = len(sources)
-    source_lengths = [len(source) for source in sources]
+    lengths = [len(source) for source in sources]
+    variations = Variations(settings, constraints or [FREE] * len(sources), lengths)
     sizes = [(settings.beam_size + group) // settings.groups for group in range(settings.groups)]
-    groups = [_Beams(source_lengths, size, settings, rules, identity) for size in sizes[::-1]]
+    groups = [_Beams(lengths, size, settings, variations, identity) for size in sizes[::-1]]
+    memory, state = engine.start(sources)
     if len(groups) > 1:
         state = engine.select(state, np.tile(np.arange(len(sources)), len(groups)))
+    remembered = len(sources)
     while any(len(beams.tokens) for beams in groups):
         tokens = np.concatenate([beams.tokens for beams in groups])
         widest = sum(beams.widest() for beams in groups)
-        if rules.bind:
+        if variations.bind:
             log_probs, attention_weights, state = engine.step(memory, state, tokens)
+            candidates = variations.candidates(log_probs, _rows(groups), widest)
         else:
-            best, attention_weights, state = step_best(engine, memory, state, tokens, widest)
+            best, attention_weights, state = engine.step_best(memory, state, tokens, widest)
+            candidates = Candidates(best, None)
         if settings.coverage_penalty and attention_weights is None:
-            raise UserError("`coverage_penalty` needs a model with attention, but this one has none; set it to 0")
-        parents: list[Integers] = []
-        taken: list[Integers] = []
-        first = 0
-        for beams in groups:
-            if not len(beams.tokens):
-                continue
-            part = slice(first, first + len(beams.tokens))
-            if rules.bind:
-                own = beams.choose(log_probs[part], widest)
-            else:
-                own = Best(best.end[part], best.log_probs[part], best.tokens[part])
-            handicap = settings.diversity * _times_taken(beams.symbols(own.tokens), taken) if taken else None
-            weights = None if attention_weights is None else attention_weights[part]
-            parents.append(first + beams.advance(own, weights, handicap))
-            if len(groups) > 1:
-                taken.append(beams.symbols(beams.tokens))
-            first = part.stop
-        rows = np.concatenate(parents)
+            raise needs_attention("`coverage_penalty` needs", "; set it to 0")
+        rows = _advance(groups, candidates, attention_weights)
         if len(rows) and not np.array_equal(rows, np.arange(len(tokens))):
             state = engine.select(state, rows)
-        going_on = set().union(*(beams.active.tolist() for beams in groups))
+        going_on = set().union(*(beams.layout.active.tolist() for beams in groups))
         if going_on and len(going_on) <= remembered // 2:  # rarely enough for the copy to cost less than it saves
-            memory, state = compact(engine, memory, state)
+            memory, state = engine.compact(memory, state)
             remembered = len(going_on)
     return _results(groups, settings.n_best)
 
 
-def _times_taken(symbols: Integers, taken: Sequence[Integers]) -> Doubles:
-    """How often each symbol of an array is among those that were taken."""
-    known, times = np.unique(np.concatenate(taken), return_counts=True)
-    if not len(known):
-        return np.zeros(symbols.shape)
-    place = np.minimum(np.searchsorted(known, symbols), len(known) - 1)
-    return np.where(known[place] == symbols, times[place], 0.0)
+def _rows(groups: Sequence[_Beams]) -> Rows:
+    """The rows of all groups that are not empty; their histories are equally long."""
+    each = [beams.rows() for beams in groups if len(beams.tokens)]
+    return Rows(np.concatenate([rows.history for rows in each]), np.concatenate([rows.sentence for rows in each]))
 
 
-def _by_banks(missing: Integers, totals: Doubles) -> Integers:
-    """The order in which a sentence's continuations take places when phrases are required: dynamic beam allocation.
-
-    Post & Vilar (2018), section 3, https://arxiv.org/abs/1804.06609: the places are shared out evenly among the banks
-    of continuations that have met as much of the phrases as each other, and what a bank has too few continuations for
-    goes to the others. Here the banks take turns: first the best of each, those with the least missing before the
-    others, then the second of each, and so on.
-
-        missing: pieces still missing after each continuation, best first; totals: their log-probabilities
-
-    Returns: indices of the continuations; impossible ones come last
-    """
-    possible, impossible = np.nonzero(totals > -np.inf)[0], np.nonzero(totals == -np.inf)[0]
-    bank = missing[possible]
-    by_bank = np.argsort(bank, kind="stable")
-    turn = np.empty_like(by_bank)
-    turn[by_bank] = np.arange(len(bank)) - np.searchsorted(bank[by_bank], bank[by_bank])
-    return np.concatenate((possible[np.lexsort((bank, turn))], impossible))
+def _advance(groups: Sequence[_Beams], candidates: Candidates, attention_weights: Floats | None) -> Integers:
+    """Take one step in each group; returns the row before the step that each row now continues, [rows]."""
+    diversity = Diversity(groups[0].settings.diversity)
+    parents: list[Integers] = []
+    first = 0  # row of the group's first hypothesis
+    for beams in groups:
+        if not len(beams.tokens):
+            continue
+        part = slice(first, first + len(beams.tokens))
+        own = candidates.part(part)
+        if len(groups) > 1:
+            own = own.with_handicap(diversity.handicap(beams.symbols(own.best.tokens)))
+        weights = None if attention_weights is None else attention_weights[part]
+        parents.append(first + beams.advance(own, weights))
+        if len(groups) > 1:
+            diversity.taken.append(beams.symbols(beams.tokens))
+        first = part.stop
+    return np.concatenate(parents)
 
 
 class _Step(NamedTuple):
@@ -225,24 +173,60 @@ class _Step(NamedTuple):
 
 
 class _Finished(NamedTuple):
-    """A finished hypothesis: its row before the step that ended it, and how many steps were taken by then, which is its
-    length. The tokens are found by the back-pointers."""
+    """A finished hypothesis. Its tokens are found by the back-pointers."""
 
     score: float
     log_prob: float
     end_log_prob: float
     step: int
+    """Steps taken before the one that ended it, which is its length."""
     row: int
+    """Its row before that step."""
     finished: bool
     dead_end: bool = False
     """Whether nothing was possible but this."""
+
+
+class _Ranked(NamedTuple):
+    """The continuations of each sentence in the order in which they take places, [S, B x W]."""
+
+    totals: Doubles
+    """Log-probability of the hypothesis with its continuation; -inf where it is impossible."""
+    row: Integers
+    """The row that is continued, counted from the sentence's first."""
+    column: Integers
+    """The continuation: 0 is the end symbol, n is piece n - 1 of the candidates."""
+
+
+class _Layout:
+    """Which sentences have open hypotheses, and which rows these are: sentence by sentence, one after another."""
+
+    def __init__(self, active: Integers, counts: Integers) -> None:
+        self.active, self.counts = active, counts  # number of each sentence, and of its rows, [S]
+        self.first_row = np.cumsum(counts) - counts  # [S]
+        self.slot = np.repeat(np.arange(len(active)), counts)  # place of each row's sentence in `active`, [R]
+        self.rank = np.arange(len(self.slot)) - self.first_row[self.slot]  # place of each row in its sentence, [R]
+
+    @property
+    def sentence(self) -> Integers:
+        """The sentence of each row, [R]."""
+        return self.active[self.slot]
+
+    def by_sentence(self, values: npt.NDArray[Any], empty: float) -> npt.NDArray[Any]:
+        """Values of the rows, [R, W], arranged as [S, B, W]; `empty` where a sentence has fewer rows than another."""
+        shape = len(self.active), int(self.counts.max()), values.shape[1]
+        if len(values) == shape[0] * shape[1]:
+            return values.reshape(shape)
+        spread = np.full(shape, empty, values.dtype)
+        spread[self.slot, self.rank] = values
+        return spread
 
 
 class _Beams:
     """The hypotheses of a batch, or of one group of them in diverse beam search.
 
     Rows are sorted by sentence, and within a sentence in the order in which they took their places: from the best to
-    the worst but for diversity and required phrases. All of them are as long as steps were taken.
+    the worst unless diversity or required phrases change that. All have as many pieces as steps were taken.
     """
 
     def __init__(
@@ -250,198 +234,166 @@ class _Beams:
         source_lengths: Sequence[int],
         beam_size: int,
         settings: SearchSettings,
-        rules: Rules,
+        variations: Variations,
         identity: Identity | None,
     ) -> None:
         sentences = len(source_lengths)
-        self.settings = settings
-        self.rules = rules
-        self.identity = identity
-        self.penalty = LengthPenalty(settings.length_penalty, settings.alpha)
+        self.settings, self.variations, self.identity = settings, variations, identity
+        self.scorer = Scorer(settings)
         # per sentence
         self.source_lengths = source_lengths
-        self.longest_source = max(source_lengths)
         self.finished: list[dict[Hashable, _Finished]] = [{} for _ in source_lengths]
         self.places = np.full(sentences, beam_size)
-        self.max_length = np.array(
-            [
-                max(settings.max_length(length), constraints.least_length)
-                for length, constraints in zip(source_lengths, rules.constraints, strict=True)
-            ],
-            np.int64,
-        )
         self.worst_wanted = np.full(sentences, -np.inf)  # score of the n-th best finished hypothesis
-        # per sentence with open hypotheses
-        self._arrange(np.arange(sentences), np.ones(sentences, np.int64))
         # per row
+        self.layout = _Layout(np.arange(sentences), np.ones(sentences, np.int64))
         self.tokens = np.full(sentences, BEGIN, np.int64)
         self.log_prob: Doubles = np.zeros(sentences)
-        self.history = np.zeros((sentences, 0), np.int64)  # all it has read; kept for the rules only
-        required = [Progress(constraints.required) for constraints in rules.constraints]
-        self.progress = required if any(progress.unmet for progress in required) else None
-        self.covered: Floats | None = None  # sums of the attention weights; kept for the coverage penalty only
+        self.history = np.zeros((sentences, 0), np.int64)  # [R, length]; kept for the variations only
+        self.covered: Floats | None = None  # sums of the attention weights, [R, source_length], for their penalty only
         self.steps: list[_Step] = []
-
-    def _arrange(self, active: Integers, counts: Integers) -> None:
-        """Set the sentences with open hypotheses and how many each has, and where these stand among the rows."""
-        self.active, self.counts = active, counts
-        self.first_row = np.cumsum(counts) - counts
-        self.slot = np.repeat(np.arange(len(active)), counts)  # place of each row's sentence in `active`
-        self.rank = np.arange(len(self.slot)) - self.first_row[self.slot]
 
     def widest(self) -> int:
         """How many continuations of one hypothesis can find a place at most."""
-        return int(self.places[self.active].max(initial=0))
+        return int(self.places[self.layout.active].max(initial=0))
+
+    def rows(self) -> Rows:
+        """What the variations see of the rows."""
+        return Rows(self.history, self.layout.sentence)
 
     def symbols(self, tokens: Integers) -> Integers:
-        """A number for each piece in [rows, ...] tokens, different for different sentences."""
-        sentence = np.repeat(self.active, self.counts)
-        return (sentence << 32).reshape(-1, *[1] * (tokens.ndim - 1)) + tokens
+        """A number for each piece in [R, ...] tokens, different for different sentences."""
+        return (self.layout.sentence << 32).reshape(-1, *[1] * (tokens.ndim - 1)) + tokens
 
-    def choose(self, log_probs: Floats, k: int) -> Best:
-        """The continuations of [rows, vocabulary] that the rules leave.
-
-        Per row the k best pieces, and behind them those that its required phrases want next, and the unknown piece if
-        it may be written.
-        """
-        sentence = np.repeat(self.active, self.counts)
-        wanted: list[list[int]] = [progress.next_pieces() for progress in self.progress or ()]
-        restricted = self.rules.restrict(log_probs, self.history, sentence, wanted)
-        unknown = [[UNK] if self.rules.constraints[number].unknown else [] for number in sentence.tolist()]
-        apart = [[*pieces, *more] for pieces, more in zip(wanted or [[]] * len(unknown), unknown, strict=True)]
-        width = max(map(len, apart), default=0)
-        tokens = np.full((len(log_probs), width), END)
-        values = np.full((len(log_probs), width), -np.inf, np.float32)
-        for row, pieces in enumerate(apart):
-            tokens[row, : len(pieces)] = pieces
-            values[row, : len(pieces)] = restricted[row, pieces]
-            restricted[row, pieces] = -np.inf
-        best = best_pieces(restricted, k)
-        return Best(best.end, np.concatenate((best.log_probs, values), 1), np.concatenate((best.tokens, tokens), 1))
-
-    def advance(self, best: Best, attention_weights: Floats | None, handicap: Doubles | None) -> Integers:
-        """Take one step; returns the row before the step that each row now continues.
-
-        handicap: what each piece loses in the competition for places, [rows, pieces]
-        """
+    def advance(self, candidates: Candidates, attention_weights: Floats | None) -> Integers:
+        """Take one step; returns the row before the step that each row now continues, [R after the step]."""
         if self.settings.coverage_penalty and attention_weights is not None:
             self.covered = attention_weights + (0 if self.covered is None else self.covered)
-        active, first_row, slot, rank = self.active, self.first_row, self.slot, self.rank
-        width = 1 + best.log_probs.shape[1]  # continuations per row: the end symbol, then pieces
+        missing = self._missing(candidates)
+        totals = self._totals(candidates, missing)
+        ranked = self._rank(totals, candidates.handicap, missing)
+        keep = self._take_places(ranked, candidates)
+        self._stop_decided(keep, ranked)
+        self._end_stuck(keep, candidates)
+        return self._go_on(keep, ranked, candidates, attention_weights)
 
-        # [rows, width] -> [sentences, most rows of a sentence, width]
-        totals = self.log_prob[:, None] + np.concatenate((best.end[:, None], best.log_probs), 1)
-        shape = len(active), int(self.counts.max()), width
-        if len(totals) < shape[0] * shape[1]:
-            by_row, totals = totals, np.full(shape, -np.inf)
-            totals[slot, rank] = by_row
-        totals = totals.reshape(shape)
-        length, longest = len(self.steps), self.max_length[active]
-        if length < self.settings.min_length:
+    def _missing(self, candidates: Candidates) -> Integers | None:
+        """Pieces that each continuation lacks of its required phrases, [S, B, W]; None without required phrases."""
+        if self.variations.required is None:
+            return None
+        return self.layout.by_sentence(self.variations.required.missing(self.rows(), candidates.best.tokens), 0)
+
+    def _totals(self, candidates: Candidates, missing: Integers | None) -> Doubles:
+        """Log-probability of each hypothesis with each continuation, [S, B, W]; -inf where its length forbids it."""
+        best = candidates.best
+        # [R, W] -> [S, B, W]
+        by_row = self.log_prob[:, None] + np.concatenate((best.end[:, None], best.log_probs), 1)
+        totals = self.layout.by_sentence(by_row, -np.inf)
+        length, longest = len(self.steps), self.variations.longest[self.layout.active]
+        if length < self.variations.least:
             totals[:, :, 0] = -np.inf
-        must_end = length >= longest
-        totals[must_end, :, 1:] = -np.inf
-        if self.progress is not None:
-            missing = np.zeros(totals.shape, np.int64)
-            missing[slot, rank] = self._missing(best)
+        totals[length >= longest, :, 1:] = -np.inf
+        if missing is not None:  # no end before the phrases are there, and no piece after which they no longer fit
             totals[:, :, 0][missing[:, :, 0] > 0] = -np.inf
             totals[:, :, 1:][missing[:, :, 1:] >= (longest - length)[:, None, None]] = -np.inf
+        return totals
 
-        # [sentences, most rows, width] -> [sentences, most rows x width], best first
-        ranked = totals
+    def _rank(self, totals: Doubles, handicap: Doubles | None, missing: Integers | None) -> _Ranked:
+        """The order in which the continuations take places."""
+        sentences, _, width = totals.shape
+        preferred = totals
         if handicap is not None:
-            ranked = totals.copy()
-            ranked[slot, rank, 1:] -= handicap
-        totals = totals.reshape(len(active), -1)
-        sentence = np.arange(len(active))[:, None]
-        order = np.argsort(-ranked.reshape(totals.shape), axis=1, kind="stable")
-        totals = totals[sentence, order]
+            preferred = totals - self.layout.by_sentence(handicap, 0)
+        # [S, B, W] -> [S, B x W], best first
+        order = np.argsort(-preferred.reshape(sentences, -1), axis=1, kind="stable")
+        sentence = np.arange(sentences)[:, None]
+        totals = totals.reshape(sentences, -1)[sentence, order]
         if np.isnan(totals[:, -1]).any():  # they are sorted to the end
             raise UserError("the model's probabilities are not numbers; its weights are damaged")
-        if self.progress is not None:
-            missing = missing.reshape(totals.shape)[sentence, order]
-            for i in np.nonzero(missing.any(axis=1))[0].tolist():
-                turns = _by_banks(missing[i], totals[i])
+        if missing is not None:
+            lacking = missing.reshape(sentences, -1)[sentence, order]
+            for i in np.nonzero(lacking.any(axis=1))[0].tolist():
+                turns = RequiredPhrases.by_banks(lacking[i], totals[i])
                 order[i], totals[i] = order[i][turns], totals[i][turns]
-        keep = (np.arange(totals.shape[1]) < self.places[active][:, None]) & (totals > -np.inf)
-        row, column = np.divmod(order, width)
-        ends = (keep & (column == 0)).any(axis=1)
+        return _Ranked(totals, *np.divmod(order, width))
+
+    def _take_places(self, ranked: _Ranked, candidates: Candidates) -> Booleans:
+        """Which continuations take a place and stay open, [S, B x W]; those that end are put among the finished."""
+        totals = ranked.totals
+        keep = (np.arange(totals.shape[1]) < self.places[self.layout.active][:, None]) & (totals > -np.inf)
+        ends = (keep & (ranked.column == 0)).any(axis=1)
         for i in np.nonzero(ends)[0].tolist():
-            keep[i] = self._finish(i, int(first_row[i]), order[i], totals[i], width, best, bool(must_end[i]))
-        worst_wanted = self.worst_wanted[active]
-        if worst_wanted.max() > -np.inf:
-            bound = self.penalty.bound(totals, (longest[:, None] + 1).astype(np.float64))
-            keep &= (keep & (bound > worst_wanted[:, None])).any(axis=1, keepdims=True)
+            keep[i] = self._finish(i, ranked, candidates)
+        return keep
 
-        counts = keep.sum(axis=1)
-        for i in np.nonzero(counts == 0)[0].tolist():
-            if not self.finished[active[i]]:  # nothing was possible: the best open hypothesis ends here
-                self._add(
-                    int(active[i]), self._ended(int(active[i]), int(first_row[i]), best, False)._replace(dead_end=True)
-                )
-        slot, position = np.nonzero(keep)
-        parents: Integers = first_row[slot] + row[slot, position]
-        columns = column[slot, position] - 1
-        self.log_prob = totals[slot, position]
-        self.tokens = best.tokens[parents, columns]
-        read = (parents.tolist(), self.tokens.tolist(), best.log_probs[parents, columns].tolist())
-        self.steps.append(_Step(*read, self._kept(attention_weights)))
-        if not np.array_equal(counts, self.counts):
-            self._arrange(active[counts > 0], counts[counts > 0])
-        if self.rules.bind:
-            self.history = np.concatenate((self.history[parents], self.tokens[:, None]), 1)
-        if self.progress is not None:
-            self.progress = [self.progress[parent].after(token) for parent, token in zip(*read[:2], strict=True)]
-        if self.covered is not None:
-            self.covered = self.covered[parents]
-        return parents
-
-    def _kept(self, attention_weights: Floats | None) -> Floats | None:
-        return attention_weights if self.settings.attention_weights else None
-
-    def _missing(self, best: Best) -> Integers:
-        """Pieces still missing for the required phrases after each continuation, [rows, width]."""
-        assert self.progress is not None
-        return np.array(
-            [
-                [progress.missing, *(progress.after(token).missing for token in tokens)]
-                for progress, tokens in zip(self.progress, best.tokens.tolist(), strict=True)
-            ]
-        ).reshape(len(best.end), -1)
-
-    def _finish(
-        self, i: int, first_row: int, order: Integers, totals: Doubles, width: int, best: Best, must_end: bool
-    ) -> npt.NDArray[np.bool_]:
+    def _finish(self, i: int, ranked: _Ranked, candidates: Candidates) -> Booleans:
         """Go through the continuations of active sentence i, best first, until its places are full.
 
-        Returns: the continuations that stay open, as a mask over `order`.
+        Returns: those that stay open, [B x W]
         """
-        sentence = int(self.active[i])
-        places = int(self.places[sentence])
-        taken = 0
-        keep = np.zeros(len(order), np.bool_)
-        for position, (choice, total) in enumerate(zip(order.tolist(), totals.tolist(), strict=True)):
+        sentence, first_row = int(self.layout.active[i]), int(self.layout.first_row[i])
+        places, taken, best = int(self.places[sentence]), 0, candidates.best
+        must_end = len(self.steps) >= self.variations.longest[sentence]
+        keep = np.zeros(len(ranked.totals[i]), np.bool_)
+        continuations = zip(ranked.totals[i].tolist(), ranked.row[i].tolist(), ranked.column[i].tolist(), strict=True)
+        for position, (total, row, column) in enumerate(continuations):
             if taken == places or total == -np.inf:
                 break
-            if choice % width:
+            if column:
                 keep[position] = True
                 taken += 1
                 continue
-            row = first_row + choice // width
-            wanted = not must_end or width == 1 or bool(best.end[row] >= best.log_probs[row].max())
-            if self._add(sentence, self._ended(sentence, row, best, wanted)):
+            row += first_row
+            wanted = not must_end or not best.log_probs.size or bool(best.end[row] >= best.log_probs[row].max())
+            if self._add(sentence, self._ended(sentence, row, candidates, wanted)):
                 self.places[sentence] -= 1
                 taken += 1
         return keep
 
-    def _ended(self, sentence: int, row: int, best: Best, finished: bool) -> _Finished:
+    def _stop_decided(self, keep: Booleans, ranked: _Ranked) -> None:
+        """Close the sentences whose open hypotheses cannot become better than what is wanted of the finished ones."""
+        worst_wanted = self.worst_wanted[self.layout.active]
+        if worst_wanted.max() > -np.inf:
+            longest = (self.variations.longest[self.layout.active][:, None] + 1).astype(np.float64)
+            bound = self.scorer.length_penalty.bound(ranked.totals, longest)
+            keep &= (keep & (bound > worst_wanted[:, None])).any(axis=1, keepdims=True)
+
+    def _end_stuck(self, keep: Booleans, candidates: Candidates) -> None:
+        """End the best hypothesis of each sentence that can neither go on nor has anything finished."""
+        for i in np.nonzero(~keep.any(axis=1))[0].tolist():
+            sentence = int(self.layout.active[i])
+            if not self.finished[sentence]:
+                ended = self._ended(sentence, int(self.layout.first_row[i]), candidates, False)
+                self._add(sentence, ended._replace(dead_end=True))
+
+    def _go_on(
+        self, keep: Booleans, ranked: _Ranked, candidates: Candidates, attention_weights: Floats | None
+    ) -> Integers:
+        """Make the kept continuations the new rows; returns the row that each continues."""
+        slot, position = np.nonzero(keep)  # [S, B x W] -> [R after the step], by sentence, best first
+        parents: Integers = self.layout.first_row[slot] + ranked.row[slot, position]
+        columns = ranked.column[slot, position] - 1
+        self.log_prob = ranked.totals[slot, position]
+        self.tokens = candidates.best.tokens[parents, columns]
+        log_probs = candidates.best.log_probs[parents, columns]
+        kept = attention_weights if self.settings.attention_weights else None
+        self.steps.append(_Step(parents.tolist(), self.tokens.tolist(), log_probs.tolist(), kept))
+        if self.variations.bind:
+            self.history = np.concatenate((self.history[parents], self.tokens[:, None]), 1)
+        if self.covered is not None:
+            self.covered = self.covered[parents]
+        counts = keep.sum(axis=1)
+        if not np.array_equal(counts, self.layout.counts):
+            self.layout = _Layout(self.layout.active[counts > 0], counts[counts > 0])
+        return parents
+
+    def _ended(self, sentence: int, row: int, candidates: Candidates, finished: bool) -> _Finished:
         """The open hypothesis in a row of a sentence, with the end symbol after it."""
-        length = len(self.steps)
-        end = float(best.end[row])
+        length, source_length = len(self.steps), self.source_lengths[sentence]
+        end = float(candidates.best.end[row])
         log_prob = float(self.log_prob[row]) + end
-        source_length = self.source_lengths[sentence]
         covered = None if self.covered is None else self.covered[row, :source_length]
-        score = self.settings.score(log_prob, length, source_length, covered)
+        score = self.scorer.score(log_prob, length, source_length, covered)
         return _Finished(score, log_prob, end, length, row, finished)
 
     def _add(self, sentence: int, new: _Finished) -> bool:
@@ -470,7 +422,7 @@ class _Beams:
     def hypothesis(self, finished: _Finished, sentence: int) -> Hypothesis:
         """A finished hypothesis of a sentence with all that is known of it."""
         tokens, log_probs, rows = self._trace(finished)
-        padding = self.longest_source - self.source_lengths[sentence]
+        padding = max(self.source_lengths) - self.source_lengths[sentence]
         attention = []
         for step, row in enumerate(rows):
             weights = self.steps[step].attention_weights

@@ -1,7 +1,6 @@
-"""What a translation must contain, and what it must not: prefixes, required and forbidden phrases, repeated n-grams.
+"""What a translation must contain, and what it must not: a prefix, required and forbidden phrases.
 
-All of it works on whole rows of log-probabilities: what may not come next becomes minus infinity, everything else keeps
-the model's own log-probability. So the score of a translation is always what the model gives it.
+How search heeds them: `nmt.search.variations`.
 """
 
 from __future__ import annotations
@@ -14,12 +13,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
-from nmt.search.engine import Floats, Integers
+from nmt.search.engine import Integers
 
 Phrase = tuple[int, ...]
-"""Ids that stand side by side."""
+"""Ids that follow each other."""
 
 SPACE = "▁"
 """SentencePiece's sign for a space (U+2581)."""
@@ -30,27 +28,27 @@ class Constraints:
     """What the translation of one sentence must and must not contain."""
 
     prefix: Phrase = ()
-    """It begins with these pieces, whatever else is asked for."""
+    """It begins with these pieces, even if another constraint speaks against them."""
     required: tuple[Phrase, ...] = ()
     """It contains each of these phrases; they may overlap."""
     forbidden: Forbidden | None = None
-    """It contains none of these phrases, apart from the prefix."""
+    """It contains none of these phrases, except in the prefix."""
     unknown: bool = False
-    """It may contain the unknown piece, for something else to take its place."""
+    """It may contain the unknown piece, which the caller then replaces."""
 
     @property
     def bind(self) -> bool:
-        """Whether anything is asked for."""
+        """True if there is any constraint."""
         return bool(self.prefix or self.required or self.forbidden or self.unknown)
 
     @property
     def give_pieces(self) -> bool:
-        """Whether they say which pieces the translation has, likely ones or not."""
+        """True if they name pieces that the translation has, which may be improbable ones."""
         return bool(self.prefix or self.required)
 
     @property
     def least_length(self) -> int:
-        """Pieces for which there is room in any case."""
+        """The maximum length is never below this number of pieces."""
         return len(self.prefix) + sum(map(len, self.required))
 
 
@@ -69,11 +67,11 @@ class Progress:
 
     @cached_property
     def missing(self) -> int:
-        """With so many further pieces it can contain all phrases."""
+        """The number of further pieces after which it can contain all phrases."""
         return sum(map(len, self.unmet)) - len(self.begun)
 
     def next_pieces(self) -> list[int]:
-        """The pieces that go on with what is begun, or begin a phrase: each of them makes `missing` smaller."""
+        """The pieces that continue the begun phrase or begin another: each of them makes `missing` smaller."""
         length = len(self.begun)
         return sorted({phrase[length] for phrase in self.unmet if phrase[:length] == self.begun})
 
@@ -87,61 +85,6 @@ class Progress:
             if any(phrase[: len(read) - start] == read[start:] for phrase in unmet):
                 return Progress(unmet, read[start:])
         return Progress(unmet)
-
-
-class Rules:
-    """The constraints of a batch of sentences, and the n-grams that must not be repeated."""
-
-    def __init__(self, constraints: Sequence[Constraints], no_repeat_ngram: int) -> None:
-        self.constraints = constraints
-        self.no_repeat_ngram = no_repeat_ngram
-        self.bind = no_repeat_ngram > 0 or any(one.bind for one in constraints)
-        """Whether there is anything to restrict."""
-
-    def restrict(
-        self, log_probs: Floats, history: Integers, sentence: Integers, wanted: Sequence[Sequence[int]] = ()
-    ) -> Floats:
-        """The log-probabilities with minus infinity for whatever may not come next.
-
-        log_probs: [rows, vocabulary]
-        history: what each row has read, without the begin symbol, [rows, length]
-        sentence: the sentence of each row, [rows]
-        wanted: pieces of each row's required phrases; these may repeat an n-gram
-        """
-        restricted = log_probs.copy()
-        if not self.bind:
-            return restricted
-        if self.no_repeat_ngram:
-            forbid_repetition(restricted, history, self.no_repeat_ngram)
-            for row, pieces in enumerate(wanted):
-                restricted[row, pieces] = log_probs[row, pieces]
-        length = history.shape[1]
-        for row, number in enumerate(sentence.tolist()):
-            constraints = self.constraints[number]
-            if length < len(constraints.prefix):
-                piece = constraints.prefix[length]
-                restricted[row] = -np.inf
-                restricted[row, piece] = log_probs[row, piece]
-            elif constraints.forbidden is not None:
-                for pieces in constraints.forbidden.blocked(history[row].tolist()):
-                    restricted[row, pieces] = -np.inf
-        return restricted
-
-
-def forbid_repetition(log_probs: Floats, history: Integers, order: int) -> None:
-    """Minus infinity, in place, for each piece that would complete an n-gram which the row has read already.
-
-    log_probs: [rows, vocabulary]
-    history: [rows, length]
-    order: pieces of the n-gram
-    """
-    length = history.shape[1]
-    if length < order:
-        return
-    ngrams = sliding_window_view(history, order, axis=1)  # [rows, length - order + 1, order]
-    begun = (ngrams[:, :, :-1] == history[:, None, length - order + 1 :]).all(axis=2)
-    row, start = np.nonzero(begun)
-    log_probs[row, ngrams[row, start, -1]] = -np.inf
 
 
 class Spelling:

@@ -1,4 +1,4 @@
-"""The engine protocol: all that search and scoring know of a model.
+"""The engine interface: all that search and scoring know of a model.
 
 An engine runs the network for a batch of rows (one row = one open hypothesis) and keeps nothing between calls: what a
 row needs at its next step travels in the state, what belongs to a sentence stays in the memory. An ensemble or a fused
@@ -7,50 +7,21 @@ language model is an engine made of engines. Nothing here imports torch or an in
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from nmt.text.vocabulary import END, SPECIAL_PIECES
 
-State = dict[str, Any]
+EngineState = dict[str, Any]
 """Named arrays (numpy or the engine's own tensors) whose dimension 0 is the row; search never looks inside. One of them
 is the index of each row's sentence in the memory."""
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
-
-
-class Engine(Protocol):
-    """A model that can be run one target symbol at a time.
-
-    Rows are independent: what a row gets back depends on its own state and token only.
-    """
-
-    def start(self, sources: Sequence[Sequence[int]]) -> tuple[Any, State]:
-        """Encode sentences of source ids (at least one sentence, none of them empty).
-
-        Returns: the memory, indexed by sentence, and the state before the first step, one row per sentence, in order.
-        """
-        ...
-
-    def step(self, memory: Any, state: State, tokens: Integers) -> tuple[Floats, Floats | None, State]:
-        """Read one symbol per row (the begin symbol at first) and predict the next.
-
-            tokens: [rows]
-
-        Returns: log-probabilities of the next symbol [rows, vocabulary]; attention weights [rows, source_length] or
-        None for a model without attention; the state after the step. The arrays are not written to afterwards.
-        Column j of the weights is source id j as given to `start`; columns of the symbols which the model itself adds
-        to every sentence come next, then padding up to the longest sentence of the memory.
-        """
-        ...
-
-    def select(self, state: State, rows: Integers) -> State:
-        """A state whose row i is the old row `rows[i]`; rows may be repeated and left out."""
-        ...
 
 
 class Best(NamedTuple):
@@ -61,37 +32,69 @@ class Best(NamedTuple):
     log_probs: Floats
     """Log-probabilities of the k best pieces, best first, [rows, k]; -inf where there are fewer."""
     tokens: Integers
-    """Their ids, [rows, k]; equal log-probabilities stand in the order of the ids, but for torch's in any order."""
+    """Their ids, [rows, k]; equal log-probabilities are in the order of the ids, but in any order from torch."""
 
 
-class FastEngine(Engine, Protocol):
-    """An engine that chooses the k best pieces itself, which saves handing over [rows, vocabulary] numbers.
+class Engine(ABC):
+    """A model that can be run one target symbol at a time.
 
-    The end symbol is reported beside the pieces and never among them. So whether a row may, must not or has to end is
-    decided by the search alone: the engine needs no mask, whatever the lengths of the rows in a batch.
+    Rows are independent: what a row gets back depends on its own state and token only. Three methods make an engine;
+    the others have a default that is right for every engine, and an engine overrides what it can do faster.
     """
 
-    def step_best(self, memory: Any, state: State, tokens: Integers, k: int) -> tuple[Best, Floats | None, State]:
-        """As `step`, but with `best_pieces(log_probs, k)` in place of the log-probabilities."""
-        ...
+    @abstractmethod
+    def start(self, sources: Sequence[Sequence[int]]) -> tuple[Any, EngineState]:
+        """Encode sentences of source ids (at least one sentence, none of them empty).
 
+        Returns: the memory, indexed by sentence, and the state before the first step, one row per sentence, in order.
+        """
 
-def step_best(engine: Engine, memory: Any, state: State, tokens: Integers, k: int) -> tuple[Best, Floats | None, State]:
-    """One step of any engine, with the k best pieces of each row."""
-    if hasattr(engine, "step_best"):
-        return cast(FastEngine, engine).step_best(memory, state, tokens, k)
-    log_probs, attention_weights, state = engine.step(memory, state, tokens)
-    return best_pieces(log_probs, k), attention_weights, state
+    @abstractmethod
+    def step(self, memory: Any, state: EngineState, tokens: Integers) -> tuple[Floats, Floats | None, EngineState]:
+        """Read one symbol per row (the begin symbol at first) and predict the next.
 
+        Parameters:
+            tokens: [rows]
 
-def compact(engine: Engine, memory: Any, state: State) -> tuple[Any, State]:
-    """Memory and state without the sentences that no row belongs to, which steps would go on to attend to.
+        Returns: log-probabilities of the next symbol [rows, vocabulary]; attention weights [rows, source_length] or
+        None for a model without attention; the state after the step. The arrays are not written to afterwards.
+        Column j of the weights is source id j as given to `start`; columns of the symbols which the model itself adds
+        to every sentence come next, then padding up to the longest sentence of the memory.
+        """
 
-    The sentences left keep their order, and the attention weights their columns. An engine without a method `compact`
-    keeps all of them.
-    """
-    method = getattr(engine, "compact", None)
-    return (memory, state) if method is None else cast(tuple[Any, State], method(memory, state))
+    @abstractmethod
+    def select(self, state: EngineState, rows: Integers) -> EngineState:
+        """A state whose row i is the old row `rows[i]`; rows may be repeated and left out."""
+
+    def step_best(
+        self, memory: Any, state: EngineState, tokens: Integers, k: int
+    ) -> tuple[Best, Floats | None, EngineState]:
+        """As `step`, but with `best_pieces(log_probs, k)` in place of the log-probabilities.
+
+        An engine that chooses the pieces itself does not have to hand over [rows, vocabulary] numbers. The end symbol
+        is reported apart and is never among the pieces. So the search alone decides whether a row may, must not or has
+        to end, and the engine needs no mask, whatever the lengths of the rows in a batch.
+        """
+        log_probs, attention_weights, state = self.step(memory, state, tokens)
+        return best_pieces(log_probs, k), attention_weights, state
+
+    def compact(self, memory: Any, state: EngineState) -> tuple[Any, EngineState]:
+        """Memory and state without the sentences that no row belongs to, so that steps no longer attend to them.
+
+        The sentences left keep their order, and the attention weights their columns. The default keeps all of them.
+        """
+        return memory, state
+
+    def side_by_side(self) -> tuple[Engine, int]:
+        """The engine for several batches at a time, each on a thread of its own, and how many it can take.
+
+        Whatever a step does besides matrix products gains nothing from a second thread; a second batch does.
+        """
+        return self, 1
+
+    def without_shortlist(self) -> Engine:
+        """The engine with its whole vocabulary: for pieces that are given, not found by search."""
+        return self
 
 
 def best_pieces(log_probs: Floats, k: int) -> Best:
@@ -99,7 +102,7 @@ def best_pieces(log_probs: Floats, k: int) -> Best:
 
     Padding, unknown and begin symbol are never among them; there are fewer than k columns only if the vocabulary has
     fewer pieces. Exact and deterministic: of equal log-probabilities the lower id comes first. But for the order of
-    equals, this is the specification of `FastEngine.step_best`.
+    equals, this is the specification of `Engine.step_best`.
     """
     end = log_probs[:, END].astype(np.float32)
     pieces = log_probs[:, SPECIAL_PIECES:]

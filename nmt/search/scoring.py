@@ -1,5 +1,7 @@
 """Scores of hypotheses: length normalisation, penalties, forced decoding, and the bound that lets search stop early.
 
+To add a term to the score, write a subclass of `ScoreTerm` here, and its option in `nmt.config.DecodingConfig`.
+
 A hypothesis with n pieces has length n + 1 everywhere: the end symbol counts, because its log-probability is one of the
 terms that are summed. So at any step of the search all continuations of a sentence have the same length, and ordering
 them by log-probability is ordering them by score.
@@ -7,15 +9,18 @@ them by log-probability is ordering them by score.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from itertools import count
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from nmt.config import DecodingConfig
 from nmt.errors import UserError
-from nmt.search.engine import Engine
+from nmt.search.engine import Engine, Floats, Integers
 from nmt.text.vocabulary import BEGIN, END
 
 Number = TypeVar("Number", float, npt.NDArray[np.float64])
@@ -62,59 +67,151 @@ class LengthPenalty:
 
 
 LEAST_COVERAGE = 1e-10
-"""A source piece counts as read so much at least: the logarithm of nothing would outweigh everything else."""
+"""A source piece counts as read at least this much: the logarithm of 0 would outweigh everything else."""
 
 
-def coverage_penalty(covered: npt.NDArray[np.float32]) -> float:
-    """How much of the source a hypothesis has left unread: 0 if nothing, below 0 otherwise.
+def coverage_penalty(covered: Floats) -> float:
+    """A measure of the source that a hypothesis has left unread: 0 if nothing, below 0 otherwise.
 
         sum_i log min(sum_j p_ij, 1)
 
     with the attention weight p_ij of target position j, end symbol included, on source piece i. Wu et al. (2016),
     equation 14, https://arxiv.org/abs/1609.08144.
 
+    Parameters:
         covered: sum of each source piece's weights over all target positions, [source_length]
     """
     return float(np.log(np.clip(covered, LEAST_COVERAGE, 1)).sum())
 
 
 def brevity_penalty(length: int, source_length: int, ratio: float) -> float:
-    """How much a hypothesis is too short: 0 from the expected length on, below 0 otherwise.
+    """A measure of how much too short a hypothesis is: 0 from the expected length on, below 0 otherwise.
 
         min(0, 1 - ratio * source_length / length)
 
-    the logarithm of BLEU's brevity penalty against the length to be expected. Yang, Huang & Ma (2018),
+    the logarithm of BLEU's brevity penalty against the expected length. Yang, Huang & Ma (2018),
     https://arxiv.org/abs/1808.09582, add it to the mean log-probability (BP-norm).
 
+    Parameters:
         length, source_length: pieces with the end symbol
-        ratio: target pieces to be expected for a source piece
+        ratio: expected number of target pieces for a source piece
     """
     return min(0.0, 1 - ratio * source_length / length)
+
+
+class ScoreTerm(ABC):
+    """A term added to the normalised log-probability of a finished hypothesis.
+
+    It is never above 0: the bound by which search stops early counts on that.
+    """
+
+    @classmethod
+    @abstractmethod
+    def of(cls, decoding: DecodingConfig) -> ScoreTerm | None:
+        """The term as the settings ask for it, or None if they do not."""
+
+    @abstractmethod
+    def value(self, length: int, source_length: int, covered: Floats | None) -> float:
+        """The term's value; parameters as in `Scorer.score`."""
+
+
+@dataclass(frozen=True)
+class CoverageTerm(ScoreTerm):
+    """`coverage_penalty` times the function of that name; 0 where no attention weights were kept."""
+
+    weight: float
+
+    @classmethod
+    def of(cls, decoding: DecodingConfig) -> CoverageTerm | None:
+        """For a weight above 0."""
+        return cls(decoding.coverage_penalty) if decoding.coverage_penalty else None
+
+    def value(self, length: int, source_length: int, covered: Floats | None) -> float:
+        """See `coverage_penalty`."""
+        return 0.0 if covered is None else self.weight * coverage_penalty(covered)
+
+
+@dataclass(frozen=True)
+class BrevityTerm(ScoreTerm):
+    """`brevity_penalty` times the function of that name."""
+
+    weight: float
+    ratio: float
+
+    @classmethod
+    def of(cls, decoding: DecodingConfig) -> BrevityTerm | None:
+        """For a weight above 0."""
+        return cls(decoding.brevity_penalty, decoding.brevity_ratio) if decoding.brevity_penalty else None
+
+    def value(self, length: int, source_length: int, covered: Floats | None) -> float:
+        """See `brevity_penalty`."""
+        return self.weight * brevity_penalty(length + 1, source_length + 1, self.ratio)
+
+
+class Scorer:
+    """What finished hypotheses are ranked by: log-probability normalised by length, plus the terms asked for."""
+
+    def __init__(self, decoding: DecodingConfig) -> None:
+        self.length_penalty = LengthPenalty(decoding.length_penalty, decoding.alpha)
+        made = (kind.of(decoding) for kind in ScoreTerm.__subclasses__())
+        self.terms = [term for term in made if term is not None]
+
+    def score(self, log_prob: float, length: int, source_length: int, covered: Floats | None = None) -> float:
+        """The score of a finished hypothesis.
+
+        Parameters:
+            log_prob: with the end symbol's
+            length, source_length: pieces of hypothesis and source, without the end symbol
+            covered: sums of the attention weights over the hypothesis, [source_length]
+        """
+        score = self.length_penalty.score(log_prob, length + 1)
+        for term in self.terms:
+            score += term.value(length, source_length, covered)
+        return score
+
+
+class ForcedStep(NamedTuple):
+    """A step of forced decoding; pairs whose translation has ended have no row any more."""
+
+    pairs: list[int]
+    """The number of each row's pair, [rows]."""
+    symbols: Integers
+    """The symbol that each row has to write next, [rows]."""
+    log_probs: Floats
+    """The model's prediction, [rows, vocabulary]."""
+    attention_weights: Floats | None
+    """[rows, source_length]; see `nmt.search.engine.Engine.step`."""
+
+
+def force(engine: Engine, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> Iterator[ForcedStep]:
+    """Forced decoding: the engine takes the same steps as in search, but reads given translations.
+
+    Parameters:
+        sources, targets: ids of each pair, without begin and end symbol; a source must not be empty, a target may
+    """
+    if not sources:
+        return
+    memory, state = engine.start(sources)
+    pairs, tokens = list(range(len(targets))), np.full(len(targets), BEGIN, np.int64)
+    for position in count():
+        log_probs, attention_weights, state = engine.step(memory, state, tokens)
+        symbols = np.array([targets[i][position] if position < len(targets[i]) else END for i in pairs], np.int64)
+        yield ForcedStep(pairs, symbols, log_probs, attention_weights)
+        going_on = np.flatnonzero([position < len(targets[i]) for i in pairs])
+        if not len(going_on):
+            return
+        if len(going_on) < len(pairs):
+            state = engine.select(state, going_on)
+        pairs, tokens = [pairs[i] for i in going_on.tolist()], symbols[going_on]
 
 
 def force_decode(
     engine: Engine, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
 ) -> list[list[float]]:
-    """What the model holds of given translations: each piece's log-probability, and at last the end symbol's.
-
-    The engine takes the same steps as in search, but reads the given pieces. What belongs to a finished translation
-    leaves the batch.
-
-        sources, targets: ids of each pair, without begin and end symbol; a source must not be empty, a target may
-    """
-    if not sources:
-        return []
-    memory, state = engine.start(sources)
-    rows = list(range(len(targets)))
-    tokens = np.full(len(targets), BEGIN, np.int64)
+    """The log-probability of each piece of given translations and, last, of the end symbol; parameters as `force`."""
     scores: list[list[float]] = [[] for _ in targets]
-    while rows:
-        log_probs, _, state = engine.step(memory, state, tokens)
-        wanted = [[*targets[row], END][len(scores[row])] for row in rows]
-        for row, log_prob in zip(rows, log_probs[np.arange(len(rows)), wanted].tolist(), strict=True):
-            scores[row].append(log_prob)
-        going_on = [i for i, token in enumerate(wanted) if token != END]
-        if 0 < len(going_on) < len(rows):
-            state = engine.select(state, np.array(going_on))
-        rows, tokens = [rows[i] for i in going_on], np.array([wanted[i] for i in going_on], np.int64)
+    for step in force(engine, sources, targets):
+        chosen = step.log_probs[np.arange(len(step.pairs)), step.symbols].tolist()
+        for pair, log_prob in zip(step.pairs, chosen, strict=True):
+            scores[pair].append(log_prob)
     return scores

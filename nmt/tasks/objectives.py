@@ -21,10 +21,9 @@ from nmt.network.loss import output_cross_entropy, pair_cross_entropy, row_negat
 from nmt.network.model import TranslationModel
 from nmt.network.precision import mixed_precision
 from nmt.network.torch_engine import TorchEngine
-from nmt.search.beam import beam_search
+from nmt.search.beam import SearchSettings, beam_search
 from nmt.search.reranking import make_utility
 from nmt.text.vocabulary import BEGIN, END, PAD, SPECIAL_PIECES, Vocabulary
-from nmt.translation.translator import search_settings
 
 
 class Objective(Protocol):
@@ -201,7 +200,7 @@ class MinimumRisk:
     def __init__(self, config: Config, target_vocabulary: Vocabulary) -> None:
         self.settings, self.vocabulary = config.training, target_vocabulary
         count = config.training.risk_candidates
-        self.search = search_settings(replace(config.decoding, beam_size=count), count)
+        self.search = SearchSettings.of(replace(config.decoding, beam_size=count), count)
         self.utility = make_utility(config.training.risk_metric, config.data.target)
 
     def __call__(

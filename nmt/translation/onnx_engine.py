@@ -27,7 +27,7 @@ from nmt.errors import UserError
 from nmt.model_files import check_files, damaged
 from nmt.model_folder import EXPORT, ModelFolder, check_export, read_manifest
 from nmt.processors import available_processors
-from nmt.search.engine import Best, Engine, Floats, Integers, State
+from nmt.search.engine import Best, Engine, EngineState, Floats, Integers
 from nmt.text.vocabulary import END, PAD, SPECIAL_PIECES
 from nmt.translation.graph_file import check_graph
 
@@ -63,7 +63,7 @@ class Memory:
     """What each graph was last given for this batch."""
 
 
-class OnnxEngine:
+class OnnxEngine(Engine):
     """Runs an exported model one target position at a time.
 
         folder: a model folder with an export
@@ -81,10 +81,10 @@ class OnnxEngine:
         self._graphs: dict[str, _Session] = {}
         self._single: OnnxEngine | None = None
 
-    def start(self, sources: Sequence[Sequence[int]]) -> tuple[Memory, State]:
+    def start(self, sources: Sequence[Sequence[int]]) -> tuple[Memory, EngineState]:
         """Encode sentences: the state has one row for each. A language model has no source, only its number of rows."""
         count = len(sources)
-        state: State = {"sentence": np.arange(count), "parents": _in_order(count)}
+        state: EngineState = {"sentence": np.arange(count), "parents": _in_order(count)}
         memory = Memory(count)
         if self.manifest["task"] == "language_model":
             for name, size in self.manifest["state"].items():
@@ -102,7 +102,7 @@ class OnnxEngine:
             self._gather(memory, self.shortlist.allowed(sources))
         return memory, state
 
-    def step(self, memory: Memory, state: State, tokens: Integers) -> tuple[Floats, Floats | None, State]:
+    def step(self, memory: Memory, state: EngineState, tokens: Integers) -> tuple[Floats, Floats | None, EngineState]:
         """Log-probabilities [rows, vocabulary] of the next symbol behind `tokens` [rows], and attention weights."""
         found = self._run("rows", memory, state, {"tokens": tensor(tokens)})
         log_probs: Floats = found["log_probs"].array
@@ -112,7 +112,9 @@ class OnnxEngine:
             log_probs -= np.logaddexp.reduce(log_probs, axis=1, keepdims=True)
         return log_probs, _attention(found), self._after(state, found)
 
-    def step_best(self, memory: Memory, state: State, tokens: Integers, k: int) -> tuple[Best, Floats | None, State]:
+    def step_best(
+        self, memory: Memory, state: EngineState, tokens: Integers, k: int
+    ) -> tuple[Best, Floats | None, EngineState]:
         """The k best pieces and the end symbol of each row, chosen inside the graph."""
         graph = "best" if self.shortlist is None else "shortlist"
         k = min(k, self.manifest["pieces"] if self.shortlist is None else memory.candidates)
@@ -122,7 +124,7 @@ class OnnxEngine:
             raise UserError(f"the export in `{self.folder}` is damaged: `{graph}.onnx` gives ids of no piece")
         return best, _attention(found), self._after(state, found)
 
-    def select(self, state: State, rows: Integers) -> State:
+    def select(self, state: EngineState, rows: Integers) -> EngineState:
         """The state whose row i is the old row rows[i]."""
         parents = tensor(state["parents"].array[rows])
         selected = {**state, "sentence": state["sentence"][rows], "parents": parents}
@@ -131,7 +133,7 @@ class OnnxEngine:
                 selected.pop(name, None)
         return selected
 
-    def compact(self, memory: Memory, state: State) -> tuple[Memory, State]:
+    def compact(self, memory: Memory, state: EngineState) -> tuple[Memory, EngineState]:
         """Memory and state without the sentences that no row belongs to; a shortlist is gathered for the others."""
         kept, sentence = np.unique(state["sentence"], return_inverse=True)
         tensors = {
@@ -152,7 +154,7 @@ class OnnxEngine:
         memory.tensors.update((name, tensor(array)) for name, array in gathered.items())
 
     def _run(
-        self, graph: str, memory: Memory, state: State, inputs: dict[str, Tensor], k: int = 0
+        self, graph: str, memory: Memory, state: EngineState, inputs: dict[str, Tensor], k: int = 0
     ) -> dict[str, Tensor]:
         if graph not in memory.bindings:
             memory.bindings[graph] = self._graph(graph).bind()
@@ -161,7 +163,7 @@ class OnnxEngine:
             state.update(zip(PLACES, map(tensor, arrays), strict=True))
         return memory.bindings[graph].run({**memory.tensors, **state, **inputs}, k)
 
-    def _after(self, state: State, found: Mapping[str, Tensor]) -> State:
+    def _after(self, state: EngineState, found: Mapping[str, Tensor]) -> EngineState:
         """The state after a step: new tensors for the same rows."""
         after = {name: found.get(name.replace("state.", "next.", 1), value) for name, value in state.items()}
         after["parents"] = _in_order(len(state["sentence"]))

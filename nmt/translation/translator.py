@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -18,13 +18,13 @@ from nmt.errors import UserError
 from nmt.search.beam import Hypothesis, SearchSettings, beam_search
 from nmt.search.constraints import FREE, SPACE, Constraints, Forbidden, Phrase, Spelling, in_word
 from nmt.search.engine import Engine, Floats
-from nmt.search.ensemble import Ensemble, Fusion, side_by_side, whole_vocabulary
+from nmt.search.ensemble import Ensemble, Fusion
 from nmt.search.reranking import Utility, expected_utilities, make_utility
-from nmt.search.sampling import SamplingSettings, sample_translations
-from nmt.search.scoring import force_decode
+from nmt.search.sampling import sample_translations
+from nmt.search.scoring import Scorer, force_decode
 from nmt.text.cleaning import clean_line, clean_target, one_line
 from nmt.text.sentences import sentence_spans
-from nmt.text.vocabulary import BEGIN, END, UNK
+from nmt.text.vocabulary import BEGIN, END, UNK, Vocabulary
 from nmt.translation.joining import join_samples, join_translations, word_starts
 from nmt.translation.switching import frequent_switches
 
@@ -38,32 +38,6 @@ OVERRIDES = "decoding options"
 """What messages call the settings that a call overrides."""
 WORKER_ROWS = 64
 """Fewest hypotheses that are searched together when several threads share a batch."""
-
-
-class Pieces(Protocol):
-    """What translation needs of a vocabulary (`nmt.text.vocabulary.Vocabulary`)."""
-
-    def __len__(self) -> int: ...
-
-    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """Ids of each text."""
-        ...
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """Text of the ids."""
-        ...
-
-    def pieces(self, ids: Sequence[int]) -> list[str]:
-        """The pieces of the ids."""
-        ...
-
-    def surfaces(self, text: str) -> list[str]:
-        """The text's pieces as they stand in it, unknown ones too."""
-        ...
-
-    def join_pieces(self, pieces: Sequence[str]) -> str:
-        """Text of pieces; what is none stands for itself."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -167,8 +141,8 @@ class Translator:
     def __init__(
         self,
         engine: Engine,
-        source_vocabulary: Pieces,
-        target_vocabulary: Pieces,
+        source_vocabulary: Vocabulary,
+        target_vocabulary: Vocabulary,
         decoding: DecodingConfig | None = None,
         max_length: int = DataConfig.max_length,
         language_model: Engine | None = None,
@@ -345,9 +319,9 @@ class Translator:
         if len(sources) != len(targets):
             raise UserError(f"each source must have a target, but there are {len(sources)} and {len(targets)}")
         decoding = self.decoding_with(**overrides)
-        settings = search_settings(decoding, 1)
+        scorer = Scorer(decoding)
         engine = self.engine_for(decoding)
-        sharing, workers = side_by_side(engine)
+        sharing, workers = engine.side_by_side()
         texts = [clean_target(text) for text in targets]
         source_ids = self.encode([clean_line(text) for text in sources])
         target_ids = self.target_vocabulary.encode_batch(texts) if texts else []
@@ -359,7 +333,7 @@ class Translator:
         order = sorted((i for i in range(len(texts)) if source_ids[i]), key=lambda i: -len(source_ids[i]))
         ranges = make_batches([len(source_ids[i]) for i in order], worker_share(decoding, workers))
         batches = [[order[i] for i in batch] for batch in ranges]
-        engine = whole_vocabulary(sharing if len(batches) > 1 and workers > 1 else engine)
+        engine = (sharing if len(batches) > 1 and workers > 1 else engine).without_shortlist()
 
         def forced(batch: list[int]) -> list[list[float]]:
             return force_decode(engine, [source_ids[i] for i in batch], [target_ids[i] for i in batch])
@@ -368,7 +342,7 @@ class Translator:
             for i, log_probs in zip(batch, found, strict=True):
                 one = scored[i]
                 one.log_prob, one.token_log_probs = sum(log_probs), log_probs
-                one.score = settings.score(one.log_prob, len(target_ids[i]), len(source_ids[i]))
+                one.score = scorer.score(one.log_prob, len(target_ids[i]), len(source_ids[i]))
         return scored
 
     def decoding_with(self, **overrides: object) -> DecodingConfig:
@@ -378,7 +352,7 @@ class Translator:
             raise UserError("`language_model_weight` has no effect without a language model, and there is none")
         decoding = parse_config({"decoding": {**asdict(self.decoding), **given}}, OVERRIDES).decoding
         for name in given:
-            needs = without_effect(name, decoding)
+            needs = decoding.without_effect(name)
             if needs:
                 raise UserError(f"`{name}` has no effect without {needs}")
         return decoding
@@ -447,7 +421,7 @@ class Translator:
         those for whose sake a vocabulary shortlist is left out: no sentence's search depends on its neighbours.
         """
         count = candidates(decoding, n_best)
-        settings = search_settings(
+        settings = SearchSettings.of(
             decoding,
             1 if decoding.method == "sampling" else count,
             attention_weights=attention_weights or decoding.replace_unknown,
@@ -462,7 +436,7 @@ class Translator:
             ]
         by_length = sorted((i for i, one in enumerate(sentences) if len(one.ids)), key=lambda i: -len(sentences[i].ids))
         engine = self.engine_for(decoding)
-        sharing, workers = side_by_side(engine)
+        sharing, workers = engine.side_by_side()
         shared = worker_share(decoding, workers)
         batches = []
         for kind in ((False, False), (True, False), (True, True)):
@@ -500,12 +474,11 @@ class Translator:
         sources = [sentence.ids for sentence in sentences]
         constraints = [sentence.constraints for sentence in sentences]
         if decoding.method == "sampling" or any(one.give_pieces for one in constraints):
-            engine = whole_vocabulary(engine)
+            engine = engine.without_shortlist()
         if decoding.method == "beam":
             identity = self._text if count > 1 else None  # decoding all that is finished takes a tenth of the time
             return beam_search(engine, sources, settings, identity, constraints)
-        sampling = SamplingSettings(decoding.temperature, decoding.top_k, decoding.top_p)
-        return sample_translations(engine, sources, count, sampling, decoding.seed, settings, constraints)
+        return sample_translations(engine, sources, count, settings, constraints)
 
     @cached_property
     def has_attention(self) -> bool:
@@ -606,28 +579,6 @@ def _load_engine(folder: ModelFolder, device: str, threads: int | None) -> Engin
     return load_engine(folder, device=device, threads=threads)
 
 
-def without_effect(name: str, decoding: DecodingConfig) -> str:
-    """What a setting needs beside it to have an effect, if that is not there."""
-    sampling = decoding.method == "sampling"
-    needs = {
-        **dict.fromkeys(("temperature", "top_k", "top_p", "seed"), ("the method `sampling`", sampling)),
-        "samples": ("minimum Bayes risk and the method `sampling`", sampling and decoding.minimum_bayes_risk != "none"),
-        **dict.fromkeys(("groups", "coverage_penalty"), ("the method `beam`", not sampling)),
-        "diversity": ("`groups`", decoding.groups > 1),
-        "alpha": ("the length penalty `gnmt`", decoding.length_penalty == "gnmt"),
-        "brevity_ratio": ("`brevity_penalty`", decoding.brevity_penalty > 0),
-    }
-    what, there = needs.get(name, ("", True))
-    return "" if there else what
-
-
-def search_settings(decoding: DecodingConfig, n_best: int, attention_weights: bool = False) -> SearchSettings:
-    """The beam search's part of the decoding settings."""
-    names = {setting.name for setting in fields(SearchSettings)} & {setting.name for setting in fields(decoding)}
-    values = {name: getattr(decoding, name) for name in names}
-    return SearchSettings(n_best=n_best, attention_weights=attention_weights, **values)
-
-
 def candidates(decoding: DecodingConfig, n_best: int) -> int:
     """How many hypotheses to look for, to return `n_best` translations of a line.
 
@@ -642,7 +593,7 @@ def candidates(decoding: DecodingConfig, n_best: int) -> int:
         if n_best > count:
             name = "samples" if decoding.method == "sampling" else "beam_size"
             raise UserError(f"`n_best` must be at most `{name}` ({count}), but is {n_best} instead; raise `{name}`")
-    search_settings(decoding, 1 if decoding.method == "sampling" else count)
+    SearchSettings.of(decoding, 1 if decoding.method == "sampling" else count)
     return count
 
 

@@ -1,0 +1,282 @@
+"""Variations of search: what may come next, and what should not. Beam search and sampling use the same.
+
+A variation sees what each open hypothesis has read and the model's log-probabilities of the next piece. It changes a
+copy of them in place, the preferences: pieces are chosen by the preferences, and minus infinity rules a piece out. What
+is counted is the log-probability that the model gives a chosen piece, so a translation's score is always the model's.
+
+To add one, write a subclass of `Variation` here, and its option in `nmt.config.DecodingConfig`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
+
+from nmt.config import DecodingConfig
+from nmt.search.constraints import Constraints, Phrase, Progress
+from nmt.search.engine import Best, Floats, Integers, best_pieces
+from nmt.text.vocabulary import BEGIN, END, PAD, UNK
+
+Doubles = npt.NDArray[np.float64]
+
+
+class Rows(NamedTuple):
+    """The open hypotheses before a step."""
+
+    history: Integers
+    """The pieces that each has read, without the begin symbol, [rows, length]."""
+    sentence: Integers
+    """The sentence of each, [rows]."""
+
+
+class Variation(ABC):
+    """A variation of search for a batch of sentences. Subclasses apply in the order in which they are defined."""
+
+    @classmethod
+    @abstractmethod
+    def of(cls, decoding: DecodingConfig, constraints: Sequence[Constraints]) -> Variation | None:
+        """The variation as settings and constraints (one for each sentence) ask for it, or None if they do not."""
+
+    @abstractmethod
+    def adjust(self, preferences: Floats, log_probs: Floats, rows: Rows) -> None:
+        """Change what the next pieces are chosen by, in place.
+
+        Parameters:
+            preferences: [rows, vocabulary], as the variations before left them
+            log_probs: the model's own, [rows, vocabulary]
+        """
+
+
+class NoRepeatedNgram(Variation):
+    """No run of `no_repeat_ngram` pieces occurs twice."""
+
+    def __init__(self, order: int) -> None:
+        self.order = order
+
+    @classmethod
+    def of(cls, decoding: DecodingConfig, constraints: Sequence[Constraints]) -> NoRepeatedNgram | None:
+        """For `no_repeat_ngram` above 0."""
+        return cls(decoding.no_repeat_ngram) if decoding.no_repeat_ngram else None
+
+    def adjust(self, preferences: Floats, log_probs: Floats, rows: Rows) -> None:
+        """Rule out each piece that would complete an n-gram which the row has read already."""
+        length, order = rows.history.shape[1], self.order
+        if length < order:
+            return
+        ngrams = sliding_window_view(rows.history, order, axis=1)  # [rows, length - order + 1, order]
+        begun = (ngrams[:, :, :-1] == rows.history[:, None, length - order + 1 :]).all(axis=2)
+        row, start = np.nonzero(begun)
+        preferences[row, ngrams[row, start, -1]] = -np.inf
+
+
+class RequiredPhrases(Variation):
+    """A translation contains the phrases required of it; only beam search can see to that.
+
+    Dynamic beam allocation: Post & Vilar (2018), section 3, https://arxiv.org/abs/1804.06609.
+    """
+
+    def __init__(self, phrases: Sequence[Sequence[Phrase]]) -> None:
+        self.phrases = phrases
+        self._progress: dict[tuple[int, Phrase], Progress] = {}
+
+    @classmethod
+    def of(cls, decoding: DecodingConfig, constraints: Sequence[Constraints]) -> RequiredPhrases | None:
+        """For sentences one of which has required phrases."""
+        phrases = [one.required for one in constraints]
+        return cls(phrases) if any(map(any, phrases)) else None
+
+    def progress(self, sentence: int, read: Phrase) -> Progress:
+        """How far a hypothesis has got; worked out once for each."""
+        known = self._progress.get((sentence, read))
+        if known is None:
+            last = self.progress(sentence, read[:-1]).after(read[-1]) if read else None
+            known = self._progress[sentence, read] = last or Progress(tuple(self.phrases[sentence]))
+        return known
+
+    def progress_of(self, rows: Rows) -> list[Progress]:
+        """How far each row has got."""
+        reads = map(tuple, rows.history.tolist())
+        return [self.progress(sentence, read) for sentence, read in zip(rows.sentence.tolist(), reads, strict=True)]
+
+    def adjust(self, preferences: Floats, log_probs: Floats, rows: Rows) -> None:
+        """The pieces of a required phrase may repeat an n-gram."""
+        for row, progress in enumerate(self.progress_of(rows)):
+            pieces = progress.next_pieces()
+            preferences[row, pieces] = log_probs[row, pieces]
+
+    def missing(self, rows: Rows, tokens: Integers) -> Integers:
+        """Pieces still missing from the phrases: [rows, 1 + k], for each row as it is, then with each of its tokens.
+
+        Parameters:
+            tokens: [rows, k]
+        """
+        return np.array(
+            [
+                [progress.missing, *(progress.after(token).missing for token in continuations)]
+                for progress, continuations in zip(self.progress_of(rows), tokens.tolist(), strict=True)
+            ]
+        ).reshape(len(tokens), -1)
+
+    @staticmethod
+    def by_banks(missing: Integers, totals: Doubles) -> Integers:
+        """The order in which the continuations of a sentence take places.
+
+        The places are shared out evenly among the banks: the continuations that lack equally many pieces. What a bank
+        has too few continuations for goes to the others. Here the banks take turns: first the best of each, those with
+        the least missing before the others, then the second of each, and so on.
+
+        Parameters:
+            missing: pieces that each continuation still lacks, best continuation first
+            totals: their log-probabilities
+
+        Returns: indices of the continuations; impossible ones come last
+        """
+        possible, impossible = np.nonzero(totals > -np.inf)[0], np.nonzero(totals == -np.inf)[0]
+        bank = missing[possible]
+        by_bank = np.argsort(bank, kind="stable")
+        turn = np.empty_like(by_bank)  # place of each continuation within its bank
+        turn[by_bank] = np.arange(len(bank)) - np.searchsorted(bank[by_bank], bank[by_bank])
+        return np.concatenate((possible[np.lexsort((bank, turn))], impossible))
+
+
+class ForbiddenPhrases(Variation):
+    """A translation contains no forbidden phrase; its prefix may."""
+
+    def __init__(self, constraints: Sequence[Constraints]) -> None:
+        self.constraints = constraints
+
+    @classmethod
+    def of(cls, decoding: DecodingConfig, constraints: Sequence[Constraints]) -> ForbiddenPhrases | None:
+        """For sentences one of which has forbidden phrases."""
+        return cls(constraints) if any(one.forbidden for one in constraints) else None
+
+    def adjust(self, preferences: Floats, log_probs: Floats, rows: Rows) -> None:
+        """Rule out the pieces with which a phrase would be complete."""
+        for row, number in enumerate(rows.sentence.tolist()):
+            forbidden = self.constraints[number].forbidden
+            for pieces in forbidden.blocked(rows.history[row].tolist()) if forbidden else ():
+                preferences[row, pieces] = -np.inf
+
+
+class Prefix(Variation):
+    """A translation begins with its prefix; the last to apply, as nothing else counts there."""
+
+    def __init__(self, prefixes: Sequence[Phrase]) -> None:
+        self.prefixes = prefixes
+
+    @classmethod
+    def of(cls, decoding: DecodingConfig, constraints: Sequence[Constraints]) -> Prefix | None:
+        """For sentences one of which has a prefix."""
+        prefixes = [one.prefix for one in constraints]
+        return cls(prefixes) if any(prefixes) else None
+
+    def adjust(self, preferences: Floats, log_probs: Floats, rows: Rows) -> None:
+        """Rule out everything but the next piece of the prefix."""
+        length = rows.history.shape[1]
+        for row, number in enumerate(rows.sentence.tolist()):
+            if length < len(self.prefixes[number]):
+                piece = self.prefixes[number][length]
+                preferences[row] = -np.inf
+                preferences[row, piece] = log_probs[row, piece]
+
+
+class Candidates(NamedTuple):
+    """The continuations of each row that compete for places: the end symbol, then pieces."""
+
+    best: Best
+    handicap: Doubles | None
+    """How much each loses in the competition, but not in its score, [rows, 1 + k]; None if nothing."""
+
+    def part(self, rows: slice) -> Candidates:
+        """Those of some rows."""
+        best = Best(self.best.end[rows], self.best.log_probs[rows], self.best.tokens[rows])
+        return Candidates(best, None if self.handicap is None else self.handicap[rows])
+
+    def with_handicap(self, more: Doubles | None) -> Candidates:
+        """The same with a further handicap for the pieces, [rows, k]."""
+        if more is None:
+            return self
+        more = np.pad(more, ((0, 0), (1, 0)))  # none for the end symbol
+        return self._replace(handicap=more if self.handicap is None else self.handicap + more)
+
+
+class Variations:
+    """All variations that a batch of sentences asks for, and how long the translations may be."""
+
+    def __init__(
+        self, decoding: DecodingConfig, constraints: Sequence[Constraints], source_lengths: Sequence[int]
+    ) -> None:
+        made = (kind.of(decoding, constraints) for kind in Variation.__subclasses__())
+        self.each = [variation for variation in made if variation is not None]
+        self.required = next((one for one in self.each if isinstance(one, RequiredPhrases)), None)
+        self.unknown = np.array([one.unknown for one in constraints], np.bool_)
+        """Whether the unknown piece may be written, [sentences]."""
+        self.bind = bool(self.each) or bool(self.unknown.any())
+        """Whether whole rows of log-probabilities are needed; else the engine may choose the best pieces itself."""
+        self.least = decoding.min_length
+        """Fewest pieces of a translation, without the end symbol."""
+        lengths = zip(source_lengths, constraints, strict=True)
+        self.longest = np.array([max(decoding.max_length(n), one.least_length) for n, one in lengths], np.int64)
+        """Most pieces of a translation, without the end symbol, [sentences]."""
+
+    def preferences(self, log_probs: Floats, rows: Rows) -> Floats:
+        """What the next piece of each row is chosen by, [rows, vocabulary]."""
+        preferences = log_probs.copy()
+        for variation in self.each:
+            variation.adjust(preferences, log_probs, rows)
+        preferences[:, [PAD, BEGIN]] = -np.inf
+        preferences[~self.unknown[rows.sentence], UNK] = -np.inf
+        return preferences
+
+    def candidates(self, log_probs: Floats, rows: Rows, k: int) -> Candidates:
+        """The k best pieces of each row, and behind them those that must be considered, however improbable.
+
+        These are the next pieces of required phrases, and the unknown piece if it may be written.
+        """
+        preferences = self.preferences(log_probs, rows)
+        apart = [[UNK] if unknown else [] for unknown in self.unknown[rows.sentence].tolist()]
+        if self.required is not None:
+            progress = self.required.progress_of(rows)
+            apart = [[*one.next_pieces(), *pieces] for one, pieces in zip(progress, apart, strict=True)]
+        shape = len(apart), max(map(len, apart), default=0)
+        further, preferred = np.full(shape, END), np.full(shape, -np.inf, np.float32)  # no piece where a row has fewer
+        for row, pieces in enumerate(apart):
+            further[row, : len(pieces)] = pieces
+            preferred[row, : len(pieces)] = preferences[row, pieces]
+            preferences[row, pieces] = -np.inf
+        best = best_pieces(preferences, k)
+        tokens = np.concatenate((np.full((len(apart), 1), END), best.tokens, further), 1)  # [rows, 1 + pieces]
+        preferred = np.concatenate((best.end[:, None], best.log_probs, preferred), 1)
+        own = np.where(preferred > -np.inf, np.take_along_axis(log_probs, tokens, 1), np.float32(-np.inf))
+        handicap = np.subtract(own, preferred, dtype=np.float64, out=np.zeros(own.shape), where=own != preferred)
+        best = Best(own[:, 0], own[:, 1:], tokens[:, 1:])
+        return Candidates(best, handicap if handicap.any() else None)
+
+
+class Diversity:
+    """Diverse beam search: groups of a beam search one after another at each step and avoid each other's pieces.
+
+    A piece that earlier groups have just taken n times loses n x `diversity` in the competition for places, but not in
+    its score: Vijayakumar et al. (2016), section 3, Hamming diversity, https://arxiv.org/abs/1610.02424. Pieces of
+    different sentences are different symbols.
+    """
+
+    def __init__(self, weight: float) -> None:
+        self.weight = weight
+        self.taken: list[Integers] = []
+        """Symbols that the groups have taken at this step."""
+
+    def handicap(self, symbols: Integers) -> Doubles | None:
+        """What each of the symbols loses, in an array of their shape; None for the first group."""
+        if not self.taken:
+            return None
+        known, times = np.unique(np.concatenate(self.taken), return_counts=True)
+        if not len(known):
+            return np.zeros(symbols.shape)
+        place = np.minimum(np.searchsorted(known, symbols), len(known) - 1)
+        return self.weight * np.where(known[place] == symbols, times[place], 0.0)
