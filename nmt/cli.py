@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import fields
@@ -49,7 +50,9 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int
     options = argparse.Namespace(command_line=shlex.join([parser.prog, *given]))
     try:
         parser.parse_args(given, options)
-        options.command(options)
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_, **__: say(f"{parser.prog}: {message}")
+            options.command(options)
     except UserError as error:
         say(f"{parser.prog}: error: {with_options(str(error), options)}".replace("\n", "\\n"))
         return 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import subprocess
 import sys
 import zipfile
@@ -144,3 +145,10 @@ def test_without_standard_error_warnings_are_lost(folder: Path) -> None:
     done = shell("translate --model de-en --input in.de 2>&-", folder)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("\n") == 2
+
+
+def test_what_is_cut_in_an_evaluation_is_said_in_a_line(folder: Path) -> None:
+    (folder / "long").write_text("x " * 400 + "\nHund\n", "utf-8")
+    done = shell("nmt evaluate de-en --source long --reference in.en", folder)
+    assert done.returncode == 0
+    assert re.fullmatch(r"nmt( evaluate)?: line 1 is cut from \d+ to 128 pieces\n", done.stderr), done.stderr

@@ -168,7 +168,7 @@ def _add_shortlist(
     sources, references = (list(validation[side])[:VALIDATION_LINES] for side in SIDES)
 
     def bleu(engine: OnnxEngine) -> float:
-        translator = Translator(engine, *vocabularies, folder.config.decoding)
+        translator = Translator(engine, *vocabularies, folder.config.decoding, folder.config.data.max_length)
         lines = [translation.text for translation in translator.translate(sources)]
         return float(make_metrics(data.target)[0].corpus_score(lines, [references]).score)
 

@@ -100,7 +100,7 @@ class TranslationTask(Task):
         beam_size, hypotheses, sources = self.settings.validation_beam_size, [], list(pairs["source"])
         decoding = self.config.decoding
         decoding = replace(decoding, beam_size=beam_size, groups=min(decoding.groups, beam_size))
-        translator = Translator(TorchEngine(model), *vocabularies, decoding)
+        translator = Translator(TorchEngine(model), *vocabularies, decoding, self.config.data.max_length)
         for start in range(0, len(sources), 512):
             part = translator.translate(sources[start : start + 512])
             hypotheses += [translation.text for translation in part]
