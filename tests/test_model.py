@@ -194,7 +194,7 @@ def test_attention_scores_equal_their_formulas() -> None:
     for kind in ("dot", "general", "additive"):
         attention = make({"attention": kind, "coverage": True, "hidden_size": 6}).decoder.attention
         assert attention is not None and attention.coverage is not None
-        answers, weights = attention(queries, attention.remember(states, lengths), coverage)
+        contexts, weights = attention(queries, attention.remember(states, lengths), coverage.unsqueeze(2))
         for row, length in enumerate(lengths.tolist()):
             scores = []
             for j in range(length):
@@ -208,7 +208,7 @@ def test_attention_scores_equal_their_formulas() -> None:
                     scores.append(attention.score[0] @ torch.tanh(inner))
             wanted = torch.softmax(torch.stack(scores), 0)
             torch.testing.assert_close(weights[row, 0, 0, :length], wanted)
-            torch.testing.assert_close(answers[row, 0], wanted @ states[:length, row])
+            torch.testing.assert_close(contexts[row, 0], wanted @ states[:length, row])
 
 
 def test_multi_head_attention_equals_torch() -> None:
@@ -223,8 +223,8 @@ def test_multi_head_attention_equals_torch() -> None:
     keys = states.transpose(0, 1)
     padding = torch.arange(5) >= lengths.unsqueeze(1)
     expected, expected_weights = theirs(queries, keys, keys, key_padding_mask=padding)
-    answers, weights = attention(queries, attention.remember(states, lengths))
-    torch.testing.assert_close(answers, expected)
+    contexts, weights = attention(queries, attention.remember(states, lengths))
+    torch.testing.assert_close(contexts, expected)
     torch.testing.assert_close(weights.mean(1), expected_weights)
 
 
@@ -235,7 +235,7 @@ def test_luong_feeding_equals_its_equations() -> None:
     memory, state = model.encode(source, lengths)
     readout, _ = model.decode(inputs, memory, state)
     decoder = model.decoder
-    cell, values = decoder.layers.at(0).cell, memory["values"]
+    cell, values = decoder.layers.at(0).cell, memory["values"].squeeze(1)
     hidden, carried, feed = state["0.hidden"], state["0.cell"], torch.zeros(3, 12).double()
     reference = torch.nn.LSTMCell(8 + 12, 12).double()
     reference.load_state_dict(cell.state_dict())
@@ -243,7 +243,7 @@ def test_luong_feeding_equals_its_equations() -> None:
         hidden, carried = reference(
             torch.cat((model.embed(model.target_embedding, inputs[t]), feed), -1), (hidden, carried)
         )
-        scores = torch.einsum("bh,bsh->bs", hidden, decoder.attention.key(values)) + memory["mask"]
+        scores = torch.einsum("bh,bsh->bs", hidden, decoder.attention.key(values)) + memory["mask"].flatten(1)
         answer = torch.einsum("bs,bsh->bh", torch.softmax(scores, -1), values)
         feed = torch.tanh(F.linear(torch.cat((hidden, answer), -1), decoder.readout.weight, decoder.readout.bias))
         torch.testing.assert_close(readout[t], feed)

@@ -12,8 +12,8 @@ from nmt.network.layers import BatchNormalization, Connection, Layer, Unrolled
 LENGTH, BATCH, SIZE, HIDDEN = 6, 4, 5, 7
 
 
-def make_layer(input_size: int = SIZE, **options: Any) -> Layer:
-    layer = Layer(plain_model(**options), input_size, HIDDEN).double()
+def make_layer(input_size: int = SIZE, constant: int = 0, **options: Any) -> Layer:
+    layer = Layer(plain_model(**options), input_size + constant, HIDDEN, constant).double()
     for weight in layer.parameters():
         torch.nn.init.uniform_(weight, -0.6, 0.6)
     return layer
@@ -40,7 +40,7 @@ def assert_same(one: Any, other: Any) -> None:
 @pytest.mark.parametrize("constant", [False, True])
 @pytest.mark.parametrize("cell", [name for name, cell in CELLS.items() if cell.kernel is not None])
 def test_torch_kernel_equals_own_scan(cell: str, constant: bool, lengths: list[int] | None) -> None:
-    layer = make_layer(SIZE + 3 * constant, cell=cell)
+    layer = make_layer(SIZE, 3 * constant, cell=cell)
     state = start(layer)
     inputs = torch.rand(LENGTH, BATCH, SIZE, dtype=torch.double)
     more = torch.rand(BATCH, 3, dtype=torch.double) if constant else None
@@ -69,12 +69,12 @@ OPTIONS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_fed_position_by_position_equals_all_at_once(options: dict[str, Any], fed: int) -> None:
     """Inputs may be known before the loop, or fed to it, or partly each; columns stay where they are."""
-    layer = make_layer(SIZE + 3, **options).eval()
+    layer = make_layer(SIZE, 3, **options).eval()
     state = start(layer)
     inputs, constant = torch.rand(LENGTH, BATCH, SIZE).double(), torch.rand(BATCH, 3).double()
     outputs, final = layer(inputs, state, constant)
     known = inputs[..., : SIZE - fed] if fed < SIZE else None
-    loop = Unrolled(layer, known, LENGTH, constant)
+    loop = Unrolled(layer, known, LENGTH, layer.constant_product(constant))
     each = []
     for position in range(LENGTH):
         state = loop.step(position, state, inputs[position, :, SIZE - fed :] if fed else None)

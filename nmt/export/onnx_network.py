@@ -532,7 +532,7 @@ class DecoderGraph:
         """
         graph, attention, hidden = self.graph, self.decoder.attention, self.config.hidden_size
         assert attention is not None
-        several, heads = attention.kind == "multi_head", attention.heads
+        several, heads = attention.value is not None, attention.heads
         size = hidden // heads
         if attention.query is not None:
             bias = None if attention.query.bias is None else values(attention.query.bias)
@@ -593,7 +593,7 @@ class DecoderGraph:
         """[sentences, width, source_length]: how well each query fits each position."""
         graph, attention, hidden = self.graph, self.decoder.attention, self.config.hidden_size
         assert attention is not None
-        several, size = attention.kind == "multi_head", hidden // attention.heads
+        several, size = attention.value is not None, hidden // attention.heads
         if attention.score is not None:
             keys = graph.input("memory.keys", FLOAT, ["sentences", "source_length", hidden])
             keys = graph.op("Unsqueeze", keys, graph.integers_of(1))

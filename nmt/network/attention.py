@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 Memory = dict[str, Tensor]
-"""What is kept of each source sentence, by name; dimension 0 is the sentence."""
+"""What the decoder reads of each source sentence, by name; dimension 0 is the sentence."""
 
 
 class Attention(nn.Module):
@@ -18,76 +18,158 @@ class Attention(nn.Module):
 
         e_tj = score(q_t, k_j)          a_t = softmax(e_t)          c_t = sum_j a_tj v_j
 
-    dot: e = q . k; general: e = q . (W k) (Luong et al. 2015, equation 8, https://arxiv.org/abs/1508.04025);
-    additive: e = v . tanh(W q + U k) (Bahdanau et al. 2015, appendix A.1.2, https://arxiv.org/abs/1409.0473);
-    multi_head: W_q q, W_k k and W_v v are cut into heads, each of which attends by itself with
-    e = q . k / sqrt(head size); W_o brings the heads' answers together (Vaswani et al. 2017, section 3.2.2,
-    https://arxiv.org/abs/1706.03762).
+    a_t are the attention weights and c_t is the context vector (Bahdanau et al. 2015, section 3.1,
+    https://arxiv.org/abs/1409.0473). A subclass sets those of the layers `key`, `query`, `value` and `output` that it
+    has; the others are None, and their inputs pass unchanged. The score is q . k unless a subclass defines another.
 
-    Coverage: what a source position has been given so far, C_t = sum_{i<t} a_i, enters its key as C_tj w: Tu et al.
-    (2016), equation 6 with one dimension, https://arxiv.org/abs/1601.04811; the sum as in See et al. (2017), equation
-    10, https://arxiv.org/abs/1704.04368. The positions must then be taken one by one.
+    Coverage: the sum of the weights that a source position has got so far, C_t = sum_{i<t} a_i, enters its key as
+    C_tj w: Tu et al. (2016), equation 6 with one dimension, https://arxiv.org/abs/1601.04811; the sum as in See et al.
+    (2017), equation 10, https://arxiv.org/abs/1704.04368. The positions must then be processed one by one.
+
+        size: units of queries, encoder states and contexts
+        heads: parts of the units that attend independently
     """
 
-    def __init__(
-        self,
-        kind: Literal["dot", "general", "additive", "multi_head"],
-        size: int,
-        heads: int = 1,
-        coverage: bool = False,
-    ) -> None:
+    name: ClassVar[str]
+    """The value of `model.attention` that chooses this attention."""
+
+    key: nn.Linear | None
+    query: nn.Linear | None
+    value: nn.Linear | None
+    output: nn.Linear | None
+    score: nn.Parameter | None
+
+    def __init__(self, size: int, heads: int = 1, coverage: bool = False) -> None:
         super().__init__()
-        self.kind, self.size = kind, size
-        self.heads = heads if kind == "multi_head" else 1
-        self.key = nn.Linear(size, size, bias=False) if kind != "dot" else None
-        self.query = nn.Linear(size, size, bias=kind == "additive") if kind in ("additive", "multi_head") else None
-        self.value = nn.Linear(size, size, bias=False) if kind == "multi_head" else None
-        self.output = nn.Linear(size, size, bias=False) if kind == "multi_head" else None
-        self.score = nn.Parameter(torch.empty(1, size)) if kind == "additive" else None
-        self.coverage = nn.Parameter(torch.empty(self.heads, size // self.heads)) if coverage else None
+        self.size, self.heads = size, heads
+        self.key = self.query = self.value = self.output = None
+        self.register_parameter("score", None)  # before the coverage: saved states of optimisers number the weights
+        self.coverage = nn.Parameter(torch.empty(heads, size // heads)) if coverage else None
 
     def remember(self, states: Tensor, lengths: Tensor) -> Memory:
-        """Encoder states [source_length, batch, size] and lengths [batch] -> what `forward` needs of them."""
+        """Prepare the encoder's states [source_length, batch, size] of the given lengths [batch] for `forward`.
+
+        Returns: keys as `compare` reads them, [batch, heads, size of a head, source_length] unless a subclass says
+        otherwise; values [batch, heads, source_length, size of a head]; mask [batch, 1, 1, source_length], 0 at real
+        positions and -inf behind them
+        """
         values = states.transpose(0, 1)
         keys = values if self.key is None else self.key(values).to(values.dtype)
-        if self.value is not None:
-            keys, values = self._split(keys), self._split(self.value(values).to(values.dtype))
+        values = values if self.value is None else self.value(values).to(values.dtype)
         beyond = torch.arange(states.size(0), device=lengths.device) >= lengths.unsqueeze(1)
-        mask = torch.zeros_like(beyond, dtype=states.dtype).masked_fill_(beyond, -torch.inf)
-        return {"keys": keys, "values": values, "mask": mask}
+        mask = torch.zeros_like(beyond, dtype=states.dtype).masked_fill(beyond, -math.inf)
+        return {
+            "keys": self.arrange(self._split(keys)),
+            "values": self._split(values),
+            "mask": mask.unsqueeze(1).unsqueeze(1),
+        }
 
     def forward(self, queries: Tensor, memory: Memory, coverage: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Attend.
 
-            queries: [batch, length, size]; with coverage, length is 1
-            coverage: [batch, heads, source_length], sums of the weights so far
+            queries: [batch, length, size]
+            coverage: [batch, heads, length, source_length], for each query the sums of the weights before it
 
         Returns: contexts [batch, length, size], weights [batch, heads, length, source_length]
         """
-        keys, values, mask = memory["keys"], memory["values"], memory["mask"]
-        queries = (queries if self.query is None else self.query(queries)).to(values.dtype)
-        scale = 1.0
-        if self.kind == "multi_head":
-            queries = self._split(queries)
-            scale = 1 / math.sqrt(self.size // self.heads)
-        if coverage is not None and self.coverage is not None:
-            seen = coverage.unsqueeze(-1) * self.coverage.unsqueeze(1)  # [batch, heads, source_length, size of a head]
-            keys = keys + (seen if self.kind == "multi_head" else seen.squeeze(1))
-        # Small matrices of ever other sizes: bf16 gains nothing, and oneDNN keeps 0.5 MB for each size it has met.
+        values = memory["values"]
+        queries = self._split((queries if self.query is None else self.query(queries)).to(values.dtype))
+        # These matrices are small and vary in size: bf16 gains nothing, and oneDNN keeps 0.5 MB for each size it met.
         with torch.autocast(queries.device.type, enabled=False):
-            if self.score is not None:
-                compared = torch.tanh(queries.unsqueeze(2) + keys.unsqueeze(1))
-                scores = F.linear(compared, self.score.to(compared.dtype)).squeeze(-1)
-            else:
-                scores = queries @ keys.transpose(-1, -2)
-            mask = mask[:, None, None] if self.kind == "multi_head" else mask[:, None]
-            weights = torch.softmax(scores * scale + mask, -1)
-            answers = weights @ values
-        if self.kind == "multi_head":
-            assert self.output is not None
-            return self.output(answers.transpose(1, 2).flatten(-2)), weights
-        return answers, weights.unsqueeze(1)
+            scores = self.compare(queries, memory["keys"], coverage)
+            weights = self.normalize(scores + memory["mask"])
+            contexts = self._join(weights @ values)
+        if self.output is not None:
+            contexts = self.output(contexts)
+        return contexts, weights
+
+    def arrange(self, keys: Tensor) -> Tensor:
+        """Keys [batch, heads, source_length, size of a head] in the order in which `compare` reads them."""
+        return keys.transpose(-1, -2)
+
+    def compare(self, queries: Tensor, keys: Tensor, coverage: Tensor | None) -> Tensor:
+        """The scores e [batch, heads, length, source_length] of queries [batch, heads, length, size of a head]."""
+        scores = queries @ keys
+        if coverage is not None and self.coverage is not None:  # q . (k + C w) = q . k + C (q . w)
+            scores = scores + coverage * (queries @ self.coverage.unsqueeze(-1))
+        return scores
+
+    def normalize(self, scores: Tensor) -> Tensor:
+        """The weights a from the scores, of the same shape; the last dimension sums to 1."""
+        return torch.softmax(scores, -1)
 
     def _split(self, tensor: Tensor) -> Tensor:
         """[batch, length, size] -> [batch, heads, length, size of a head]."""
+        if self.heads == 1:
+            return tensor.unsqueeze(1)
         return tensor.view(*tensor.shape[:-1], self.heads, -1).transpose(1, 2)
+
+    def _join(self, tensor: Tensor) -> Tensor:
+        """[batch, heads, length, size of a head] -> [batch, length, size]."""
+        return tensor.squeeze(1) if self.heads == 1 else tensor.transpose(1, 2).flatten(-2)
+
+
+class DotAttention(Attention):
+    """e = q . h. Luong et al. (2015), equation 8, https://arxiv.org/abs/1508.04025."""
+
+    name = "dot"
+
+
+class GeneralAttention(Attention):
+    """e = q . (W h). Luong et al. (2015), equation 8, https://arxiv.org/abs/1508.04025."""
+
+    name = "general"
+
+    def __init__(self, size: int, heads: int = 1, coverage: bool = False) -> None:
+        super().__init__(size, heads, coverage)
+        self.key = nn.Linear(size, size, bias=False)
+
+
+class AdditiveAttention(Attention):
+    """e = v . tanh(W q + U h + b). Bahdanau et al. (2015), appendix A.1.2, https://arxiv.org/abs/1409.0473.
+
+    U is `key`, W and b are `query`, v is `score` [1, size].
+    """
+
+    name = "additive"
+
+    def __init__(self, size: int, heads: int = 1, coverage: bool = False) -> None:
+        super().__init__(size, heads, coverage)
+        self.key = nn.Linear(size, size, bias=False)
+        self.query = nn.Linear(size, size)
+        self.score = nn.Parameter(torch.empty(1, size))
+
+    def arrange(self, keys: Tensor) -> Tensor:
+        """Unchanged: a key is added to a query."""
+        return keys
+
+    def compare(self, queries: Tensor, keys: Tensor, coverage: Tensor | None) -> Tensor:
+        """The scores [batch, heads, length, source_length]; keys are [batch, heads, source_length, size of a head]."""
+        compared = queries.unsqueeze(-2) + keys.unsqueeze(-3)  # [batch, heads, length, source_length, size of a head]
+        if coverage is not None and self.coverage is not None:
+            compared = compared + coverage.unsqueeze(-1) * self.coverage
+        assert self.score is not None
+        return F.linear(torch.tanh(compared), self.score.to(compared.dtype)).squeeze(-1)
+
+
+class MultiHeadAttention(Attention):
+    """e = (W_q q) . (W_k h) / sqrt(size of a head), v = W_v h, in each head; W_o joins the contexts of the heads.
+
+    Vaswani et al. (2017), section 3.2.2, https://arxiv.org/abs/1706.03762.
+    """
+
+    name = "multi_head"
+
+    def __init__(self, size: int, heads: int = 1, coverage: bool = False) -> None:
+        super().__init__(size, heads, coverage)
+        self.key, self.query, self.value, self.output = (nn.Linear(size, size, bias=False) for _ in range(4))
+
+    def compare(self, queries: Tensor, keys: Tensor, coverage: Tensor | None) -> Tensor:
+        """The scores [batch, heads, length, source_length], divided by the square root of the size of a head."""
+        return super().compare(queries / math.sqrt(self.size // self.heads), keys, coverage)
+
+
+ATTENTIONS: dict[str, type[Attention]] = {
+    attention.name: attention for attention in (DotAttention, GeneralAttention, AdditiveAttention, MultiHeadAttention)
+}
+"""Attention classes by their names in the configuration."""

@@ -1,80 +1,115 @@
-"""The decoder: a recurrent language model of the target that starts from the source and may look back at it."""
+"""The decoder: a recurrent language model of the target that starts from the source and may attend to it."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nmt.config import ModelConfig
-from nmt.network.attention import Attention, Memory
+from nmt.network.attention import ATTENTIONS, Attention, Memory
 from nmt.network.dropout import Dropout, masked
 from nmt.network.layers import Connection, Layer, Layers, LayerState, Unrolled
 
-State = dict[str, Tensor]
-"""What a row (a target sentence) carries from step to step, by name; dimension 0 is the row."""
+DecoderState = dict[str, Tensor]
+"""The tensors that each row (a target sentence) carries from position to position, by name; dimension 0 is the row."""
+
+
+class Grid(NamedTuple):
+    """The rows of a search arranged by sentence, so that one product a sentence takes the queries of all its rows.
+
+    `nmt.translation.onnx_engine.place_rows` makes grid and places.
+    """
+
+    grid: Tensor
+    """The rows of each sentence, padded with any row: [sentences, width]."""
+    places: Tensor
+    """For each row its place in the flattened grid: [rows]."""
+    sentences: Tensor
+    """For each row its sentence: [rows]."""
 
 
 class Decoder(nn.Module):
     """Stacked recurrent layers that start from the encoder's final states.
 
-        s^1_t = cell([E y_{t-1}; f_t; c], s^1_{t-1})            first layer
-        s^d_t = cell([s^{d-1}_t; a_t; c], s^d_{t-1})            layers above
-        r_t = W_r [s^D_t; a_t; c], with tanh if there is attention      readout
+        s^1_t = cell([E y_{t-1}; f_t; v], s^1_{t-1})            first layer
+        s^d_t = cell([s^{d-1}_t; c_t; v], s^d_{t-1})            layers above
+        r_t = W_r [s^D_t; c_t; v], with tanh if there is attention      readout
 
-    c is the context vector: it always starts the layers (Sutskever et al. 2014, https://arxiv.org/abs/1409.3215) and is
-    an input of the first with `context_input = "first"`, of all and of the readout with `"all"` (Cho et al. 2014,
-    section 2.2, https://arxiv.org/abs/1406.1078). a_t is what the attention answers, f_t what is fed back:
+    v is the summary of the source, the last state of the encoder's top layer. It always starts the layers (Sutskever et
+    al. 2014, https://arxiv.org/abs/1409.3215), and is an input of the first with `context_input = "first"`, of all and
+    of the readout with `"all"` (Cho et al. 2014, section 2.2, https://arxiv.org/abs/1406.1078). c_t is the context
+    vector of the attention, f_t is what is fed back:
 
-    - input_feeding `none`: a_t answers s^1_t; f_t does not exist. All positions of a layer run at once.
-    - `luong`: a_t answers s^D_t and enters the readout only; f_t = r_{t-1} (Luong et al. 2015, section 3.3,
-      https://arxiv.org/abs/1508.04025).
-    - `bahdanau`: a_t answers s^1_{t-1}, and f_t = a_t (Bahdanau et al. 2015, appendix A.2.2,
+    - input_feeding `none`: the query of c_t is s^1_t; f_t does not exist. All positions of a layer run at once.
+    - `luong`: the query of c_t is s^D_t, and c_t enters only the readout; f_t = r_{t-1} (Luong et al. 2015, section
+      3.3, https://arxiv.org/abs/1508.04025).
+    - `bahdanau`: the query of c_t is s^1_{t-1}, and f_t = c_t (Bahdanau et al. 2015, appendix A.2.2,
       https://arxiv.org/abs/1409.0473).
 
-    Without attention the readout exists only where the sizes or `all` call for it. A language model has neither c nor
-    a.
+    Without attention the readout exists only where the sizes or `all` require it. A language model has neither v nor
+    c.
     """
 
     def __init__(self, config: ModelConfig, readout_size: int) -> None:
         super().__init__()
         hidden = config.hidden_size
         self.feeding = config.input_feeding
-        self.context_input = config.context_input
+        self.summary_input = config.context_input
+        attends = config.attention != "none"
         fed = {"none": 0, "luong": readout_size, "bahdanau": hidden}[self.feeding]
-        context = {"none": 0, "first": hidden, "all": hidden}[self.context_input]
-        everywhere = hidden if self.context_input == "all" else 0
-        answer = hidden if config.attention != "none" else 0
-        above = hidden + (answer if self.feeding != "luong" else 0) + everywhere
-        sizes = [config.embedding_size + fed + context] + [above] * (config.decoder_layers - 1)
-        self.layers = Layers(Layer(config, size, hidden) for size in sizes)
-        self.connections = nn.ModuleList(Connection(config.connections, hidden) for _ in sizes[1:])
-        self.attention = (
-            Attention(config.attention, hidden, config.attention_heads, config.coverage)
-            if config.attention != "none"
-            else None
+        first = hidden if self.summary_input != "none" else 0
+        everywhere = hidden if self.summary_input == "all" else 0
+        context = hidden if attends else 0
+        above = hidden + (context if self.feeding != "luong" else 0) + everywhere
+        sizes = [config.embedding_size + fed + first] + [above] * (config.decoder_layers - 1)
+        constants = [first] + [everywhere] * (config.decoder_layers - 1)
+        self.layers = Layers(
+            Layer(config, size, hidden, constant) for size, constant in zip(sizes, constants, strict=True)
         )
-        width = hidden + answer + everywhere
+        self.connections = nn.ModuleList(Connection(config.connections, hidden) for _ in sizes[1:])
+        self.attention: Attention | None = None
+        if config.attention != "none":
+            heads = config.attention_heads if config.attention == "multi_head" else 1
+            self.attention = ATTENTIONS[config.attention](hidden, heads, config.coverage)
+        width = hidden + context + everywhere
         self.readout = nn.Linear(width, readout_size) if width > hidden or readout_size != hidden else None
         self.readout_size, self.hidden_size = readout_size, hidden
         self.dropout = Dropout(config.dropout, config.variational_dropout)
         self.output_dropout = Dropout(config.output_dropout, config.variational_dropout)
 
-    def remember(self, states: Tensor, lengths: Tensor, context: Tensor) -> Memory:
-        """What is kept of the sources: context [batch, hidden], and what attention needs of the encoder's states."""
-        memory = {"context": context}
+    def remember(self, states: Tensor, lengths: Tensor, summary: Tensor) -> Memory:
+        """The memory of the sources, for `forward` and `step`.
+
+        states: of the encoder's top layer, [source_length, batch, hidden]
+        lengths: of the sources, [batch]
+        summary: v, [batch, hidden]
+        """
+        memory = {"summary": summary}
         return memory if self.attention is None else {**memory, **self.attention.remember(states, lengths)}
 
-    def initial_state(self, finals: list[LayerState] | None, memory: Memory, like: Tensor) -> State:
+    def search_memory(self, memory: Memory) -> Memory:
+        """The memory for many calls of `step`: with the products of the summary, which are the same at each step."""
+        kept = {name: tensor for name, tensor in memory.items() if name != "summary"}
+        for depth in range(len(self.layers)):
+            if (product := self._summary_product(depth, memory)) is not None:
+                kept[f"constant_{depth}"] = product
+        if self.summary_input == "all":
+            kept["constant_readout"] = self._readout_constant(memory)
+        return kept
+
+    def initial_state(self, finals: list[LayerState] | None, memory: Memory, like: Tensor) -> DecoderState:
         """The state before the first position.
 
-        Each layer starts from the encoder layer beside it, counted from the top; if the decoder has more layers, its
-        upper ones repeat the top's. Everything else starts at zero.
+        Each layer starts from the encoder layer of the same depth, counted from the top; if the decoder has more
+        layers, its upper ones repeat the top's. Everything else starts at zero.
 
             finals: each encoder layer's final state; None for zeros
             like: [length, batch, ...], a tensor of the batch's size, type and device
         """
-        state: State = {}
+        state: DecoderState = {}
         below = 0 if finals is None else max(0, len(finals) - len(self.layers))
         for depth, layer in enumerate(self.layers):
             start = layer.zero_state(like) if finals is None else finals[min(below + depth, len(finals) - 1)]
@@ -82,15 +117,15 @@ class Decoder(nn.Module):
         if self.feeding == "luong":
             state["feed"] = like.new_zeros(like.size(1), self.readout_size)
         if self.attention is not None and self.attention.coverage is not None:
-            state["coverage"] = like.new_zeros(like.size(1), self.attention.heads, memory["mask"].size(1))
+            state["coverage"] = like.new_zeros(like.size(1), self.attention.heads, memory["mask"].size(-1))
         return state
 
     def forward(
-        self, inputs: Tensor, memory: Memory, state: State, lengths: Tensor | None = None
-    ) -> tuple[Tensor, Tensor | None, State]:
-        """Any number of positions: a whole target in teacher forcing, one in search.
+        self, inputs: Tensor, memory: Memory, state: DecoderState, lengths: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None, DecoderState]:
+        """Process any number of positions, as in teacher forcing.
 
-            inputs: [length, batch, size], embeddings of the words before
+            inputs: [length, batch, size], embeddings of the previous words
             memory: of each row's source (empty for a language model)
             state: before the first position
             lengths: [batch], real positions of each row; None if all are
@@ -102,110 +137,172 @@ class Decoder(nn.Module):
             return self._all_at_once(inputs, memory, state, lengths)
         return self._one_by_one(inputs, memory, state, lengths)
 
+    def step(
+        self, inputs: Tensor, memory: Memory, state: DecoderState, grid: Grid | None = None
+    ) -> tuple[Tensor, Tensor | None, DecoderState]:
+        """Process one position of a search, without dropout.
+
+            inputs: [rows, size], embeddings of the previous words
+            memory: of the sentences, from `search_memory` or `remember`
+            state: of the rows, before the position
+            grid: the rows by sentence; None if row i belongs to sentence i
+
+        Returns: readout [rows, readout_size]; attention weights [rows, source_length] or None; the next state
+        """
+        of_rows = {
+            name: tensor if grid is None else tensor.index_select(0, grid.sentences)
+            for name, tensor in memory.items()
+            if name == "summary" or name.startswith("constant_")
+        }
+        loops = [
+            Unrolled(layer, inputs if depth == 0 else None, 1, self._summary_product(depth, of_rows))
+            for depth, layer in enumerate(self.layers)
+        ]
+        top, context, weights, after = self._position(0, loops, None, memory, state, grid)
+        readout = self._read_out(top, context, of_rows)
+        if self.feeding == "luong":
+            after["feed"] = readout
+        return readout, weights, after
+
     def _all_at_once(
-        self, inputs: Tensor, memory: Memory, state: State, lengths: Tensor | None
-    ) -> tuple[Tensor, Tensor | None, State]:
-        after, below, answers, weights = dict(state), inputs, None, None
+        self, inputs: Tensor, memory: Memory, state: DecoderState, lengths: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, DecoderState]:
+        """`forward` layer by layer, where nothing is fed back."""
+        after, below, contexts, weights = dict(state), inputs, None, None
         for depth, layer in enumerate(self.layers):
             reads = self.dropout(below) if depth > 0 else below
-            if answers is not None:
-                reads = torch.cat((reads, answers), -1)
-            before = _layer_state(state, depth, layer)
-            outputs, final = layer(reads, before, self._constant(depth, memory), lengths)
+            if contexts is not None:
+                reads = torch.cat((reads, contexts), -1)
+            constant = memory["summary"] if self._reads_summary(depth) else None
+            outputs, final = layer(reads, _layer_state(state, depth, layer), constant, lengths)
             after.update(_named(depth, layer, final))
             below = outputs if depth == 0 else self.connections[depth - 1](below, outputs)
             if depth == 0 and self.attention is not None:
-                answers, weights = self._attend_all(below.transpose(0, 1), memory, after)
-        readout = self._read_out(self.dropout(below) if self.readout is not None else below, answers, memory)
+                contexts, weights = self._attend_all(below.transpose(0, 1), memory, after)
+        readout = self._read_out(self.dropout(below) if self.readout is not None else below, contexts, memory)
         return self.output_dropout(readout), weights, after
 
-    def _attend_all(self, queries: Tensor, memory: Memory, state: State) -> tuple[Tensor, Tensor]:
-        """Answers [length, batch, size] and weights [batch, length, source_length] for all positions of the queries."""
+    def _attend_all(self, queries: Tensor, memory: Memory, state: DecoderState) -> tuple[Tensor, Tensor]:
+        """Contexts and weights of all queries [batch, length, size]; adds coverage to `state`.
+
+        Returns: contexts [length, batch, size], weights [batch, length, source_length]
+        """
         assert self.attention is not None
         if "coverage" not in state:
-            answers, weights = self.attention(queries, memory)
-            return answers.transpose(0, 1), weights.mean(1)
-        each = []
-        for query in torch.split(queries, 1, 1):
-            answer, weights = self.attention(query, memory, state["coverage"])
-            state["coverage"] = state["coverage"] + weights.squeeze(2)
-            each.append((answer.squeeze(1), weights.mean(1)))
+            contexts, weights = self.attention(queries, memory)
+            return contexts.transpose(0, 1), weights.mean(1)
+        each = [self._attend(query, memory, state, None) for query in queries.unbind(1)]
         every, every_weights = zip(*each, strict=True)
-        return torch.stack(every), torch.cat(every_weights, 1)
+        return torch.stack(every), torch.stack(every_weights, 1)
 
     def _one_by_one(
-        self, inputs: Tensor, memory: Memory, state: State, lengths: Tensor | None
-    ) -> tuple[Tensor, Tensor, State]:
-        length, like = len(inputs), inputs[0]
-        constants = [self._constant(depth, memory) for depth in range(len(self.layers))]
+        self, inputs: Tensor, memory: Memory, state: DecoderState, lengths: Tensor | None
+    ) -> tuple[Tensor, Tensor, DecoderState]:
+        """`forward` position by position."""
+        length, luong = len(inputs), self.feeding == "luong"
         loops = [
-            Unrolled(layer, inputs if depth == 0 else None, length, constants[depth], lengths)
+            Unrolled(layer, inputs if depth == 0 else None, length, self._summary_product(depth, memory), lengths)
             for depth, layer in enumerate(self.layers)
         ]
-        masks = [self.dropout.masks(length, like, self.hidden_size) for _ in self.layers]
-        states = [_layer_state(state, depth, layer) for depth, layer in enumerate(self.layers)]
-        after, luong = dict(state), self.feeding == "luong"
-        tops, answers, weights, readouts = [], [], [], []
+        masks = [self.dropout.masks(length, inputs[0], self.hidden_size) for _ in self.layers]
+        tops, contexts, weights, readouts = [], [], [], []
         for t in range(length):
+            top, context, given, state = self._position(t, loops, masks, memory, state, None)
+            assert context is not None and given is not None  # without attention nothing is fed back
+            top = masked(top, masks[0], t)
             if luong:
-                states[0] = loops[0].step(t, states[0], after["feed"])
-            else:
-                answer, given = self._attend(states[0][0], memory, after)
-                states[0] = loops[0].step(t, states[0], answer)
-            below = states[0][0]
-            for depth in range(1, len(self.layers)):
-                reads = masked(below, masks[depth], t)
-                reads = reads if luong else torch.cat((reads, answer), -1)
-                states[depth] = loops[depth].step(t, states[depth], reads)
-                below = self.connections[depth - 1](below, states[depth][0])
-            if luong:
-                answer, given = self._attend(below, memory, after)
-            below = masked(below, masks[0], t)
-            if luong:
-                after["feed"] = self._read_out(below, answer, memory)
-                readouts.append(after["feed"])
-            else:
-                tops.append(below)
-                answers.append(answer)
+                state["feed"] = self._read_out(top, context, memory)
+                readouts.append(state["feed"])
+            tops.append(top)
+            contexts.append(context)
             weights.append(given)
-        for depth, layer in enumerate(self.layers):
-            after.update(_named(depth, layer, states[depth]))
         if luong:
             readout = torch.stack(readouts)
-        else:
-            readout = self._read_out(torch.stack(tops), torch.stack(answers), memory)
-        return self.output_dropout(readout), torch.stack(weights, 1), after
+        else:  # nothing waits for the readouts: one product for all positions
+            readout = self._read_out(torch.stack(tops), torch.stack(contexts), memory)
+        return self.output_dropout(readout), torch.stack(weights, 1), state
 
-    def _attend(self, query: Tensor, memory: Memory, state: State) -> tuple[Tensor, Tensor]:
-        """Answer [batch, size] and weights [batch, source_length] for a query [batch, size]; counts the coverage."""
+    def _position(
+        self,
+        t: int,
+        loops: list[Unrolled],
+        masks: list[list[Tensor] | None] | None,
+        memory: Memory,
+        state: DecoderState,
+        grid: Grid | None,
+    ) -> tuple[Tensor, Tensor | None, Tensor | None, DecoderState]:
+        """One position of all layers: the top's output s^D_t, c_t, a_t, and the state without the new readout."""
+        after = dict(state)
+        context, weights, fed = None, None, state.get("feed")
+        before = [_layer_state(state, depth, layer) for depth, layer in enumerate(self.layers)]
+        if self.feeding == "bahdanau":
+            context, weights = self._attend(before[0][0], memory, after, grid)
+            fed = context
+        new = loops[0].step(t, before[0], fed)
+        after.update(_named(0, self.layers.at(0), new))
+        below = new[0]
+        if self.feeding == "none" and self.attention is not None:
+            context, weights = self._attend(below, memory, after, grid)
+        for depth in range(1, len(loops)):
+            reads = below if masks is None else masked(below, masks[depth], t)
+            reads = reads if context is None else torch.cat((reads, context), -1)
+            new = loops[depth].step(t, before[depth], reads)
+            after.update(_named(depth, self.layers.at(depth), new))
+            below = self.connections[depth - 1](below, new[0])
+        if self.feeding == "luong":
+            context, weights = self._attend(below, memory, after, grid)
+        return below, context, weights, after
+
+    def _attend(self, query: Tensor, memory: Memory, state: DecoderState, grid: Grid | None) -> tuple[Tensor, Tensor]:
+        """Contexts [rows, size] and weights [rows, source_length] of queries [rows, size]; adds coverage to `state`."""
         assert self.attention is not None
-        answer, weights = self.attention(query.unsqueeze(1), memory, state.get("coverage"))
-        if "coverage" in state:
-            state["coverage"] = state["coverage"] + weights.squeeze(2)
-        return answer.squeeze(1), weights.squeeze(2).mean(1)
+        coverage = state.get("coverage")  # [rows, heads, source_length]
+        if grid is None:
+            queries, seen = query.unsqueeze(1), None if coverage is None else coverage.unsqueeze(2)
+            contexts, weights = self.attention(queries, memory, seen)
+            context, each = contexts.squeeze(1), weights.squeeze(2)
+        else:
+            # [rows, ...] -> [sentences, width, ...] and back: no row needs a copy of its sentence's memory
+            seen = None if coverage is None else coverage[grid.grid].transpose(1, 2)
+            contexts, weights = self.attention(query[grid.grid], memory, seen)
+            context = contexts.flatten(0, 1).index_select(0, grid.places)
+            each = weights.transpose(1, 2).flatten(0, 1).index_select(0, grid.places)  # [rows, heads, source_length]
+        if coverage is not None:
+            state["coverage"] = coverage + each
+        return context, each.squeeze(1) if self.attention.heads == 1 else each.mean(1)
 
-    def _constant(self, depth: int, memory: Memory) -> Tensor | None:
-        sees = self.context_input == "all" or (self.context_input == "first" and depth == 0)
-        return memory["context"] if sees else None
+    def _reads_summary(self, depth: int) -> bool:
+        return self.summary_input == "all" or (self.summary_input == "first" and depth == 0)
 
-    def _read_out(self, outputs: Tensor, answers: Tensor | None, memory: Memory) -> Tensor:
-        """The readout of one position or all; the context's part of the product is taken once."""
+    def _summary_product(self, depth: int, memory: Memory) -> Tensor | None:
+        """The product of a layer's weights and the summary, with bias, [batch, gates * hidden]; None if not read."""
+        if not self._reads_summary(depth):
+            return None
+        ready = memory.get(f"constant_{depth}")
+        return self.layers.at(depth).constant_product(memory["summary"]) if ready is None else ready
+
+    def _readout_constant(self, memory: Memory) -> Tensor:
+        """The summary's part of the readout, with bias, [batch, readout_size]."""
+        assert self.readout is not None
+        if "constant_readout" in memory:
+            return memory["constant_readout"]
+        return F.linear(memory["summary"], self.readout.weight[:, -self.hidden_size :], self.readout.bias)
+
+    def _read_out(self, outputs: Tensor, contexts: Tensor | None, memory: Memory) -> Tensor:
+        """The readout of one position or all, [..., readout_size]; the summary's part of the product is taken once."""
         if self.readout is None:
             return outputs
-        reads = outputs if answers is None else torch.cat((outputs, answers), -1)
-        weight, size = self.readout.weight, reads.size(-1)
-        bias: Tensor = self.readout.bias
-        if self.context_input == "all":
-            bias = F.linear(memory["context"], weight[:, size:], bias)
-            readout = F.linear(reads, weight[:, :size]) + bias
+        reads = outputs if contexts is None else torch.cat((outputs, contexts), -1)
+        if self.summary_input == "all":
+            readout = F.linear(reads, self.readout.weight[:, : reads.size(-1)]) + self._readout_constant(memory)
         else:
-            readout = F.linear(reads, weight, bias)
+            readout = F.linear(reads, self.readout.weight, self.readout.bias)
         return readout if self.attention is None else torch.tanh(readout)
 
 
-def _named(depth: int, layer: Layer, state: LayerState) -> State:
+def _named(depth: int, layer: Layer, state: LayerState) -> DecoderState:
     return {f"{depth}.{name}": tensor for name, tensor in zip(layer.state_names, state, strict=True)}
 
 
-def _layer_state(state: State, depth: int, layer: Layer) -> LayerState:
+def _layer_state(state: DecoderState, depth: int, layer: Layer) -> LayerState:
     return tuple(state[f"{depth}.{name}"] for name in layer.state_names)

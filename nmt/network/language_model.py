@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from nmt.config import ModelConfig
-from nmt.network.decoder import State
+from nmt.network.decoder import DecoderState
 from nmt.network.loss import output_cross_entropy
 from nmt.network.model import DecoderModel
 
@@ -19,13 +19,13 @@ class LanguageModel(DecoderModel):
         if config.frozen_embeddings:
             self.target_embedding.weight.requires_grad_(config.target_embeddings is None)
 
-    def initial_state(self, batch: int) -> State:
-        """The state before any text: zeros, for so many rows."""
+    def initial_state(self, batch: int) -> DecoderState:
+        """The state before any text: zeros, for a batch of texts."""
         return self.decoder.initial_state(None, {}, self.output_bias.new_zeros(1, batch))
 
     def forward(
-        self, inputs: Tensor, targets: Tensor, state: State, label_smoothing: float = 0.0
-    ) -> tuple[Tensor, Tensor, State]:
+        self, inputs: Tensor, targets: Tensor, state: DecoderState, label_smoothing: float = 0.0
+    ) -> tuple[Tensor, Tensor, DecoderState]:
         """Read a stretch of text.
 
             inputs: ids of the pieces before, [length, batch]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Literal, cast
 
@@ -31,10 +31,15 @@ class Layer(nn.Module):
         s_t = d_t * s_{t-1} + (1 - d_t) * s~_t   in training, with z in place of the random d_t otherwise
     Input normalisation: W x is normalised before bias and constant inputs are added, over its units (Ba et al. 2016) or
     over all real positions of the batch (Laurent et al. 2016, equation 8, https://arxiv.org/abs/1510.01378).
+
+        input_size: units of all inputs together
+        hidden_size: units of the output and of each tensor of the state
+        constant_size: units of the inputs that are the same at every position; they come last
     """
 
-    def __init__(self, config: ModelConfig, input_size: int, hidden_size: int) -> None:
+    def __init__(self, config: ModelConfig, input_size: int, hidden_size: int, constant_size: int = 0) -> None:
         super().__init__()
+        self.constant_size = constant_size
         self.cell: Cell = CELLS[config.cell](input_size, hidden_size)
         self.transitions = nn.ModuleList(CELLS[config.cell](0, hidden_size) for _ in range(config.transition_depth - 1))
         self.state_names = self.cell.state_names
@@ -59,6 +64,11 @@ class Layer(nn.Module):
         """All zeros, for the batch, type and device of `like` [length, batch, size]."""
         return tuple(like.new_zeros(like.size(1), self.hidden_size) for _ in self.state_names)
 
+    def constant_product(self, constant: Tensor) -> Tensor:
+        """The last columns of the input weights times an input [batch, size], with bias: [batch, gates * hidden]."""
+        assert self.cell.weight_ih is not None
+        return F.linear(constant, self.cell.weight_ih[:, -self.constant_size :], self.cell.input_bias())
+
     def forward(
         self,
         inputs: Tensor,
@@ -70,7 +80,7 @@ class Layer(nn.Module):
 
             inputs: [length, batch, size]
             state: before the first position
-            constant: [batch, size], further input that is the same at each position
+            constant: [batch, size], a further input that is the same at every position
             lengths: [batch], real positions of each sentence; None if all are
 
         Returns: the outputs [length, batch, hidden], and the state after each sentence's last real position
@@ -78,7 +88,8 @@ class Layer(nn.Module):
         if self.kernel is not None and inputs.device.type in self.kernel_devices:
             return self._run_kernel(inputs, state, constant, lengths)
         length = len(inputs)
-        loop = Unrolled(self, inputs, length, constant, lengths)
+        product = None if constant is None else self.constant_product(constant)
+        loop = Unrolled(self, inputs, length, product, lengths)
         if length > 1 and not self.transitions and not self.zoneout:
             assert loop.product is not None
             states = self.cell.scan(loop.product, state, loop.weights[0])
@@ -116,14 +127,15 @@ class Layer(nn.Module):
 
 
 class Unrolled:
-    """A layer made ready for the positions of one batch: all that does not depend on the loop is done at once.
+    """A layer prepared for the positions of one batch: everything that does not depend on the loop is computed at once.
 
-    The columns of the input weights stand for, in this order: inputs known for all positions, inputs fed position by
+    The columns of the input weights belong to, in this order: inputs known for all positions, inputs fed position by
     position, constant inputs.
 
-        inputs: [length, batch, size], or None where all inputs are fed
+        inputs: [length, batch, size], or [batch, size] for a single position; None where all inputs are fed
         length: positions
-        constant, lengths: as in `Layer.forward`
+        constant: `Layer.constant_product` of the constant input, if there is one
+        lengths: [batch], real positions of each sentence; None if all are
     """
 
     def __init__(
@@ -134,20 +146,18 @@ class Unrolled:
         constant: Tensor | None = None,
         lengths: Tensor | None = None,
     ) -> None:
-        cell = layer.cell
-        assert cell.weight_ih is not None
+        cell, weight = layer.cell, layer.cell.weight_ih
+        assert weight is not None
         self.layer, self.length = layer, length
         known = 0 if inputs is None else inputs.size(-1)
-        fixed = cell.weight_ih.size(1) - (0 if constant is None else constant.size(-1))
-        self.bias = cell.input_bias()
-        if constant is not None:
-            self.bias = F.linear(constant, cell.weight_ih[:, fixed:], self.bias)
-        self.fed_weight = cell.weight_ih[:, known:fixed].t()
+        fixed = weight.size(1) - layer.constant_size
+        self.bias = cell.input_bias() if constant is None else constant
+        self.fed_weight = weight[:, known:fixed].t()
         self.normalization = layer.normalization
         product = None
         if inputs is not None:
             fused_bias = self.bias if self.normalization is None and constant is None else None
-            product = F.linear(inputs, cell.weight_ih[:, :known], fused_bias)
+            product = F.linear(inputs, weight[:, :known], fused_bias)
             if known == fixed and self.normalization is not None:
                 product = self.normalization(product, lengths) + self.bias
             elif self.normalization is None and fused_bias is None:
@@ -155,7 +165,9 @@ class Unrolled:
         self.product = product
         """Inputs times weights, [length, batch, gates * hidden], with bias and constant inputs where nothing is fed."""
         start = self.bias if self.normalization is None else torch.zeros_like(self.bias)
-        self.starts = [start] * length if product is None else product.unbind(0)
+        self.starts: Sequence[Tensor] = [start] * length
+        if product is not None:
+            self.starts = product.unbind(0) if product.dim() == 3 else [product]
         self.cells = [cell, *layer.transitions]
         self.weights = [layer.recurrent_weight(each) for each in self.cells]
         blocks = [block * layer.hidden_size for block in cell.recurrent_blocks]
@@ -174,7 +186,7 @@ class Unrolled:
         projected = projected.to(state[0].dtype)  # the state stays in full precision under autocast
         after = self.cells[0].step(projected, state, self.products[0])
         for cell, products in zip(self.cells[1:], self.products[1:], strict=True):
-            after = cell.step(cell.input_bias().expand_as(projected), after, products)
+            after = cell.step(cell.input_bias().unsqueeze(0), after, products)
         return self._zone_out(position, state, after) if self.layer.zoneout else after
 
     def _zone_out(self, position: int, before: LayerState, after: LayerState) -> LayerState:

@@ -1,4 +1,4 @@
-"""The sequence-to-sequence network: encoder, context, decoder, output layer."""
+"""The sequence-to-sequence network: encoder, decoder, output layer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from nmt.config import ModelConfig
 from nmt.network.attention import Attention, Memory
 from nmt.network.cells import Cell
-from nmt.network.decoder import Decoder, State
+from nmt.network.decoder import Decoder, DecoderState, Grid
 from nmt.network.dropout import Dropout
 from nmt.network.encoder import Encoder, mirror, reorder
 from nmt.network.layers import Connection
@@ -91,8 +91,8 @@ class DecoderModel(nn.Module):
             draw_embedding(self.output_weight)
 
     def decode(
-        self, inputs: Tensor, memory: Memory, state: State, lengths: Tensor | None = None
-    ) -> tuple[Tensor, State]:
+        self, inputs: Tensor, memory: Memory, state: DecoderState, lengths: Tensor | None = None
+    ) -> tuple[Tensor, DecoderState]:
         """Run the decoder over known words, as in teacher forcing.
 
             inputs: ids of the words before, [length, batch]
@@ -109,25 +109,23 @@ class DecoderModel(nn.Module):
         return F.linear(readout, self.output_weight, self.output_bias)
 
     def step(
-        self, tokens: Tensor, state: State, memory: Memory, sentence: Tensor | None = None
-    ) -> tuple[Tensor, Tensor | None, State]:
-        """One target position of a search.
+        self, tokens: Tensor, state: DecoderState, memory: Memory, grid: Grid | None = None
+    ) -> tuple[Tensor, Tensor | None, DecoderState]:
+        """Process one target position of a search.
 
-            tokens: ids of the last words, [rows]
-            sentence: the place in the memory of each row's source, [rows]; None if row i belongs to sentence i
+            tokens: ids of the previous words, [rows]
+            state: of each row, before the position
+            memory: of each sentence
+            grid: the rows arranged by sentence; None if row i belongs to sentence i
 
-        Returns: log-probabilities [rows, vocabulary]; attention weights [rows, source_length] or None; next state
+        Returns: log-probabilities [rows, vocabulary]; attention weights [rows, source_length] or None; the next state
         """
-        if sentence is not None:
-            memory = {name: tensor.index_select(0, sentence) for name, tensor in memory.items()}
-        embedded = self.embed(self.target_embedding, tokens.unsqueeze(0))
-        readout, weights, state = self.decoder(embedded, memory, state)
-        log_probs = torch.log_softmax(self.output(readout.squeeze(0)).to(self.output_bias.dtype), -1)
-        return log_probs, None if weights is None else weights.squeeze(1), state
+        readout, weights, state = self.decoder.step(self.embed(self.target_embedding, tokens), memory, state, grid)
+        return torch.log_softmax(self.output(readout).to(self.output_bias.dtype), -1), weights, state
 
 
 class TranslationModel(DecoderModel):
-    """Encoder and decoder, linked by the context vector and, where configured, by attention."""
+    """Encoder and decoder, linked by the summary of the source and, where configured, by attention."""
 
     def __init__(self, config: ModelConfig, source_size: int, target_size: int) -> None:
         super().__init__(config, target_size)
@@ -139,7 +137,7 @@ class TranslationModel(DecoderModel):
             self.source_embedding.weight.requires_grad_(config.source_embeddings is None)
             self.target_embedding.weight.requires_grad_(config.target_embeddings is None)
 
-    def encode(self, source: Tensor, lengths: Tensor) -> tuple[Memory, State]:
+    def encode(self, source: Tensor, lengths: Tensor) -> tuple[Memory, DecoderState]:
         """Read source ids [source_length, batch] of the given lengths [batch], with their end symbols.
 
         Returns: what is kept of each sentence, and the decoder's initial state

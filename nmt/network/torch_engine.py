@@ -16,11 +16,13 @@ from nmt.config import Config
 from nmt.errors import UserError
 from nmt.model_files import check_tensors
 from nmt.model_folder import ModelFolder
+from nmt.network.decoder import Grid
 from nmt.network.language_model import LanguageModel
 from nmt.network.model import TranslationModel
 from nmt.processors import available_processors
 from nmt.search.engine import Best, Engine
 from nmt.text.vocabulary import END, PAD, SPECIAL_PIECES
+from nmt.translation.onnx_engine import place_rows
 
 if hasattr(os, "register_at_fork"):
     # The threads of torch are not in a forked child, which would wait for them for ever.
@@ -46,7 +48,7 @@ class TorchEngine(Engine):
         A language model has no source: whatever the ids, each sentence has a row with the state before any text.
         """
         self.model.eval()
-        rows = torch.arange(len(sources), device=self.device)
+        rows = np.arange(len(sources))
         if isinstance(self.model, LanguageModel):
             return {}, {"sentence": rows, **self.model.initial_state(len(sources))}
         lengths = torch.tensor([len(ids) + 1 for ids in sources])
@@ -54,7 +56,7 @@ class TorchEngine(Engine):
         for row, ids in enumerate(sources):
             source[: len(ids) + 1, row] = torch.tensor([*ids, END])
         memory, state = self.model.encode(source.to(self.device), lengths.to(self.device))
-        return memory, {"sentence": rows, **state}
+        return self.model.decoder.search_memory(memory), {"sentence": rows, **state}
 
     @torch.inference_mode()
     def step(
@@ -79,7 +81,10 @@ class TorchEngine(Engine):
     def select(self, state: dict[str, Any], rows: np.ndarray) -> dict[str, Any]:
         """The state whose row i is the old row rows[i]."""
         index = torch.from_numpy(rows).to(self.device)
-        return {name: tensor.index_select(0, index) for name, tensor in state.items()}
+        return {
+            name: tensor[rows] if name == "sentence" else tensor.index_select(0, index)
+            for name, tensor in state.items()
+        }
 
     def _step(
         self, memory: Any, state: dict[str, Any], tokens: np.ndarray
@@ -87,16 +92,16 @@ class TorchEngine(Engine):
         state = dict(state)
         sentence = state.pop("sentence")
         inputs = torch.from_numpy(tokens).to(self.device)
-        log_probs, weights, state = self.model.step(inputs, state, memory, _elsewhere(sentence, memory))
+        log_probs, weights, state = self.model.step(inputs, state, memory, self._grid(sentence, memory))
         return log_probs, None if weights is None else weights.cpu().numpy(), {"sentence": sentence, **state}
 
-
-def _elsewhere(sentence: torch.Tensor, memory: dict[str, torch.Tensor]) -> torch.Tensor | None:
-    """The sentence of each row, or None if row i belongs to sentence i: then the memory need not be copied."""
-    sentences = next((len(tensor) for tensor in memory.values()), 0)
-    if len(sentence) == sentences and torch.equal(sentence, torch.arange(sentences, device=sentence.device)):
-        return None
-    return sentence
+    def _grid(self, sentence: np.ndarray, memory: dict[str, torch.Tensor]) -> Grid | None:
+        """The rows arranged by sentence, or None if row i belongs to sentence i or nothing is remembered."""
+        sentences = next((len(tensor) for tensor in memory.values()), 0)
+        if not sentences or np.array_equal(sentence, np.arange(sentences)):
+            return None
+        arrays = *place_rows(sentence, sentences), sentence
+        return Grid(*(torch.from_numpy(array).to(self.device) for array in arrays))
 
 
 def build_model(config: Config, source_size: int, target_size: int, seed: int) -> TranslationModel | LanguageModel:
