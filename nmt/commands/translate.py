@@ -30,7 +30,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="extend",
         nargs="+",
         metavar="MODEL",
-        help="model folder, run folder, hub id, or a model in the box (de-en, en-de); several translate as an ensemble",
+        help="model folder, run folder, hub id, or a bundled model (de-en, en-de); several translate as an ensemble",
     )
     parser.add_argument("--input", metavar="FILE", help="read this file instead of standard input")
     parser.add_argument("--output", metavar="FILE", help="write to this file instead of standard output")

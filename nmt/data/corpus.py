@@ -32,7 +32,7 @@ RATIO_CHARACTERS = 20
 """Pairs whose longer side has at most this many characters are never mismatched: `Ja` may well be `Yes, of course`."""
 
 BATCH_CHARACTERS = 1 << 24
-"""Characters read, segmented and written at once, beside `BATCH_ROWS`."""
+"""Characters read, segmented and written at once, if they come before `BATCH_ROWS` rows."""
 
 PAIR_SCHEMA = pa.schema([("source", pa.string()), ("target", pa.string())])
 CORPUS_SCHEMA = pa.schema(
@@ -97,7 +97,7 @@ class TextCounts:
 
 @dataclass
 class Part:
-    """One source of a corpus; its pairs stand side by side, the sources in the order of the configuration."""
+    """One source of a corpus; its pairs follow one another, the sources in the order of the configuration."""
 
     name: str
     """What it is called in messages."""
@@ -106,7 +106,7 @@ class Part:
     weight: float = 1.0
     """How often its pairs are seen in an epoch."""
     tag: str = ""
-    """What stands before each of its source sentences, with a space."""
+    """What is put before each of its source sentences, with a space."""
 
     def __str__(self) -> str:
         weight = f", weight {self.weight:g}" if self.weight != 1 else ""

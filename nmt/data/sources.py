@@ -124,9 +124,9 @@ class Input:
     """Everything the rows depend on: a key of the cache, in JSON."""
     read: Callable[[], Iterable[Row]]
     tag: str = ""
-    """What to put before each source text; it stands in the identity as well."""
+    """What to put before each source text; it is a part of `identity`."""
     reversed: bool = False
-    """Whether the rows are the other way round from what is wanted; it stands in the identity as well."""
+    """Whether source and target have to change places; it is a part of `identity`."""
     target_only: bool = False
     """Whether its rows are texts instead of pairs."""
 
@@ -199,7 +199,9 @@ def _find_path(source: Source) -> Input:
         return _find_saved(source, path) if is_saved else _find_in_folder(source, path)
     if path.exists():
         raise UserError(_how_to_read(source, path))
-    in_folder_here = "/" in source.path and path.parent.is_dir()  # `runs/pairs` beside `runs/` is no hub id
+    in_folder_here = (
+        "/" in source.path and path.parent.is_dir()
+    )  # where there is a folder `runs/`, `runs/pairs` is no hub id
     if re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", source.path) and not in_folder_here:
         return _find_hub(source)
     raise UserError(f"{source.setting('path')}: folder `{source.path}` does not exist{similar_path(source.path)}")

@@ -122,7 +122,7 @@ def _what_is_zipped(file: io.BufferedReader, head: bytes) -> str:
 
 
 def _unmarked_encoding(head: bytes) -> str:
-    """UTF-16LE or UTF-16BE if NULs stand at every second byte only, and not seldom there; else nothing."""
+    """UTF-16LE or UTF-16BE if every second byte is often NUL and no other byte is; else nothing."""
     high, low = head[::2].count(0), head[1::2].count(0)
     if max(high, low) >= 2 and min(high, low) == 0 and max(high, low) > len(head) // 40:
         return "UTF-16LE" if low else "UTF-16BE"

@@ -140,7 +140,7 @@ def iterate_json(path: str | Path, source: str, target: str) -> Iterator[tuple[s
 
     An object has the two sides as its fields `source` and `target`, or inside its field `translation`.
     """
-    lines = iterate_lines(path, sys.maxsize - 1)  # a whole array may stand in one line
+    lines = iterate_lines(path, sys.maxsize - 1)  # a whole array may be in one line
     head = []
     for line in lines:
         head.append(line)

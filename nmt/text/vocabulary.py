@@ -91,11 +91,11 @@ class Vocabulary:
         return [str(piece) for piece in self._processor.id_to_piece([int(i) for i in ids])]
 
     def surfaces(self, text: str) -> list[str]:
-        """The text's pieces as they stand in it: an unknown one too, whose piece by its id would be `<unk>`."""
+        """The text's pieces as they are written in it; that of an unknown one by its id would be `<unk>`."""
         return [str(piece) for piece in self._processor.encode(text, out_type=str)]
 
     def join_pieces(self, pieces: Sequence[str]) -> str:
-        """Text of pieces; one that the vocabulary does not have stands for itself."""
+        """Text of pieces; one that the vocabulary does not have is kept as it is."""
         return str(self._processor.decode(list(pieces)))
 
     def starts_word(self) -> list[bool]:
@@ -158,7 +158,7 @@ def learn_vocabulary(
 
 
 def _symbols(tags: Sequence[str], rule: str) -> dict[str, Any]:
-    """SentencePiece's setting for tags as pieces: as they stand in normalised text, with the space before them."""
+    """SentencePiece's setting for tags as pieces: as they are in normalised text, with the space before them."""
     if not tags:
         return {}
     normalizer = sentencepiece.SentencePieceNormalizer(

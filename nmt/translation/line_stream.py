@@ -1,4 +1,4 @@
-"""Lines in, lines out: what the command line's `translate` and `nmt score` promise.
+"""Lines in, lines out: what the commands `translate` and `nmt score` promise.
 
 One line of output for each line of input, whatever bytes come in and whatever pieces the model emits; input is read in
 windows, so that memory does not depend on how much there is.
