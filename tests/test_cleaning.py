@@ -101,7 +101,7 @@ def test_training_and_translation_prepare_text_alike(tmp_path: Path) -> None:
     The pieces of training are those that translation reads: those of `clean_line`.
     """
     count = len(DISTURBED)
-    disturbed = [text.replace("\r", "\x00") for text in DISTURBED.values()]
+    disturbed = [text.replace("\r", "\x01") for text in DISTURBED.values()]
     loaded = []
     for name, sources, target in (("clean", [PLAIN] * count, "It’s a door."), ("not", disturbed, "It\x92s a\tdoor.")):
         (tmp_path / name).mkdir()
