@@ -1,6 +1,6 @@
 """The values of the settings that a configuration leaves open with `auto`: a recipe, sized by the amount of text.
 
-The rules were measured at 1,000, 8,000, 29,000 and 165,000 sentence pairs of real text (docs/recipes.md, "How much
+The rules were tried with 1,000, 8,000, 29,000 and 165,000 sentence pairs of real text (docs/recipes.md, "How much
 text, which model"). Little text needs a small vocabulary, small batches, much dropout and many epochs (Sennrich & Zhang
 2019, https://arxiv.org/abs/1905.11901); much text needs a larger network and fewer epochs.
 
