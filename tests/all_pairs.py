@@ -7,6 +7,7 @@ import random
 from typing import Any, get_args
 
 from nmt.config import CellName, Config, check_config
+from nmt.config.rules import RULES
 
 Case = dict[str, Any]
 
@@ -101,3 +102,14 @@ def all_pairs(options: dict[str, list[Any]]) -> tuple[list[Case], set[tuple[str,
 def _nearly_plain(options: dict[str, list[Any]], plain: Case, fixed: Case) -> list[Case]:
     """The plain case with one other option changed: for pairs that need a third option."""
     return [{**plain, name: value, **fixed} for name, values in options.items() for value in values]
+
+
+def refused_pairs(options: dict[str, list[Any]]) -> set[frozenset[tuple[str, Any]]]:
+    """The pairs of these values that the rules of the configuration exclude."""
+    return {
+        frozenset(case.items())
+        for rule in RULES
+        if len(rule.together) == 2 and rule.together.keys() <= options.keys()
+        for case in rule.cases()
+        if all(value in options[name] for name, value in case.items())
+    }

@@ -366,7 +366,7 @@ def test_too_large_a_model_is_one_line(
     arguments = ("train", workplace / "toy.toml", "--output", tmp_path / "new", "--set", size)
     status, out, err = nmt(*arguments)
     assert (status, out) == (2, "") and "`model.embedding_size` must be at most 65536" in err
-    monkeypatch.setattr("nmt.config._check_largest", lambda config: [])
+    monkeypatch.setattr("nmt.config.rules.out_of_range", lambda section: [])
     status, out, err = nmt(*arguments)
     assert (status, out) == (1, "")
     assert err.splitlines()[-1].startswith("nmt: error: not enough memory: ") and "Traceback" not in err
@@ -387,6 +387,15 @@ def test_bad_use_is_one_line_and_status_2(
     assert message.format(**names) in err
     assert err.count("\n") == 1
     assert "Traceback" not in err
+
+
+def test_control_characters_do_not_reach_the_terminal(nmt: Command, tmp_path: Path) -> None:
+    """A key, a path and a choice with escape codes and line ends: one line of printable text."""
+    (tmp_path / "a.toml").write_text('"\\u001b]0;owned\\u0007" = 1\n"a\\nb" = 2\n')
+    for arguments in (["train", tmp_path / "a.toml"], ["train", "a\x1b[2J\nb"], ["inspect", "a\x1b\nb"]):
+        status, out, err = nmt(*arguments)
+        assert (status, out, err.count("\n")) == (2, "", 1)
+        assert err.rstrip("\n").isprintable()
 
 
 def test_input_and_output_are_kept(nmt: Command, workplace: Path, tmp_path: Path) -> None:

@@ -74,6 +74,61 @@ def test_impossible_values(section: str, key: str, value: object, rule: str) -> 
     assert f"`{section}.{key}`" in str(error.value) and rule in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("values", "advice"),
+    [
+        ({"model": {"hiden_size": 3}}, "unknown key `model.hiden_size` (did you mean `model.hidden_size`?)"),
+        ({"trainng": {}}, "unknown key `trainng` (did you mean `training`?)"),
+        ({"model": {"epochs": 3}}, "unknown key `model.epochs` (it belongs to [training])"),
+        ({"epochs": 3}, "unknown key `epochs` (it belongs to [training])"),
+        ({"data": {"extra": [{"pth": "a"}]}}, "unknown key `data.extra.pth` (did you mean `data.extra.path`?)"),
+        ({"vocabulary": {"xyz": 3}}, "unknown key `vocabulary.xyz` (the keys of [vocabulary] are model_type, size, "),
+        ({"model": {"cell": "lsmt"}}, "but is 'lsmt' instead (did you mean `lstm`?)"),
+        ({"model": {"attention": "dott"}}, "but is 'dott' instead (did you mean `dot`?)"),
+        ({"data": {"extra": [{"path": ""}]}}, "`data.extra` number 1 must have a `path`, but has none"),
+        ({"data": {"extra": [{"path": "a", "weight": 0}]}}, "`data.extra` number 1: `weight` must be greater than 0"),
+        (
+            {"model": {"transition_depth": 10**9}},
+            "`model.transition_depth` must be at most 100, but is 1000000000 instead",
+        ),
+        ({"decoding": {"beam_size": 10**9}}, "`decoding.beam_size` must be at most 1000, but is 1000000000 instead"),
+    ],
+)
+def test_what_may_have_been_meant(values: dict[str, object], advice: str) -> None:
+    with pytest.raises(UserError) as error:
+        parse_config(values, "x")
+    assert advice in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            r'path = "C:\Users\x"',
+            r"line 2, column \d+\); TOML reads a backslash in double quotes as an escape; write a",
+        ),
+        (r'path = "C:\texts\new"', r"`data\.path` has control characters: 'C:\\texts\\new'; TOML reads a backslash"),
+        (r'files = {train = "d:\text.csv"}', r"`data\.files` has control characters"),
+        ("path = ", r"not valid TOML: .* \(at line 2, column 8\)$"),
+    ],
+)
+def test_windows_paths(line: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(f"[data]\n{line}\n")
+    with pytest.raises(UserError, match=message):
+        load_config(tmp_path / "config.toml")
+    (tmp_path / "config.toml").write_text("[data]\npath = 'C:\\texts\\new'\n")
+    assert load_config(tmp_path / "config.toml").data.path == "C:\\texts\\new"
+
+
+def test_a_number_is_a_text_where_a_text_is_wanted(tmp_path: Path) -> None:
+    """A folder called 2016, a tag that is a number."""
+    (tmp_path / "config.toml").touch()
+    settings = ["data.path=2016", "data.tag=1e3", "training.start_from=7", "training.epochs=7", "vocabulary.size=300"]
+    config = load_config(tmp_path / "config.toml", settings)
+    assert (config.data.path, config.data.tag, config.training.start_from) == ("2016", "1e3", "7")
+    assert (config.training.epochs, config.vocabulary.size) == (7, 300)
+
+
 def test_impossible_combinations() -> None:
     with pytest.raises(UserError, match=r"`model\.tied_embeddings` must be none or decoder without a joint vocabulary"):
         parse_config({"model": {"tied_embeddings": "all"}, "vocabulary": {"joint": False}}, "x")
@@ -122,7 +177,7 @@ def test_unreadable_files(tmp_path: Path) -> None:
 
 def test_every_field_says_what_it_means() -> None:
     """Each setting has its meaning as a string below it, in the source."""
-    source = (Path(__file__).parent.parent / "nmt" / "config.py").read_text(encoding="utf-8")
+    source = (Path(__file__).parent.parent / "nmt" / "config" / "fields.py").read_text(encoding="utf-8")
     classes = {node.name: node.body for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
     for section in SECTIONS:
         body = classes[type(getattr(Config(), section)).__name__]

@@ -15,6 +15,7 @@ import pytest
 from all_pairs import MODEL_OPTIONS, TRAINING_OPTIONS, all_pairs
 
 from nmt.config import SECTIONS, Config, check_config, parse_config
+from nmt.config.rules import RULES
 from nmt.data.corpus import check_splits
 from nmt.errors import UserError
 from nmt.sizing import AUTO, NOMINAL, open_settings, resolve
@@ -39,7 +40,7 @@ script = load_script()
 
 def test_page_is_up_to_date() -> None:
     written = script.PAGE.read_text(encoding="utf-8")
-    assert written == script.page(), "nmt/config.py has changed: run scripts/config-reference"
+    assert written == script.page(), "nmt/config has changed: run scripts/config-reference"
 
 
 def test_page_has_every_setting() -> None:
@@ -70,8 +71,8 @@ def options() -> dict[str, list[Any]]:
         section, _, key = name.rpartition(".")
         default = getattr(getattr(usual, section) if section else usual, key)
         values = [default, *walked.get(name, other_values(name, hint, default))]
-        for refusal in script.REFUSED:
-            values += refusal.values.get(name, [])
+        for rule in RULES:
+            values += rule.together.get(name, [])
         found[name] = [value for number, value in enumerate(values) if value not in values[:number]]
     return {name: values for name, values in found.items() if len(values) > 1}
 
@@ -91,7 +92,7 @@ def other_values(name: str, hint: Any, default: Any) -> list[Any]:
         return special[name]
     if hint in (int, float):
         return [2 * default or (0.3 if hint is float else 3)]
-    return [script.SOME_FILE] if hint is str or (get_origin(hint) is types.UnionType and str in get_args(hint)) else []
+    return ["some.file"] if hint is str or (get_origin(hint) is types.UnionType and str in get_args(hint)) else []
 
 
 OPTIONS = options()
@@ -100,13 +101,18 @@ CHANGES.append({"task": "language_model", "training.truncation": 3})
 CHANGES += [{name: AUTO} for name in open_settings(Config())]
 
 
-def mistakes(case: Case) -> list[str]:
-    """What the checks say of a configuration."""
+def configured(case: Case) -> Config:
+    """The default configuration with some settings changed."""
     config = Config()
     for name, value in case.items():
         section, _, key = name.rpartition(".")
         setattr(getattr(config, section) if section else config, key, value)
-    return check_config(config)
+    return config
+
+
+def mistakes(case: Case) -> list[str]:
+    """What the checks say of a configuration."""
+    return check_config(configured(case))
 
 
 def is_possible(fixed: Case, changes: int = 3) -> bool:
@@ -123,9 +129,15 @@ def is_possible(fixed: Case, changes: int = 3) -> bool:
 
 
 def listed_pairs() -> set[tuple[str, str, str, str]]:
-    """The pairs of values that the page lists; larger groups are apart."""
-    cases = [case for refusal in script.REFUSED if len(refusal.values) == 2 for case in refusal.cases()]
-    return {pair(*case.items()) for case in cases}
+    """The pairs of values that the rules exclude; larger groups are apart."""
+    return {
+        pair((a, x), (b, y))
+        for rule in RULES
+        if len(rule.together) == 2
+        for a, b in [rule.together]
+        for x, y in itertools.product(OPTIONS[a], OPTIONS[b])
+        if rule.broken(configured({a: x, b: y}))
+    }
 
 
 def pair(one: tuple[str, Any], other: tuple[str, Any]) -> tuple[str, str, str, str]:
@@ -135,8 +147,8 @@ def pair(one: tuple[str, Any], other: tuple[str, Any]) -> tuple[str, str, str, s
 
 
 def test_every_listed_combination_is_refused_and_none_of_its_parts() -> None:
-    for refusal in script.REFUSED:
-        for case in refusal.cases():
+    for rule in RULES:
+        for case in rule.cases():
             assert not is_possible(case), case
             for left_out in case:
                 assert is_possible({name: value for name, value in case.items() if name != left_out}), (case, left_out)

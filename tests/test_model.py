@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from all_pairs import MODEL_OPTIONS, Case, all_pairs, configuration
+from all_pairs import MODEL_OPTIONS, Case, all_pairs, configuration, refused_pairs
 from plain import plain_model
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -27,14 +27,8 @@ CASES, IMPOSSIBLE = all_pairs(MODEL_OPTIONS)
 
 
 def test_refused_pairs_of_options() -> None:
-    """What is refused is what `nmt.config` gives a reason for, and nothing else."""
-    assert {frozenset({(a, x), (b, y)}) for a, x, b, y in IMPOSSIBLE} == {
-        frozenset({("model.attention", "none"), ("model.input_feeding", "luong")}),
-        frozenset({("model.attention", "none"), ("model.input_feeding", "bahdanau")}),
-        frozenset({("model.attention", "none"), ("model.coverage", True)}),
-        frozenset({("model.input_normalization", "batch"), ("model.input_feeding", "luong")}),
-        frozenset({("model.input_normalization", "batch"), ("model.input_feeding", "bahdanau")}),
-    }
+    """What is refused is what `nmt.config.rules` gives a reason for, and nothing else."""
+    assert {frozenset({(a, x), (b, y)}) for a, x, b, y in IMPOSSIBLE} == refused_pairs(MODEL_OPTIONS)
 
 
 def name_of(case: Case) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from nmt.commands.options import positive, seed
-from nmt.config import OPTIONS, SAMPLING, DecodingConfig
+from nmt.config import OPTIONS, DecodingConfig
+from nmt.config.ranges import SAMPLING
 from nmt.errors import UserError
 
 

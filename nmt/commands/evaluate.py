@@ -81,17 +81,12 @@ def run(options: argparse.Namespace) -> None:
     target_language = options.target_language or (data.target if data else None)
     if target_language is None:
         raise UserError("--hypothesis without a MODEL needs --target-language, which chooses BLEU's tokeniser")
-    settings: dict[str, Any] = {"command": options.command_line}
-    if options.models:
-        settings["model"] = ", ".join(options.models)
-        if options.language_model:
-            settings["language_model"] = options.language_model
+    given = {"model": ", ".join(options.models), "language_model": options.language_model}
+    settings: dict[str, Any] = {"command": options.command_line, **{name: one for name, one in given.items() if one}}
     sources, references, hypotheses = read_set(options, data, settings)
     count = len(references[0])
     if options.tree is not None and options.tree > count:
         raise UserError(f"--tree must be at most {count}, the sentences of the set, but is {options.tree} instead")
-    if options.hypothesis:
-        settings["hypotheses"] = options.hypothesis
     baselines = read_baselines(options, sources, count)
     translator = translations = None
     if sources is not None and hypotheses is None:
@@ -150,6 +145,8 @@ def read_set(
     """Sources, references and hypotheses of `nmt evaluate`, as far as given; `settings` gets their names."""
     from nmt.text.reading import read_lines, read_parallel
 
+    if options.hypothesis:
+        settings["hypotheses"] = options.hypothesis
     if options.reference:
         names = [options.source] if options.source else []
         names += options.reference + ([options.hypothesis] if options.hypothesis else [])
@@ -212,5 +209,6 @@ def evaluate_text(options: argparse.Namespace, folder: ModelFolder) -> None:
     engine = load_engine(folder, device=options.device, threads=options.threads)
     assert isinstance(engine.model, LanguageModel)
     score = score_text(engine.model, text_of(corpus), count_characters(corpus))
-    print(f"perplexity per piece  {score.perplexity:.3f}  ({score.pieces:,} pieces, with an end for each line)")
-    print(f"bits per character    {score.bits_per_character:.4f}  ({score.characters:,} characters, likewise)")
+    perplexity = f"{score.perplexity:.3f}" if score.perplexity < 1e6 else f"{score.perplexity:.2e}"
+    print(f"perplexity per piece  {perplexity}  ({score.pieces:,} pieces, with an end for each line)")
+    print(f"bits per character    {score.bits_per_character:.4f}  ({score.characters:,} characters, with line ends)")

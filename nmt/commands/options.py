@@ -65,7 +65,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and where the options are listed."""
-        say(f"{self.prog}: error: {message} (see `{self.prog} --help`)")
+        say(f"{self.prog}: error: {message} (see `{self.prog} --help`)".replace("\n", "\\n"))
         raise SystemExit(2)
 
 

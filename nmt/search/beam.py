@@ -30,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.config import DecodingConfig
+from nmt.config.ranges import out_of_range
 from nmt.errors import UserError, needs_attention
 from nmt.search.constraints import FREE, Constraints
 from nmt.search.engine import Engine, Floats, Integers
@@ -58,7 +59,7 @@ class SearchSettings(DecodingConfig):
         return cls(**vars(decoding), n_best=n_best, attention_weights=attention_weights)
 
     def __post_init__(self) -> None:
-        for name, rule in [*self.out_of_range(), *([("n_best", "at least 1")] if self.n_best < 1 else [])]:
+        for name, rule in [*out_of_range(self), *([("n_best", "at least 1")] if self.n_best < 1 else [])]:
             raise UserError(f"`{name}` must be {rule}, but is {getattr(self, name)} instead")
         for name, use in (("n_best", "search with a larger beam"), ("groups", "each group needs a place in the beam")):
             if getattr(self, name) > self.beam_size:

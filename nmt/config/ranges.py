@@ -1,0 +1,120 @@
+"""What a setting says about itself besides its name, type, default and meaning: its range, and its option."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from nmt.config.fields import DecodingConfig
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Range:
+    """The values that a setting may have."""
+
+    rule: str
+    """In words, as they follow "must be"."""
+    holds: Callable[[Any], bool]
+    most: int | None = None
+    """A larger value is a slip of the pen, or an attempt to take all memory."""
+
+    def broken_by(self, value: Any) -> str:
+        """The rule that a value breaks, in words; empty if none."""
+        if not self.holds(value):
+            return self.rule
+        return f"at most {self.most}" if self.most is not None and value != "auto" and value > self.most else ""
+
+
+NOT_EMPTY = Range("a corpus", bool)
+NATURAL = Range("from 0 to below 2^63", lambda value: 0 <= value < 2**63)
+FINITE = Range("greater than 0 and finite", lambda value: 0 < value < math.inf)
+SHARE = Range("greater than 0 and at most 1", lambda value: 0 < value <= 1)
+ABOVE_0 = Range("greater than 0", lambda value: value > 0)
+FROM_0 = Range("at least 0", lambda value: value >= 0)
+PROBABILITY = Range("between 0 and 1", lambda value: 0 <= value <= 1)
+BELOW_1 = Range("at least 0 and below 1", lambda value: 0 <= value < 1)
+WEIGHT = Range("greater than 0 and at most 1000", lambda value: 0 < value <= 1000)
+
+
+def positive(most: int) -> Range:
+    """From 1 on."""
+    return Range("at least 1", lambda value: value >= 1, most)
+
+
+def up_to(most: int) -> Range:
+    """From 0 to a number that nobody will miss."""
+    return Range(f"at least 0 and at most {most}", lambda value: 0 <= value <= most)
+
+
+@dataclass(frozen=True)
+class Need:
+    """What another search option must be for this one to have an effect."""
+
+    what: str
+    """In words, as they follow "has no effect without"."""
+    met: Callable[[DecodingConfig], bool]
+
+
+BEAM = Need("the method `beam`", lambda decoding: decoding.method == "beam")
+SAMPLING = Need("the method `sampling`", lambda decoding: decoding.method == "sampling")
+
+
+@dataclass(frozen=True)
+class Option:
+    """What a field of `DecodingConfig` says about itself besides name, type, default and meaning."""
+
+    help: str
+    """For `--help`."""
+    metavar: str | None
+    range: Range | None
+    """None where the type says it all."""
+    needs: Need | None
+    needs_attention: bool
+    """Whether the option, when set, works only with a model that has attention."""
+    scoring: bool
+    """Whether the score of a given translation depends on it too."""
+
+
+def option(
+    default: T,
+    help: str,
+    metavar: str | None = None,
+    range: Range | None = None,
+    *,
+    needs: Need | None = None,
+    needs_attention: bool = False,
+    scoring: bool = False,
+) -> T:
+    """A field of `DecodingConfig`; checks, command line and reference derive from it."""
+    described = Option(help, metavar, range, needs, needs_attention, scoring)
+    made: T = field(default=default, metadata={"option": described})
+    return made
+
+
+type_hints: Callable[[Any], dict[str, Any]] = functools.cache(
+    functools.partial(typing.get_type_hints, include_extras=True)
+)
+"""The types of a section's settings, as they are annotated. They are compiled once."""
+
+
+@functools.cache
+def ranges(section: Any) -> dict[str, Range]:
+    """The settings of a section that have a range: in the annotation of the type, or in the option."""
+    found = {name: one for name, hint in type_hints(section).items() for one in getattr(hint, "__metadata__", ())}
+    options = {one.name: one.metadata["option"].range for one in dataclasses.fields(section) if one.metadata}
+    return {name: one for name, one in {**found, **options}.items() if isinstance(one, Range)}
+
+
+def out_of_range(section: Any) -> Iterator[tuple[str, str]]:
+    """Each setting of a section whose value is impossible, with the rule that it breaks."""
+    for name, one in ranges(section.__class__).items():
+        if rule := one.broken_by(getattr(section, name)):
+            yield name, rule

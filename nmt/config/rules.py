@@ -1,0 +1,286 @@
+"""Which settings exclude each other, and why: one list that the checker, docs/configuration.md and the tests read."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nmt.config.fields import SECTIONS, Config, SourceConfig
+from nmt.config.ranges import out_of_range
+from nmt.sizing import NOMINAL, resolve
+
+
+@dataclass(frozen=True)
+class Values:
+    """Values of a setting, where they cannot all be listed."""
+
+    words: str
+    """As they follow the setting's name in docs/configuration.md; empty if another setting of the rule says it."""
+    holds: Callable[[Any], bool]
+    """Whether a value is one of them."""
+    examples: tuple[Any, ...]
+
+    def __contains__(self, value: Any) -> bool:
+        return self.holds(value)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.examples)
+
+
+def above(limit: float, *examples: float) -> Values:
+    """Numbers greater than a limit."""
+    return Values(f"above {limit}", lambda value: value > limit, examples)
+
+
+def some(words: str, example: Any) -> Values:
+    """A value that other settings of the rule judge."""
+    return Values(words, lambda value: True, (example,))
+
+
+SET = Values("set", bool, ("some.file",))
+UNSET = Values("unset", lambda value: value is None, (None,))
+ODD = Values("odd", lambda value: value % 2 == 1, (13,))
+EXTRA = [SourceConfig(path="builtin:captions")]
+REVERSED = [SourceConfig(path="builtin:captions", reversed=True)]
+HAS_REVERSED = Values("with `reversed = true`", lambda extra: any(one.reversed for one in extra), (REVERSED,))
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Values of two settings or more that exclude each other."""
+
+    together: Mapping[str, list[Any] | Values]
+    """The settings (`section.key`) with the values of which each is refused with each of the others'."""
+    blamed: str
+    """The setting that the message names."""
+    must: str
+    """What it must be, as it follows "must be"; empty where two other rules refuse the combination."""
+    reason: str
+    """Why, for docs/configuration.md."""
+    when: Callable[[Config], bool] = lambda config: True
+    """What more it takes, where the values depend on each other."""
+    shown: bool = True
+    """Whether the message shows the value."""
+
+    def broken(self, config: Config) -> bool:
+        """Whether a configuration has such values."""
+        return all(value_of(config, name) in values for name, values in self.together.items()) and self.when(config)
+
+    def message(self, config: Config) -> str:
+        """What is wrong with a configuration that breaks the rule."""
+        must = self.must.format(**vars(config))
+        instead = f", but is {value_of(config, self.blamed)!r} instead" if self.shown else ""
+        return f"`{self.blamed}` must be {must}{instead}"
+
+    def cases(self) -> Iterator[dict[str, Any]]:
+        """Every combination of values, or of their examples, that is refused."""
+        return (dict(zip(self.together, chosen, strict=True)) for chosen in itertools.product(*self.together.values()))
+
+    def in_words(self) -> Iterator[str]:
+        """Each setting with its values, for docs/configuration.md."""
+        for name, values in self.together.items():
+            if isinstance(values, list):
+                listed = [f"`{json.dumps(value)}`" for value in values]
+                yield f"`{name}` = " + " or ".join(filter(None, (", ".join(listed[:-1]), listed[-1])))
+            elif values.words:
+                yield f"`{name}` {values.words}"
+
+
+def value_of(config: Config, name: str) -> Any:
+    """The value of a setting by its name: `task`, `model.cell`."""
+    section, _, key = name.rpartition(".")
+    return getattr(getattr(config, section) if section else config, key)
+
+
+def minimum_risk(name: str, values: list[Any] | Values, must: str, reason: str) -> Rule:
+    """What does not go with the objective `minimum_risk`."""
+    must += " with objective minimum_risk, whose candidates are the model's own"
+    return Rule({"training.objective": ["minimum_risk"], name: values}, name, must, reason)
+
+
+def language_model(
+    name: str,
+    values: list[Any] | Values,
+    reason: str = "a language model has no source",
+    must: str = "left out for a language model",
+) -> Rule:
+    """What does not go with the task `language_model`."""
+    return Rule({"task": ["language_model"], name: values}, name, must, reason, shown=False)
+
+
+GRADUALLY = ["constant", "linear", "exponential", "inverse_sigmoid"]
+"""The kinds of scheduled sampling."""
+
+RULES = [
+    Rule(
+        {"task": ["translation"], "data.source": some("= `data.target`", "de"), "data.target": some("", "de")},
+        "data.target",
+        "another language than `data.source`",
+        "there is nothing to translate",
+        when=lambda config: config.data.source == config.data.target,
+    ),
+    Rule(
+        {"vocabulary.joint": [True], "vocabulary.normalization": ["nfkc"]},
+        "vocabulary.normalization",
+        "identity with a joint vocabulary",
+        "the target would be rewritten too, and translations must come out as people write",
+    ),
+    Rule(
+        {"data.extra": HAS_REVERSED, "vocabulary.joint": [False]},
+        "vocabulary.joint",
+        "true where `data.extra` has reversed pairs",
+        "each side's vocabulary would have to segment the other language",
+    ),
+    Rule(
+        {"data.extra": HAS_REVERSED, "vocabulary.normalization": ["nfkc"]},
+        "vocabulary.normalization",
+        "",
+        "the one needs a joint vocabulary, the other needs two",
+    ),
+    Rule(
+        {"vocabulary.target": SET, "vocabulary.source": UNSET},
+        "vocabulary.target",
+        "unset unless `vocabulary.source` is set",
+        "either both vocabularies are given, or both are learned",
+    ),
+    *(
+        Rule(
+            {"vocabulary.model_type": ["char"], f"training.{side}_sampling": above(0, 0.3)},
+            f"training.{side}_sampling",
+            "0 with a character vocabulary",
+            "there is only one way to cut a text into characters",
+        )
+        for side in ("source", "target")
+    ),
+    Rule(
+        {"model.bidirectional": [True], "model.hidden_size": ODD},
+        "model.hidden_size",
+        "even for a bidirectional encoder",
+        "each direction has half of the units",
+    ),
+    Rule(
+        {
+            "model.attention": ["multi_head"],
+            "model.attention_heads": some("no divisor of `model.hidden_size`", 3),
+            "model.hidden_size": some("", 16),
+        },
+        "model.attention_heads",
+        "a divisor of `model.hidden_size`",
+        "each head has an equal share of the units",
+        when=lambda config: config.model.hidden_size % max(1, config.model.attention_heads) != 0,
+    ),
+    Rule(
+        {"model.attention": ["none"], "model.input_feeding": ["luong", "bahdanau"]},
+        "model.input_feeding",
+        "none without attention",
+        "there is no context vector to feed back",
+    ),
+    Rule(
+        {"model.attention": ["none"], "model.coverage": [True]},
+        "model.coverage",
+        "false without attention",
+        "there is no attention to add up",
+    ),
+    Rule(
+        {"decoding.groups": some("above `decoding.beam_size`", 6), "decoding.beam_size": some("", 5)},
+        "decoding.groups",
+        "at most `decoding.beam_size` ({decoding.beam_size})",
+        "each group needs a place in the beam",
+        when=lambda config: config.decoding.groups > config.decoding.beam_size,
+    ),
+    Rule(
+        {"model.input_feeding": ["luong", "bahdanau"], "model.input_normalization": ["batch"]},
+        "model.input_normalization",
+        "none or layer with input feeding: batch statistics need all positions at once",
+        "statistics of a batch need all positions at once, and input feeding takes them one by one",
+    ),
+    Rule(
+        {"model.tied_embeddings": ["all"], "vocabulary.joint": [False]},
+        "model.tied_embeddings",
+        "none or decoder without a joint vocabulary",
+        "one matrix can hold the pieces of one vocabulary only",
+    ),
+    Rule(
+        {"model.tied_embeddings": ["all"], "vocabulary.normalization": ["nfkc"]},
+        "vocabulary.normalization",
+        "",
+        "the one needs a joint vocabulary, the other needs two",
+    ),
+    Rule(
+        {"model.tied_embeddings": ["all"], "model.source_embeddings": SET},
+        "model.source_embeddings",
+        "unset with all embeddings tied; set `model.target_embeddings`",
+        "there is one matrix; `model.target_embeddings` names its file",
+    ),
+    Rule(
+        {"model.frozen_embeddings": [True], "model.source_embeddings": UNSET, "model.target_embeddings": UNSET},
+        "model.frozen_embeddings",
+        "false unless embeddings are read from a file",
+        "only what was read from a file is kept as it is",
+    ),
+    minimum_risk("training.risk_candidates", [1], "at least 2", "the candidates' costs are weighed against each other"),
+    minimum_risk(
+        "training.scheduled_sampling", GRADUALLY, "none", "the decoder reads whole translations of its own already"
+    ),
+    minimum_risk(
+        "training.target_word_dropout",
+        above(0, 0.1),
+        "0",
+        "candidates are weighed by their probability, which takes all of their words",
+    ),
+    minimum_risk(
+        "training.label_smoothing", above(0, 0.1), "0", "there is no reference whose probability could be spread out"
+    ),
+    minimum_risk(
+        "training.r_drop",
+        above(0, 1.0),
+        "0",
+        "it draws together two predictions of the reference, which is not what is trained on",
+    ),
+    minimum_risk("training.truncation", above(0, 3), "0", "the cost is known of whole translations only"),
+    language_model("data.extra", Values("set", bool, (EXTRA, REVERSED)), "its text is read in order, as one"),
+    language_model(
+        "data.weight", Values("other than 1", lambda weight: weight != 1, (2.0,)), "its text is read once in an epoch"
+    ),
+    language_model("data.tag", SET, "tags are put on the source side, and it has none"),
+    language_model(
+        "training.truncation",
+        [0],
+        "its text is one sequence, and the gradient would pass through all of it",
+        "at least 1 for a language model (32 to 128 positions)",
+    ),
+    language_model("model.encoder_layers", above(1, 2, 3)),
+    language_model("model.reverse_source", [True]),
+    language_model("model.context_input", ["first", "all"]),
+    language_model("model.attention", ["dot", "general", "additive", "multi_head"]),
+    language_model("model.input_feeding", ["luong", "bahdanau"]),
+    language_model("model.coverage", [True]),
+    language_model("model.tied_embeddings", ["all"], must="none or decoder for a language model, which has no source"),
+    language_model("model.source_embeddings", SET),
+    language_model("training.source_sampling", above(0, 0.3)),
+    language_model("training.source_word_dropout", above(0, 0.1)),
+    language_model("training.objective", ["minimum_risk"], "the cost is that of translations"),
+    language_model("training.scheduled_sampling", GRADUALLY, "what it drew would stay in the state that is carried on"),
+    language_model("training.r_drop", above(0, 1.0), "its two passes would have two states to carry on"),
+]
+
+
+def check_config(config: Config) -> list[str]:
+    """Every impossible value or combination, one sentence each; open settings go with all others."""
+    config = resolve(config, NOMINAL)
+    mistakes = [
+        f"`{section}.{name}` must be {rule}, but is {value_of(config, f'{section}.{name}')!r} instead"
+        for section in SECTIONS
+        for name, rule in out_of_range(getattr(config, section))
+    ]
+    for number, extra in enumerate(config.data.extra, 1):
+        if not extra.path:
+            mistakes.append(f"`data.extra` number {number} must have a `path`, but has none")
+        mistakes += [
+            f"`data.extra` number {number}: `{name}` must be {rule}, but is {getattr(extra, name)} instead"
+            for name, rule in out_of_range(extra)
+        ]
+    return mistakes + [rule.message(config) for rule in RULES if rule.must and rule.broken(config)]
