@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import glob
+import io
 import re
 import shlex
+import sys
 import tomllib
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,9 @@ import torch
 from toys import toy_config, write_reversal
 
 from nmt import cli
+from nmt.commands import inspect
 from nmt.config import apply_setting, load_config, parse_config
+from nmt.data.captions import captions
 from nmt.training.loop import train
 
 ROOT = Path(__file__).parent.parent
@@ -32,6 +37,13 @@ def command_lines(*documents: str) -> list[str]:
     return [line for block in blocks("bash", *documents) for line in block.replace("\\\n", " ").splitlines()]
 
 
+def help_examples() -> list[str]:
+    """The examples at the end of each command's help."""
+    modules = [import_module(f"nmt.commands.{name}") for name in cli.COMMANDS]
+    own = [f"nmt inspect {what} {example}" for what, (_, example, _) in inspect.WHATS.items()]
+    return [*(str(module.EXAMPLE) for module in modules), *own]
+
+
 def commands() -> list[str]:
     """Every command line in the documents' fenced blocks and in the heads of the configurations."""
     lines = command_lines(*DOCUMENTS)
@@ -41,6 +53,7 @@ def commands() -> list[str]:
             for line in path.read_text(encoding="utf-8").splitlines()
             if line.startswith("#")
         ]
+    lines += help_examples()
     parts = [part.strip() for line in lines for part in line.split(" #")[0].split("|")]
     return [part for part in parts if part.startswith(("nmt ", "translate ", "scripts/"))]
 
@@ -131,3 +144,34 @@ def test_files_exist() -> None:
 def test_no_placeholders() -> None:
     for document in DOCUMENTS:
         assert not re.search(r"\{[A-Z_]+\}|to be measured|TODO", document)
+
+
+def run_example(example: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Run the last command of a line; the text of an `echo` before it is its input."""
+    text, _, command = example.rpartition("|")
+    name, *arguments = shlex.split(command)
+    said = " ".join(shlex.split(text)[1:]) + "\n"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(said.encode())))
+    return {"nmt": cli.main, "translate": cli.translate_main}[name](arguments)
+
+
+@pytest.mark.slow
+def test_examples_of_the_help_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a run of the captions' configuration, with a small model in its place; pictures have tests of their own."""
+    monkeypatch.chdir(tmp_path)
+    for split, count in {"train": 400, "validation": 10, "test": 10}.items():
+        pairs = captions("de", "en")[split][:count]
+        for side, language in enumerate(("de", "en")):
+            text = "".join(f"{pair[side]}\n" for pair in pairs)
+            for name in [f"data/{split}.{language}", *([f"test.{language}"] if split == "test" else [])]:
+                Path(name).parent.mkdir(exist_ok=True)
+                Path(name).write_text(text, encoding="utf-8")
+    model = {"embedding_size": 16, "hidden_size": 16, "dropout": 0.0}
+    data = {"path": "data", "source": "de", "target": "en"}
+    vocabulary = {"size": 500}
+    training = {"epochs": 1, "batch_size": 64}
+    config = {"data": data, "model": model, "vocabulary": vocabulary, "training": training}
+    train(parse_config(config, "captions"), Path("runs/captions"), threads=1, say=lambda line: None)
+    ran = [example for example in help_examples() if "runs/captions" in example and "nmt train" not in example]
+    for example in (one for one in ran if "inspect" not in one):
+        assert run_example(example, monkeypatch) == 0, example

@@ -8,7 +8,7 @@ from pathlib import Path
 from nmt.commands.streams import say
 
 TEXT = "Write the mean of several models' weights, such as the last checkpoints of a run, as a model folder."
-EXAMPLE = "nmt average runs/captions/checkpoints/* --output runs/captions/averaged"
+EXAMPLE = "nmt average runs/captions/best runs/captions/last --output runs/captions/averaged"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
