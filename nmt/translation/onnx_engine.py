@@ -351,14 +351,16 @@ class _Session:
 
     def _read_shapes(self, outputs: Mapping[str, Output]) -> None:
         """What the graph takes and gives; raises UserError when it does not give `outputs`."""
-        self.inputs = [value.name for value in self.session.get_inputs()]
         try:
+            self.inputs = [value.name for value in self.session.get_inputs()]
             # Output dimensions are numbers or names, and a name stands for a dimension of some input.
             self.outputs: dict[str, Output] = {
                 value.name: (value.shape, TYPES[value.type]) for value in self.session.get_outputs()
             }
-        except KeyError as error:
-            raise damaged(self.path, f"an output has the type {error}") from None
+        except (KeyError, UnicodeDecodeError) as error:
+            raise damaged(self.path, f"an output has the type or the name {error}") from None
+        if any(isinstance(size, int) and size > LARGEST for shape, _ in self.outputs.values() for size in shape):
+            raise damaged(self.path, f"an output has more than {LARGEST:,} numbers in a row")
         for name, expected in outputs.items():
             if self.outputs.get(name) != expected:
                 raise damaged(self.path, f"its output `{name}` must be {np.dtype(expected[1])} {expected[0]}")
@@ -392,7 +394,7 @@ class _Binding:
         try:
             return self._run(given, k)
         except Exception as error:  # the runtime raises classes of its own, which it does not name in public
-            if isinstance(error, MemoryError) or re.search(r"allocate|out of memory", str(error)):
+            if isinstance(error, MemoryError) or re.search(r"Failed to allocate|bad_alloc|out of memory", str(error)):
                 raise MemoryError(str(error).splitlines()[0]) from None
             raise damaged(self.session.path, error) from None
 
@@ -413,6 +415,8 @@ class _Binding:
 
 TYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64}
 """Types that outputs of graphs may have."""
+LARGEST = 1 << 24
+"""Largest size of an output of a graph."""
 
 
 def load_engine(folder: ModelFolder, device: str = "cpu", threads: int | None = None) -> Engine:
