@@ -268,6 +268,14 @@ def test_sizes_beyond_all_measure(setting: str, tmp_path: Path, capsys: pytest.C
     assert f"`{setting}` must be at most" in capsys.readouterr().err
 
 
+def test_a_number_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "c.toml").write_text("[model]\nforget_gate_bias = nan\n[decoding]\ntemperature = inf\n")
+    assert main(["vocab", str(tmp_path / "c.toml")]) == 2
+    message = capsys.readouterr().err
+    assert "`model.forget_gate_bias` must be a finite number, but is nan" in message
+    assert message.count("decoding.temperature") == 1
+
+
 def test_a_beam_beyond_all_measure(capsys: pytest.CaptureFixture[str]) -> None:
     assert translate_main(["--model", "de-en", "--beam-size", "1000000000"]) == 2
     assert "--beam-size must be at most 1000" in capsys.readouterr().err.replace("`", "")

@@ -115,6 +115,10 @@ def ranges(section: Any) -> dict[str, Range]:
 
 def out_of_range(section: Any) -> Iterator[tuple[str, str]]:
     """Each setting of a section whose value is impossible, with the rule that it breaks."""
-    for name, one in ranges(section.__class__).items():
-        if rule := one.broken_by(getattr(section, name)):
+    known = ranges(section.__class__)
+    for name, value in vars(section).items():
+        rule = known[name].broken_by(value) if name in known else ""
+        if not rule and isinstance(value, float) and not math.isfinite(value):
+            rule = "a finite number"
+        if rule:
             yield name, rule

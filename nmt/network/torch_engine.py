@@ -21,6 +21,7 @@ from nmt.network.language_model import LanguageModel
 from nmt.network.model import TranslationModel
 from nmt.processors import available_processors
 from nmt.search.engine import Best, Engine
+from nmt.sizing import open_settings
 from nmt.text.vocabulary import END, PAD, SPECIAL_PIECES
 from nmt.translation.onnx_engine import place_rows
 
@@ -125,10 +126,12 @@ def load_engine(folder: ModelFolder, *, device: str = "cpu", threads: int | None
 
 
 def check_size(folder: ModelFolder) -> None:
-    """Raises UserError when config.toml describes a far larger model than the file of the weights holds.
+    """Raises UserError when config.toml describes no model, or a far larger one than the file of the weights holds.
 
     It is checked before a model is made, which would take the memory.
     """
+    if unknown := [name for name in open_settings(folder.config) if name.startswith("model.")]:
+        raise UserError(f"model folder `{folder.path}` is damaged: `config.toml` does not say `{unknown[0]}`")
     model = folder.config.model
     recurrent = model.hidden_size**2 * model.decoder_layers * model.transition_depth
     least = 4 * (recurrent // 4 + model.embedding_size * len(folder.target_vocabulary) // 2)
