@@ -120,8 +120,12 @@ def test_word_dropout_leaves_what_is_predicted_whole(batcher: Batcher) -> None:
 
 
 def test_validation_holds_each_pair_once(batcher: Batcher) -> None:
-    seen = np.concatenate([batch.indices for batch in batcher.in_order(7)])
-    assert sorted(seen.tolist()) == list(range(len(batcher.corpus)))
+    everything = np.arange(len(batcher.corpus))
+    batches = list(batcher.in_order(everything, 7, 60))
+    assert sorted(np.concatenate([batch.indices for batch in batches]).tolist()) == everything.tolist()
+    for batch in batches:
+        count = len(batch.indices)
+        assert count == 1 or (count <= 7 and (len(batch.source) + len(batch.targets)) * count <= 60)
 
 
 # Several sources

@@ -229,14 +229,16 @@ def test_existing_folders(uninterrupted: tuple[Config, Path], reversal: Path, tm
     before = (output / "metrics.jsonl").read_bytes()
     with pytest.raises(UserError, match="exists already; use --resume to go on, or --overwrite"):
         train(config, output, say=quiet)
-    with pytest.raises(UserError, match=r"other settings \(training.epochs\); resume needs the same"):
-        train(toy_config(reversal, **{**EVERYTHING, "training": {**EVERYTHING["training"], "epochs": 3}}), output,
-              resume=True, say=quiet)  # fmt: skip
+    other = toy_config(reversal, **{**EVERYTHING, "model": {**EVERYTHING["model"], "hidden_size": 48}})
+    with pytest.raises(UserError, match=r"\(model.hidden_size was 32, but is 48\), .*resume needs the same"):
+        train(other, output, resume=True, say=quiet)
     with pytest.raises(UserError, match="exclude each other"):
         train(config, output, resume=True, overwrite=True, say=quiet)
     assert (output / "metrics.jsonl").read_bytes() == before
-    with pytest.raises(UserError, match="has no training state to resume"):
-        train(config, tmp_path / "new", resume=True, say=quiet)
+    shutil.copytree(output, tmp_path / "stateless")
+    (tmp_path / "stateless" / STATE).unlink()
+    with pytest.raises(UserError, match="has no training state to resume; use --overwrite"):
+        train(config, tmp_path / "stateless", resume=True, say=quiet)
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="must be a folder, but is a file"):
         train(config, tmp_path / "file", say=quiet)

@@ -78,7 +78,7 @@ def run(options: argparse.Namespace) -> None:
     overrides = decoding_options(options)
     folders, beside = open_models(opened, options.language_model) if opened else ([], None)
     data = data_with(folders[0].config, options.set) if folders else None
-    target_language = options.target_language or (data.target if data else None)
+    target_language = options.target_language or (data.languages[1] if data else None)
     if target_language is None:
         raise UserError("--hypothesis without a MODEL needs --target-language, which chooses BLEU's tokeniser")
     given = {"model": ", ".join(options.models), "language_model": options.language_model}
@@ -199,6 +199,7 @@ def evaluate_text(options: argparse.Namespace, folder: ModelFolder) -> None:
     from nmt.data.text_streams import score_text
     from nmt.network.language_model import LanguageModel
     from nmt.network.torch_engine import load_engine
+    from nmt.scores.perplexity import perplexity_text
     from nmt.tasks.language_model import count_characters, text_of
 
     if options.source:
@@ -209,6 +210,6 @@ def evaluate_text(options: argparse.Namespace, folder: ModelFolder) -> None:
     engine = load_engine(folder, device=options.device, threads=options.threads)
     assert isinstance(engine.model, LanguageModel)
     score = score_text(engine.model, text_of(corpus), count_characters(corpus))
-    perplexity = f"{score.perplexity:.3f}" if score.perplexity < 1e6 else f"{score.perplexity:.2e}"
+    perplexity = perplexity_text(score.loss, 3)
     print(f"perplexity per piece  {perplexity}  ({score.pieces:,} pieces, with an end for each line)")
     print(f"bits per character    {score.bits_per_character:.4f}  ({score.characters:,} characters, with line ends)")

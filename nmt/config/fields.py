@@ -90,7 +90,12 @@ class DataConfig:
     source: str = "de"
     """Source language: column name, language of a `translation` column, or file suffix."""
     target: str = "en"
-    """Target language, likewise; also selects the tokeniser of BLEU."""
+    """Target language, named in the same way."""
+    source_language: str | None = None
+    """Language of the source side, where `source` does not name it (`de` for a column called `text`)."""
+    target_language: str | None = None
+    """Language of the target side, where `target` does not name it; it selects the tokeniser of BLEU (`ja`, `ko`, `zh`
+    have their own)."""
     probe_length: Annotated[int, Range("from 5 to 1000", lambda value: 5 <= value <= 1000)] = 20
     """Digits of a source of a probe task, 5 to 1000: raise it to see where a network begins to forget. Sources longer
     than `max_length` pieces are dropped."""
@@ -116,6 +121,11 @@ class DataConfig:
     extra: list[SourceConfig] = field(default_factory=list)
     """More training pairs from elsewhere, each source with a weight and a tag of its own: for back-translation,
     distillation, text of other domains."""
+
+    @property
+    def languages(self) -> tuple[str, str]:
+        """The languages of source and target: as they are set, else as the sides are called."""
+        return self.source_language or self.source, self.target_language or self.target
 
 
 @dataclass
@@ -347,9 +357,9 @@ class TrainingConfig:
     patience: Annotated[int, FROM_0] = 0
     """Validations without improvement after which training stops; 0 never stops early. For when it is not known how
     many epochs it takes; a schedule that falls until the last epoch is better left to its end."""
-    best_by: Literal["bleu", "loss"] = "bleu"
-    """What chooses `best/` and counts for `patience`; for a language model always the loss. `loss` where the validation
-    set is too small for BLEU."""
+    best_by: Literal["bleu", "chrf", "loss"] = "bleu"
+    """What chooses `best/` and counts for `patience`; the loss decides between equal scores, and alone for a language
+    model. `chrf` where sentences have few words or no spaces between them, `loss` where the validation set is small."""
     validation_beam_size: Annotated[int, positive(1000)] = 1
     """Beam of the validation BLEU; 1 is greedy, the fastest, and will do to tell models apart."""
     save_interval: Annotated[float, FROM_0] = 10.0

@@ -173,13 +173,22 @@ class Batcher:
         parts = self.corpus.part_of(indices)
         return [self._tagged(ids[len(self.tags[part]) :], part) for ids, part in zip(dropped, parts, strict=True)]
 
-    def in_order(self, batch_size: int) -> Iterator[Batch]:
-        """All pairs once, sorted by target length, without sampling or word dropout: for validation."""
-        order = np.argsort(self.corpus.target_lengths, kind="stable")
-        for start in range(0, len(order), batch_size):
-            indices = order[start : start + batch_size]
+    def in_order(self, pairs: np.ndarray, sentences: int, tokens: int) -> Iterator[Batch]:
+        """Some pairs once, sorted by length, without sampling or word dropout: for validation.
+
+        sentences, tokens: most pairs and, padding included, pieces of a batch; a longer pair is alone in its batch
+        """
+        lengths = self.corpus.source_lengths.astype(np.int64), self.corpus.target_lengths.astype(np.int64)
+        order = pairs[np.lexsort([side[pairs] for side in lengths])]  # by target length, then source length
+        start = 0
+        while start < len(order):
+            indices = order[start : start + sentences]
+            longest = sum(np.maximum.accumulate(side[indices] + 1) for side in lengths)
+            fitting = int((longest * np.arange(1, len(indices) + 1) <= tokens).sum())
+            indices = indices[: max(1, fitting)]
             source, target = self.corpus.pieces(indices)
             yield make_batch(source, target, target, indices)
+            start += len(indices)
 
 
 def draw_by_weight(count: int, weight: float, epoch: int, seed: list[int]) -> np.ndarray:

@@ -22,6 +22,7 @@ from torch import Tensor
 from nmt.config import TrainingConfig
 from nmt.network.language_model import LanguageModel
 from nmt.network.precision import mixed_precision
+from nmt.scores.perplexity import perplexity
 from nmt.text.vocabulary import BEGIN, END
 
 SCORED_STREAMS = 64
@@ -136,7 +137,7 @@ class TextScore:
     @property
     def perplexity(self) -> float:
         """exp(loss); depends on the pieces."""
-        return math.exp(min(self.loss, 700))
+        return perplexity(self.loss)
 
     @property
     def bits_per_character(self) -> float:

@@ -170,7 +170,7 @@ def _add_shortlist(
     def bleu(engine: OnnxEngine) -> float:
         translator = Translator(engine, *vocabularies, folder.config.decoding, folder.config.data.max_length)
         lines = [translation.text for translation in translator.translate(sources)]
-        return float(make_metrics(data.target)[0].corpus_score(lines, [references]).score)
+        return float(make_metrics(data.languages[1])[0].corpus_score(lines, [references]).score)
 
     full = bleu(OnnxEngine(beside, threads))
     for frequent, translations in SIZES:

@@ -157,7 +157,9 @@ def inspect(
                 ]
                 for group in groups:
                     own, wanted = [found[i] for i in group], [targets[i] for i in group]
-                    right = symbols_right(own, wanted) if config is None else bleu(own, [wanted], base.data.target)
+                    right = (
+                        symbols_right(own, wanted) if config is None else bleu(own, [wanted], base.data.languages[1])
+                    )
                     variant.quality.append(right)
                 variants.append(variant)
                 say(f"{variant.name}: trained in {variant.seconds:.0f} s; {_told(variant)}")

@@ -68,7 +68,7 @@ def compare(
     found_best = np.max([own for own, _ in scores], axis=0)
     best = np.maximum(reference, found_best)
     pieces = sum(map(len, subject.folder.target_vocabulary.encode_batch(list(targets))))
-    language = subject.folder.config.data.target
+    language = subject.folder.config.data.languages[1]
     beams = []
     for size, translations, (own, seconds) in zip(sizes, found, scores, strict=True):
         beams.append(

@@ -324,8 +324,15 @@ def _plain_floats(metric: CHRF) -> CHRF:
     return metric
 
 
+def make_chrf() -> CHRF:
+    """sacrebleu's chrF2, which needs no tokeniser."""
+    from sacrebleu.metrics.chrf import CHRF
+
+    return CHRF()
+
+
 def bleu(hypotheses: Sequence[str], references: Sequence[Sequence[str]], target_language: str) -> float:
-    """BLEU alone, without intervals: the validation figure of a training."""
+    """BLEU alone, without intervals."""
     _check_lengths(hypotheses, references, None)
     return float(make_bleu(target_language).corpus_score(hypotheses, references).score)
 

@@ -15,6 +15,7 @@ from nmt.data.batching import drop_words
 from nmt.data.corpus import TextCorpus, check_splits, prepare_text
 from nmt.data.text_streams import Chunk, Streams, Text, choose_streams, join_lines, make_chunk, score_text
 from nmt.network.language_model import LanguageModel
+from nmt.scores.perplexity import perplexity_text
 from nmt.tasks.task import Model, Say, Task, Validation
 from nmt.text.vocabulary import BEGIN
 
@@ -112,13 +113,12 @@ class LanguageModelTask(Task):
         assert isinstance(model, LanguageModel)
         characters = count_characters(self.validation)
         score = score_text(model, text_of(self.validation), characters, precision=self.settings.precision, check=check)
-        perplexity, bits = score.perplexity, score.bits_per_character
+        perplexity, bits = perplexity_text(score.loss), score.bits_per_character
         return Validation(
-            decides=score.loss,
-            metrics={"loss": score.loss, "perplexity": perplexity, "bits_per_character": bits},
-            summary=f"perplexity {perplexity:.2f}, {bits:.3f} bits per character",
+            metrics={"loss": score.loss, "perplexity": score.perplexity, "bits_per_character": bits},
+            summary=f"perplexity {perplexity}, {bits:.3f} bits per character",
             results={
-                "validation perplexity per piece": f"{perplexity:.2f}",
+                "validation perplexity per piece": perplexity,
                 "validation bits per character": f"{bits:.3f}",
             },
         )

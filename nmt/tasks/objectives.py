@@ -201,7 +201,7 @@ class MinimumRisk:
         self.settings, self.vocabulary = config.training, target_vocabulary
         count = config.training.risk_candidates
         self.search = SearchSettings.of(replace(config.decoding, beam_size=count), count)
-        self.utility = make_utility(config.training.risk_metric, config.data.target)
+        self.utility = make_utility(config.training.risk_metric, config.data.languages[1])
 
     def __call__(
         self, model: TranslationModel, batch: Batch, *, tokens: int, seed: int, progress: float

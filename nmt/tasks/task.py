@@ -33,10 +33,8 @@ Model = TranslationModel | LanguageModel
 class Validation:
     """How good a model is on the validation split."""
 
-    decides: float
-    """BLEU or loss, as `Task.best_by` says: what chooses the best model."""
     metrics: dict[str, float]
-    """What is recorded; `loss` (nats per target piece) and `perplexity` are among it."""
+    """What is recorded: `loss` (nats per target piece), `perplexity`, and what else the task measures."""
     summary: str
     """For the person at the terminal."""
     results: dict[str, str]
@@ -76,7 +74,7 @@ class Task(ABC):
     """What training asks of a task. Batches and pools are the task's own; training only counts and passes them on."""
 
     best_by: str
-    """`bleu`, where more is better, or `loss`, where less is."""
+    """The metric of a `Validation` that chooses the best model; of `loss` less is better, of all others more."""
     carried: dict[str, Tensor]
     """What a batch leaves for the next one beside the weights; saved and restored with the training state."""
 

@@ -1,11 +1,11 @@
-"""The task of translation: sentence pairs, a TranslationModel, validation by loss and BLEU."""
+"""The task of translation: sentence pairs, a TranslationModel, validation by loss, BLEU and chrF."""
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,16 +15,39 @@ from nmt.config import Config
 from nmt.data.batching import Batch, Batcher, Pool
 from nmt.data.corpus import check_splits, load_pairs, prepare_corpus
 from nmt.errors import UserError
+from nmt.network.loss import output_cross_entropy
+from nmt.network.model import TranslationModel
 from nmt.network.torch_engine import TorchEngine
-from nmt.scores.evaluation import bleu, make_bleu
+from nmt.scores.evaluation import make_bleu, make_chrf, tokenizer_for
+from nmt.scores.perplexity import perplexity, perplexity_text
 from nmt.tasks.objectives import make_objective
 from nmt.tasks.task import Model, Say, Task, Validation
-from nmt.text.vocabulary import Vocabulary
+from nmt.text.vocabulary import PAD, Vocabulary
 from nmt.translation.translator import Translator
+
+if TYPE_CHECKING:
+    from sacrebleu.metrics.bleu import BLEU
+
+VALIDATION_SENTENCES = 64
+"""Most pairs of a validation batch."""
+
+VALIDATION_TOKENS = 1 << 14
+"""Most pieces of a validation batch, both sides and padding included; a longer pair is alone in its batch."""
+
+DECODED_CELLS = 1 << 18
+"""Most pairs of a target and a source position that are compared at once in validation. Attention holds them all, so
+without a limit a single line of 10,000 words would take hundreds of gigabytes."""
+
+DECODED_ROWS = 1 << 13
+"""Most target positions that are decoded at once in validation."""
+
+LONGEST_VALIDATED = 8
+"""Validation leaves out pairs with more pieces on a side than this many times `data.max_length`, which is the limit of
+training: their time grows with the square of their length."""
 
 
 class TranslationTask(Task):
-    """Sentence pairs, a TranslationModel, the configured objective, validation by loss and BLEU."""
+    """Sentence pairs, a TranslationModel, the configured objective, validation by loss, BLEU and chrF."""
 
     def __init__(self, config: Config, vocabularies: tuple[Vocabulary, Vocabulary], device: torch.device) -> None:
         super().__init__(config, vocabularies, device)
@@ -33,15 +56,18 @@ class TranslationTask(Task):
 
     @staticmethod
     def check(config: Config) -> None:
-        """A tokeniser, a split or attention that is missing must stop the run now, not at the first validation."""
+        """A missing package or split, or attention that is needed, must stop the run now, not at a validation."""
         for name in ("coverage_penalty", "replace_unknown"):
             if config.model.attention == "none" and getattr(config.decoding, name):
                 raise UserError(f"`decoding.{name}` needs a model with attention, but `model.attention` is none")
-        make_bleu(config.data.target)
+        language, training = config.data.languages[1], config.training
+        validation_bleu(language, say=lambda line: None)
+        if training.objective == "minimum_risk" and training.risk_metric == "bleu":
+            make_bleu(language)
         check_splits(config.data)
 
     def prepare(self, say: Say) -> None:
-        """Segmented pairs of both splits."""
+        """Segmented pairs of both splits, and the text of the validation split; training reads no file again."""
         started, vocabularies = time.perf_counter(), (self.source_vocabulary, self.target_vocabulary)
         self.corpus = prepare_corpus(self.config.data, "train", *vocabularies)
         for line in self.corpus.describe():
@@ -50,6 +76,34 @@ class TranslationTask(Task):
         say(f"validation data: {self.validation.counts}; prepared in {time.perf_counter() - started:.1f} s")
         self.batcher = Batcher(self.corpus, *vocabularies, self.settings)
         self.validation_batcher = Batcher(self.validation, *vocabularies, self.settings)
+        self.bleu = validation_bleu(self.config.data.languages[1], say)
+        self._prepare_text(say)
+
+    def _prepare_text(self, say: Say) -> None:
+        """The sources that validations translate, and their references."""
+        pairs = load_pairs(self.config.data, "validation")
+        sources, references = list(pairs["source"]), list(pairs["target"])
+        longest = LONGEST_VALIDATED * self.config.data.max_length
+        ids = self.source_vocabulary.encode_batch(sources), self.target_vocabulary.encode_batch(references)
+        kept = [i for i, sides in enumerate(zip(*ids, strict=True)) if max(map(len, sides)) <= longest]
+        self.validated = np.flatnonzero(
+            np.maximum(self.validation.source_lengths, self.validation.target_lengths) <= longest
+        )
+        if not len(self.validated):
+            raise UserError(f"each validation pair has a side of more than {longest} pieces; raise `data.max_length`")
+        if len(kept) < len(sources):
+            say(
+                f"validation leaves out {len(sources) - len(kept)} of {len(sources)} pairs, which have a side of more "
+                f"than {longest} pieces (8 times `data.max_length`)"
+            )
+        self.sources, self.references = [sources[i] for i in kept], [references[i] for i in kept]
+        short = count_short(self.bleu, self.references)
+        if short > len(kept) / 2 and self.best_by == "bleu":
+            say(
+                f"BLEU will say little: {short} of {len(kept)} validation references have fewer than four tokens "
+                f"(tokeniser {self.bleu.tokenizer_signature}). Set `data.target_language` if it is Chinese, Japanese "
+                'or Korean, or else `training.best_by = "chrf"`'
+            )
 
     def pools(self, epoch: int) -> list[np.ndarray]:
         """Pairs in random order, in parts that are sorted by length."""
@@ -64,55 +118,93 @@ class TranslationTask(Task):
         return [sum(len(pool.target[i]) + 1 for i in batch) for batch in pool.batches]
 
     def batch(self, pool: Pool, number: int, update: int) -> Batch:
-        """Pairs side by side."""
+        """The pairs of a batch, padded."""
         return self.batcher.batch(pool, number, update).to(self.device)
 
     def backward(self, model: Model, batch: Batch, *, tokens: int, seed: int, progress: float) -> tuple[float, float]:
-        """The objective's."""
+        """The passes of the configured objective."""
         return self.objective(model, batch, tokens=tokens, seed=seed, progress=progress)
 
-    def forward(self, model: Model, batch: Batch) -> None:
-        """Teacher forcing, whatever the objective."""
-        self._forward(model, batch)
-
-    def _forward(self, model: Model, batch: Batch) -> tuple[Tensor, Tensor]:
+    def forward(self, model: Any, batch: Batch) -> None:
+        """Teacher forcing, which every objective begins with or can be traced by."""
         with self.autocast():
-            result: tuple[Tensor, Tensor] = model(
-                batch.source, batch.lengths, batch.inputs, batch.targets, self.settings.label_smoothing
-            )
-        return result
+            model(batch.source, batch.lengths, batch.inputs, batch.targets, self.settings.label_smoothing)
 
     def place(self, batch: Batch) -> str:
         """The pairs' numbers in the corpus."""
         return f"training pairs {', '.join(map(str, batch.indices[:5]))}{', ...' if len(batch.indices) > 5 else ''}"
 
     def validate(self, model: Model, check: Callable[[], None]) -> Validation:
-        """Loss on the reference translations, and BLEU of the model's own."""
+        """Loss on the reference translations; BLEU and chrF of the model's own translations."""
+        assert isinstance(model, TranslationModel)
         negative, tokens = 0.0, 0
-        with torch.no_grad():
-            for batch in self.validation_batcher.in_order(64):
-                negative += self._forward(model, batch.to(self.device))[1].item()
-                tokens += batch.target_tokens
-                check()
-        loss = negative / tokens
-        pairs = load_pairs(self.config.data, "validation")
-        vocabularies = self.source_vocabulary, self.target_vocabulary
-        beam_size, hypotheses, sources = self.settings.validation_beam_size, [], list(pairs["source"])
-        decoding = self.config.decoding
-        decoding = replace(decoding, beam_size=beam_size, groups=min(decoding.groups, beam_size))
-        translator = Translator(TorchEngine(model), *vocabularies, decoding, self.config.data.max_length)
-        for start in range(0, len(sources), 512):
-            part = translator.translate(sources[start : start + 512])
-            hypotheses += [translation.text for translation in part]
+        for batch in self.validation_batcher.in_order(self.validated, VALIDATION_SENTENCES, VALIDATION_TOKENS):
+            with self.autocast():
+                negative += negative_log_likelihood(model, batch.to(self.device), check)
+            tokens += batch.target_tokens
             check()
-        score = bleu(hypotheses, [list(pairs["target"])], self.config.data.target)
-        perplexity = math.exp(min(loss, 700))
+        hypotheses = self._translate(model, check)
+        bleu = float(self.bleu.corpus_score(hypotheses, [self.references]).score)
+        chrf = float(make_chrf().corpus_score(hypotheses, [self.references]).score)
+        loss = negative / tokens
+        tokenizer, beam = self.bleu.tokenizer_signature, self.settings.validation_beam_size
         return Validation(
-            decides=score if self.best_by == "bleu" else loss,
-            metrics={"loss": loss, "perplexity": perplexity, "bleu": score},
-            summary=f"perplexity {perplexity:.2f}, BLEU {score:.2f}",
+            metrics={"loss": loss, "perplexity": perplexity(loss), "bleu": bleu, "chrf": chrf},
+            summary=f"perplexity {perplexity_text(loss)}, BLEU {bleu:.2f}, chrF {chrf:.2f}",
             results={
-                "validation BLEU": f"{score:.2f} (sacrebleu, beam {beam_size})",
-                "validation perplexity per piece": f"{perplexity:.2f}",
+                "validation BLEU": f"{bleu:.2f} (sacrebleu, tokeniser {tokenizer}, beam {beam})",
+                "validation chrF": f"{chrf:.2f}",
+                "validation perplexity per piece": perplexity_text(loss),
             },
         )
+
+    def _translate(self, model: TranslationModel, check: Callable[[], None]) -> list[str]:
+        """The model's translations of the validation sources."""
+        decoding, beam_size = self.config.decoding, self.settings.validation_beam_size
+        decoding = replace(decoding, beam_size=beam_size, groups=min(decoding.groups, beam_size))
+        vocabularies = self.source_vocabulary, self.target_vocabulary
+        translator = Translator(TorchEngine(model), *vocabularies, decoding, self.config.data.max_length)
+        hypotheses: list[str] = []
+        for start in range(0, len(self.sources), 512):
+            part = translator.translate(self.sources[start : start + 512])
+            hypotheses += [translation.text for translation in part]
+            check()
+        return hypotheses
+
+
+def validation_bleu(language: str, say: Say) -> BLEU:
+    """The BLEU of validations: of characters, with a line that says so, where the tokeniser lacks its package."""
+    try:
+        return make_bleu(language)
+    except UserError:
+        name = tokenizer_for(language)
+        if name == "13a":
+            raise
+        characters = make_bleu(language, "char")
+        say(f"BLEU at validations is of characters, because the tokeniser `{name}` of `{language}` is not installed")
+        return characters
+
+
+def count_short(bleu: BLEU, references: Sequence[str]) -> int:
+    """How many references have fewer than four tokens, and so no n-gram of the largest order that BLEU counts."""
+    return sum(len(bleu.tokenizer(reference).split()) < bleu.max_ngram_order for reference in references)
+
+
+@torch.no_grad()
+def negative_log_likelihood(model: TranslationModel, batch: Batch, check: Callable[[], None] = lambda: None) -> float:
+    """Of a batch's references, in nats; the decoder reads a stretch of positions at a time, which bounds its memory.
+
+    check: called after each stretch; may raise
+    """
+    memory, state = model.encode(batch.source, batch.lengths)
+    sentences = batch.inputs.size(1)
+    length = max(1, min(DECODED_CELLS // batch.source.numel(), DECODED_ROWS // sentences))
+    total = 0.0
+    for start in range(0, len(batch.inputs), length):
+        targets = batch.targets[start : start + length]
+        readout, state = model.decode(batch.inputs[start : start + length], memory, state, (targets != PAD).sum(0))
+        real: Tensor = (targets.flatten() != PAD).nonzero().squeeze(1)
+        rows = readout.flatten(0, 1).index_select(0, real)
+        total += output_cross_entropy(rows, model.output_weight, model.output_bias, targets.flatten()[real])[1].item()
+        check()
+    return total

@@ -96,7 +96,15 @@ def reverse(config: Config) -> Config:
     """The configuration of the opposite direction: what belongs to one side belongs to the other."""
     data, vocabulary, model = config.data, config.vocabulary, config.model
     extra = [replace(source, files=_turned(source)) for source in data.extra]
-    data = replace(data, source=data.target, target=data.source, files=_turned(data), extra=extra)
+    data = replace(
+        data,
+        source=data.target,
+        target=data.source,
+        source_language=data.target_language,
+        target_language=data.source_language,
+        files=_turned(data),
+        extra=extra,
+    )
     if vocabulary.target is not None:  # without one, that of the source side is for both
         vocabulary = replace(vocabulary, source=vocabulary.target, target=vocabulary.source)
     if model.tied_embeddings != "all":

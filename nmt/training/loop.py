@@ -22,32 +22,23 @@ import torch
 from torch import Tensor, nn
 
 from nmt import __version__
-from nmt.config import Config, TrainingConfig, load_config
+from nmt.config import Config, TrainingConfig
 from nmt.errors import TrainingError, UserError
-from nmt.model_folder import (
-    ModelFolder,
-    model_card,
-    open_model,
-    weights_metadata,
-    write_model,
-)
+from nmt.model_folder import WEIGHTS, model_card, weights_metadata, write_model
 from nmt.network.precision import has_bf16
 from nmt.network.torch_engine import build_model, find_device, load_weights, model_tensors, use_threads
 from nmt.network.word_vectors import load_into
-from nmt.sizing import AUTO, adopt
+from nmt.scores.perplexity import perplexity, perplexity_text
+from nmt.sizing import adopt
 from nmt.tasks import TASKS
 from nmt.tasks.resolving import resolve_for_training
 from nmt.tasks.task import Say, Validation, make_vocabularies
-from nmt.text.vocabulary import Vocabulary
+from nmt.training.display import Display, counted
 from nmt.training.optimization import WeightAverage, clip_gradients, gradient_norm, learning_rate, make_optimizer
-from nmt.training.run_folder import Progress, RunFolder, check_folder
+from nmt.training.run_folder import Progress, RunFolder, TensorBoard, check_folder
+from nmt.training.settings import ORDER, Changes, check_resumed, describe_changes, open_start
 
-MAY_DIFFER = frozenset(
-    {"dropout", "embedding_dropout", "output_dropout", "variational_dropout", "weight_drop", "zoneout"}
-    | {"initialization", "initialization_scale", "forget_gate_bias"}
-    | {"source_embeddings", "target_embeddings", "frozen_embeddings"}
-)
-"""Settings of the model that say how it is trained, not what its weights mean."""
+METRIC_NAMES = {"bleu": "BLEU", "chrf": "chrF", "loss": "loss"}
 
 
 class Interrupted(Exception):
@@ -66,23 +57,32 @@ def train(
 ) -> Path:
     """Train a model; returns the folder of the best one.
 
+        resume: go on with the run in the folder, or start one where there is none
+        overwrite: delete the run in the folder and start again
+
     Raises UserError for bad input or an existing run folder, TrainingError when the loss is not finite or the run was
     interrupted; what had been reached is saved then.
     """
-    if resume and (output / "config.toml").exists():
-        config = adopt(config, load_config(output / "config.toml"))
-    check_folder(config, output, resume, overwrite)
-    TASKS[config.task].check(config)
-    if not resume:
-        config = resolve_for_training(config, find_device(device), say)
-    use_threads(threads)
-    prepare_process()
+    check_folder(config, output, resume, overwrite)  # before anything is touched, the lock included
+    folder = RunFolder(output)
     try:
-        run = Run(config, output, find_device(device), resume, say)
-        if not resume:
+        folder.lock()
+        resumed = check_folder(config, output, resume, overwrite)  # again: another process may just have ended
+        TASKS[config.task].check(config)
+        if resume and not resumed:
+            say(f"no training in `{output}` yet: a new one starts")
+        config = adopt(config, folder.config()) if resumed else resolve_for_training(config, find_device(device), say)
+        use_threads(threads)
+        prepare_process()
+        run = Run(config, output, find_device(device), resumed, say)
+        if not resumed:
+            folder.make()
+            folder.lock()
+            check_folder(config, output, resume, overwrite)
             run.begin_folder()
         return run.train()
     finally:
+        folder.unlock()
         torch.set_flush_denormal(False)
 
 
@@ -101,46 +101,16 @@ def prepare_process() -> None:
         mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: do not shrink the heap
 
 
-def open_start(config: Config) -> ModelFolder | None:
-    """The model folder that a run starts from, if the configuration names one.
-
-    Raises UserError, naming every setting in which the two differ, when its weights or ids would mean something else.
-    """
-    name = config.training.start_from
-    if name is None:
-        return None
-    folder = open_model(name)
-    if folder.config.task != config.task:
-        raise UserError(
-            f"`training.start_from`: `{name}` is of task {folder.config.task}, but must be of {config.task}"
-        )
-    given = [Vocabulary.load(path) for path in (config.vocabulary.source, config.vocabulary.target) if path]
-    own = [folder.source_vocabulary, folder.target_vocabulary][: len(given)]
-    if [vocabulary.checksum for vocabulary in given] != [vocabulary.checksum for vocabulary in own]:
-        raise UserError(
-            f"`vocabulary.source` and `vocabulary.target` must be unset, or the very vocabulary of `{name}`, with "
-            "`training.start_from`"
-        )
-    odd = []
-    for section, may_differ in {"model": MAY_DIFFER, "vocabulary": frozenset({"source", "target"})}.items():
-        wanted, found = vars(getattr(config, section)), vars(getattr(folder.config, section))
-        odd += [
-            f"{section}.{key} is {found[key]!r} there, but {value!r} here"
-            for key, value in wanted.items()
-            if key not in may_differ and found[key] not in (value, AUTO)
-        ]
-    if odd:
-        raise UserError(f"`training.start_from`: `{name}` has other settings, write the same here: {'; '.join(odd)}")
-    return folder
-
-
 class Run:
     """One training run."""
 
     def __init__(self, config: Config, output: Path, device: torch.device, resume: bool, say: Say) -> None:
-        self.config, self.output, self.device, self.say = config, output, device, say
-        self.folder = RunFolder(output)
+        self.config, self.output, self.device = config, output, device
         self.settings: TrainingConfig = config.training
+        self.display = Display(say, self.settings.epochs)
+        self.say = say = self.display.say
+        self.folder = RunFolder(output)
+        self.board: TensorBoard | None = None
         check_precision(self.settings.precision, device)
         start = None if resume else open_start(config)
         if resume:
@@ -200,61 +170,67 @@ class Run:
         progress, settings = self.progress, self.settings
         if progress.update == 0:
             self._estimate()
-        with self._signals(), self._writer() as writer, self._bar() as bar:
-            try:
+        self.board = TensorBoard(self.output / "tensorboard", progress.update, self.say)
+        try:
+            with self._signals():
                 while progress.epoch < settings.epochs and not self._exhausted():
-                    self._epoch(bar, writer)
-            except Interrupted:
-                self._save_state()
-                name = signal.Signals(self.stop_signal or signal.SIGINT).name
-                raise TrainingError(
-                    f"stopped by {name} after update {progress.update}, all saved; "
-                    "the same command goes on (`nmt train` with --resume)"
-                ) from None
-            except BaseException:
-                bar.close()
-                raise
+                    self._epoch()
+                if progress.validated != progress.update or progress.best is None:  # best/ was deleted
+                    self._validate()
+        except Interrupted:
+            self._save_state()
+            name = signal.Signals(self.stop_signal or signal.SIGINT).name
+            raise TrainingError(
+                f"stopped by {name} after update {progress.update}, all saved; "
+                "the same command goes on (`nmt train` with --resume)"
+            ) from None
+        finally:
+            self.display.close()
+            self.board.close()
         self._save_state()
         if self._exhausted():
-            self.say(f"stopped early: no improvement in {settings.patience} validations")
-        minutes, best = progress.seconds / 60, self.output / "best"
+            self.say(f"stopped early: no improvement in {counted(settings.patience, 'validation')}")
+        best = self.output / "best"
         self.say(
-            f"done after {progress.epoch} epochs, {progress.update} updates, {minutes:.1f} minutes; best "
-            f"{self.task.best_by} {progress.best:.2f} at update {progress.best_update}; model in `{best}`"
+            f"done after {counted(progress.epoch, 'epoch')}, {counted(progress.update, 'update')}, "
+            f"{progress.seconds / 60:.1f} minutes; best {METRIC_NAMES[self.task.best_by]} "
+            f"{progress.best:.2f} at update {progress.best_update}; model in `{best}`"
         )
         return best
 
     def _exhausted(self) -> bool:
         return 0 < self.settings.patience <= self.progress.bad_validations
 
-    def _epoch(self, bar: Any, writer: Any) -> None:
+    def _epoch(self) -> None:
         """The rest of an epoch; leaves the progress at the start of the next one."""
         progress = self.progress
         pools = self.task.pools(progress.epoch)
         while True:
             at_end = progress.pool >= len(pools)
             if self._validation_due(at_end) and progress.validated != progress.update:
-                self._validate(writer)
+                self._validate()
                 if self._exhausted():
                     return
             if at_end:
                 break
             pool = self.task.pool(pools[progress.pool], progress.epoch, progress.pool)
-            bar.reset(total=round(len(pool.batches) * len(pools) * self.settings.epochs))
-            bar.update(round((progress.epoch * len(pools) + progress.pool) * len(pool.batches)) + progress.batch)
-            if not self._pool(pool, len(pools), bar, writer):
+            batches, pools_done = len(pool.batches), progress.epoch * len(pools) + progress.pool
+            self.display.expect(
+                done=pools_done * batches + progress.batch, total=batches * len(pools) * self.settings.epochs
+            )
+            if not self._pool(pool, len(pools)):
                 return
             progress.pool += 1
             progress.batch = 0
         progress.epoch += 1
         progress.pool = progress.batch = 0
 
-    def _pool(self, pool: Any, pools: int, bar: Any, writer: Any) -> bool:
+    def _pool(self, pool: Any, pools: int) -> bool:
         """The rest of a pool's batches; whether training should go on."""
         progress, settings = self.progress, self.settings
         while progress.batch < len(pool.batches):
             if self._validation_due(False) and progress.validated != progress.update:
-                self._validate(writer)
+                self._validate()
                 if self._exhausted():
                     return False
             started = time.perf_counter()
@@ -270,13 +246,18 @@ class Run:
             if self.average:
                 self.average.update(self.model, progress.update)
             progress.seconds += time.perf_counter() - started
-            bar.update(len(batches))
             if progress.update % settings.log_interval == 0:
-                self._log(rate, writer, bar)
+                self._log(rate)
+            self.display.advance(len(batches), self.done, self._where())
             if time.perf_counter() - self.saved > 60 * settings.save_interval:
                 self._save_state()
             self._check_interrupt()
         return True
+
+    def _where(self) -> str:
+        """The epoch, the update and the time spent, for a person."""
+        progress = self.progress
+        return f"epoch {progress.epoch + 1}, update {progress.update}, {progress.seconds / 60:.1f} min"
 
     def _validation_due(self, at_end: bool) -> bool:
         """Whether a validation belongs here: after each epoch or every so many updates, and at the very end."""
@@ -325,13 +306,13 @@ class Run:
 
     # Validation
 
-    def _validate(self, writer: Any) -> None:
-        """The score on the validation split with the averaged weights, if any; keeps best, last and checkpoints."""
+    def _validate(self) -> None:
+        """Score the validation split with the averaged weights, if any; keep best, last and checkpoints."""
         progress = self.progress
         started = time.perf_counter()
-        with self._averaged():
+        with self._averaged(), self.display.validating():
             self.model.eval()
-            validation = self.task.validate(self.model, self._check_interrupt)
+            validation = self.task.validate(self.model, self._check_validation)
             progress.validated = progress.update
             progress.seconds += time.perf_counter() - started
             improved = self._compare(validation)
@@ -356,19 +337,27 @@ class Run:
             "best": improved,
             "seconds": round(progress.seconds, 3),
         }
-        self._record(record, writer)
+        self._record(record)
         self._save_state()
+        guess = len(self.vocabularies[1])
+        worse = validation.metrics["loss"] > math.log(guess)
         self.say(
-            f"epoch {progress.epoch + 1}, update {progress.update}, {progress.seconds / 60:.1f} min: validation "
-            f"{validation.summary}{' (best)' if improved else ''}"
+            f"{self._where()}: validation {validation.summary}{' (best)' if improved and not worse else ''}"
+            + (f" (worse than a guess among {guess} pieces; lower training.learning_rate)" if worse else "")
         )
+
+    def _check_validation(self) -> None:
+        """What a validation does now and then: stop for a signal, and show that it goes on."""
+        self._check_interrupt()
+        self.display.wait(self._where())
 
     def _compare(self, validation: Validation) -> bool:
         """Whether a validation is the best so far; counts it."""
-        progress, value = self.progress, validation.decides
-        more = self.task.best_by == "bleu"
-        if progress.best is None or (value > progress.best if more else value < progress.best):
-            progress.best, progress.best_update, progress.bad_validations = value, progress.update, 0
+        progress = self.progress
+        value, loss = validation.metrics[self.task.best_by], validation.metrics["loss"]
+        if is_better((value, loss), (progress.best, progress.best_loss), self.task.best_by):
+            progress.best, progress.best_loss = value, loss
+            progress.best_update, progress.bad_validations = progress.update, 0
             return True
         progress.bad_validations += 1
         return False
@@ -412,24 +401,53 @@ class Run:
 
     def _load_state(self) -> None:
         """Go on from what `_save_state` wrote; raises UserError when the file is damaged or the data are others."""
+        changes = check_resumed(self.folder.config(), self.config, self.output)
         with self.folder.damage_reported():
             tensors, self.progress, data = self.folder.read_state()
-            self._restore(tensors)
+            self._restore(tensors, changes)
         if data != self.task.data_identity:
             raise UserError(
-                f"the data are not those that `{self.output}` was started with; restore them, or remove the folder to "
-                "start again (`nmt train --overwrite`)"
+                f"the data are not those that `{self.output}` was started with; restore them, start again with "
+                "--overwrite, or train on the new data from the old weights, with `training.start_from` and another "
+                "--output"
             )
+        self._adapt(changes)
         self.folder.cut_back(self.progress)
+        if changes:
+            self.folder.write_config(self.config)
         self.say(f"resumed at update {self.progress.update} (epoch {self.progress.epoch + 1})")
 
-    def _restore(self, tensors: dict[str, Tensor]) -> None:
+    def _adapt(self, changes: Changes) -> None:
+        """Make the progress fit settings that have changed, and a best model that has gone."""
+        progress = self.progress
+        if changes:
+            self.say(f"settings changed since the last start: {describe_changes(changes)}")
+        if changes.keys() & ORDER and progress.pool < len(self.task.pools(progress.epoch)):
+            if progress.pool or progress.batch:
+                self.say(f"epoch {progress.epoch + 1} begins again, as its batches are others")
+            progress.pool = progress.batch = 0
+            self.task.carried = {}
+        gone = progress.best is not None and not (self.output / "best" / WEIGHTS).exists()
+        if "training.best_by" in changes and not gone:
+            record = self.folder.validation(progress.best_update)
+            progress.best, progress.best_loss = record.get(self.task.best_by), record.get("loss")
+        if gone:
+            self.say(f"`{self.output / 'best'}` has gone: the best model is that of the validations from now on")
+            progress.best = progress.best_loss = None
+            if progress.validated == progress.update:
+                progress.validated -= 1  # this one is done again
+
+    def _restore(self, tensors: dict[str, Tensor], changes: Changes) -> None:
         """Put saved tensors into the model, its average, the task and the optimiser."""
         copy_tensors(model_tensors(self.model), _part(tensors, "weight."))
         self.task.carried = {name: tensor.to(self.device) for name, tensor in _part(tensors, "carried.").items()}
         if self.average:
             average = _part(tensors, "average.")  # in the order of the file, but the average has the model's
+            if not average and "training.average_decay" in changes:
+                average = {name: weight.detach().clone() for name, weight in self.model.named_parameters()}
             self.average.weights = {name: average[name].to(self.device) for name in self.average.weights}
+        if "training.optimizer" in changes:
+            return  # its state begins anew
         state = self.optimizer.state_dict()
         restored: dict[int, dict[str, Tensor]] = {}
         for name, tensor in _part(tensors, "optimizer.").items():
@@ -438,35 +456,32 @@ class Run:
         state["state"] = restored
         self.optimizer.load_state_dict(state)
 
-    def _log(self, rate: float, writer: Any, bar: Any) -> None:
+    def _log(self, rate: float) -> None:
         progress = self.progress
         window = progress.window
         elapsed = progress.seconds - window.get("seconds", 0.0)
-        speed = window["tokens"] / max(elapsed, 1e-9)
+        speed, negative = window["tokens"] / max(elapsed, 1e-9), window["negative"] / window["tokens"]
         record = {
             "kind": "training",
             "update": progress.update,
             "epoch": progress.epoch + 1,
             "loss": window["loss"] / window["tokens"],
-            "perplexity": math.exp(min(window["negative"] / window["tokens"], 700)),
+            "perplexity": perplexity(negative),
             "gradient_norm": window["norm"] / progress.window_updates,
             "learning_rate": rate,
             "target_tokens": progress.target_tokens,
             "target_tokens_per_second": round(speed),
             "seconds": round(progress.seconds, 3),
         }
-        self._record(record, writer)
-        bar.set_postfix_str(f"perplexity {record['perplexity']:.2f}, {speed:,.0f} target tokens/s", refresh=False)
+        self._record(record)
+        self.display.summary = f"perplexity {perplexity_text(negative)}, {speed:,.0f} target tokens/s"
         progress.window = {"loss": 0.0, "negative": 0.0, "tokens": 0.0, "norm": 0.0, "seconds": progress.seconds}
         progress.window_updates = 0
 
-    def _record(self, record: dict[str, Any], writer: Any) -> None:
+    def _record(self, record: dict[str, Any]) -> None:
         self.folder.record(record)
-        if writer is not None:
-            kind = record["kind"]
-            for name, value in record.items():
-                if name not in ("kind", "update", "epoch", "best", "seconds", "target_tokens"):
-                    writer.add_scalar(f"{kind}/{name}", value, record["update"])
+        if self.board:
+            self.board.add(record)
 
     def _estimate(self) -> None:
         """Say how long an epoch will take, from the time of a few batches of typical length."""
@@ -486,12 +501,17 @@ class Run:
         copy_tensors(dict(self.model.named_buffers()), statistics)
         self.task.carried = {}
         epoch_tokens = sum(tokens) * len(pools)
-        minutes = seconds / seen * epoch_tokens / 60
+        minutes, epochs, batches = seconds / seen * epoch_tokens / 60, self.settings.epochs, len(tokens) * len(pools)
         self.say(
-            f"about {len(tokens) * len(pools)} batches and {epoch_tokens:,} target tokens an epoch; estimated "
-            f"{minutes:.1f} minutes an epoch, {minutes * self.settings.epochs:.0f} minutes for {self.settings.epochs} "
-            f"epochs, without validation"
+            f"about {counted(batches, 'batch')} and {epoch_tokens:,} target tokens an epoch; estimated {minutes:.1f} "
+            f"minutes an epoch, {minutes * epochs:.0f} minutes for {counted(epochs, 'epoch')}, without validation"
         )
+        updates = -(-len(tokens) // self.settings.accumulation) * len(pools) * epochs
+        if self.settings.warmup >= updates:
+            self.say(
+                f"training.warmup ({self.settings.warmup} updates) is longer than the training (about {updates} "
+                "updates): training.learning_rate is never reached; lower the warm-up"
+            )
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
@@ -517,35 +537,25 @@ class Run:
         if self.stop_signal is not None:
             raise Interrupted
 
-    @contextlib.contextmanager
-    def _writer(self) -> Iterator[Any]:
-        """TensorBoard's writer, where it is installed."""
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            yield None
-            return
-        writer = SummaryWriter(str(self.output / "tensorboard"), purge_step=self.progress.update + 1)
-        try:
-            yield writer
-        finally:
-            writer.close()
-
-    @contextlib.contextmanager
-    def _bar(self) -> Iterator[Any]:
-        from tqdm import tqdm
-
-        unseen = sys.stderr is None or not sys.stderr.isatty()
-        bar = tqdm(total=1, unit="batch", desc="training", dynamic_ncols=True, disable=unseen)
-        try:
-            yield bar
-        finally:
-            bar.close()
-
 
 def dropout_seed(seed: int, update: int, number: int) -> int:
     """Seed of the generator of a batch's dropout masks."""
     return int(np.random.SeedSequence([seed, update, number]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def is_better(new: tuple[float, float], best: tuple[float | None, float | None], metric: str) -> bool:
+    """Whether a validation is better than the best one; each has its value of the metric, and its loss.
+
+    Values that are equal to two decimals, as they are shown, are decided by the loss. One that is no number loses.
+    """
+    (value, loss), (best_value, best_loss) = new, best
+    if best_value is None:
+        return True
+    if metric == "loss":
+        return value < best_value or math.isnan(best_value)
+    if round(value, 2) != round(best_value, 2):
+        return value > best_value
+    return best_loss is None or loss < best_loss or math.isnan(best_loss)
 
 
 def check_precision(precision: str, device: torch.device) -> None:

@@ -1,8 +1,8 @@
 """The folder of a run: whether it may be used, what it holds, and the state that a run resumes from.
 
 It holds best/ and last/ and, where wanted, checkpoints/UPDATE (model folders), state/training.safetensors (weights,
-their average, the optimiser, what the task carries from batch to batch and every counter, in one file), and
-metrics.jsonl and config.toml.
+their average, the optimiser, what the task carries from batch to batch and every counter, in one file), metrics.jsonl,
+config.toml, TensorBoard's records, and .lock, which a process holds while it trains there.
 """
 
 from __future__ import annotations
@@ -16,15 +16,20 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from nmt.config import Config, load_config, write_config
 from nmt.errors import UserError
 from nmt.model_folder import vocabulary_files, write_atomically
+from nmt.sizing import adopt
 from nmt.text.vocabulary import Vocabulary
+from nmt.training.settings import check_resumed
 
 STATE = Path("state") / "training.safetensors"
+
+MODELS = ("best", "last", "checkpoints")
 
 
 @dataclass
@@ -40,6 +45,9 @@ class Progress:
     validated: int = -1
     """Update of the last validation."""
     best: float | None = None
+    """The best model's value of the metric that chooses it."""
+    best_loss: float | None = None
+    """Its validation loss, which decides between equal values."""
     best_update: int = 0
     bad_validations: int = 0
     """Validations since the best one."""
@@ -51,8 +59,8 @@ class Progress:
     window_updates: int = 0
 
 
-def check_folder(config: Config, output: Path, resume: bool, overwrite: bool) -> None:
-    """Whether the run folder may be used; nothing is written yet."""
+def check_folder(config: Config, output: Path, resume: bool, overwrite: bool) -> bool:
+    """Whether the run folder may be used, and whether there is a run in it to resume; nothing is written yet."""
     if resume and overwrite:
         raise UserError("--resume and --overwrite exclude each other")
     start = config.training.start_from
@@ -60,30 +68,41 @@ def check_folder(config: Config, output: Path, resume: bool, overwrite: bool) ->
         raise UserError(
             f"--overwrite would delete `{start}`, which `training.start_from` names; choose another --output"
         )
-    if resume:
-        if not (output / STATE).exists():
-            raise UserError(f"`{output}` has no training state to resume; start it anew, with --overwrite if it exists")
-        stored = load_config(output / "config.toml")
-        if stored != config:
-            names = ["task"] if stored.task != config.task else []
-            names += [
-                f"{section}.{key}"
-                for section, values in asdict(config).items()
-                if isinstance(values, dict)
-                for key, value in values.items()
-                if asdict(stored)[section][key] != value
-            ]
-            raise UserError(f"`{output}` was started with other settings ({', '.join(names)}); resume needs the same")
-        return
     if output.exists() and not output.is_dir():
         raise UserError(f"output `{output}` must be a folder, but is a file")
-    if output.exists() and any(output.iterdir()):
-        if not overwrite:
-            raise UserError(
-                f"run folder `{output}` exists already; use --resume to go on, or --overwrite to start again"
-            )
-        if not (output / "metrics.jsonl").exists():
-            raise UserError(f"`{output}` is not a run folder of nmt and is not overwritten; choose another --output")
+    if is_unused(output):
+        return False
+    if resume and (output / STATE).exists():
+        stored = load_config(output / "config.toml")
+        check_resumed(stored, adopt(config, stored), output)
+        return True
+    if not (output / "metrics.jsonl").exists():
+        raise UserError(f"`{output}` is not a run folder of nmt and is not overwritten; choose another --output")
+    if resume:
+        raise UserError(f"`{output}` has no training state to resume; use --overwrite to start again")
+    if not overwrite:
+        raise UserError(f"run folder `{output}` exists already; use --resume to go on, or --overwrite to start again")
+    return False
+
+
+def is_unused(output: Path) -> bool:
+    """Whether a folder is not there, is empty, or holds only what a start leaves that was killed before its end."""
+    if not output.exists():
+        return True
+    found = {path.name for path in output.iterdir() if not _is_temporary(path)} - {".lock"}
+    if not found <= {"state", "metrics.jsonl", "config.toml"}:
+        return False
+    state, metrics = output / "state", output / "metrics.jsonl"
+    if metrics.exists() and metrics.stat().st_size:
+        return False
+    if not state.exists():
+        return not found or metrics.exists()  # somebody's own config.toml is no run
+    return state.is_dir() and all(path.suffix == ".spm" or _is_temporary(path) for path in state.iterdir())
+
+
+def _is_temporary(path: Path) -> bool:
+    """Whether a file is one that `write_atomically` had not finished."""
+    return path.name.startswith(".") and path.name.endswith(".tmp")
 
 
 class RunFolder:
@@ -91,24 +110,63 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock = FileLock(path / ".lock")
 
-    def begin(self, config: Config, vocabularies: Sequence[Vocabulary]) -> None:
-        """Make the folder, or clear an old one; it can be resumed once a state has been written."""
+    def lock(self) -> None:
+        """Keep the folder for this process until `unlock` or its end; raises UserError when another one has it."""
+        if self._lock.is_locked or not self.path.is_dir():
+            return
         try:
-            text = write_config(config).encode()
-        except UnicodeEncodeError:  # of a name that is not UTF-8
-            raise UserError("the configuration has a path that is not UTF-8; rename the file") from None
-        for name in ("best", "last", "checkpoints", "state", "tensorboard", "report"):
-            shutil.rmtree(self.path / name, ignore_errors=True)
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise UserError(
+                f"another process is training in `{self.path}`; wait for its end, stop it, or choose another --output"
+            ) from None
+        except (OSError, NotImplementedError):
+            return  # a file system without locks; one that cannot be written is noticed when it is
+        for folder in [self.path, *(self.path / name for name in ("state", "best", "last", "checkpoints/*"))]:
+            for path in folder.parent.glob(f"{folder.name}/.*.tmp"):
+                path.unlink(missing_ok=True)  # of a process that was killed
+
+    def unlock(self) -> None:
+        """Let other processes use the folder."""
+        self._lock.release()
+
+    def make(self) -> None:
+        """Make the folder."""
         try:
-            (self.path / "state").mkdir(parents=True)
+            self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"run folder `{self.path}` cannot be made: {error.strerror}") from None
-        write_atomically(self.path / "metrics.jsonl", b"")
-        write_atomically(self.path / "config.toml", text)
+
+    def begin(self, config: Config, vocabularies: Sequence[Vocabulary]) -> None:
+        """Clear the folder of an older run and write what a new one starts with; a state makes it complete.
+
+        The old state goes first: without it, nothing can be resumed from what a killed process leaves.
+        """
+        text = _config_text(config)
+        self.make()
+        try:
+            (self.path / STATE).unlink(missing_ok=True)
+            write_atomically(self.path / "metrics.jsonl", b"")
+            for name in ("state", *MODELS, "tensorboard", "report"):
+                if (self.path / name).exists():
+                    shutil.rmtree(self.path / name)
+            (self.path / "state").mkdir()
+        except OSError as error:
+            raise UserError(f"run folder `{self.path}` cannot be cleared: {error.strerror or error}") from None
         names = vocabulary_files(config)
         for name, vocabulary in zip((names[0], names[-1]), vocabularies, strict=True):
             write_atomically(self.path / "state" / name, vocabulary.model)
+        write_atomically(self.path / "config.toml", text)
+
+    def config(self) -> Config:
+        """The configuration that the run was started or last resumed with."""
+        return load_config(self.path / "config.toml")
+
+    def write_config(self, config: Config) -> None:
+        """Replace it."""
+        write_atomically(self.path / "config.toml", _config_text(config))
 
     def vocabularies(self, config: Config) -> tuple[Vocabulary, Vocabulary]:
         """Those that the run was started with: source and target, which may be the same."""
@@ -152,6 +210,12 @@ class RunFolder:
         with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
+    def validation(self, update: int) -> dict[str, Any]:
+        """The record of the validation after an update; empty if there is none."""
+        lines = (self.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        records = [record for record in map(json.loads, lines) if record["kind"] == "validation"]
+        return next((record for record in records if record["update"] == update), {})
+
     def checkpoints(self) -> list[int]:
         """Updates of the models under checkpoints/, in order."""
         return sorted(int(path.name) for path in (self.path / "checkpoints").glob("*") if path.name.isdecimal())
@@ -159,6 +223,13 @@ class RunFolder:
     def remove_checkpoint(self, update: int) -> None:
         """Delete one of them."""
         shutil.rmtree(self.path / "checkpoints" / str(update))
+
+
+def _config_text(config: Config) -> bytes:
+    try:
+        return write_config(config).encode()
+    except UnicodeEncodeError:  # of a name that is not UTF-8
+        raise UserError("the configuration has a path that is not UTF-8; rename the file") from None
 
 
 def cut_metrics(path: Path, progress: Progress) -> None:
@@ -175,3 +246,41 @@ def cut_metrics(path: Path, progress: Progress) -> None:
             break
         kept.append(line + "\n")
     write_atomically(path, "".join(kept).encode())
+
+
+class TensorBoard:
+    """The records as TensorBoard shows them, where it is installed; training goes on without one that fails."""
+
+    def __init__(self, folder: Path, update: int, say: Any) -> None:
+        self.say = say
+        self.writer: Any = None
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.writer = SummaryWriter(str(folder), purge_step=update + 1)
+        except ImportError:
+            pass
+        except Exception as error:  # an optional package of another's making may raise anything
+            self._give_up(error)
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Add a record of metrics.jsonl."""
+        try:
+            for name, value in record.items() if self.writer else ():
+                if name not in ("kind", "update", "epoch", "best", "seconds", "target_tokens"):
+                    self.writer.add_scalar(f"{record['kind']}/{name}", value, record["update"])
+        except Exception as error:
+            self._give_up(error)
+
+    def close(self) -> None:
+        """Write what is left."""
+        try:
+            if self.writer:
+                self.writer.close()
+        except Exception as error:
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        self.writer = None
+        reason = " ".join(str(error).split())[:200]
+        self.say(f"no records for TensorBoard, which fails: {type(error).__name__}: {reason}")

@@ -209,7 +209,7 @@ class Translator:
             decoding=folders[0].config.decoding,
             max_length=min(folder.config.data.max_length for folder in folders),
             language_model=None if language_model is None else _load_engine(language_model, device, threads),
-            target_language=folders[0].config.data.target,
+            target_language=folders[0].config.data.languages[1],
         )
         translator.decoding = translator.decoding_with(language_model_weight=language_model_weight)
         return translator

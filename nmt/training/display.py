@@ -1,0 +1,115 @@
+"""What a person sees of a training while it runs: a bar on a terminal or in a notebook, elsewhere a line a minute."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+Say = Callable[[str], None]
+
+LINE_SECONDS = 60.0
+"""Time between two lines where there is no bar."""
+
+
+class Display:
+    """Shows how far a training is. Messages go through it, so that they do not run into the bar."""
+
+    def __init__(self, say: Say, epochs: int) -> None:
+        self._say, self.epochs = say, epochs
+        self.bar: Any = None
+        self.summary = ""
+        """The latest figures, in words."""
+        self.began = self.said = time.monotonic()
+        self.first_share: float | None = None
+        """Share of the training that was done when this process began."""
+
+    def say(self, line: str) -> None:
+        """Say a line; the bar is taken away and drawn again below it."""
+        if self.bar is None:
+            self._say(line)
+            return
+        with type(self.bar).external_write_mode(file=sys.stderr):
+            self._say(line)
+
+    def expect(self, done: int, total: int) -> None:
+        """Batches done and to be done altogether, as far as is known; draws the bar when called first."""
+        if self.bar is not None:
+            self.bar.total = self.bar.n + total - done
+        elif visible := find_bar():
+            self.bar = visible(
+                total=total,
+                initial=done,
+                unit="batch",
+                desc="training",
+                dynamic_ncols=True,
+                miniters=1,  # tqdm's own guess leaves the bar standing when batches get slower
+                mininterval=0.5,
+                file=sys.stderr,
+            )
+
+    def advance(self, batches: int, share: float, where: str) -> None:
+        """Some batches are done.
+
+        share: of the training that is done, 0 to 1
+        where: the epoch and the update, in words
+        """
+        if self.first_share is None:
+            self.first_share = share
+        if self.bar is not None:
+            self.bar.set_postfix_str(self.summary, refresh=False)
+            self.bar.update(batches)
+        else:
+            self._say_each_minute(f"{where}: {self.summary}{', ' if self.summary else ''}{self._time_left(share)}")
+
+    @contextlib.contextmanager
+    def validating(self) -> Iterator[None]:
+        """For the time of a validation the bar says so."""
+        if self.bar is not None:
+            self.bar.set_description_str("validating")
+        yield
+        if self.bar is not None:
+            self.bar.set_description_str("training")
+
+    def wait(self, where: str) -> None:
+        """Something other than a batch goes on; the clock does not stand still meanwhile."""
+        if self.bar is None:
+            self._say_each_minute(f"{where}: validating")
+        elif time.monotonic() - self.said > 1:
+            self.said = time.monotonic()
+            self.bar.refresh()
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+    def _say_each_minute(self, line: str) -> None:
+        if time.monotonic() - self.said >= LINE_SECONDS:
+            self.said = time.monotonic()
+            self._say(line)
+
+    def _time_left(self, share: float) -> str:
+        done = share - (self.first_share or 0.0)
+        if done <= 0:
+            return "time left unknown"
+        minutes = (time.monotonic() - self.began) / done * (1 - share) / 60
+        return f"about {minutes:.0f} minutes left" if minutes < 120 else f"about {minutes / 60:.1f} hours left"
+
+
+def find_bar() -> Any:
+    """The class of tqdm's bar for where this runs; None where nobody could see a bar."""
+    from tqdm.auto import tqdm
+
+    notebook = any(kind.__name__ == "tqdm_notebook" for kind in tqdm.__mro__)
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    return tqdm if notebook or terminal else None
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 epoch`, `2 epochs`, `2 batches`."""
+    plural = "es" if noun.endswith("ch") and noun != "epoch" else "s"
+    return f"{number:,} {noun}{'' if number == 1 else plural}"

@@ -1,0 +1,111 @@
+"""Which settings may change between a run and what it goes on from: its own state, or another model's weights."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from nmt.config import SECTIONS, Config
+from nmt.errors import UserError
+from nmt.model_folder import ModelFolder, open_model, vocabulary_files
+from nmt.sizing import AUTO
+from nmt.text.vocabulary import Vocabulary
+
+REGULARIZATION = frozenset(
+    {"dropout", "embedding_dropout", "output_dropout", "variational_dropout", "weight_drop", "zoneout"}
+)
+"""Settings of the model that change how it is trained, not what its weights mean."""
+
+AT_THE_START = frozenset(
+    {"initialization", "initialization_scale", "forget_gate_bias"}
+    | {"source_embeddings", "target_embeddings", "frozen_embeddings"}
+)
+"""Settings of the model that say what its weights begin as."""
+
+ORDER = frozenset(
+    {"training.seed", "training.batch_size", "training.batch_unit", "training.truncation", "data.weight", "data.extra"}
+    | {"training.source_sampling", "training.target_sampling"}
+)
+"""Settings that decide which batches an epoch has: where one changes, the epoch begins again."""
+
+Changes = dict[str, tuple[Any, Any]]
+"""Settings that differ by name (`section.key`), with the old and the new value."""
+
+
+def changed_settings(stored: Config, config: Config) -> Changes:
+    """What differs between two configurations."""
+    old, new = asdict(stored), asdict(config)
+    return {
+        f"{section}.{key}": (old[section][key], value)
+        for section in SECTIONS
+        for key, value in new[section].items()
+        if old[section][key] != value
+    }
+
+
+def check_resumed(stored: Config, config: Config, output: Path) -> Changes:
+    """The settings with which a run is resumed that differ from those that it was started with.
+
+    Everything about data, training and decoding may change: the data are known by the checksum of their pieces (see
+    `Run`). Raises UserError where the weights would mean something else.
+    """
+    if stored.task != config.task:
+        raise UserError(f"`{output}` was started with other settings (task); resume needs the same")
+    changes = changed_settings(stored, config)
+    files = vocabulary_files(config)
+    for name, file in (("vocabulary.source", files[0]), ("vocabulary.target", files[-1])):
+        if name in changes and _same_vocabulary(changes[name][1], output / "state" / file):
+            del changes[name]
+    wrong = [
+        f"{name} was {old!r}, but is {new!r}"
+        for name, (old, new) in changes.items()
+        if name.startswith("vocabulary.") or (name.startswith("model.") and name[6:] not in REGULARIZATION)
+    ]
+    if wrong:
+        raise UserError(
+            f"`{output}` was started with other settings ({'; '.join(wrong)}), and its weights depend on them; resume "
+            "needs the same, or start anew with another --output"
+        )
+    return changes
+
+
+def _same_vocabulary(given: str | None, own: Path) -> bool:
+    """Whether a vocabulary that is given at another path is the one that the run has."""
+    return given is not None and Vocabulary.load(given).checksum == Vocabulary.load(own).checksum
+
+
+def describe_changes(changes: Changes) -> str:
+    """Changed settings for a person."""
+    return "; ".join(f"{name} is {new!r} instead of {old!r}" for name, (old, new) in changes.items())
+
+
+def open_start(config: Config) -> ModelFolder | None:
+    """The model folder that a run starts from, if the configuration names one.
+
+    Raises UserError, naming every setting in which the two differ, when its weights or ids would mean something else.
+    """
+    name = config.training.start_from
+    if name is None:
+        return None
+    folder = open_model(name)
+    if folder.config.task != config.task:
+        raise UserError(
+            f"`training.start_from`: `{name}` is of task {folder.config.task}, but must be of {config.task}"
+        )
+    given = [Vocabulary.load(path) for path in (config.vocabulary.source, config.vocabulary.target) if path]
+    own = [folder.source_vocabulary, folder.target_vocabulary][: len(given)]
+    if [vocabulary.checksum for vocabulary in given] != [vocabulary.checksum for vocabulary in own]:
+        raise UserError(
+            f"`vocabulary.source` and `vocabulary.target` must be unset, or the very vocabulary of `{name}`, with "
+            "`training.start_from`"
+        )
+    free = {f"model.{key}" for key in REGULARIZATION | AT_THE_START} | {"vocabulary.source", "vocabulary.target"}
+    odd = [
+        f"{setting} is {there!r} there, but {here!r} here"
+        for setting, (there, here) in changed_settings(folder.config, config).items()
+        if setting.startswith(("model.", "vocabulary.")) and setting not in free and there != AUTO
+    ]
+    if odd:
+        raise UserError(f"`training.start_from`: `{name}` has other settings, write the same here: {'; '.join(odd)}")
+    return folder
