@@ -122,7 +122,7 @@ def test_recipes_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for line in command_lines(RECIPES):
         name, *arguments = shlex.split(line)
         arguments = [path for one in arguments for path in (sorted(glob.glob(one)) if "*" in one else [one])]
-        if arguments[0] == "train":
+        if arguments[0] in ("train", "diversify"):
             small = ["training.epochs=2", "training.batch_size=16", "decoding.min_length=2"]
             if not any(one.startswith("training.start_from") for one in arguments):
                 small += ["model.hidden_size=16", "vocabulary.byte_fallback=false", "training.learning_rate=0.02"]
