@@ -12,17 +12,11 @@ import sacrebleu
 from toys import HYPOTHESES, REFERENCES, SOURCES
 
 from nmt.errors import UserError
-from nmt.scores.evaluation import (
-    MOSES_NAME,
-    PartScorer,
-    bleu,
-    compare_systems,
-    evaluate_translations,
-    language_code,
-    make_bleu,
-    moses_tokens,
-    tokenizer_for,
-)
+from nmt.scores.evaluation import evaluate_translations
+from nmt.scores.metrics import bleu, make_bleu
+from nmt.scores.moses import MOSES_NAME, moses_tokens
+from nmt.scores.significance import PartScorer, compare_systems
+from nmt.scores.tokenizers import language_code, script_language, tokenizer_for
 
 OTHER_REFERENCES = [
     "A man wearing an orange hat stares at something.",
@@ -150,6 +144,7 @@ def test_sets_that_do_not_match_are_refused(hypotheses, references, sources, mes
         ("en", "13a"), ("de_DE", "13a"), ("xx", "13a"), ("target", "13a"),
         ("zh", "zh"), ("zh-CN", "zh"), ("zho_Hans", "zh"), ("Chinese", "zh"),
         ("ja", "ja-mecab"), ("jpn_Jpan", "ja-mecab"), ("ko", "ko-mecab"), ("KO-kr", "ko-mecab"),
+        ("th", "char"), ("Thai", "char"), ("lao_Laoo", "char"), ("km", "char"), ("my-MM", "char"), ("bod_Tibt", "char"),
     ],
 )  # fmt: skip
 def test_the_tokeniser_follows_the_target_language(language, expected):
@@ -166,15 +161,54 @@ def test_chinese_is_scored_by_characters():
     assert "tok:zh" in evaluation.score("BLEU").signature
     assert evaluation.score("TER").value == pytest.approx(100 / 6)
     assert "asian:yes" in evaluation.score("TER").signature
-    assert evaluation.notes == [f"{MOSES_NAME} is left out: Moses has no tokeniser for the target language `zh`"]
+    assert evaluation.notes == ["BLEU's tokeniser is `zh` because the target language is `zh`"]
+
+
+WITHOUT_SPACES = {
+    "th": "ภาษาไทยเขียนติดกันไม่เว้นวรรค", "lo": "ພາສາລາວບໍ່ມີຍະຫວ່າງ", "km": "ភាសាខ្មែរគ្មានដកឃ្លា",
+    "my": "မြန်မာစာတွင်နေရာလွတ်မရှိ", "bo": "བོད་སྐད་ལ་བར་སྟོང་མེད།",
+    "ja": "私はパンを食べます。", "zh": "我今天早上吃了面包。",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("language", ["th", "lo", "km", "my", "bo"])
+@pytest.mark.parametrize("named", [True, False])
+def test_scripts_without_spaces_are_scored_by_characters(language, named):
+    reference = WITHOUT_SPACES[language]
+    name = language if named else "target"
+    evaluation = evaluate([reference[:-2] + reference[0]], [[reference]], language=name)
+    assert evaluation.score("BLEU").value > 50
+    assert "tok:char" in evaluation.score("BLEU").signature
+    assert evaluation.sentence_scores[0].bleu == pytest.approx(evaluation.score("BLEU").value)
+    assert bleu(evaluation.hypotheses, [[reference]], name) == evaluation.score("BLEU").value
+    because = f"because the target language is `{language}`" if named else "because the references are written in "
+    assert evaluation.notes[0].startswith(f"BLEU's tokeniser is `char` {because}")
+
+
+def test_the_script_of_a_text():
+    assert {language: script_language([text]) for language, text in WITHOUT_SPACES.items()} == {
+        language: language for language in WITHOUT_SPACES
+    }
+    assert script_language(["Das Wort 面包 heißt Brot.", "Ein Hund"]) is None
+    assert script_language([]) is None and script_language(["", " "]) is None
+
+
+def test_japanese_in_a_column_without_a_language_is_japanese():
+    evaluation = evaluate([WITHOUT_SPACES["ja"]], [[WITHOUT_SPACES["ja"]]], language="target")
+    assert evaluation.score("BLEU").value == pytest.approx(100)
+    assert "asian:yes" in evaluation.score("TER").signature
 
 
 @pytest.mark.parametrize("language", ["ja", "ko"])
-def test_a_missing_mecab_is_named_with_what_to_install(language, monkeypatch):
+def test_without_mecab_characters_are_counted_and_what_to_install_is_said(language, monkeypatch):
     monkeypatch.setattr(f"sacrebleu.tokenizers.tokenizer_{language}_mecab.MeCab", None)
+    evaluation = evaluate(language=language)
+    assert "tok:char" in evaluation.score("BLEU").signature
+    (note,) = evaluation.notes
+    assert note.startswith("BLEU counts characters (tokeniser `char`)") and f"-e '.[{language}]'" in note
     with pytest.raises(UserError, match=rf"-e '\.\[{language}\]', or choose the tokeniser `char`"):
-        evaluate(language=language)
-    assert "tok:char" in evaluate(language=language, tokenizer="char").score("BLEU").signature
+        evaluate(language=language, tokenizer=f"{language}-mecab")
+    assert evaluate(language=language, tokenizer="char").notes == []
 
 
 def test_the_tokeniser_can_be_set_and_a_wrong_name_lists_the_right_ones():

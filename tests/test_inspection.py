@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import shutil
 from itertools import pairwise
@@ -239,14 +240,6 @@ def test_saturation_counts_positions() -> None:
 # Attention, search, bottleneck
 
 
-def test_words_take_the_source_word_with_the_highest_sum() -> None:
-    weights = np.array([[0.3, 0.3, 0.4, 0], [0.1, 0.1, 0.1, 0.7], [0.0, 0.1, 0.8, 0.1]], np.float32)
-    assert attention.align(weights, [0, 0, 1], [0, 1]) == {(0, 0), (0, 1)}  # pieces 0 and 1 are one word: 0.6
-    assert attention.align(weights, [0, 1, 2], [0, 1]) == {(2, 0), (0, 1)}
-    assert attention.align(weights, [], [0]) == set()
-    assert attention.pharaoh({(2, 0), (0, 1)}) == "0-1 2-0"
-
-
 def test_alignment_error_rate_by_hand() -> None:
     sure, possible = {(0, 0), (1, 1)}, {(2, 2)}
     rate = attention.alignment_error_rate
@@ -394,6 +387,9 @@ def test_gates_of_models(tmp_path: Path, translator: Path, language_model: Path)
     assert {meaning["what"] for meaning in numbers["meanings"]} == {"position", "length left"}
     page = (tmp_path / "gates.html").read_text()
     assert 'value="3"' in page and page.count("<span style") > 90
+    told = re.findall(r'<span style="[^"]*" tabindex="-1" title="([^"]*)">', page)
+    assert len(told) >= 90 and all(re.fullmatch(r".+: [+-]\d\.\d\d", each) for each in told)
+    assert 'id="value" role="status"' in page and "ArrowRight" in page
     numbers = inspect(tmp_path, f"gates {language_model} --sentence 'a b' --sentence 'c d e'")
     assert numbers["sentence"] == ["⟨begin⟩", *" a b".replace(" ", " ")] and set(numbers["gates"]) == {
         "reset gate",

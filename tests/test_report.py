@@ -25,7 +25,9 @@ from nmt.report.contents import Report, add_training_data, make_report
 from nmt.report.rendering import to_html, to_markdown
 from nmt.report.sections import choose_examples, least_sure, make_document
 from nmt.report.words import Span
-from nmt.scores.evaluation import Evaluation, PartScorer, Score, SentenceScore, compare_systems, evaluate_translations
+from nmt.scores.evaluation import Evaluation, Score, evaluate_translations
+from nmt.scores.metrics import SentenceScore
+from nmt.scores.significance import PartScorer, compare_systems
 
 AWKWARD = [
     "a | b \\| c",
@@ -129,7 +131,8 @@ def test_report_files(tmp_path: Path) -> None:
         assert f"{score.value:.2f}<small>" in page
     for line in ("| models | x, y |", "| beam_size | 5 |", "| sampling | false |", "| source | Satz 2. |"):
         assert line in markdown
-    assert "- BLEU (lower-cased, Moses tokens) is left out: Moses has" in markdown
+    scores, note = markdown.index("| BLEU |"), markdown.index("Note: BLEU's tokeniser is &#96;zh&#96;")
+    assert scores < note < markdown.index("## n-gram precision")
     assert "*(empty)*" in markdown
     assert "<i>(empty)</i>" in page
     assert (folder / "hypothesis.txt").read_text(encoding="utf-8").count("\n") == 6

@@ -67,7 +67,9 @@ def run(options: argparse.Namespace) -> None:
     from nmt.report import Commands, describe, write_report
     from nmt.report.contents import gather
     from nmt.report.curves import find_metrics
-    from nmt.scores.evaluation import PartScorer, compare_systems, evaluate_translations
+    from nmt.scores.evaluation import evaluate_translations
+    from nmt.scores.significance import PartScorer, compare_systems
+    from nmt.scores.tokenizers import script_language
     from nmt.translation.translator import Translator
 
     opened = [open_model(options.models[0])] if len(options.models) == 1 else options.models
@@ -79,12 +81,12 @@ def run(options: argparse.Namespace) -> None:
     folders, beside = open_models(opened, options.language_model) if opened else ([], None)
     data = data_with(folders[0].config, options.set) if folders else None
     target_language = options.target_language or (data.languages[1] if data else None)
-    if target_language is None:
-        raise UserError("--hypothesis without a MODEL needs --target-language, which chooses BLEU's tokeniser")
     given = {"model": ", ".join(options.models), "language_model": options.language_model}
     settings: dict[str, Any] = {"command": options.command_line, **{name: one for name, one in given.items() if one}}
     sources, references, hypotheses = read_set(options, data, settings)
     count = len(references[0])
+    if target_language is None and script_language(references[0]) is None:
+        raise UserError("--hypothesis without a MODEL needs --target-language, which chooses BLEU's tokeniser")
     if options.tree is not None and options.tree > count:
         raise UserError(f"--tree must be at most {count}, the sentences of the set, but is {options.tree} instead")
     baselines = read_baselines(options, sources, count)
@@ -97,7 +99,7 @@ def run(options: argparse.Namespace) -> None:
         translations = translator.translate(sources, **overrides)
         hypotheses = [translation.text for translation in translations]
     assert hypotheses is not None
-    scoring = {"target_language": target_language, "tokenizer": options.tokenizer}
+    scoring = {"target_language": target_language or "", "tokenizer": options.tokenizer}
     evaluation = evaluate_translations(hypotheses, references, sources=sources, **scoring)
     evaluation.settings = settings
     evaluation.comparisons = [

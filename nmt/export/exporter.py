@@ -155,7 +155,7 @@ def _add_shortlist(
     Returns: what it is and costs; None if there is none, for reasons that are said
     """
     from nmt.data.corpus import load_pairs
-    from nmt.scores.evaluation import make_metrics
+    from nmt.scores import metrics
 
     try:
         train, validation = load_pairs(data, "train"), load_pairs(data, "validation")
@@ -170,7 +170,7 @@ def _add_shortlist(
     def bleu(engine: OnnxEngine) -> float:
         translator = Translator(engine, *vocabularies, folder.config.decoding, folder.config.data.max_length)
         lines = [translation.text for translation in translator.translate(sources)]
-        return float(make_metrics(data.languages[1])[0].corpus_score(lines, [references]).score)
+        return metrics.bleu(lines, [references], data.languages[1])
 
     full = bleu(OnnxEngine(beside, threads))
     for frequent, translations in SIZES:

@@ -22,7 +22,10 @@ from nmt.network.model import TranslationModel
 from nmt.search.beam import SearchSettings, beam_search
 from nmt.text.cleaning import clean_line
 from nmt.text.reading import read_lines
-from nmt.text.vocabulary import Vocabulary
+from nmt.text.vocabulary import PAD
+from nmt.translation.joining import word_starts
+from nmt.translation.line_stream import pharaoh
+from nmt.translation.translator import word_alignment
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -77,7 +80,7 @@ def attend_forced(subject: Subject, sources: Sequence[str], targets: Sequence[st
         batch = batch_of(subject, sources[start : start + BATCH], targets[start : start + BATCH])
         weights = forced(subject.model, batch)[1]
         assert weights is not None
-        target_lengths = (batch.targets != 0).sum(0).tolist()
+        target_lengths = (batch.targets != PAD).sum(0).tolist()
         for row, (source_length, target_length) in enumerate(zip(batch.lengths.tolist(), target_lengths, strict=True)):
             source = batch.source[: source_length - 1, row].tolist()
             target = batch.targets[: target_length - 1, row].tolist()
@@ -88,34 +91,15 @@ def attend_forced(subject: Subject, sources: Sequence[str], targets: Sequence[st
 
 def _attended(subject: Subject, source: Sequence[int], target: Sequence[int], weights: Weights) -> Attended:
     folder = subject.folder
-    words = word_numbers(folder.source_vocabulary, source), word_numbers(folder.target_vocabulary, target)
+    pieces = folder.source_vocabulary.pieces(source), folder.target_vocabulary.pieces(target)
     return Attended(
-        [*folder.source_vocabulary.pieces(source), "⟨end⟩"],
-        [*folder.target_vocabulary.pieces(target), "⟨end⟩"],
+        [*pieces[0], "⟨end⟩"],
+        [*pieces[1], "⟨end⟩"],
         weights,
-        align(weights, *words),
-        (max(words[0], default=-1) + 1, max(words[1], default=-1) + 1),
+        set(word_alignment(*pieces, weights)),
+        (len(word_starts(pieces[0])), len(word_starts(pieces[1]))),
         folder.target_vocabulary.decode(target),
     )
-
-
-def word_numbers(vocabulary: Vocabulary, ids: Sequence[int]) -> list[int]:
-    """The number of the word, as spaces separate them, that each piece belongs to."""
-    starts = [piece.startswith("▁") for piece in vocabulary.pieces(ids)]
-    return [max(0, int(number) - 1) for number in np.cumsum(starts)]
-
-
-def align(weights: Weights, source_words: Sequence[int], target_words: Sequence[int]) -> Links:
-    """For each target word the source word with the highest weight; weights of a word's pieces are added.
-
-    weights: [target, source], with or without the end symbols' row and column behind the pieces
-    """
-    if not source_words or not target_words:
-        return set()
-    between = np.zeros((max(target_words) + 1, max(source_words) + 1))
-    places = np.ix_(range(len(target_words)), range(len(source_words)))
-    np.add.at(between, np.ix_(target_words, source_words), weights[places])
-    return {(int(source), target) for target, source in enumerate(between.argmax(1))}
 
 
 def alignment_error_rate(found: Sequence[Links], sure: Sequence[Links], possible: Sequence[Links]) -> float:
@@ -128,11 +112,6 @@ def alignment_error_rate(found: Sequence[Links], sure: Sequence[Links], possible
         hits += len(a & s) + len(a & (p | s))
         total += len(a) + len(s)
     return 1 - hits / total if total else 0.0
-
-
-def pharaoh(links: Links) -> str:
-    """One line: `source-target` for each pair of aligned words, counted from 0."""
-    return " ".join(f"{source}-{target}" for source, target in sorted(links))
 
 
 def read_gold(path: str | Path, count: int) -> tuple[list[Links], list[Links]]:
@@ -192,7 +171,7 @@ def inspect(subject: Subject, choice: Choice, beam_size: int | None, gold: str |
         "sentences": [
             {
                 "source": each.source, "target": each.target, "translation": each.text, "weights": each.weights,
-                "alignment": pharaoh(each.links),
+                "alignment": pharaoh(sorted(each.links)),
             }
             for each in found
         ]
@@ -204,7 +183,7 @@ def inspect(subject: Subject, choice: Choice, beam_size: int | None, gold: str |
         rate = alignment_error_rate([each.links for each in found], sure, possible)
         summary.append(f"Alignment error rate {rate:.3f} against `{gold}` ({sum(map(len, sure)):,} sure links).")
         numbers["alignment_error_rate"] = rate
-    rows = [[source, each.text, pharaoh(each.links)] for source, each in zip(sources, found, strict=True)][:50]
+    rows = [[source, each.text, pharaoh(sorted(each.links))] for source, each in zip(sources, found, strict=True)][:50]
     remark = (
         "Each target word is aligned to the source word with the highest weight, the weights of a word's pieces added; "
         "source-target, counted from 0 (Pharaoh format). attention.pharaoh has all sentences."
@@ -214,7 +193,7 @@ def inspect(subject: Subject, choice: Choice, beam_size: int | None, gold: str |
     return Inspection(
         "attention", title, summary, lambda: draw(drawn, title), numbers,
         texts=[piece for each in drawn for piece in each.source + each.target], sections=sections,
-        files={"attention.pharaoh": "".join(f"{pharaoh(each.links)}\n" for each in found)},
+        files={"attention.pharaoh": "".join(f"{pharaoh(sorted(each.links))}\n" for each in found)},
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from nmt.inspection.pages import COLORS, Inspection, section, table
 from nmt.inspection.watching import Say
 from nmt.model_files import remove_abandoned
 from nmt.network.torch_engine import find_device
-from nmt.scores.evaluation import bleu
+from nmt.scores.metrics import bleu
 from nmt.tasks.resolving import resolve_for_training
 from nmt.training.loop import train
 from nmt.translation.translator import Translator

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from nmt.inspection.pages import COLORS, Inspection, Points, label_points, nearest, project, section, table
 from nmt.inspection.watching import Choice, Subject, read_pairs
+from nmt.text.cleaning import clean_line
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,7 +39,7 @@ def context_vectors(subject: Subject, sources: Sequence[str]) -> npt.NDArray[np.
     top = f"{subject.folder.config.model.decoder_layers - 1}.hidden"
     vectors: list[npt.NDArray[np.float32]] = []
     for start in range(0, len(sources), BATCH):
-        ids = subject.folder.source_vocabulary.encode_batch(list(sources[start : start + BATCH]))
+        ids = subject.folder.source_vocabulary.encode_batch(list(map(clean_line, sources[start : start + BATCH])))
         _, state = subject.engine.start(ids)
         vectors.append(state[top].numpy() if top in state else state[f"state.{top}"].array)
     return np.concatenate(vectors)

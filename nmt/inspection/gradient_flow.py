@@ -6,7 +6,7 @@ Hochreiter (1991); Bengio et al. (1994); Pascanu et al. (2013), section 2, https
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -34,7 +34,7 @@ from nmt.network.cells.rnn import RNN
 from nmt.network.language_model import LanguageModel
 from nmt.network.model import TranslationModel
 from nmt.sizing import NOMINAL, resolve
-from nmt.text.vocabulary import BEGIN, SPECIAL_PIECES
+from nmt.text.vocabulary import BEGIN, PAD, SPECIAL_PIECES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -177,35 +177,50 @@ def measure(
             arriving = torch.stack(gradients[::-1]).norm(dim=-1) / (1 - layer.layer.zoneout / 256)
             found[layer.name].append((arriving, *state_norms(layer, record)))
     weights = {id(weight): weight.grad / count for weight in model.parameters() if weight.grad is not None}
-    whole = math.sqrt(sum(float(gradient.square().sum()) for gradient in weights.values()))
-    factor = min(1.0, clip_norm / max(whole, 1e-300)) if clip_norm else 1.0
+    factor = min(1.0, clip_norm / max(_whole_norm(weights.values()), 1e-300)) if clip_norm else 1.0
     flows = []
     for layer in layers:
-        parts = found[layer.name]
-        arriving, state, memory = (
-            None if parts[0][i] is None else _mean([cast(Tensor, part[i]) for part in parts], longest) for i in range(3)
-        )
-        assert arriving is not None and state is not None
-        own = [weights[id(weight)] for weight in layer.layer.parameters() if id(weight) in weights]
-        norm = math.sqrt(sum(float(gradient.square().sum()) for gradient in own))
-        cell = layer.layer.cell
-        of_cell = {name: matrix.double() for name, matrix in matrices(cell).items()}
-        singular = {name: float(torch.linalg.matrix_norm(matrix, 2)) for name, matrix in of_cell.items()}
-        flows.append(
-            Flow(
-                group=layer.name,
-                name="",
-                loss=arriving,
-                state=state,
-                memory=memory,
-                singular=singular,
-                eigenvalue={n: float(torch.linalg.eigvals(matrix).abs().max()) for n, matrix in of_cell.items()},
-                gamma=singular["recurrent"] if isinstance(cell, RNN) and len(layer.cells) == 1 else None,
-                update=learning_rate * norm,
-                clipped=learning_rate * norm * factor,
-            )
-        )
+        own = (weights[id(weight)] for weight in layer.layer.parameters() if id(weight) in weights)
+        update = learning_rate * _whole_norm(own)
+        flows.append(_flow(layer, found[layer.name], longest, update, update * factor))
     return flows
+
+
+def _whole_norm(gradients: Iterable[Tensor]) -> float:
+    """The norm of several gradients taken as one vector."""
+    return math.sqrt(sum(float(gradient.square().sum()) for gradient in gradients))
+
+
+def _flow(
+    layer: NamedLayer,
+    parts: Sequence[tuple[Tensor, Tensor, Tensor | None]],
+    longest: int | None,
+    update: float,
+    clipped: float,
+) -> Flow:
+    """The mean over all batches of a layer's norms, and the sizes of its recurrent matrices.
+
+    parts: for each batch the norms of dLoss/dh_t, dh_T/dh_k and dh_T/dc_k, [distances, batch] each
+    """
+    loss, state, memory = (
+        None if parts[0][i] is None else _mean([cast(Tensor, part[i]) for part in parts], longest) for i in range(3)
+    )
+    assert loss is not None and state is not None
+    cell = layer.layer.cell
+    of_cell = {name: matrix.double() for name, matrix in matrices(cell).items()}
+    singular = {name: float(torch.linalg.matrix_norm(matrix, 2)) for name, matrix in of_cell.items()}
+    return Flow(
+        group=layer.name,
+        name="",
+        loss=loss,
+        state=state,
+        memory=memory,
+        singular=singular,
+        eigenvalue={name: float(torch.linalg.eigvals(matrix).abs().max()) for name, matrix in of_cell.items()},
+        gamma=singular["recurrent"] if isinstance(cell, RNN) and len(layer.cells) == 1 else None,
+        update=update,
+        clipped=clipped,
+    )
 
 
 def _mean(norms: Sequence[Tensor], longest: int | None) -> np.ndarray:
@@ -279,7 +294,7 @@ def trained_flows(
     sources, targets = read_pairs(subject, choice)
     model = subject.model.double().eval()
     batch = batch_of(subject, sources, targets)
-    target_lengths = (batch.targets != 0).sum(0)
+    target_lengths = (batch.targets != PAD).sum(0)
     shorter = target_lengths if isinstance(model, LanguageModel) else torch.minimum(target_lengths, batch.lengths)
     order = torch.argsort(-shorter, stable=True)[: max(1, len(shorter) // 4)]
 

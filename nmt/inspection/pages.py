@@ -133,9 +133,7 @@ def page(inspection: Inspection, svg: str, command: str) -> str:
     inline = inline.replace("<svg", '<svg role="img" style="max-width: 100%; height: auto"', 1)
     picture = Section("Picture", [Figure(inline)], command)
     about = Section("In short", [Paragraph(sentence) for sentence in inspection.summary])
-    document = Document(
-        inspection.title, f"nmt inspect {inspection.what}", [], [], [about, picture, *inspection.sections]
-    )
+    document = Document(inspection.title, f"nmt inspect {inspection.what}", [], [about, picture, *inspection.sections])
     return to_html(document, f"{inspection.what}.json")
 
 

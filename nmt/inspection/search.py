@@ -16,7 +16,7 @@ import numpy as np
 from nmt.config import BATCH_HYPOTHESES
 from nmt.inspection.pages import COLORS, Inspection, section, table
 from nmt.inspection.watching import Choice, Say, Subject, read_pairs
-from nmt.scores.evaluation import bleu
+from nmt.scores.metrics import bleu
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

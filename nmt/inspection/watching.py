@@ -26,6 +26,7 @@ from nmt.network.torch_engine import TorchEngine, load_engine
 from nmt.search.engine import Engine
 from nmt.text.cleaning import clean_line, clean_target
 from nmt.text.reading import read_lines, read_parallel
+from nmt.text.vocabulary import PAD
 from nmt.translation.translator import Translator
 
 Say = Callable[[str], None]
@@ -156,7 +157,7 @@ def forced(model: TranslationModel, batch: Batch) -> tuple[Tensor, Tensor | None
     """
     memory, state = model.encode(batch.source, batch.lengths)
     embedded = model.embed(model.target_embedding, batch.inputs)
-    real = batch.targets != 0
+    real = batch.targets != PAD
     readout, weights, _ = model.decoder(embedded, memory, state, real.sum(0))
     log_probs = torch.log_softmax(model.output(readout), -1)
     chosen = log_probs.gather(-1, batch.targets.unsqueeze(-1)).squeeze(-1)

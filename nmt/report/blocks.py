@@ -80,5 +80,4 @@ class Document:
     subtitle: str
     headline: list[tuple[str, str, str]]
     """What is shown large: name, value, small print."""
-    notes: list[str]
     sections: list[Section] = field(default_factory=list)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nmt.scores.evaluation import PartScore
+from nmt.scores.significance import PartScore
 from nmt.search.engine import Engine
 from nmt.search.scoring import force
 from nmt.text.vocabulary import END

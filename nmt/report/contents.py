@@ -35,7 +35,8 @@ from nmt.report.statistics import (
 )
 from nmt.report.training_data import TrainingOverlap, compare_with_training
 from nmt.report.words import words
-from nmt.scores.evaluation import Evaluation, PartScore, PartScorer
+from nmt.scores.evaluation import Evaluation
+from nmt.scores.significance import PartScore, PartScorer
 from nmt.search.beam import SearchSettings
 from nmt.text.cleaning import clean_line, clean_target
 from nmt.text.vocabulary import UNK
@@ -349,9 +350,11 @@ def choose_sentence(report: Report) -> int:
 
 
 def is_local(data: DataConfig) -> bool:
-    """Whether the training data can be read without a network: files, a folder, or the embedded corpus."""
+    """Whether the training data can be read without a network: files, a folder, or the bundled corpus."""
+    from nmt.data.sources import BUILDERS
+
     return all(
-        Path(path).exists() or path in ("json", "csv", "tsv", "parquet", "text") or path.startswith("builtin:")
+        Path(path).exists() or path in BUILDERS or path.startswith("builtin:")
         for path in [data.path, *(extra.path for extra in data.extra)]
     )
 

@@ -58,8 +58,6 @@ def to_html(document: Document, numbers: str = "report.json") -> str:
 def to_markdown(document: Document) -> str:
     """The same without the drawings; what differs is underlined."""
     lines = [f"# {_cell(document.title)}", "", _cell(document.subtitle), ""]
-    if document.notes:
-        lines += ["Notes:", "", *(f"- {_cell(note)}" for note in document.notes), ""]
     for section in document.sections:
         lines += [f"## {_cell(section.title)}", ""]
         for block in section.blocks:

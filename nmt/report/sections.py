@@ -14,7 +14,9 @@ from nmt.report.charts import Leaf, Series
 from nmt.report.contents import Report, SearchTree, TrainingPart
 from nmt.report.training_data import NEAR
 from nmt.report.words import Span, differences
-from nmt.scores.evaluation import MOSES_NAME, Evaluation, PartScore, Score
+from nmt.scores.evaluation import Evaluation, Score
+from nmt.scores.moses import MOSES_NAME
+from nmt.scores.significance import PartScore
 from nmt.text.vocabulary import END
 
 EXAMPLES_SEED = 1
@@ -43,7 +45,6 @@ def make_document(report: Report, commands: Commands) -> Document:
         title=f"Evaluation of {settings.get('model') or settings.get('hypotheses') or 'a translation'}",
         subtitle="; ".join([*about, f"{count:,} sentence{'s' if count != 1 else ''}"]),
         headline=[(score.name, f"{score.value:.2f}", _interval(score)) for score in evaluation.scores],
-        notes=evaluation.notes,
     )
     document.sections = [
         section
@@ -91,6 +92,7 @@ def _scores(report: Report, commands: Commands) -> Section:
     blocks: list[Block] = [
         Table(["score", "value", "95 % interval"], rows, (1, 2)),
         Paragraph(describe_lengths(evaluation) + "."),
+        *(Paragraph(f"Note: {note}.") for note in evaluation.notes),
         Paragraph(
             "Intervals are bootstrapped (Koehn 2004). Two scores compare only if their signatures are equal. "
             f"{MOSES_NAME} is the figure in which Multi30k results are published; the others take the text as it is."
@@ -206,6 +208,20 @@ def _ngrams(report: Report, commands: Commands) -> Section:
 
 def _parts(parts: Sequence[PartScore], name: str, label: str) -> list[Block]:
     """Scores of parts of the set, drawn and as a table."""
+    rows = [[part.name, f"{part.sentences:,}", *_part_scores(part)] for part in parts]
+    return [
+        _parts_chart(parts, name, label),
+        Table([name, "sentences", "BLEU", "95 % interval", "chrF2"], rows, (1, 2, 3, 4)),
+    ]
+
+
+def _part_scores(part: PartScore) -> list[str]:
+    """BLEU, its interval and chrF2, as cells of a table."""
+    return [f"{part.bleu:.2f}", f"{part.low:.2f} to {part.high:.2f}", f"{part.chrf:.2f}"]
+
+
+def _parts_chart(parts: Sequence[PartScore], name: str, label: str) -> Figure:
+    """BLEU of parts of the set, with its interval."""
     series = Series(
         "BLEU",
         [part.bleu for part in parts],
@@ -213,14 +229,9 @@ def _parts(parts: Sequence[PartScore], name: str, label: str) -> list[Block]:
         high=[part.high for part in parts],
         notes=[f"{part.sentences} sentences" for part in parts],
     )
-    rows = [
-        [part.name, f"{part.sentences:,}", f"{part.bleu:.2f}", f"{part.low:.2f} to {part.high:.2f}", f"{part.chrf:.2f}"]
-        for part in parts
-    ]
-    return [
-        Figure(charts.bar_chart(label, [part.name for part in parts], [series], name, "BLEU, with its 95 % interval")),
-        Table([name, "sentences", "BLEU", "95 % interval", "chrF2"], rows, (1, 2, 3, 4)),
-    ]
+    return Figure(
+        charts.bar_chart(label, [part.name for part in parts], [series], name, "BLEU, with its 95 % interval")
+    )
 
 
 def _lengths(report: Report, commands: Commands) -> Section:
@@ -228,7 +239,8 @@ def _lengths(report: Report, commands: Commands) -> Section:
     return Section("By length", _parts(report.by_length, f"words of the {side}", "BLEU by length"), commands.evaluate)
 
 
-def _training_sections(training: TrainingPart, commands: Commands) -> list[Section]:
+def _leaks(training: TrainingPart, commands: Commands) -> Section:
+    """What the test set shares with the training data, and the scores without it."""
     overlap, count = training.overlap, len(training.overlap.pair)
 
     def share(number: int) -> list[str]:
@@ -258,6 +270,11 @@ def _training_sections(training: TrainingPart, commands: Commands) -> list[Secti
         own, theirs = differences(leak.text, leak.training)
         scores = f"similarity {leak.similarity:.2f}{', duplicate' if leak.exact else ''}"
         blocks.append(Example(leak.place + 1, scores, [(f"test {leak.side}", own), ("training", theirs)]))
+    return Section("Leaks", blocks, commands.evaluate)
+
+
+def _rare_words(training: TrainingPart, commands: Commands) -> Section:
+    """Accuracy of words by how often they occur in the training data."""
     unknown = [
         [
             side,
@@ -275,8 +292,43 @@ def _training_sections(training: TrainingPart, commands: Commands) -> list[Secti
         Series("precision", [100 * own.precision for own in words]),
         Series("recall", [100 * own.recall for own in words]),
     ]
+    return Section(
+        "Rare words",
+        [
+            Paragraph(
+                "How well words are translated by how often they stand in the training targets (Neubig et al. "
+                "2019): a word of a hypothesis is right if it stands in the reference, wherever."
+            ),
+            Figure(
+                charts.bar_chart(
+                    "accuracy of words by training frequency", [own.name for own in words], series,
+                    "occurrences in the training targets", "%",
+                )
+            ),
+            Table(
+                ["occurrences", "in references", "in hypotheses", "right", "precision, %", "recall, %", "F, %"],
+                [
+                    [
+                        own.name, f"{own.expected:,}", f"{own.produced:,}", f"{own.matched:,}",
+                        *(f"{100 * value:.1f}" for value in (own.precision, own.recall, own.f_measure)),
+                    ]
+                    for own in words
+                ],
+                range(1, 7),
+            ),
+            Paragraph("Whole sentences by how often the rarest word of the source stands in training sources:"),
+            *_parts(training.by_rarest, "occurrences of the rarest word", "BLEU by rarest word"),
+            Paragraph("Words that never stand in the training data of their side:"),
+            Table(["", "unseen words", "of", "%", "sentences", "the most frequent"], unknown, (1, 2, 3, 4)),
+        ],
+        commands.evaluate,
+    )  # fmt: skip
+
+
+def _training_sections(training: TrainingPart, commands: Commands) -> list[Section]:
+    """The sections that compare the test set with the training data."""
     return [
-        Section("Leaks", blocks, commands.evaluate),
+        _leaks(training, commands),
         Section(
             "By similarity to the training data",
             [
@@ -285,38 +337,8 @@ def _training_sections(training: TrainingPart, commands: Commands) -> list[Secti
             ],
             commands.evaluate,
         ),
-        Section(
-            "Rare words",
-            [
-                Paragraph(
-                    "How well words are translated by how often they stand in the training targets (Neubig et al. "
-                    "2019): a word of a hypothesis is right if it stands in the reference, wherever."
-                ),
-                Figure(
-                    charts.bar_chart(
-                        "accuracy of words by training frequency", [own.name for own in words], series,
-                        "occurrences in the training targets", "%",
-                    )
-                ),
-                Table(
-                    ["occurrences", "in references", "in hypotheses", "right", "precision, %", "recall, %", "F, %"],
-                    [
-                        [
-                            own.name, f"{own.expected:,}", f"{own.produced:,}", f"{own.matched:,}",
-                            *(f"{100 * value:.1f}" for value in (own.precision, own.recall, own.f_measure)),
-                        ]
-                        for own in words
-                    ],
-                    range(1, 7),
-                ),
-                Paragraph("Whole sentences by how often the rarest word of the source stands in training sources:"),
-                *_parts(training.by_rarest, "occurrences of the rarest word", "BLEU by rarest word"),
-                Paragraph("Words that never stand in the training data of their side:"),
-                Table(["", "unseen words", "of", "%", "sentences", "the most frequent"], unknown, (1, 2, 3, 4)),
-            ],
-            commands.evaluate,
-        ),
-    ]  # fmt: skip
+        _rare_words(training, commands),
+    ]
 
 
 def _repetitions(report: Report, commands: Commands) -> Section:
@@ -406,23 +428,10 @@ def _sureness(report: Report, commands: Commands) -> Section | None:
     if own is None:
         return None
     rows = [
-        [
-            part.name, f"{part.sentences:,}", f"{sure:.3f}", f"{100 * probability:.2f}", f"{100 * equal:.2f}",
-            f"{part.bleu:.2f}", f"{part.low:.2f} to {part.high:.2f}", f"{part.chrf:.2f}",
-        ]
+        [part.name, f"{part.sentences:,}", f"{sure:.3f}", f"{100 * probability:.2f}", f"{100 * equal:.2f}",
+         *_part_scores(part)]
         for part, sure, probability, equal in zip(own.parts, own.sureness, own.probability, own.equal, strict=True)
     ]  # fmt: skip
-    series = Series(
-        "BLEU",
-        [part.bleu for part in own.parts],
-        low=[part.low for part in own.parts],
-        high=[part.high for part in own.parts],
-        notes=[f"{part.sentences} sentences" for part in own.parts],
-    )
-    names = [part.name for part in own.parts]
-    chart = charts.bar_chart(
-        "BLEU by probability", names, [series], "mean probability of a piece", "BLEU, with its 95 % interval"
-    )
     head = ["mean probability", "sentences", "mean", "whole sentence, %", "equal to a reference, %"]
     return Section(
         "Calibration of sentences",
@@ -434,7 +443,7 @@ def _sureness(report: Report, commands: Commands) -> Section | None:
                 "right to be less sure. Spearman's rank correlation of the mean probability with chrF2: "
                 f"{own.correlation:.3f}."
             ),
-            Figure(chart),
+            _parts_chart(own.parts, "mean probability of a piece", "BLEU by probability"),
             Table([*head, "BLEU", "95 % interval", "chrF2"], rows, range(1, 8)),
         ],
         commands.evaluate,

@@ -1,6 +1,6 @@
 """Words, as the statistics of a report count them, and the difference between two sentences in words.
 
-Scores have tokenisers of their own (`nmt.scores.evaluation`); these words only group, count and compare. A word is a
+Scores have tokenisers of their own (`nmt.scores.tokenizers`); these words only group, count and compare. A word is a
 run of letters, marks and digits, with apostrophes and hyphens inside; in scripts without spaces each character is one.
 """
 

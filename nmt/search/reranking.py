@@ -24,7 +24,7 @@ def make_utility(kind: Literal["bleu", "chrf"], language: str) -> Utility:
     """A utility by sacrebleu: `bleu`, smoothed BLEU of a sentence in a target language, or `chrf`, chrF2."""
     metric: Any
     if kind == "bleu":
-        from nmt.scores.evaluation import make_bleu
+        from nmt.scores.metrics import make_bleu
 
         metric = make_bleu(language, effective_order=True)
     else:

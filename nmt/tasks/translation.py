@@ -18,8 +18,9 @@ from nmt.errors import UserError
 from nmt.network.loss import output_cross_entropy
 from nmt.network.model import TranslationModel
 from nmt.network.torch_engine import TorchEngine
-from nmt.scores.evaluation import make_bleu, make_chrf, tokenizer_for
+from nmt.scores.metrics import make_bleu, make_chrf
 from nmt.scores.perplexity import perplexity, perplexity_text
+from nmt.scores.tokenizers import tokenizer_for
 from nmt.tasks.objectives import make_objective
 from nmt.tasks.task import Model, Say, Task, Validation
 from nmt.text.vocabulary import PAD, Vocabulary
