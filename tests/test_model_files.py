@@ -235,6 +235,13 @@ def test_other_graphs_are_refused(tmp_path: Path, name: str) -> None:
         check_graph(tmp_path / "g.onnx")
 
 
+def test_a_vocabulary_whose_pieces_are_no_text(folder: Path) -> None:
+    content = (folder / "joint.spm").read_bytes()
+    place = content.index("▁".encode(), 5000)
+    (folder / "joint.spm").write_bytes(content[:place] + b"\xff" + content[place + 1 :])
+    assert "joint.spm` is not a SentencePiece model" in refused(folder)
+
+
 def test_a_graph_without_the_outputs_of_an_export(folder: Path) -> None:
     for name in ("encoder", "shortlist"):
         copy = shutil.copytree(folder, folder.parent / name)

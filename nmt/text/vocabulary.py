@@ -40,6 +40,7 @@ class Vocabulary:
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
         self._samplers: dict[float, SubwordSampler] = {}
         processor = self._processor
+        processor.id_to_piece(list(range(processor.get_piece_size())))  # raises ValueError where a piece is no text
         specials = (processor.pad_id(), processor.unk_id(), processor.bos_id(), processor.eos_id())
         if specials != (PAD, UNK, BEGIN, END):
             raise UserError(
