@@ -17,12 +17,11 @@ import numpy.typing as npt
 
 from nmt.errors import UserError
 from nmt.inspection.pages import Inspection, ramp, section, table
-from nmt.inspection.watching import Choice, Subject, batch_of, forced, read_pairs
-from nmt.network.model import TranslationModel
+from nmt.inspection.watching import Choice, Subject, read_pairs
 from nmt.search.beam import SearchSettings, beam_search
-from nmt.text.cleaning import clean_line
+from nmt.search.scoring import force
+from nmt.text.cleaning import clean_line, clean_target
 from nmt.text.reading import read_lines
-from nmt.text.vocabulary import PAD
 from nmt.translation.joining import word_starts
 from nmt.translation.line_stream import pharaoh
 from nmt.translation.translator import word_alignment
@@ -74,30 +73,31 @@ def attend(subject: Subject, sources: Sequence[str], beam_size: int | None) -> l
 
 def attend_forced(subject: Subject, sources: Sequence[str], targets: Sequence[str]) -> list[Attended]:
     """Lead the model through given translations and keep the weights."""
-    assert isinstance(subject.model, TranslationModel)
-    found = []
+    folder, found = subject.folder, []
     for start in range(0, len(sources), BATCH):
-        batch = batch_of(subject, sources[start : start + BATCH], targets[start : start + BATCH])
-        weights = forced(subject.model, batch)[1]
-        assert weights is not None
-        target_lengths = (batch.targets != PAD).sum(0).tolist()
-        for row, (source_length, target_length) in enumerate(zip(batch.lengths.tolist(), target_lengths, strict=True)):
-            source = batch.source[: source_length - 1, row].tolist()
-            target = batch.targets[: target_length - 1, row].tolist()
-            own = weights[row, :target_length, :source_length].numpy()
-            found.append(_attended(subject, source, target, own))
+        part = slice(start, start + BATCH)
+        source_ids = folder.source_vocabulary.encode_batch(list(map(clean_line, sources[part])))
+        target_ids = folder.target_vocabulary.encode_batch(list(map(clean_target, targets[part])))
+        weights: list[list[Weights]] = [[] for _ in source_ids]  # a row for each step of each pair
+        for step in force(subject.engine, source_ids, target_ids):
+            assert step.attention_weights is not None
+            for pair, row in zip(step.pairs, step.attention_weights, strict=True):
+                weights[pair].append(row[: len(source_ids[pair]) + 1])  # the pieces, then the end symbol
+        for source, target, rows in zip(source_ids, target_ids, weights, strict=True):
+            found.append(_attended(subject, source, target, np.stack(rows)))
     return found
 
 
 def _attended(subject: Subject, source: Sequence[int], target: Sequence[int], weights: Weights) -> Attended:
     folder = subject.folder
     pieces = folder.source_vocabulary.pieces(source), folder.target_vocabulary.pieces(target)
+    words = [len(word_starts(side)) if side else 0 for side in pieces]
     return Attended(
         [*pieces[0], "⟨end⟩"],
         [*pieces[1], "⟨end⟩"],
         weights,
         set(word_alignment(*pieces, weights)),
-        (len(word_starts(pieces[0])), len(word_starts(pieces[1]))),
+        (words[0], words[1]),
         folder.target_vocabulary.decode(target),
     )
 

@@ -26,7 +26,6 @@ from nmt.network.torch_engine import TorchEngine, load_engine
 from nmt.search.engine import Engine
 from nmt.text.cleaning import clean_line, clean_target
 from nmt.text.reading import read_lines, read_parallel
-from nmt.text.vocabulary import PAD
 from nmt.translation.translator import Translator
 
 Say = Callable[[str], None]
@@ -146,22 +145,6 @@ def batch_of(subject: Subject, sources: Sequence[str], targets: Sequence[str]) -
     source = [np.array(ids) for ids in folder.source_vocabulary.encode_batch(list(map(clean_line, sources)))]
     target = [np.array(ids) for ids in folder.target_vocabulary.encode_batch(list(map(clean_target, targets)))]
     return make_batch(source, target, target, np.arange(len(source)))
-
-
-@torch.no_grad()
-def forced(model: TranslationModel, batch: Batch) -> tuple[Tensor, Tensor | None]:
-    """The decoder led through given translations (teacher forcing).
-
-    Returns: log-probability of each pair's translation, end symbol included, in nats [batch]; attention weights
-    [batch, target_length, source_length] or None
-    """
-    memory, state = model.encode(batch.source, batch.lengths)
-    embedded = model.embed(model.target_embedding, batch.inputs)
-    real = batch.targets != PAD
-    readout, weights, _ = model.decoder(embedded, memory, state, real.sum(0))
-    log_probs = torch.log_softmax(model.output(readout), -1)
-    chosen = log_probs.gather(-1, batch.targets.unsqueeze(-1)).squeeze(-1)
-    return (chosen * real).sum(0), weights
 
 
 @dataclass

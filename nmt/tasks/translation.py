@@ -14,7 +14,7 @@ from torch import Tensor
 from nmt.config import Config
 from nmt.data.batching import Batch, Batcher, Pool
 from nmt.data.corpus import check_splits, load_pairs, prepare_corpus
-from nmt.errors import UserError
+from nmt.errors import UserError, needs_attention
 from nmt.network.loss import output_cross_entropy
 from nmt.network.model import TranslationModel
 from nmt.network.torch_engine import TorchEngine
@@ -58,9 +58,9 @@ class TranslationTask(Task):
     @staticmethod
     def check(config: Config) -> None:
         """A missing package or split, or attention that is needed, must stop the run now, not at a validation."""
-        for name in ("coverage_penalty", "replace_unknown"):
-            if config.model.attention == "none" and getattr(config.decoding, name):
-                raise UserError(f"`decoding.{name}` needs a model with attention, but `model.attention` is none")
+        if config.model.attention == "none":
+            for name in config.decoding.needing_attention():
+                raise needs_attention(f"`decoding.{name}` needs", model="`model.attention` is none")
         language, training = config.data.languages[1], config.training
         validation_bleu(language, say=lambda line: None)
         if training.objective == "minimum_risk" and training.risk_metric == "bleu":

@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields
 from typing import Any, BinaryIO
 
 from nmt.config import DecodingConfig
-from nmt.errors import UserError
+from nmt.errors import UserError, needs_attention
 from nmt.search.reranking import make_utility
 from nmt.translation.translator import PreparedLine, SourceLine, Translation, Translator, candidates
 
@@ -304,7 +304,7 @@ class _Task:
         }
         what = next((what for what, is_wanted in wanted.items() if is_wanted), None)
         if what is not None and not self.translator.has_attention:
-            raise UserError(f"{what} a model with attention, but this one has none; leave it out")
+            raise needs_attention(what, "; leave it out")
 
     def answer(self, window: Sequence[bytes], first: int) -> tuple[str, UserError | None]:
         """What is written for a window that begins with line number `first`, up to a wrong line, and what is wrong."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from nmt.config import DataConfig, DecodingConfig, parse_config
-from nmt.errors import UserError
+from nmt.errors import UserError, needs_attention
 from nmt.search.beam import Hypothesis, SearchSettings, beam_search
 from nmt.search.constraints import FREE, SPACE, Constraints, Forbidden, Phrase, Spelling, in_word
 from nmt.search.engine import Engine, Floats
@@ -500,7 +500,7 @@ class Translator:
         text = self._text(hypothesis.tokens)
         weights = hypothesis.attention_weights
         if attention_weights and weights is None:
-            raise UserError("alignments and attention weights need a model with attention, but this one has none")
+            raise needs_attention("alignments and attention weights need")
         if UNK in hypothesis.tokens:
             tokens = self._copied(tokens, hypothesis, sentence)
             text = one_line(self.target_vocabulary.join_pieces(tokens))
@@ -526,7 +526,7 @@ class Translator:
         """
         weights = hypothesis.attention_weights
         if weights is None:
-            raise UserError("`replace_unknown` needs a model with attention, but this one has none; leave it out")
+            raise needs_attention("`replace_unknown` needs", "; leave it out")
         surfaces = self.source_vocabulary.surfaces(sentence.text)[: len(sentence.ids)]
         places = [i for i, piece in enumerate(sentence.ids) if piece == UNK]
         return [
