@@ -544,3 +544,13 @@ def test_lexical_table_learns_which_pieces_translate_which() -> None:
     frequent, lists = table.lists(1, 1, joint=False)
     assert frequent.tolist() == [x]
     assert lists[b].tolist() == [y]
+
+
+def test_operators_that_cannot_be_exported_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cell whose equations use an operator that tracing does not know is refused, not exported wrongly."""
+    engine = untrained(attention="none")
+    cell = type(engine.model.decoder.layers.at(0).cell)
+    step = cell.step
+    monkeypatch.setattr(cell, "step", lambda *arguments: tuple(each.erfinv() for each in step(*arguments)))
+    with pytest.raises(TrainingError, match=r"export does not know torch's operator `aten.erfinv.default`"):
+        exported(engine, tmp_path)

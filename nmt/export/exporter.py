@@ -198,7 +198,8 @@ def _add_shortlist(
 def write_graphs(model: Any, folder: Path, integers: bool, small: bool = False) -> dict[str, Any]:
     """Write the graphs of a model; returns the manifest's part about them."""
     from nmt.export.onnx_graph import WeightStore, quantize_rows
-    from nmt.export.onnx_network import DecoderGraph, encoder_graph, values
+    from nmt.export.onnx_network import DecoderGraph, encoder_graph
+    from nmt.export.tracing import values
 
     store = WeightStore("weights.bin")
     rows = model.decoder.layers.at(0).cell.gates * model.config.hidden_size

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,15 +28,9 @@ import torch
 from torch import nn
 
 from nmt.export.onnx_graph import BOOL, FLOAT, INT8, INT64, Graph
-from nmt.network.cells import Cell
-from nmt.network.cells.gru import GRU
-from nmt.network.cells.layer_norm_lstm import LayerNormLSTM
-from nmt.network.cells.lstm import LSTM
-from nmt.network.cells.mut import MUT1, MUT3
-from nmt.network.cells.peephole_lstm import PeepholeLSTM
-from nmt.network.cells.rnn import LeakyReLURNN, ReLURNN, TanhRNN
+from nmt.export.tracing import trace, values
 from nmt.network.language_model import LanguageModel
-from nmt.network.layers import BatchNormalization, Connection, Layer, LayerNormalization
+from nmt.network.layers import BatchNormalization, Connection, Layer, LayerNormalization, Unrolled
 from nmt.network.model import TranslationModel
 from nmt.text.vocabulary import END, SPECIAL_PIECES
 
@@ -46,117 +39,17 @@ State = list[str]
 """Tensors of a layer's state, in the order of its cell's `state_names`."""
 
 
-def values(tensor: torch.Tensor) -> Floats:
-    """The numbers of a parameter."""
-    array: Floats = tensor.detach().float().cpu().numpy()
-    return array
-
-
-# Cells, one position ------------------------------------------------------------------------------------------------
-
-
-def cell_step(graph: Graph, cell: Cell, projected: str, state: State) -> State:
-    """One position of a cell: the equations of its class, on tensors [rows, ...].
-
-    projected: W_ih x + input_bias(), [rows, gates * hidden]
-    """
-    hidden, size = state[0], cell.hidden_size
-    blocks = np.split(values(cell.weight_hh), np.cumsum(cell.recurrent_blocks)[:-1] * size)
-    products = [partial(graph.product, weight=block) for block in blocks]
-    if isinstance(cell, LSTM):
-        return _lstm_step(graph, cell, graph.total(projected, products[0](hidden)), state)
-    if isinstance(cell, GRU):
-        rz_in, n_in = graph.columns(projected, 0, 2 * size), graph.columns(projected, 2 * size, 3 * size)
-        from_hidden = products[0](hidden)
-        rz_hidden = graph.columns(from_hidden, 0, 2 * size)
-        n_hidden = graph.total(
-            graph.columns(from_hidden, 2 * size, 3 * size), graph.constant(values(cell.bias_hh[2 * size :]))
-        )
-        r, z = graph.split(graph.op("Sigmoid", graph.total(rz_in, rz_hidden)), 2)
-        n = graph.op("Tanh", graph.total(n_in, graph.op("Mul", r, n_hidden)))
-        return [_mix(graph, n, hidden, z)]
-    if isinstance(cell, TanhRNN | ReLURNN | LeakyReLURNN):
-        total = graph.total(projected, products[0](hidden))
-        kinds: dict[type, tuple[str, dict[str, Any]]] = {
-            TanhRNN: ("Tanh", {}),
-            ReLURNN: ("Relu", {}),
-            LeakyReLURNN: ("LeakyRelu", {"alpha": 0.01}),
-        }
-        kind, attributes = kinds[type(cell)]
-        return [graph.op(kind, total, **attributes)]
-    return [_reset_before_step(graph, cell, projected, hidden, products)]
-
-
-def _lstm_step(graph: Graph, cell: LSTM, total: str, state: State) -> State:
-    """The three LSTMs, from the totals of their gates."""
-    size, before = cell.hidden_size, state[1]
-    if isinstance(cell, LayerNormLSTM):
-        gates = graph.op("Reshape", total, graph.integers_of(-1, 4, size))
-        ones = graph.constant(np.ones(size))
-        normal = graph.op("LayerNormalization", gates, ones, axis=-1, epsilon=1e-5)
-        gain, bias = values(cell.gate_gain), values(cell.bias_hh).reshape(4, size)
-        total = graph.total(graph.op("Mul", normal, graph.constant(gain)), graph.constant(bias))
-        total = graph.op("Reshape", total, graph.integers_of(-1, 4 * size))
-    i, f, g, o = graph.split(total, 4)
-    if isinstance(cell, PeepholeLSTM):
-        p_i, p_f, p_o = (graph.constant(row) for row in values(cell.weight_peephole))
-        i = graph.total(i, graph.op("Mul", before, p_i))
-        f = graph.total(f, graph.op("Mul", before, p_f))
-    i, f, g = graph.op("Sigmoid", i), graph.op("Sigmoid", f), graph.op("Tanh", g)
-    after = graph.total(graph.op("Mul", f, before), graph.op("Mul", i, g))
-    squashed = after
-    if isinstance(cell, PeepholeLSTM):
-        o = graph.total(o, graph.op("Mul", after, p_o))
-    if isinstance(cell, LayerNormLSTM):
-        gain, bias = values(cell.cell_gain), values(cell.cell_bias)
-        squashed = graph.op(
-            "LayerNormalization", after, graph.constant(gain), graph.constant(bias), axis=-1, epsilon=1e-5
-        )
-    return [graph.op("Mul", graph.op("Sigmoid", o), graph.op("Tanh", squashed)), after]
-
-
-def _reset_before_step(
-    graph: Graph, cell: Cell, projected: str, hidden: str, products: Sequence[Callable[[str], str]]
-) -> str:
-    """`ResetBeforeGRU` and the three mutations of the GRU."""
-    size = cell.hidden_size
-    r_in, z_in, n_in = graph.split(projected, 3)
-    if isinstance(cell, MUT1):
-        r_in = graph.total(r_in, products[0](hidden))
-        n_in = graph.total(graph.op("Tanh", n_in), graph.constant(values(cell.bias_hh[2 * size :])))
-    elif isinstance(cell, MUT3):
-        r_in = graph.total(r_in, products[0](hidden))
-        z_in = graph.total(z_in, products[1](graph.op("Tanh", hidden)))
-    else:
-        r_hidden, z_hidden = graph.split(products[0](hidden), 2)
-        r_in, z_in = graph.total(r_in, r_hidden), graph.total(z_in, z_hidden)
-    r, z = graph.op("Sigmoid", r_in), graph.op("Sigmoid", z_in)
-    n = graph.op("Tanh", graph.total(n_in, products[-1](graph.op("Mul", r, hidden))))
-    keeps = getattr(cell, "update_keeps")  # noqa: B009 (of the cells that reset before the product)
-    return _mix(graph, n, hidden, z) if keeps else _mix(graph, hidden, n, z)
-
-
-def _mix(graph: Graph, closed: str, opened: str, gate: str) -> str:
-    """(1 - gate) * closed + gate * opened."""
-    mixed = graph.total(closed, graph.op("Mul", gate, graph.op("Sub", opened, closed)))
-    if closed in graph.bounded and opened in graph.bounded:
-        graph.bounded.add(mixed)
-    return mixed
-
-
 # Layers -------------------------------------------------------------------------------------------------------------
 
 
 def layer_position(graph: Graph, layer: Layer, projected: str, state: State) -> State:
-    """One position of a layer: its cells one after the other, and zoneout's mean."""
-    after = cell_step(graph, layer.cell, projected, state)
-    for cell in layer.transitions:
-        assert isinstance(cell, Cell)
-        after = cell_step(graph, cell, graph.constant(values(cell.input_bias())[None]), after)
-    if layer.zoneout:
-        probability = graph.constant(layer.zoneout / 256)
-        after = [_mix(graph, new, old, probability) for new, old in zip(after, state, strict=True)]
-    return after
+    """One position of a layer, traced from torch: its cells one after the other, and zoneout's mean.
+
+    projected: W_ih x + input_bias(), [rows, gates * hidden]
+    """
+    loop, size = Unrolled(layer, None, 1), layer.hidden_size
+    inputs = [(projected, (2, layer.cell.gates * size)), *((name, (2, size)) for name in state)]
+    return trace(graph, lambda first, *rest: loop.advance(0, first, rest), inputs)
 
 
 def input_weights(layer: Layer, constant: int) -> tuple[Floats, Floats, Floats]:
@@ -280,13 +173,11 @@ def looped_layer(graph: Graph, layer: Layer, inputs: str, zeros: str, valid: str
 
 
 def connect(graph: Graph, connection: Connection, inputs: str, outputs: str) -> str:
-    """What leads around a layer."""
+    """The connection that skips a layer, traced from torch."""
     if connection.kind == "none":
         return outputs
-    if connection.gate is None:
-        return graph.total(outputs, inputs)
-    gate = graph.product(inputs, values(connection.gate.weight), values(connection.gate.bias))
-    return _mix(graph, inputs, outputs, graph.op("Sigmoid", gate))
+    shape = (2, 1 if connection.gate is None else connection.gate.in_features)
+    return trace(graph, connection, [(inputs, shape), (outputs, shape)])[0]
 
 
 # The encoder --------------------------------------------------------------------------------------------------------

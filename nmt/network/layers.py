@@ -183,7 +183,10 @@ class Unrolled:
             projected = torch.addmm(projected, fed, self.fed_weight)
             if self.normalization is not None:
                 projected = self.normalization(projected) + self.bias
-        projected = projected.to(state[0].dtype)  # the state stays in full precision under autocast
+        return self.advance(position, projected.to(state[0].dtype), state)  # the state keeps its type under autocast
+
+    def advance(self, position: int, projected: Tensor, state: LayerState) -> LayerState:
+        """The state after a position, from W x with bias and normalisation: [batch, gates * hidden]."""
         after = self.cells[0].step(projected, state, self.products[0])
         for cell, products in zip(self.cells[1:], self.products[1:], strict=True):
             after = cell.step(cell.input_bias().unsqueeze(0), after, products)

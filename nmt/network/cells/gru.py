@@ -53,7 +53,7 @@ class GRU(ScannedCell):
         r_hidden, z_hidden, n_hidden = products[0](hidden).chunk(3, -1)
         r, z = (r_in + r_hidden).sigmoid(), (z_in + z_hidden).sigmoid()
         n = (n_in + r * (n_hidden + bias)).tanh()
-        return ((1 - z) * n + z * hidden,)
+        return (torch.lerp(n, hidden, z),)
 
     @classmethod
     def unroll(

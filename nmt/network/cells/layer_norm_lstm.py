@@ -62,7 +62,8 @@ class LayerNormLSTM(LSTM):
         """One position."""
         hidden, cell = state
         normal = F.layer_norm((projected + products[0](hidden)).view(-1, 4, self.hidden_size), (self.hidden_size,))
-        i, f, g, o = (normal * self.gate_gain + self.bias_hh.view(4, -1)).unbind(1)
+        gates = normal * self.gate_gain + self.bias_hh.view(4, -1)  # [batch, 4, hidden]
+        i, f, g, o = gates.view(-1, 4 * self.hidden_size).chunk(4, -1)
         cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
         return o.sigmoid() * F.layer_norm(cell, (self.hidden_size,), self.cell_gain, self.cell_bias).tanh(), cell
 

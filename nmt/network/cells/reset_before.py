@@ -50,7 +50,7 @@ class ResetBeforeCell(ScannedCell):
         hidden, size = state[0], self.hidden_size
         r, z = (projected[:, : 2 * size] + self.gate_totals(hidden, products)).sigmoid().chunk(2, -1)
         n = (projected[:, 2 * size :] + products[-1](r * hidden)).tanh()
-        return (z * hidden + (1 - z) * n if self.update_keeps else z * n + (1 - z) * hidden,)
+        return (torch.lerp(n, hidden, z) if self.update_keeps else torch.lerp(hidden, n, z),)
 
     @classmethod
     def unroll(
