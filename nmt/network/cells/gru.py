@@ -49,7 +49,7 @@ class GRU(ScannedCell):
     def step(self, projected: Tensor, state: State, products: Sequence[Product]) -> State:
         """One position."""
         (hidden,), (bias,) = state, self.scan_parameters()
-        r_in, z_in, n_in = projected.chunk(3, -1)
+        r_in, z_in, n_in = projected.to(hidden.dtype).chunk(3, -1)  # under autocast, lerp needs one type
         r_hidden, z_hidden, n_hidden = products[0](hidden).chunk(3, -1)
         r, z = (r_in + r_hidden).sigmoid(), (z_in + z_hidden).sigmoid()
         n = (n_in + r * (n_hidden + bias)).tanh()

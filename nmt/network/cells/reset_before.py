@@ -48,6 +48,7 @@ class ResetBeforeCell(ScannedCell):
     def step(self, projected: Tensor, state: State, products: Sequence[Product]) -> State:
         """One position."""
         hidden, size = state[0], self.hidden_size
+        projected = projected.to(hidden.dtype)  # under autocast, lerp needs one type
         r, z = (projected[:, : 2 * size] + self.gate_totals(hidden, products)).sigmoid().chunk(2, -1)
         n = (projected[:, 2 * size :] + products[-1](r * hidden)).tanh()
         return (torch.lerp(n, hidden, z) if self.update_keeps else torch.lerp(hidden, n, z),)
