@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from nmt.commands.options import positive, seed
@@ -47,7 +48,7 @@ def add_option(parser: argparse._ActionsContainer, name: str, prefix: str = "", 
         prefix: put before its help
         default: None where the model's configuration has it
     """
-    option, hint = OPTIONS[name], get_type_hints(DecodingConfig)[name]
+    option, hint = OPTIONS[name], _type_hints()[name]
     kind: dict[str, Any] = {"default": default, "metavar": option.metavar}
     if hint is bool:
         kind = {"action": "store_const", "const": True}
@@ -57,6 +58,12 @@ def add_option(parser: argparse._ActionsContainer, name: str, prefix: str = "", 
         kind["type"] = TYPES.get(option.range.rule if option.range else "", hint)
     shown = "" if default is None else f" (default {default})"
     parser.add_argument(f"--{name.replace('_', '-')}", help=f"{prefix}{option.help}{shown}", **kind)
+
+
+@cache
+def _type_hints() -> dict[str, Any]:
+    """The types of the fields; working them out for every option would delay the start by some milliseconds."""
+    return get_type_hints(DecodingConfig)
 
 
 TYPES: dict[str, Callable[[str], int]] = {
