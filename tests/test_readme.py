@@ -168,10 +168,11 @@ def test_examples_of_the_help_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
                 Path(name).write_text(text, encoding="utf-8")
     model = {"embedding_size": 16, "hidden_size": 16, "dropout": 0.0}
     data = {"path": "data", "source": "de", "target": "en"}
+    model["attention"] = load_config(ROOT / "configs" / "captions-de-en.toml").model.attention
     vocabulary = {"size": 500}
     training = {"epochs": 1, "batch_size": 64}
     config = {"data": data, "model": model, "vocabulary": vocabulary, "training": training}
     train(parse_config(config, "captions"), Path("runs/captions"), threads=1, say=lambda line: None)
     ran = [example for example in help_examples() if "runs/captions" in example and "nmt train" not in example]
-    for example in (one for one in ran if "inspect" not in one):
+    for example in (one for one in ran if "inspect" not in one or "attention" in one):
         assert run_example(example, monkeypatch) == 0, example
