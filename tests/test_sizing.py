@@ -157,3 +157,11 @@ def test_a_bare_language_model_trains(reversal: Path, tmp_path: Path) -> None:
     train(parse_config({**values, **sizes, "vocabulary": {"byte_fallback": False}}, "lm"), tmp_path / "run", say=quiet)
     saved = load_config(tmp_path / "run" / "best" / "config.toml")
     assert (saved.model.attention, saved.training.truncation, saved.training.label_smoothing) == ("none", 64, 0.0)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parent.parent / "configs").glob("*.toml")), ids=lambda p: p.stem
+)
+def test_documented_configurations_leave_nothing_open(path: Path) -> None:
+    """They name what their scores were reached with, so that another rule for `auto` does not change them."""
+    assert open_settings(load_config(path)) == []

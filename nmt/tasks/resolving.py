@@ -66,8 +66,11 @@ def _chosen(config: Config, resolved: Config, amount: Amount) -> str:
         for name, form in SHOWN.items()
         if name in names
     ]
-    more = f"{', ' if shown else ''}and {rest} other settings" if (rest := len(names) - len(shown)) else ""
-    return f"chosen for {text}: {', '.join(shown)}{more} (`auto` in the configuration; docs/configuration.md)"
+    rest = [name for name in names if name not in SHOWN]
+    if shown and rest:
+        shown.append(f"{len(rest)} other setting{'s' if len(rest) > 1 else ''}")
+    chosen = ", ".join(shown or rest)
+    return f"chosen for {text}: {chosen} (`auto` in the configuration; docs/configuration.md)"
 
 
 def _warning(config: Config, amount: Amount) -> list[str]:
