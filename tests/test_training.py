@@ -547,3 +547,17 @@ def test_learns_to_reverse(tmp_path: Path) -> None:
     sources = (tmp_path / "data" / "test.src").read_text().splitlines()
     found = [translation.text for translation in translator.translate(sources)]
     assert sum(text == source[::-1] for text, source in zip(found, sources, strict=True)) >= 18
+
+
+def test_validation_counts_characters_where_the_script_has_no_spaces(tmp_path: Path) -> None:
+    """Nothing names the language of columns called `src` and `rev`; the script of the references does."""
+    folder = write_reversal(tmp_path / "data", pairs=60)
+    for path in folder.glob("*.rev"):
+        thai = path.read_text(encoding="utf-8").translate(
+            {ord("a") + i: chr(0x0E01 + i) for i in range(26)} | {32: None}
+        )
+        path.write_text(thai, encoding="utf-8")
+    said: list[str] = []
+    output = train(toy_config(folder, training={"epochs": 1}), tmp_path / "run", say=said.append)
+    assert output.name == "best"
+    assert any("tokeniser is `char` because the references are written in Thai characters" in line for line in said)

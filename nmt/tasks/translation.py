@@ -18,9 +18,8 @@ from nmt.errors import UserError, needs_attention
 from nmt.network.loss import output_cross_entropy
 from nmt.network.model import TranslationModel
 from nmt.network.torch_engine import TorchEngine
-from nmt.scores.metrics import make_bleu, make_chrf
+from nmt.scores.metrics import choose_tokenizer, make_bleu, make_chrf
 from nmt.scores.perplexity import perplexity, perplexity_text
-from nmt.scores.tokenizers import tokenizer_for
 from nmt.tasks.objectives import make_objective
 from nmt.tasks.task import Model, Say, Task, Validation
 from nmt.text.vocabulary import PAD, Vocabulary
@@ -62,7 +61,7 @@ class TranslationTask(Task):
             for name in config.decoding.needing_attention():
                 raise needs_attention(f"`decoding.{name}` needs", model="`model.attention` is none")
         language, training = config.data.languages[1], config.training
-        validation_bleu(language, say=lambda line: None)
+        make_bleu(language, choose_tokenizer(language).name)
         if training.objective == "minimum_risk" and training.risk_metric == "bleu":
             make_bleu(language)
         check_splits(config.data)
@@ -77,7 +76,6 @@ class TranslationTask(Task):
         say(f"validation data: {self.validation.counts}; prepared in {time.perf_counter() - started:.1f} s")
         self.batcher = Batcher(self.corpus, *vocabularies, self.settings)
         self.validation_batcher = Batcher(self.validation, *vocabularies, self.settings)
-        self.bleu = validation_bleu(self.config.data.languages[1], say)
         self._prepare_text(say)
 
     def _prepare_text(self, say: Say) -> None:
@@ -98,12 +96,17 @@ class TranslationTask(Task):
                 f"than {longest} pieces (8 times `data.max_length`)"
             )
         self.sources, self.references = [sources[i] for i in kept], [references[i] for i in kept]
+        language = self.config.data.languages[1]
+        tokenizer = choose_tokenizer(language, self.references)
+        if tokenizer.reason:
+            say(tokenizer.reason)
+        self.bleu = make_bleu(language, tokenizer.name)
         short = count_short(self.bleu, self.references)
         if short > len(kept) / 2 and self.best_by == "bleu":
             say(
                 f"BLEU will say little: {short} of {len(kept)} validation references have fewer than four tokens "
-                f"(tokeniser {self.bleu.tokenizer_signature}). Set `data.target_language` if it is Chinese, Japanese "
-                'or Korean, or else `training.best_by = "chrf"`'
+                f'(tokeniser {self.bleu.tokenizer_signature}). Set `training.best_by = "chrf"`, or '
+                "`data.target_language` if nothing else names it"
             )
 
     def pools(self, epoch: int) -> list[np.ndarray]:
@@ -171,19 +174,6 @@ class TranslationTask(Task):
             hypotheses += [translation.text for translation in part]
             check()
         return hypotheses
-
-
-def validation_bleu(language: str, say: Say) -> BLEU:
-    """The BLEU of validations: of characters, with a line that says so, where the tokeniser lacks its package."""
-    try:
-        return make_bleu(language)
-    except UserError:
-        name = tokenizer_for(language)
-        if name == "13a":
-            raise
-        characters = make_bleu(language, "char")
-        say(f"BLEU at validations is of characters, because the tokeniser `{name}` of `{language}` is not installed")
-        return characters
 
 
 def count_short(bleu: BLEU, references: Sequence[str]) -> int:
