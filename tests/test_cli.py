@@ -300,7 +300,6 @@ BAD_USE = [
     (["inspect", "atention", "{run}"], "(did you mean `attention`?) (see `nmt inspect --help`)"),
     (["train", "{toy}", "--set", "training.epoch=3"], "unknown key `training.epoch`"),
     (["train", "{toy}", "--set", "data.path=nowhere/at/all"], "nowhere/at/all"),
-    (["train", "{toy}", "--output", "{new}", "--resume"], "has no training state to resume"),
     (["train", "{toy}", "--output", "{new}", "--set", "training.start_from=a\0b"], "must be a text, but is 'a\\x00b'"),
     (["train", "{toy}", "--threads", "0"], "argument --threads: invalid positive whole number value: '0'"),
     (["train", "{toy}", "--output", "{new}", "--device", "abacus"], "torch has here (cpu), but is `abacus` instead"),

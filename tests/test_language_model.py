@@ -430,7 +430,7 @@ def test_other_text_does_not_continue_a_run(other: str, tmp_path: Path) -> None:
         (["sample", "nowhere"], "model `nowhere` does not exist"),
         (["sample", "{lm}", "--temperature", "0"], "--temperature must be greater than 0 and finite, but is 0.0"),
         (["sample", "{lm}", "--top-p", "1.5"], "--top-p must be greater than 0 and at most 1, but is 1.5"),
-        (["sample", "{lm}", "--top-k", "-1"], "--top-k must be at least 0, but is -1"),
+        (["sample", "{lm}", "--top-k", "-1"], "--top-k must be at least 0 and at most 1000000, but is -1 instead"),
         (["sample", "{lm}", "--seed", "-1"], "argument --seed: invalid whole number from 0 on value: '-1'"),
     ],
     ids=lambda value: " ".join(value)[:40],

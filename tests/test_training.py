@@ -215,7 +215,7 @@ def test_gradient_that_is_not_finite(reversal: Path, tmp_path: Path, monkeypatch
 def test_missing_tokeniser_stops_before_anything_is_written(
     reversal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def missing(language: str) -> None:
+    def missing(language: str, tokenizer: str) -> None:
         raise UserError(f"no tokeniser for {language}")
 
     monkeypatch.setattr(translation, "make_bleu", missing)
@@ -483,8 +483,8 @@ def test_start_from_what_does_not_fit(uninterrupted: tuple[Config, Path], revers
     for sections, message in [
         (
             {"model": {**EVERYTHING["model"], "hidden_size": 8, "cell": "gru"}, "vocabulary": {"byte_fallback": True}},
-            r"write the same here: model\.cell is 'lstm' there, but 'gru' here; model\.hidden_size is 32 there, but 8 "
-            r"here; vocabulary\.byte_fallback is False there, but True here$",
+            r"write the same here: vocabulary\.byte_fallback is False there, but True here; model\.cell is 'lstm' "
+            r"there, but 'gru' here; model\.hidden_size is 32 there, but 8 here$",
         ),
         (
             {"model": EVERYTHING["model"], "vocabulary": {"source": str(CAPTIONS)}},

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt.config import DecodingConfig
+from nmt.config import DataConfig, DecodingConfig
 from nmt.errors import UserError
 from nmt.search.engine import Best, Engine
 from nmt.text.vocabulary import END, SPECIAL_PIECES
@@ -190,7 +190,7 @@ def opened(monkeypatch):
         name: SimpleNamespace(
             name=name,
             config=SimpleNamespace(
-                decoding=DecodingConfig(beam_size=beam), data=SimpleNamespace(max_length=longest, target="en")
+                decoding=DecodingConfig(beam_size=beam), data=DataConfig(max_length=longest, target="en")
             ),
             source_vocabulary=Letters(),
             target_vocabulary=Letters(),
