@@ -26,6 +26,7 @@ from nmt.errors import TrainingError, UserError
 from nmt.export.exporter import compare, export_model, write_graphs
 from nmt.export.onnx_graph import LARGEST, quantize_rows
 from nmt.model_folder import EXPORT, ModelFolder, open_model, weights_metadata, write_manifest, write_model
+from nmt.network.attention import DotAttention
 from nmt.network.cells import CELLS
 from nmt.network.language_model import LanguageModel
 from nmt.network.torch_engine import TorchEngine, build_model, model_tensors
@@ -553,4 +554,18 @@ def test_operators_that_cannot_be_exported_are_named(tmp_path: Path, monkeypatch
     step = cell.step
     monkeypatch.setattr(cell, "step", lambda *arguments: tuple(each.erfinv() for each in step(*arguments)))
     with pytest.raises(TrainingError, match=r"export does not know torch's operator `aten.erfinv.default`"):
+        exported(engine, tmp_path)
+
+
+def test_an_attention_with_equations_of_its_own_is_not_exported_as_another(tmp_path: Path) -> None:
+    engine = untrained(attention="dot")
+
+    class Squared(DotAttention):
+        """Weights in proportion to e^2s instead of e^s."""
+
+        def normalize(self, scores: torch.Tensor) -> torch.Tensor:
+            return torch.softmax(2 * scores, -1)
+
+    engine.model.decoder.attention = Squared(12)
+    with pytest.raises(TrainingError, match="export does not know the attention `dot`"):
         exported(engine, tmp_path)

@@ -27,14 +27,18 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from nmt.errors import TrainingError
 from nmt.export.onnx_graph import BOOL, FLOAT, INT8, INT64, Graph
 from nmt.export.tracing import trace, values
+from nmt.network.attention import AdditiveAttention, DotAttention, GeneralAttention, MultiHeadAttention
 from nmt.network.language_model import LanguageModel
 from nmt.network.layers import BatchNormalization, Connection, Layer, LayerNormalization, Unrolled
 from nmt.network.model import TranslationModel
 from nmt.text.vocabulary import END, SPECIAL_PIECES
 
 Floats = npt.NDArray[np.float32]
+TRANSCRIBED = (DotAttention, GeneralAttention, AdditiveAttention, MultiHeadAttention)
+"""The attentions whose equations `DecoderGraph` has. Subclasses with other equations are refused."""
 State = list[str]
 """Tensors of a layer's state, in the order of its cell's `state_names`."""
 
@@ -317,6 +321,8 @@ class DecoderGraph:
         self.graph, self.model, self.output = Graph(output, integers), model, output
         self.config, self.decoder = model.config, model.decoder
         graph, config = self.graph, model.config
+        if self.decoder.attention is not None and type(self.decoder.attention) not in TRANSCRIBED:
+            raise TrainingError(f"export does not know the attention `{config.attention}`; add it to {__name__}")
         normalization = self.decoder.layers.at(0).normalization
         self.table = table and (not isinstance(normalization, LayerNormalization) or config.input_feeding == "none")
         tied = model.output_weight is model.target_embedding.weight
