@@ -12,8 +12,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import typing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from nmt.config import Config, ModelConfig, TrainingConfig, VocabularyConfig
@@ -32,8 +31,7 @@ FEW_WORDS = 50_000
 """The same for a language model, in words of its text."""
 
 
-@dataclass(frozen=True)
-class Amount:
+class Amount(NamedTuple):
     """How much training text there is, and what it is trained with."""
 
     pairs: int

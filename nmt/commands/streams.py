@@ -22,13 +22,13 @@ def say(line: str) -> None:
             print(harmless(line), file=sys.stderr, flush=True)
 
 
-CONTROLS = re.compile("[^\\n\\t -~\u00a0-\U0010ffff]|[\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+CONTROLS = "[^\\n\\t -~\u00a0-\U0010ffff]|[\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
 """What a terminal may take for a command, or for another order of the characters."""
 
 
 def harmless(text: str) -> str:
     """Text with its control characters spelt out: a file or a name in a message may have been made by a stranger."""
-    return CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text)
+    return re.sub(CONTROLS, lambda found: ascii(found[0])[1:-1], text)
 
 
 def standard_output() -> BinaryIO:

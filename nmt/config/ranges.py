@@ -7,8 +7,8 @@ import functools
 import math
 import typing
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import field
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from nmt.config.fields import DecodingConfig
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Range:
+class Range(NamedTuple):
     """The values that a setting may have."""
 
     rule: str
@@ -54,8 +53,7 @@ def up_to(most: int) -> Range:
     return Range(f"at least 0 and at most {most}", lambda value: 0 <= value <= most)
 
 
-@dataclass(frozen=True)
-class Need:
+class Need(NamedTuple):
     """What another search option must be for this one to have an effect."""
 
     what: str
@@ -67,8 +65,7 @@ BEAM = Need("the method `beam`", lambda decoding: decoding.method == "beam")
 SAMPLING = Need("the method `sampling`", lambda decoding: decoding.method == "sampling")
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """What a field of `DecodingConfig` says about itself besides name, type, default and meaning."""
 
     help: str

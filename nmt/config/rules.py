@@ -6,7 +6,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from nmt.config.fields import SECTIONS, Config, SourceConfig
 from nmt.config.ranges import out_of_range
@@ -48,8 +48,7 @@ REVERSED = [SourceConfig(path="builtin:captions", reversed=True)]
 HAS_REVERSED = Values("with `reversed = true`", lambda extra: any(one.reversed for one in extra), (REVERSED,))
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """Values of two settings or more that exclude each other."""
 
     together: Mapping[str, list[Any] | Values]

@@ -26,7 +26,7 @@ from nmt.text.vocabulary import BEGIN, END
 Number = TypeVar("Number", float, npt.NDArray[np.float64])
 
 
-@dataclass(frozen=True)
+@dataclass
 class LengthPenalty:
     """What a log-probability is divided by to compare hypotheses of different length.
 
@@ -115,11 +115,11 @@ class ScoreTerm(ABC):
         """The term's value; parameters as in `Scorer.score`."""
 
 
-@dataclass(frozen=True)
 class CoverageTerm(ScoreTerm):
     """`coverage_penalty` times the function of that name; 0 where no attention weights were kept."""
 
-    weight: float
+    def __init__(self, weight: float) -> None:
+        self.weight = weight
 
     @classmethod
     def of(cls, decoding: DecodingConfig) -> CoverageTerm | None:
@@ -131,12 +131,11 @@ class CoverageTerm(ScoreTerm):
         return 0.0 if covered is None else self.weight * coverage_penalty(covered)
 
 
-@dataclass(frozen=True)
 class BrevityTerm(ScoreTerm):
     """`brevity_penalty` times the function of that name."""
 
-    weight: float
-    ratio: float
+    def __init__(self, weight: float, ratio: float) -> None:
+        self.weight, self.ratio = weight, ratio
 
     @classmethod
     def of(cls, decoding: DecodingConfig) -> BrevityTerm | None:

@@ -40,10 +40,10 @@ def resolve_for_training(config: Config, device: torch.device, say: Say) -> Conf
     if start is not None:
         folder = open_model(start)
         resolved = replace(adopt(config, folder.config), training=config.training)
-        amount = replace(amount, pieces=len(folder.target_vocabulary))
+        amount = amount._replace(pieces=len(folder.target_vocabulary))
     elif vocabulary.source is not None:
-        amount = replace(amount, pieces=len(Vocabulary.load(vocabulary.target or vocabulary.source)))
-    resolved = resolve(resolved, replace(amount, precision="bf16" if has_bf16(device) else "fp32"))
+        amount = amount._replace(pieces=len(Vocabulary.load(vocabulary.target or vocabulary.source)))
+    resolved = resolve(resolved, amount._replace(precision="bf16" if has_bf16(device) else "fp32"))
     mistakes = check_config(resolved)
     if mistakes:
         raise UserError("settings that are `auto` do not go with the others, set them: " + "; ".join(mistakes))

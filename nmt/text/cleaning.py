@@ -24,16 +24,17 @@ _WINDOWS_1252 = {
 _SPACES = "\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
 _INVISIBLE = "\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
 _UNUSUAL = re.compile(rf"[{_SPACES}{_INVISIBLE}\u200c\u200d\uff01-\uff5e\U000e0000-\U000e007f]")
-_SPACE = re.compile(f"[{_SPACES}]")
+# The patterns below serve few lines: `re` compiles one when it is first used, and the program starts sooner.
+_SPACE = f"[{_SPACES}]"
 # A joiner shapes the letters of scripts from Hebrew to the Indic ones, and emoji (U+FE0F ends one); elsewhere it does
 # nothing. Tags spell the flag that the black flag before them stands for; elsewhere nobody sees them.
-_DROPPED = re.compile(
+_DROPPED = (
     rf"[{_INVISIBLE}]|(?<![\u0590-\u1cff\u200c\u200d\u2190-\u2bff\ua800-\uabff\ufb1d-\ufdff\ufe0f\ufe70-\ufefc"
     r"\U00010800-\U0001faff])[\u200c\u200d]+|(?<![\U0001f3f4\U000e0000-\U000e007f])[\U000e0000-\U000e007f]+"
 )
-_EAST_ASIAN = re.compile(r"[\u3005-\u30ff\u3400-\u9fff\uac00-\ud7af\U00020000-\U0003ffff]")
-_FULL_WIDTH_WORDS = re.compile(r"[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]+")
-_FULL_WIDTH = re.compile(r"[\uff01-\uff5e]+")
+_EAST_ASIAN = r"[\u3005-\u30ff\u3400-\u9fff\uac00-\ud7af\U00020000-\U0003ffff]"
+_FULL_WIDTH_WORDS = r"[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]+"
+_FULL_WIDTH = r"[\uff01-\uff5e]+"
 
 
 def one_line(text: str) -> str:
@@ -60,9 +61,9 @@ def clean_line(text: str) -> str:
     if text.isascii():
         return "" if text.isspace() else text
     if _UNUSUAL.search(text):
-        text = _DROPPED.sub("", _SPACE.sub(" ", text))
-        full_width = _FULL_WIDTH_WORDS if _EAST_ASIAN.search(text) else _FULL_WIDTH
-        text = full_width.sub(lambda found: "".join(chr(ord(sign) - 0xFEE0) for sign in found[0]), text)
+        text = re.sub(_DROPPED, "", re.sub(_SPACE, " ", text))
+        full_width = _FULL_WIDTH_WORDS if re.search(_EAST_ASIAN, text) else _FULL_WIDTH
+        text = re.sub(full_width, lambda found: "".join(chr(ord(sign) - 0xFEE0) for sign in found[0]), text)
     text = unicodedata.normalize("NFC", text)
     return "" if text.isspace() else text
 

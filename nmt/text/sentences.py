@@ -73,7 +73,7 @@ _SENTENCE_END = re.compile(
 _NEXT = re.compile(r"""[\s"'„“”‚‘’«»(\[¿¡–—-]*([^\s.,;:!?)\]"”»]*)""")
 _WORD = re.compile(r"[^\s(\[„“\"‚‘«–—/]+$")
 _INITIALS = re.compile(r"(?:(?<![^\s.(\[])[^\W\d_]\.\s?)+$")
-_NO_SPACE_AFTER = re.compile(r"[。！？][」』”’）]*$")
+_NO_SPACE_AFTER = r"[。！？][」』”’）]*$"
 LOOKED_AT = 32
 """Characters before and after a mark that decide whether it ends a sentence."""
 
@@ -170,4 +170,4 @@ def white_space_before(sentence: str, previous: str, gap: str) -> str:
 
     Nothing does after `。`, `！` and `？`.
     """
-    return "" if _NO_SPACE_AFTER.search(previous[-8:]) else gap or " "
+    return "" if re.search(_NO_SPACE_AFTER, previous[-8:]) else gap or " "

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from nmt.search.constraints import SPACE
 from nmt.text.sentences import join_sentences, white_space_before
@@ -48,8 +48,7 @@ def join_samples(parts: Sequence[Sequence[Translation]], gaps: Sequence[str] | N
     return [_join(samples, gaps) for samples in zip(*parts, strict=True)]
 
 
-@dataclass(frozen=True)
-class _Chain:
+class _Chain(NamedTuple):
     """One translation of each sentence up to some sentence. It takes the same memory however many there are."""
 
     score: float

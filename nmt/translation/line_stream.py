@@ -12,12 +12,11 @@ import select
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields
-from typing import Any, BinaryIO
+from dataclasses import dataclass
+from typing import Any, BinaryIO, NamedTuple
 
 from nmt.config import DecodingConfig
 from nmt.errors import UserError, needs_attention
-from nmt.search.reranking import make_utility
 from nmt.translation.translator import PreparedLine, SourceLine, Translation, Translator, candidates
 
 WINDOW_BATCHES = 64
@@ -32,7 +31,7 @@ PATIENCE = 0.002
 """Seconds to wait for more input before what is there is answered: what fills a pipe needs moments for it."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Output:
     """What is written for each line, in addition to the text."""
 
@@ -84,7 +83,7 @@ class Output:
         return record
 
 
-_ESCAPED = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_ESCAPED = r"[\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 
 
 def json_line(record: dict[str, Any]) -> str:
@@ -93,7 +92,7 @@ def json_line(record: dict[str, Any]) -> str:
     json itself escapes control characters below U+0020 only; at some others many programs end a line.
     """
     text = json_format.dumps(record, ensure_ascii=False)
-    return _ESCAPED.sub(lambda found: json_format.dumps(found[0])[1:-1], text) + "\n"
+    return re.sub(_ESCAPED, lambda found: json_format.dumps(found[0])[1:-1], text) + "\n"
 
 
 def pharaoh(alignment: Sequence[tuple[int, int]]) -> str:
@@ -106,8 +105,7 @@ def finite(number: float) -> float | None:
     return number if number > float("-inf") else None
 
 
-@dataclass(frozen=True)
-class LineOptions:
+class LineOptions(NamedTuple):
     """What `translate_stream` reads and writes, besides the settings of search."""
 
     n_best: int | None = None
@@ -136,7 +134,7 @@ class LineOptions:
     the model has been trained on."""
 
 
-OPTIONS = frozenset(option.name for option in fields(LineOptions))
+OPTIONS = frozenset(LineOptions._fields)
 
 
 def translate_stream(
@@ -260,8 +258,7 @@ def _more_waits(source: BinaryIO) -> bool:
         return True
 
 
-@dataclass(frozen=True)
-class _Line:
+class _Line(NamedTuple):
     """A line of input: what is asked of it, and what its output repeats."""
 
     prepared: PreparedLine
@@ -296,6 +293,8 @@ class _Task:
         candidates(self.decoding, self.n_best)
         self.line("", {})
         if self.decoding.minimum_bayes_risk != "none":
+            from nmt.search.reranking import make_utility
+
             make_utility(self.decoding.minimum_bayes_risk, self.translator.target_language)
         wanted = {
             "alignments and attention weights need": options.alignments or options.attention_weights,

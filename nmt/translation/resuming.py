@@ -7,9 +7,8 @@ import json
 import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nmt.errors import UserError
 from nmt.text.files import COMPRESSED
@@ -20,8 +19,7 @@ COMPARED = 3
 """Lines before the cut that are translated again to see whether they belong to this input and these settings."""
 
 
-@dataclass(frozen=True)
-class Done:
+class Done(NamedTuple):
     """What an output file already holds."""
 
     lines: int = 0

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -19,7 +19,6 @@ from nmt.search.beam import Hypothesis, SearchSettings, beam_search
 from nmt.search.constraints import FREE, SPACE, Constraints, Forbidden, Phrase, Spelling, in_word
 from nmt.search.engine import Engine, Floats
 from nmt.search.ensemble import Ensemble, Fusion
-from nmt.search.reranking import Utility, expected_utilities, make_utility
 from nmt.search.sampling import sample_translations
 from nmt.search.scoring import Scorer, force_decode
 from nmt.text.cleaning import clean_line, clean_target, one_line
@@ -30,6 +29,7 @@ from nmt.translation.switching import frequent_switches
 
 if TYPE_CHECKING:
     from nmt.model_folder import ModelFolder
+    from nmt.search.reranking import Utility
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -107,8 +107,7 @@ def empty_translation() -> Translation:
     return Translation("", 0.0, [], 0.0, [])
 
 
-@dataclass(frozen=True)
-class Sentence:
+class Sentence(NamedTuple):
     """A sentence as the model reads it."""
 
     ids: Sequence[int]
@@ -118,8 +117,7 @@ class Sentence:
     constraints: Constraints = FREE
 
 
-@dataclass(frozen=True)
-class PreparedLine:
+class PreparedLine(NamedTuple):
     """A line as it is translated."""
 
     sentences: list[str]
@@ -431,7 +429,7 @@ class Translator:
             decoding = replace(decoding, batch_size=min(decoding.batch_sentences, per_batch))
         if decoding.replace_unknown:
             sentences = [
-                replace(one, constraints=replace(one.constraints, unknown=True)) if UNK in one.ids else one
+                one._replace(constraints=one.constraints._replace(unknown=True)) if UNK in one.ids else one
                 for one in sentences
             ]
         by_length = sorted((i for i, one in enumerate(sentences) if len(one.ids)), key=lambda i: -len(sentences[i].ids))
@@ -458,6 +456,8 @@ class Translator:
             for i, translations in zip(batch, translated, strict=True):
                 results[i] = translations
         if decoding.minimum_bayes_risk != "none":
+            from nmt.search.reranking import make_utility
+
             utility = make_utility(decoding.minimum_bayes_risk, self.target_language)
             results = [_least_risk(found, decoding, utility)[:n_best] for found in results]
         return results
@@ -606,6 +606,8 @@ def _least_risk(found: Sequence[Translation], decoding: DecodingConfig, utility:
     if decoding.method == "beam":
         best = max(one.log_prob for one in found)
         weights = [math.exp(one.log_prob - best) if best > -math.inf else 1.0 for one in found]
+    from nmt.search.reranking import expected_utilities
+
     expected = expected_utilities([one.text for one in found], weights, utility)
     by_text = {one.text: one for one in found[::-1]}
     return [replace(by_text[text], score=expected[text]) for text in sorted(expected, key=lambda text: -expected[text])]
