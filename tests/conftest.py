@@ -21,7 +21,7 @@ os.environ.update(
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HOME": os.path.join(_FOLDER, "huggingface"),
         "NMT_CACHE": os.path.join(_FOLDER, "cache"),
-        "OMP_NUM_THREADS": "2",
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2"),
         "TOKENIZERS_PARALLELISM": "false",
     }
 )
