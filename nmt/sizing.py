@@ -24,6 +24,9 @@ have it as its default."""
 BYTES = 256
 """Pieces that `vocabulary.byte_fallback` adds."""
 
+MOST_SPANS = 16
+"""Pieces of a vocabulary that stand for copied spans, at most: as many as a sentence can have."""
+
 FEW_PAIRS = 5_000
 """With fewer sentence pairs no setting gives translations that are of use."""
 
@@ -98,21 +101,26 @@ def _fill(config: Config, chosen: dict[str, Any]) -> Config:
 
 
 def vocabulary_values(config: Config, amount: Amount) -> dict[str, Any]:
-    """The number of pieces to learn.
+    """The number of pieces to learn, and those of them for spans.
 
     Small data want small vocabularies: Sennrich & Zhang (2019), section 5.2, gain 4.9 BLEU at 100,000 words by going
     from 14,000 to 2,000 merges. The rule 5 sqrt(words), rounded to hundreds and kept within 1,000 and 32,000, gives
     4,100 for Multi30k and 16,000 for ten million words. A script of many different characters gets 500 pieces more than
-    these, the bytes and the special pieces.
+    these, the bytes, the spans and the special pieces.
     """
     settings: VocabularyConfig = config.vocabulary
     size = min(32_000, max(1_000, round(5 * math.sqrt(amount.words) / 100) * 100))
-    least = amount.symbols + (BYTES if settings.byte_fallback else 0)
+    copied_spans = 0 if config.task == "language_model" else MOST_SPANS
+    copied_spans = copied_spans if settings.copied_spans == AUTO else settings.copied_spans
+    least = amount.symbols + (BYTES if settings.byte_fallback else 0) + copied_spans
     if settings.model_type == "char":
         size = max(16, least)
     elif size < least:
         size = least + 500
-    return {"vocabulary.size": size if amount.pieces is None else max(16, amount.pieces)}
+    return {
+        "vocabulary.size": size if amount.pieces is None else max(16, amount.pieces),
+        "vocabulary.copied_spans": copied_spans,
+    }
 
 
 def model_values(config: Config, amount: Amount) -> dict[str, Any]:

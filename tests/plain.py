@@ -30,6 +30,10 @@ def plain_training(**settings: Any) -> TrainingConfig:
 
 def parse_plain(values: dict[str, Any], where: str = "test") -> Config:
     """A whole configuration with these settings, checked."""
-    plain: dict[str, dict[str, Any]] = {"vocabulary": {"size": 1000}, "model": MODEL, "training": TRAINING}
+    plain: dict[str, dict[str, Any]] = {
+        "vocabulary": {"size": 1000, "copied_spans": 0},
+        "model": MODEL,
+        "training": TRAINING,
+    }
     sections = {name: {**section, **values.get(name, {})} for name, section in plain.items()}
     return parse_config({**values, **sections}, where)

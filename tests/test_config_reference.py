@@ -84,6 +84,7 @@ def other_values(name: str, hint: Any, default: Any) -> list[Any]:
         return [not default]
     special = {
         "vocabulary.character_coverage": [0.99],
+        "vocabulary.copied_spans": [0],
         "model.attention_heads": [1],
         "model.hidden_size": [12],
         "decoding.top_p": [0.9],

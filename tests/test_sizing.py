@@ -80,7 +80,7 @@ def test_what_is_written_in_the_configuration_stays() -> None:
 def test_vocabulary_grows_with_the_text() -> None:
     sizes = [resolve(bare(), Amount(1, words, 50)).vocabulary.size for words in (10, 10**5, 667_403, 10**7, 10**12)]
     assert sizes == [1000, 1600, 4100, 15800, 32000]
-    assert resolve(bare(), Amount(1, 10, 3004)).vocabulary.size == 3004 + 256 + 500
+    assert resolve(bare(), Amount(1, 10, 3004)).vocabulary.size == 3004 + 256 + 16 + 500
     assert resolve(bare(), Amount(1, 10, 50, pieces=777)).vocabulary.size == 777
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from nmt.config import VocabularyConfig
 from nmt.errors import UserError
+from nmt.text.spans import SPAN_CHARACTERS
 from nmt.text.vocabulary import BEGIN, END, PAD, SPECIAL_PIECES, UNK, Vocabulary, learn_vocabulary
 
 TEXT = [
@@ -131,3 +132,24 @@ def test_a_long_text_is_learned_from_evenly(monkeypatch: pytest.MonkeyPatch) -> 
     config = VocabularyConfig(byte_fallback=False)
     vocabulary = learn_vocabulary(german + english, config, 80, "identity")
     assert not any(UNK in vocabulary.encode(text) for text in TEXT)
+
+
+@pytest.mark.parametrize("model_type", ["unigram", "bpe", "char"])
+@pytest.mark.parametrize("byte_fallback", [True, False])
+@pytest.mark.parametrize("normalization", ["identity", "nfkc"])
+def test_the_characters_of_spans_are_pieces_wherever_they_are(
+    model_type: str, byte_fallback: bool, normalization: str
+) -> None:
+    config = VocabularyConfig(model_type=model_type, byte_fallback=byte_fallback)  # type: ignore[arg-type]
+    size = 360 if byte_fallback else 80
+    vocabulary = learn_vocabulary(TEXT, config, size, normalization, ["<bt>"], 16)
+    assert len(set(vocabulary.span_ids)) == 16
+    assert vocabulary.pieces(vocabulary.span_ids) == list(SPAN_CHARACTERS)
+    for text in ("Ein \ue003 Hund", "\ue00fEin\ue000", "\ue001 \ue002\ue001"):
+        for ids in (vocabulary.encode(text), *vocabulary.sample_batch([text], 0.3, 1)):
+            assert [vocabulary.pieces([i])[0] for i in ids if i in vocabulary.span_ids] == [
+                sign for sign in text if sign in SPAN_CHARACTERS
+            ]
+            assert vocabulary.decode(ids) == text
+    assert vocabulary.unreadable(f"{TEXT[0]} ż漢") == "ż漢"
+    assert learn().span_ids == []

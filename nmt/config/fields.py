@@ -146,6 +146,10 @@ class VocabularyConfig:
     byte_fallback: bool = True
     """Characters without a piece become bytes, so that nothing is unknown; `false` where a vocabulary has no room for
     256 more pieces."""
+    copied_spans: Annotated[int, AUTO, Range("auto or 0 to 16", lambda value: 0 <= value <= 16)] = AUTO
+    """Pieces that stand for what a translation copies as it is: addresses, placeholders, tags, code, long numbers,
+    emoji, characters without a piece. As many can be in a sentence; a sentence with more is cut. 0 turns it off.
+    `auto`: 16, and 0 for a language model."""
     normalization: Literal["identity", "nfkc"] = "identity"
     """Unicode normalisation of the source side; the target side is never rewritten. `nfkc` for source text of mixed
     origin, with full-width letters or ligatures; it needs `joint = false`."""
@@ -347,6 +351,9 @@ class TrainingConfig:
     target_word_dropout: Annotated[float, AUTO, BELOW_1] = AUTO
     """The same for the decoder's input (Bowman et al. 2016); what it has to predict stays whole. For little data, as it
     makes the decoder rely on the source. `auto`: 0.08, for a language model and with `minimum_risk` 0."""
+    copied_spans_share: Annotated[float, PROBABILITY] = 0.5
+    """Share of the epochs in which the pieces of `vocabulary.copied_spans` take the place of what both sides of a pair
+    have: addresses, long numbers and the like, and more rarely names. Without it these pieces are never learned."""
     precision: Annotated[Literal["fp32", "bf16"], AUTO] = AUTO
     """Arithmetic of the products; the weights stay fp32. bf16 needs a CPU or GPU that has it, and is faster there.
     `auto`: bf16 where the device has it, otherwise fp32."""

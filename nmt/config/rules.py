@@ -245,6 +245,7 @@ RULES = [
         "data.weight", Values("other than 1", lambda weight: weight != 1, (2.0,)), "its text is read once in an epoch"
     ),
     language_model("data.tag", SET, "tags are put on the source side, and it has none"),
+    language_model("vocabulary.copied_spans", above(0, 16), "it copies nothing"),
     language_model(
         "training.truncation",
         [0],

@@ -64,10 +64,11 @@ def make_vocabularies(config: Config) -> tuple[Vocabulary, Vocabulary]:
         texts, tags = [list(pairs["source"]), list(pairs["target"])], training_tags(config.data)
     size = settings.size
     if config.task == "language_model" or settings.joint:
-        joint = learn_vocabulary([text for side in texts for text in side], settings, size, "identity", tags)
+        both = [text for side in texts for text in side]
+        joint = learn_vocabulary(both, settings, size, "identity", tags, settings.copied_spans)
         return joint, joint
-    source = learn_vocabulary(texts[0], settings, size, settings.normalization, tags)
-    return source, learn_vocabulary(texts[1], settings, size, "identity")
+    source = learn_vocabulary(texts[0], settings, size, settings.normalization, tags, settings.copied_spans)
+    return source, learn_vocabulary(texts[1], settings, size, "identity", (), settings.copied_spans)
 
 
 class Task(ABC):

@@ -10,6 +10,7 @@ import hashlib
 import io
 import re
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import sentencepiece
 from nmt.config import VocabularyConfig
 from nmt.errors import UserError
 from nmt.text.reading import CHUNK, chunks
+from nmt.text.spans import SPAN_CHARACTERS
 from nmt.text.subword_sampling import SubwordSampler
 
 PAD, UNK, BEGIN, END = 0, 1, 2, 3
@@ -38,6 +40,7 @@ class Vocabulary:
         """The serialised SentencePiece model."""
         self.checksum = hashlib.sha256(model).hexdigest()
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        self._readable: dict[str, bool] = {}
         self._samplers: dict[float, SubwordSampler] = {}
         processor = self._processor
         processor.id_to_piece(list(range(processor.get_piece_size())))  # raises ValueError where a piece is no text
@@ -99,6 +102,20 @@ class Vocabulary:
         """Text of pieces; one that the vocabulary does not have is kept as it is."""
         return str(self._processor.decode(list(pieces)))
 
+    @cached_property
+    def span_ids(self) -> list[int]:
+        """The pieces that stand for copied spans (`nmt.text.spans`), in the order of their numbers; empty for none."""
+        ids = [int(self._processor.piece_to_id(character)) for character in SPAN_CHARACTERS]
+        return ids[: ids.index(UNK)] if UNK in ids else ids
+
+    def unreadable(self, text: str) -> str:
+        """The characters of a text that have no piece, which are read as bytes or as unknown."""
+        characters = set(text)
+        for character in characters.difference(self._readable):
+            ids = self.encode(character)
+            self._readable[character] = UNK not in ids and not any(map(self._processor.is_byte, ids))
+        return "".join(sorted(character for character in characters if not self._readable[character]))
+
     def starts_word(self) -> list[bool]:
         """For each id whether its piece begins a word; special pieces do not."""
         pieces = self.pieces(range(len(self)))
@@ -106,7 +123,12 @@ class Vocabulary:
 
 
 def learn_vocabulary(
-    texts: Iterable[str], config: VocabularyConfig, size: int, normalization: str, tags: Sequence[str] = ()
+    texts: Iterable[str],
+    config: VocabularyConfig,
+    size: int,
+    normalization: str,
+    tags: Sequence[str] = (),
+    copied_spans: int = 0,
 ) -> Vocabulary:
     """Learn a SentencePiece model from raw text.
 
@@ -114,6 +136,7 @@ def learn_vocabulary(
     are taken, evenly spaced. Raises UserError when there is no text.
 
         tags: words that become one piece each, whatever their characters: the tags of training sources
+        copied_spans: pieces that stand for spans (`nmt.text.spans`)
     """
     texts = [part for text in texts for part in chunks(text)]  # SentencePiece skips lines over `max_sentence_length`
     if not any(text.strip() for text in texts):
@@ -142,12 +165,13 @@ def learn_vocabulary(
             input_sentence_size=MOST_LINES,
             shuffle_input_sentence=False,
             minloglevel=2,
-            **_symbols(tags, rule),
+            **_symbols(tags, SPAN_CHARACTERS[:copied_spans], rule),
         )
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         required = re.search(r"smaller than required_chars\. \d+ vs (\d+)", reason)
-        least = int(required[1]) if required else SPECIAL_PIECES + (256 if config.byte_fallback else 0) + 1
+        given = SPECIAL_PIECES + (256 if config.byte_fallback else 0) + copied_spans
+        least = int(required[1]) if required else given + 1
         if required or size < least:
             raise UserError(
                 f"`vocabulary.size` must be at least {least} for this text, to have room for its characters"
@@ -158,11 +182,15 @@ def learn_vocabulary(
     return Vocabulary(output.getvalue())
 
 
-def _symbols(tags: Sequence[str], rule: str) -> dict[str, Any]:
-    """SentencePiece's setting for tags as pieces: as they are in normalised text, with the space before them."""
-    if not tags:
+def _symbols(tags: Sequence[str], characters: str, rule: str) -> dict[str, Any]:
+    """SentencePiece's setting for pieces that are given: tags with the space before them, and single characters.
+
+    The tags are as they are in normalised text.
+    """
+    if not tags and not characters:
         return {}
     normalizer = sentencepiece.SentencePieceNormalizer(
         rule_name=rule, add_dummy_prefix=True, escape_whitespaces=True, remove_extra_whitespaces=True
     )
-    return {"user_defined_symbols": list(dict.fromkeys(str(normalizer.normalize(tag)) for tag in tags))}
+    symbols = dict.fromkeys(str(normalizer.normalize(tag)) for tag in tags)
+    return {"user_defined_symbols": [*symbols, *characters]}

@@ -1,0 +1,256 @@
+"""Spans of a text that a translation copies as they are: addresses, placeholders, tags, code, long numbers, emoji.
+
+A model reads each span of a sentence as one character, U+E000 for number 0, U+E001 for number 1 and so on, which is a
+piece of its vocabulary (`Vocabulary.span_ids`), and writes the same character; `restore_spans` puts the text back.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from nmt.sizing import MOST_SPANS
+
+SPAN_CHARACTERS = "".join(chr(0xE000 + number) for number in range(MOST_SPANS))
+"""What a model reads instead of spans: private-use characters, so that no text means anything else by them."""
+
+Span = tuple[int, int]
+"""Where a span begins and where it ends in its text."""
+
+
+# What the kinds of spans look like. Each repetition is possessive, or cannot match what follows it, and begins only
+# where the character before is not one of its own: so the time is linear in the length of the text.
+
+_EAST_ASIAN = r"\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef"
+_REST = rf"[^\s<>\"“”„«»`{{}}{_EAST_ASIAN}]"  # what an address may have behind its host
+_LABEL = "[A-Za-z0-9][A-Za-z0-9-]*+"
+_TOP_LEVEL = "(?:com|org|net|edu|gov|mil|info|biz|dev|app|io|ai|eu|de|ch|fr|uk|nl|pl|cz|jp|cn|ru|ua|br|ca|tv)"
+_ADDRESS = rf"""
+    (?<![A-Za-z0-9+.-]) [A-Za-z][A-Za-z0-9+.-]{{1,15}}+ :// {_REST}++
+  | (?<![\w+.-]) (?:mailto|tel|sms|geo|urn|doi|magnet): \w{_REST}++
+  | (?<![A-Za-z0-9@.-]) www\.[^\W_]{_REST}++
+  | (?<![\w.+%-]) [\w.+%-]++ @ [\w-]++ (?:\.[\w-]++)++
+  | (?<![\w@.-]) (?:[a-z0-9][a-z0-9-]*+\.)+ [a-z]{{2,6}} (?::[0-9]+)? / {_REST}*+
+  | (?<![\w@.-]) (?:{_LABEL}\.)+ {_TOP_LEVEL} (?![\w-]|\.\w) (?: [:?\#]\w{_REST}*+ )?
+  | (?<![\w@.-]) (?: localhost | [0-9]{{1,3}}(?:\.[0-9]{{1,3}}){{3}} ) (?: :[0-9]++ (?:/{_REST}*+)? | /{_REST}*+ )
+"""
+
+_ENDINGS = (
+    "aac|apk|app|avi|bak|bat|bin|bmp|bz2|cfg|conf|cpp|css|csv|dat|db|deb|dll|dmg|docx?|epub|exe|flac|gif|gz|hpp|html?|"
+    "ico|ini|ipynb|iso|jar|java|jpe?g|js|json|jsonl|jsx|kt|lock|log|md|mkv|mov|mp[34]|msi|odt|ogg|onnx|pdf|php|png|"
+    "pptx?|ps1|py|rar|rb|rst|rtf|sh|sql|sqlite|svg|tar|tex|tgz|tiff?|toml|ts|tsv|tsx|ttf|txt|wav|webm|webp|woff2?|"
+    "xlsx?|xml|xz|ya?ml|zip"
+)
+_ROOTS = "bin|boot|dev|etc|home|lib|mnt|opt|proc|root|run|srv|sys|tmp|usr|var"
+_EDGE = r"""(?<![^\s("'„“‚‘«»\[=:,;>|])"""
+_FILE = rf"{_EDGE} /? (?: [\w@%+~-]++ [./\\] (?=[\w@%+~-]) )++ (?<=\.) (?:{_ENDINGS}) (?![\w-])"
+_IN_WINDOWS = r"[\w.@%+~\\/$(){}-]*+"
+_PATH = rf"""
+    {_EDGE} (?: ~ | \.{{1,2}} )? (?:/[\w.@%+~-]++){{2,}}+ /?
+  | {_EDGE} (?: ~ | \.{{1,2}} ) / [\w.@%+~/-]*+
+  | {_EDGE} / (?:{_ROOTS}) (?![\w-]) /?
+  | (?<![\w\\]) (?: \\\\[\w-]+\\ | %[A-Z_]+%\\ ) {_IN_WINDOWS}
+"""
+
+_MESSAGE = r"\{[^{}]*+\}"
+for _ in range(5):  # the choices of an ICU argument are messages, which may have arguments again
+    _MESSAGE = rf"\{{(?:[^{{}}]++|{_MESSAGE})*+\}}"
+_ICU_KINDS = "plural|selectordinal|select|number|date|time|duration|ordinal|spellout"
+_FLAGS = r"[-+0\#']*+ (?:[0-9]++|\*)? (?:\.(?:[0-9]++|\*))? (?:hh?|ll?|[qLjzt])?"
+_NO_LETTER = r"(?![^\W\d_])"
+_PLACEHOLDER = rf"""
+    \{{\{{[^{{}}]*+\}}\}}\}}? | \{{%[^{{}}%]*+%\}}
+  | [$\#%@]?\{{\s*+[^\s{{}}]*+\s*+\}}
+  | (?=\{{\s*+[\w.]++\s*+,\s*+(?:{_ICU_KINDS})\b) {_MESSAGE}
+  | (?<![\w$]) \$[A-Za-z_]\w*+
+  | (?<![\w%]) %[A-Z_][A-Z0-9_]*+%
+  | (?<![\d%]) %[A-Za-z] (?:[-:/.]%[A-Za-z])++ {_NO_LETTER}
+  | (?<![\d%]) %(?:[0-9]+\$)? {_FLAGS} (?: [dsf@] | [iouxXeEgGaAcpn]{_NO_LETTER} )
+  | (?<![\d%]) %\(\w++\) {_FLAGS} [A-Za-z]
+  | (?<![\d%]) %[YmHMSyBbjp]{_NO_LETTER} | (?<!\d) %% | (?<![\w%]) %[0-9](?![0-9%])
+  | (?<![\w:]) :[a-z+-][a-z0-9_+-]*+: (?![\w:])
+  | (?<!\\) \\[nrt](?![a-z])
+"""
+
+_ALONE = "async|autofocus|checked|controls|defer|disabled|hidden|loop|multiple|muted|open|readonly|required|selected"
+_VALUE = r"""(?:"[^"<>]*+"|'[^'<>]*+'|[^\s"'<>=]++)"""
+_MARKUP = rf"""
+    </?[A-Za-z][\w:.-]*+ (?: \s++ (?: [\w:.@-]++ \s*+=\s*+ {_VALUE} | (?:{_ALONE})(?![\w=]) ) )*+ \s*+/?>
+  | <!--[^<>]*+(?<=--)> | <!(?i:doctype)[^<>]*+> | <\?xml[^<>]*+\?>
+  | &(?:[A-Za-z][A-Za-z0-9]{{1,31}}|\#[0-9]{{1,7}}|\#[xX][0-9A-Fa-f]{{1,6}});
+  | (?<![`\w]) (?P<ticks>`{{1,3}}) (?![`\s]) [^`]++ (?<!\s) (?P=ticks) (?![`\w'’])
+"""
+
+_HANDLE = r"(?<![\w@./]) @[^\W\d][\w-]*+ (?:[./@][^\W\d][\w-]*+)*+ | (?<![\w\#&/]) \#\w[\w-]*+"
+
+_PICTURES = (
+    r"\u203c\u2049\u2139\u2190-\u21ff\u2300-\u23ff\u25a0-\u27bf\u2900-\u297f\u2b00-\u2bff\u3030\u303d\u3297\u3299"
+)
+_EMOJI = rf"""
+    (?: (?: [\U0001f000-\U0001faff{_PICTURES}] | [\u00a9\u00ae\u2122]\ufe0f | [0-9\#*]\ufe0f?\u20e3 )
+        [\u200d\u20e3\ufe0e\ufe0f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]*+ )++
+"""
+_SMILEY = r"""
+    (?<![^\s.!?…]) (?: [:;=]['’]?-?[)(\]\[DPpOo3/\\|*]++ | [xX]D++ | <3++ | \^_?\^ | -[._]- | o_O | O_o ) (?![\w/])
+"""
+
+_MIXED = rf"(?: [A-Za-z]++[0-9][A-Za-z0-9]*+ | [0-9]++(?:[A-Z]++|[A-Za-z]++[0-9][A-Za-z0-9]*+) ) {_NO_LETTER}"
+_PART = rf"(?: [A-Za-z]*+[0-9][A-Za-z0-9]*+ | [A-Z]{{2,}}+ ) {_NO_LETTER}"
+_CODE = rf"""
+    0x[0-9A-Fa-f]++ (?!\w)
+  | [A-Z]{{2}}[0-9]{{2}}(?:\ ?[A-Z0-9]{{4}}){{2,7}}(?:\ ?[A-Z0-9]{{1,4}})? (?!\w)
+  | [0-9A-Fa-f]{{8}}(?:-[0-9A-Fa-f]{{4}}){{3}}-[0-9A-Fa-f]{{12}} (?!\w)
+  | [0-9A-Fa-f]{{2,4}} (?:::?[0-9A-Fa-f]{{2,4}}){{3,7}}+ (?!\w)
+  | (?<!\.) v?[0-9]++(?:\.[0-9]++)++ -?(?:alpha|beta|rc|dev|post|a|b)\.?[0-9]*+ (?!\w)
+  | (?: [^\W_]++(?:_++[^\W_]++)++ | __\w++ ) (?:\.\w++)*+ (?:\(\))? (?!\w)
+  | (?: {_MIXED} | [A-Z]++(?:[-/.][A-Z]++)*+[-/][0-9][A-Z0-9]*+{_NO_LETTER} ) (?:[-_./:]{_PART})*+ (?!_)
+  | (?<!['’]) [a-z]++(?:[A-Z][a-z0-9]*+)++ (?<=\w{{4}}) (?:\(\))? (?!\w)
+  | (?:[A-Z][a-z0-9]++){{3,}}+ (?:\(\))? (?!\w)
+  | (?<!\.) [A-Za-z]\w*+(?:\.[A-Za-z]\w*+)*+\(\)
+"""
+
+_DIGITS = r"""
+    (?: [0-9]{1,3}+ (?:[ \u00a0\u202f][0-9]{3}(?![0-9]))++ (?:[.,][0-9]++)?
+      | [0-9]++ (?:[.,:/'’×-][0-9]++)++
+      | [0-9]{3,}+ )
+"""
+_SIGNED = rf"""
+    (?<![\w.]) \+[0-9]{{1,3}} (?:[ /()-]{{1,2}}[0-9]{{2,}}+){{2,}}+ (?!\w)
+  | (?<![^\s(\[„“"'=:]) [-+−±] {_DIGITS}
+"""
+
+# Nothing begins inside a word of English letters and digits.
+_SPAN = rf"""
+    (?<![A-Za-z0-9])(?=\w) (?:
+        (?P<trimmed> {_ADDRESS} | {_FILE} | (?<!\w) [A-Za-z]:[\\/](?!/) {_IN_WINDOWS} )
+      | {_EMOJI} | {_SMILEY} | (?<!\w) (?: {_CODE} | {_DIGITS} )
+    )
+  | (?=[^\w\s]) (?:
+        (?P<trimmed_too> (?=[/~.\\%]) (?: {_PATH} | {_FILE} ) ) | (?=[{{$\#%@:\\]) (?: {_PLACEHOLDER} )
+      | (?=[<&`]) (?: {_MARKUP} ) | (?=[@\#]) (?: {_HANDLE} ) | {_EMOJI}
+      | [\ue000-\uf8ff\U000f0000-\U0010fffd]++ | {_SMILEY} | {_SIGNED}
+    )"""
+
+# A text without any of these has no span, and most texts have none: they are told apart in a microsecond.
+_SIGN_OF_SPAN = re.compile(
+    rf"[0-9@#&<{{%$`\\/_^~=\u00a9\u00ae\u2122{_PICTURES}\ue000-\uf8ff\U0001f000-\U0010ffff]"
+    r"|[a-z][A-Z]|\.\w|\(\)|[xX]D|[:;]\S|-[._]-"
+)
+
+_FINAL_MARKS = frozenset(".,;:!?…'\"’”“»«)]}>*_")
+_OPENING = {")": "(", "]": "[", "}": "{", ">": "<"}
+
+_WORD = rf"[^\s!-&(-,./:-@\[-`{{-~…“”„«»–—¿¡{_EAST_ASIAN}]"
+_IN_WORD = rf"[^\W{_EAST_ASIAN}]"
+_TOKEN = rf"{_IN_WORD}+|\S"
+
+
+class Named:
+    """Phrases that a user names; each is a span wherever it occurs as whole words, capitals and all.
+
+    In scripts without spaces (Chinese, Japanese) it counts anywhere.
+    """
+
+    def __init__(self, phrases: Iterable[str]) -> None:
+        self._by_first: dict[str, list[str]] = {}
+        for phrase in sorted({phrase.strip() for phrase in phrases} - {""}, key=len, reverse=True):
+            first = re.match(_TOKEN, phrase)
+            assert first is not None
+            self._by_first.setdefault(first[0], []).append(phrase)
+
+    def find(self, text: str) -> Iterator[Span]:
+        """Where the phrases are; of two that begin at the same place the longer."""
+        end = 0
+        for token in re.finditer(_TOKEN, text):
+            start = token.start()
+            for phrase in self._by_first.get(token[0], ()) if start >= end else ():
+                behind = start + len(phrase)
+                if text.startswith(phrase, start) and not (
+                    re.match(_IN_WORD, phrase[-1]) and re.match(_IN_WORD, text[behind : behind + 1])
+                ):
+                    yield start, behind
+                    end = behind
+                    break
+
+
+def find_spans(text: str, named: Named | None = None, unreadable: Callable[[str], str] | None = None) -> list[Span]:
+    """Where the spans of a text begin and end, in order; none overlaps another.
+
+    Parameters:
+        named: phrases that are spans as well
+        unreadable: gives the characters of a text that the model cannot read; a word with one of them is a span
+    """
+    spans = list(_recognised(text)) if _SIGN_OF_SPAN.search(text) else []
+    more = list(named.find(text)) if named is not None else []
+    if unreadable is not None and (characters := unreadable(text)):
+        more += _words_with(text, characters)
+    return _united([*spans, *more]) if more else spans
+
+
+def _recognised(text: str) -> Iterator[Span]:
+    """The spans that can be told by what they look like."""
+    position = 0
+    pattern = re.compile(_SPAN, re.VERBOSE)  # it takes a while for the first text; `re` keeps it
+    while match := pattern.search(text, position):
+        start, position = match.span()
+        if match["trimmed"] or match["trimmed_too"]:
+            position = max(start + 1, _without_final_marks(text, start, position))
+        yield start, position
+
+
+def _without_final_marks(text: str, start: int, end: int) -> int:
+    """The end of an address without the marks of its sentence, and without brackets that begin before it."""
+    unopened = {
+        close: text.count(close, start, end) - text.count(opening, start, end) for close, opening in _OPENING.items()
+    }
+    while end > start and text[end - 1] in _FINAL_MARKS:
+        last = text[end - 1]
+        if last in unopened:
+            if unopened[last] <= 0:
+                break
+            unopened[last] -= 1
+        end -= 1
+    return end
+
+
+def _words_with(text: str, characters: str) -> Iterator[Span]:
+    """The words that have one of some characters; words next to each other are one span."""
+    some = f"[{re.escape(characters)}]"
+    pattern = re.compile(rf"(?<!{_WORD}){_WORD}*{some}(?:{_WORD}|{some})*|{some}+")
+    start = end = -1
+    for match in pattern.finditer(text):
+        if start >= 0 and not text[end : match.start()].strip():
+            end = match.end()
+            continue
+        if start >= 0:
+            yield start, end
+        start, end = match.span()
+    if start >= 0:
+        yield start, end
+
+
+def _united(spans: Iterable[Span]) -> list[Span]:
+    """Spans in order, those that overlap as one."""
+    united: list[Span] = []
+    for start, end in sorted(spans):
+        if united and start < united[-1][1]:
+            united[-1] = united[-1][0], max(end, united[-1][1])
+        else:
+            united.append((start, end))
+    return united
+
+
+def replace_spans(text: str, spans: Sequence[Span], numbers: Iterable[int]) -> str:
+    """The text with a character in place of each span: that of its number."""
+    parts, position = [], 0
+    for (start, end), number in zip(spans, numbers, strict=True):
+        parts += [text[position:start], SPAN_CHARACTERS[number]]
+        position = end
+    return "".join([*parts, text[position:]])
+
+
+def restore_spans(text: str, copies: Sequence[str]) -> str:
+    """The text with each character of a span replaced by its copy; one without a copy leaves no trace."""
+    return text.translate(
+        {ord(character): copies[i] if i < len(copies) else None for i, character in enumerate(SPAN_CHARACTERS)}
+    )

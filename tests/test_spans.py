@@ -1,0 +1,200 @@
+"""Spans that are copied: what is recognised, and that each comes out once and byte for byte."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from nmt.text.spans import Named, find_spans, replace_spans, restore_spans
+
+# Each line has its spans in ⟦brackets⟧; all others must have none.
+MARKED = """
+Siehe ⟦https://example.org/a?b=c⟧.
+Siehe (⟦http://example.org/a_(b)⟧), bitte.
+Öffne ⟦http://example.org/a,b;c⟧!
+Read ⟦ftp://files.example.org/x.zip⟧ and ⟦mailto:a@b.de⟧
+⟦https://example.org⟧
+请看⟦https://example.org/a⟧谢谢。
+Go to ⟦www.example.com⟧, then ⟦example.com⟧.
+Go to ⟦docs.example.io/en/latest/⟧ now
+Auf ⟦spiegel.de⟧ steht es.
+Der Server läuft auf ⟦localhost:8080/x⟧ und ⟦192.168.0.1:80⟧.
+Schreib an ⟦max.muster+x@mail.example.de⟧.
+Mail <⟦a@b.com⟧> to me
+Die Datei ⟦/etc/hosts⟧ fehlt.
+Lösche ⟦~/Downloads/x.txt⟧ und ⟦./run.sh⟧, dann ⟦../a/b⟧.
+Öffne ⟦C:\\Users\\Tom\\x.docx⟧.
+Open ⟦\\\\server\\share⟧ or ⟦%APPDATA%\\x⟧
+Lies ⟦README.md⟧ und ⟦src/main.py⟧.
+Das ist in ⟦/tmp⟧.
+Öffne ⟦report-2.pdf⟧.
+Hallo ⟦{name}⟧, du hast ⟦{{count}}⟧ Dateien.
+⟦${HOME}⟧ und ⟦$PATH⟧ und ⟦#{x}⟧ und ⟦{0}⟧ und ⟦{}⟧
+Set ⟦{{ user.name | upper }}⟧ now
+⟦{% if x %}⟧ja⟦{% endif %}⟧
+Du hast ⟦%d⟧ neue Nachrichten.
+⟦%s⟧ von ⟦%1$s⟧, ⟦%(count)d⟧ und ⟦%.2f⟧ ⟦%@⟧ ⟦%5d⟧
+Zu ⟦%d⟧⟦%%⟧ fertig
+Am ⟦%Y-%m-%d⟧ um ⟦%H:%M⟧
+⟦%PATH%⟧ ist leer
+⟦{n, plural, one {# Datei} other {# Dateien}}⟧ gelöscht
+⟦{g, select, male {er hat {n, plural, one {1 Hund} other {# Hunde}}} other {x}}⟧.
+Danke ⟦:smile:⟧ und ⟦:+1:⟧
+Zeile⟦\\n⟧Zeile
+Das ist ⟦<b>⟧fett⟦</b>⟧.
+Klick ⟦<a href="x.html" class='y'>⟧hier⟦</a>⟧⟦<br/>⟧
+⟦<g id="1">⟧Text⟦</g>⟧⟦<x id="2"/>⟧⟦<!-- nein -->⟧
+Tom ⟦&amp;⟧ Jerry ⟦&#8217;⟧ ⟦&nbsp;⟧
+Führe ⟦`git push`⟧ aus, dann ⟦``x y``⟧.
+Danke ⟦@tom_92⟧, sagt ⟦@anna.b⟧.
+Mehr zu ⟦#Wetter⟧ und ⟦#1⟧!
+Es kostet ⟦1.249,90⟧ Euro.
+Um ⟦14:30⟧ Uhr, am ⟦12.03.2024⟧.
+Ruf ⟦+49 30 123456⟧ an.
+Bus ⟦634⟧ hält hier.
+Im Jahr ⟦1990⟧. Danach kam ⟦2000⟧.
+Etwa ⟦1/2⟧ Liter, ⟦3-4⟧ Tage, ⟦2:1⟧ gewonnen
+⟦1 000 000⟧ Menschen
+Bei ⟦-273,15⟧ Grad
+Die ⟦1990⟧er Jahre
+Nimm ⟦100⟧ % davon, ⟦100⟧%ig.
+⟦192.168.0.1⟧
+Fach ⟦A4-12⟧ und ⟦B12_x⟧, Artikel ⟦SKU-991⟧.
+⟦DE89 3704 0044 0532 0130 00⟧
+Version ⟦v1.2.3⟧ und ⟦2.0.1-rc1⟧ und ⟦3.11⟧
+Farbe ⟦#ff00aa⟧ oder ⟦0xFF⟧
+⟦a3f9c2d1⟧ und ⟦123e4567-e89b-12d3-a456-426614174000⟧
+Die ⟦MP3⟧-Datei auf ⟦H2O⟧ und ⟦A4⟧-Papier
+⟦COVID-19⟧ und ⟦ISO-8859-1⟧
+Rufe ⟦getUserName()⟧ und ⟦camelCase⟧ und ⟦snake_case⟧ auf.
+Das ⟦iPhone⟧ und ⟦__init__⟧ und ⟦obj.method()⟧
+⟦NullPointerException⟧ geworfen
+Flug ⟦LH441⟧ nach ⟦3D⟧
+Danke ⟦❤️⟧
+Super ⟦👍🏽👍⟧!
+⟦👨‍👩‍👧⟧ ⟦🇩🇪⟧ ⟦1️⃣⟧ ⟦😀😀😀⟧
+Danke⟦😀⟧Tom
+Weiter ⟦→⟧ hier ⟦✓⟧
+Gut ⟦:)⟧ und ⟦;-)⟧ und ⟦:D⟧ und ⟦<3⟧
+Ja! ⟦:-(⟧
+Text \ue123 hier
+"""
+
+PLAIN = """
+Das ist z.B. ein Satz, d.h. ein kurzer.
+The U.S. Army and the U.K. agree, i.e. both.
+Mann und/oder Frau, er/sie, 5 km/h
+Das war 3-mal so viel.
+Am 3. Mai und am 12. Juni.
+Es ist 20 Uhr, er ist 2 Jahre alt.
+Sie hat 5 Hunde und 12 Katzen.
+Don't do that, it's John's.
+L'homme qu'il a vu aujourd'hui.
+Das E-Mail-Programm und die U-Bahn.
+Nun ja ... ich weiß nicht… Hm...
+"Wirklich?", fragte er: »Ja!«
+Er sagte: Ich komme; sie nicht.
+Herr Dr. Müller (geb. Schmidt) kam.
+Der Preis stieg um 5 %, also 10%.
+McDonald und Lehrerinnen, GmbH, USA, NATO.
+Die LehrerInnen und StudentInnen kamen.
+Wie geht's? Gut!
+Ende.Und weiter ohne Leerzeichen.
+Kapitel 3, Seite 5, Band II.
+50%ige Lösung? Nein: 50 %ige.
+Es kostet $5 oder 5 € oder 5€.
+Tom & Jerry, A & B
+a < b und b > c, x<y and y>z
+Er rief: Halt!
+(siehe oben:)
+Sternchen *wichtig* und _betont_
+The 21st century, the 3rd of May, 2nd.
+Die 90er Jahre, 80s music
+Ein 16jähriger Junge, 5km weit, 10kg
+Um 20Uhr kommt er.
+TCP/IP und AC/DC, HTTP
+pH-Wert und kWh
+C'est-à-dire, peut-être.
+¿Qué? ¡No!
+Это предложение. これは文です。
+Größe: groß – klein — sehr
+Kopf- und Fußzeile, Vor-/Nachname
+z. B. u. a. usw. bzw. etc.
+She said 'hello' and "bye".
+``Quoted'' text and `another' one
+No. 5, Nr. 7, § 3
+Ja/Nein?
+{das ist ein Kommentar}
+Was?! Nein!!
+"""
+
+
+def marked(line: str) -> tuple[str, list[str]]:
+    """The text of a line of the table, and its spans."""
+    parts = line.replace("⟧", "⟦").split("⟦")
+    return "".join(parts), parts[1::2]
+
+
+def texts(line: str, **options: object) -> list[str]:
+    return [line[start:end] for start, end in find_spans(line, **options)]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("line", [*filter(None, MARKED.splitlines()), *filter(None, PLAIN.splitlines())])
+def test_what_is_a_span(line: str) -> None:
+    text, spans = marked(line)
+    if "\ue123" in text:
+        spans = ["\ue123"]
+    assert texts(text) == spans
+
+
+def test_named_phrases_are_spans_as_whole_words() -> None:
+    named = Named(["Tom", "New York", "New York City", "東京", " ", "Tom"])
+    assert texts("Tom war in New York City, Tommy in New York.", named=named) == ["Tom", "New York City", "New York"]
+    assert texts("東京に Tom.", named=named) == ["東京", "Tom"]
+    assert texts("tom, Atom, Tom_x", named=named) == ["Tom_x"]
+    assert texts("http://Tom.de/x Tom", named=named) == ["http://Tom.de/x", "Tom"]
+
+
+def test_words_that_cannot_be_read_are_spans() -> None:
+    def unreadable(text: str) -> str:
+        return "".join(set(text) - set("abcdefghijklmnopqrstuvwxyz '.,-"))
+
+    assert texts("das ist żółty, sagt er", unreadable=unreadable) == ["żółty"]
+    assert texts("er sagt Привет Мир und 漢字", unreadable=unreadable) == ["Привет Мир", "漢字"]
+    assert texts("kein-Żrest da", unreadable=unreadable) == ["kein-Żrest"]
+
+
+def test_replacing_and_restoring_give_the_text_back() -> None:
+    for line in filter(None, MARKED.splitlines()):
+        text, _ = marked(line)
+        spans = find_spans(text)
+        replaced = replace_spans(text, spans, range(len(spans)))
+        assert restore_spans(replaced, [text[start:end] for start, end in spans]) == text
+        assert len(replaced) == len(text) - sum(end - start - 1 for start, end in spans)
+    assert restore_spans("a\ue000b\ue001c", ["x"]) == "axbc"
+
+
+HOSTILE = [
+    "a", "A", "1", "a1", "A-", "1.", "a.", "a@", "@a", "{", "{{", "{a,plural,", "{n, plural, {", "{}", "<", "<a ",
+    "<a b=", "<!--", "&", "&a", "`", "`a", "` `", "%", "%(", "%(a", "%1$", "$", "${", "/", "/a", "~/", "\\", "C:\\",
+    ":", ":a", "://", "a://", "http://(", "http://a)", "www.", "_", "a_", "__", "aA", "Aa", "0:", "ab:", "+1 ",
+    "1 000", "😀\u200d", "\ue000", "=", "-", "<a b='", "a.b/", "a.de", "1-", "#", "#a", ")", "'", "-1,", "A1-A",
+    "[:", "DE00 0000", "a.txt", "a/",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("part", HOSTILE)
+def test_time_is_linear(part: str) -> None:
+    """A tenth of a second for 20 kB of anything: the square of the length would take many seconds."""
+    text = part * (20_000 // len(part))
+    started = time.process_time()
+    find_spans(text, Named(["a b"]), lambda text: "ż")
+    assert time.process_time() - started < 0.5
+
+
+def test_100_kb_of_everything_take_a_moment() -> None:
+    text = "".join(part * (100_000 // len(HOSTILE) // len(part)) for part in HOSTILE)
+    started = time.process_time()
+    find_spans(text, Named(["a b"]), lambda text: "ż")
+    assert time.process_time() - started < 2
