@@ -64,8 +64,12 @@ def resolve(config: Config, amount: Amount) -> Config:
 
 
 def adopt(config: Config, resolved: Config) -> Config:
-    """The configuration with each open setting as it is in a resolved one: what a resumed run goes on with."""
-    return _fill(config, {name: _value(resolved, name) for name in open_settings(config)})
+    """The configuration with each open setting as it is in a resolved one: what a resumed run goes on with.
+
+    One that an older version resolved has no noise.
+    """
+    config = _fill(config, {name: _value(resolved, name) for name in open_settings(config)})
+    return _fill(config, {"training.noise": 0.0})
 
 
 def open_settings(config: Config) -> list[str]:
@@ -163,14 +167,16 @@ def training_values(config: Config, amount: Amount) -> dict[str, Any]:
     risk = settings.objective == "minimum_risk"
     by_characters = config.vocabulary.model_type == "char"
     sampling = {"unigram": 0.5, "bpe": 0.1, "char": 0.0}[config.vocabulary.model_type]
-    noise = 0.08 if translated else 0.0
+    dropped = 0.08 if translated else 0.0
+    probe = config.data.path.startswith("builtin:") and config.data.path != "builtin:captions"
     chosen = {
         "training.truncation": (128 if by_characters else 64) if language_model else 0,
         "training.epochs": _epochs(amount.words / 25 if language_model else amount.pairs),
         "training.label_smoothing": 0.1 if translated and not risk else 0.0,
         "training.source_sampling": sampling if translated else 0.0,
-        "training.source_word_dropout": noise,
-        "training.target_word_dropout": 0.0 if risk else noise,
+        "training.source_word_dropout": dropped,
+        "training.target_word_dropout": 0.0 if risk else dropped,
+        "training.noise": 1.0 if translated and not probe else 0.0,
         "training.precision": amount.precision,
     }
     settings = _fill(config, chosen).training

@@ -14,6 +14,7 @@ MODEL: dict[str, Any] = {
 TRAINING: dict[str, Any] = {
     "truncation": 0, "epochs": 10, "batch_size": 64, "learning_rate": 0.001, "betas": (0.9, 0.998), "warmup": 0,
     "decay_start": 0.0, "clip_norm": 5.0, "label_smoothing": 0.0, "average_decay": 0.0, "source_sampling": 0.0,
+    "noise": 0.0,
     "source_word_dropout": 0.0, "target_word_dropout": 0.0, "precision": "fp32",
 }  # fmt: skip
 

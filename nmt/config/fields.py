@@ -150,6 +150,8 @@ class VocabularyConfig:
     """Pieces that stand for what a translation copies as it is: addresses, placeholders, tags, code, long numbers,
     emoji, characters without a piece. As many can be in a sentence; a sentence with more is cut. 0 turns it off.
     `auto`: 16, and 0 for a language model."""
+    split_digits: bool = True
+    """Each digit is a piece of its own, so that a model learns to copy any number; `false` to repeat older work."""
     normalization: Literal["identity", "nfkc"] = "identity"
     """Unicode normalisation of the source side; the target side is never rewritten. `nfkc` for source text of mixed
     origin, with full-width letters or ligatures; it needs `joint = false`."""
@@ -354,6 +356,28 @@ class TrainingConfig:
     copied_spans_share: Annotated[float, PROBABILITY] = 0.5
     """Share of the epochs in which the pieces of `vocabulary.copied_spans` take the place of what both sides of a pair
     have: addresses, long numbers and the like, and more rarely names. Without it these pieces are never learned."""
+    noise: Annotated[float, AUTO, Range("at least 0 and at most 10", lambda value: 0 <= value <= 10)] = AUTO
+    """Strength of the noise that follows: each share below is multiplied with it, and 0 turns all of them off. With
+    noise a model translates what people type: without capitals or final mark, with typing errors, with names and
+    numbers that it has never seen, single words. `auto`: 1, for a language model and a probe task 0."""
+    noise_case: Annotated[float, PROBABILITY] = 0.05
+    """Share of the pairs whose source loses capital letters (all, all but the first letter of the sentence, only that
+    one) or gets one at each word; the target stays as it is."""
+    noise_typing: Annotated[float, PROBABILITY] = 0.03
+    """Share of the pairs whose source gets a typing error; the target stays as it is."""
+    noise_final_mark: Annotated[float, PROBABILITY] = 0.06
+    """Share of the pairs that lose their final mark or get another one, on both sides alike."""
+    noise_numbers: Annotated[float, PROBABILITY] = 0.5
+    """Share of the pairs in which numbers that are equal on both sides are replaced, on both sides alike."""
+    noise_names: Annotated[float, PROBABILITY] = 0.25
+    """Share of the pairs in which names that are equal on both sides are replaced, on both sides alike, by others of
+    the training text, by made-up ones and by numbers: so the model learns to copy what it has never seen."""
+    noise_joined: Annotated[float, PROBABILITY] = 0.02
+    """Share of the pairs that are joined with one or two others to a line of several sentences, at most
+    `data.max_length` pieces long."""
+    noise_words: Annotated[float, PROBABILITY] = 0.03
+    """Pairs of single words that are added, as a share of the pairs. They are those that the training text shows to be
+    each other's translation (IBM model 1)."""
     precision: Annotated[Literal["fp32", "bf16"], AUTO] = AUTO
     """Arithmetic of the products; the weights stay fp32. bf16 needs a CPU or GPU that has it, and is faster there.
     `auto`: bf16 where the device has it, otherwise fp32."""

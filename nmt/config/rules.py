@@ -262,6 +262,7 @@ RULES = [
     language_model("model.source_embeddings", SET),
     language_model("training.source_sampling", above(0, 0.3)),
     language_model("training.source_word_dropout", above(0, 0.1)),
+    language_model("training.noise", above(0, 1.0), "it changes pairs of sentences"),
     language_model("training.objective", ["minimum_risk"], "the cost is that of translations"),
     language_model("training.scheduled_sampling", GRADUALLY, "what it drew would stay in the state that is carried on"),
     language_model("training.r_drop", above(0, 1.0), "its two passes would have two states to carry on"),

@@ -1,4 +1,4 @@
-"""From a corpus to batches: order, segmentation, word dropout, padding.
+"""From a corpus to batches: order, noise, segmentation, word dropout, padding.
 
 All chance follows from seed, epoch and place.
 """
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from nmt.config import TrainingConfig
 from nmt.data.corpus import Corpus
+from nmt.data.noise import Noise, NoisyPairs
 from nmt.errors import UserError
 from nmt.text.vocabulary import BEGIN, END, PAD, UNK, Vocabulary
 
@@ -108,9 +109,14 @@ class Batcher:
     """Makes the batches of a plan."""
 
     def __init__(
-        self, corpus: Corpus, source_vocabulary: Vocabulary, target_vocabulary: Vocabulary, config: TrainingConfig
+        self,
+        corpus: Corpus,
+        source_vocabulary: Vocabulary,
+        target_vocabulary: Vocabulary,
+        config: TrainingConfig,
+        noise: Noise | None = None,
     ) -> None:
-        self.corpus, self.config = corpus, config
+        self.corpus, self.config, self.noise = corpus, config, noise
         self.source_vocabulary, self.target_vocabulary = source_vocabulary, target_vocabulary
         self.source_starts = np.array(source_vocabulary.starts_word())
         self.target_starts = np.array(target_vocabulary.starts_word())
@@ -130,24 +136,52 @@ class Batcher:
         return np.array_split(order, -(-len(order) // POOL))
 
     def pool(self, indices: np.ndarray, epoch: int, number: int) -> Pool:
-        """Segment a pool's pairs, sampling where configured, and plan its batches."""
+        """Segment a pool's pairs with their noise, sampling where configured, and plan its batches."""
         config = self.config
         rng = np.random.default_rng([config.seed, epoch, number])
         source, target = self.corpus.pieces(indices)
         seeds = rng.integers(1, 2**31, size=2)
-        if config.source_sampling or config.target_sampling:
-            source_text, target_text = self.corpus.text(indices)
+        if self.noise or config.source_sampling or config.target_sampling:
+            source_text, target_text = self.corpus.untagged_text(indices)
+            if self.noise:
+                chance = np.random.default_rng([config.seed, epoch, number, 3])
+                lengths = np.array([max(map(len, sides)) for sides in zip(source, target, strict=True)], np.int64)
+                noisy = self.noise.applied(source_text, target_text, lengths, chance)
+                source, target = self._noisy_pieces(noisy, source, target, indices, self.noise.max_length)
+                source_text, target_text, indices = noisy.source, noisy.target, indices[noisy.places]
             if config.source_sampling:
-                parts = self.corpus.part_of(indices)
-                skipped = [len(part.tag) + 1 if part.tag else 0 for part in self.corpus.parts]
-                untagged = [text[skipped[part] :] for text, part in zip(source_text, parts, strict=True)]
-                source = _sample(self.source_vocabulary, untagged, config.source_sampling, int(seeds[0]))
-                source = [self._tagged(ids, part) for ids, part in zip(source, parts, strict=True)]
+                source = _sample(self.source_vocabulary, source_text, config.source_sampling, int(seeds[0]))
+                source = self._tagged(source, indices)
             if config.target_sampling:
                 target = _sample(self.target_vocabulary, target_text, config.target_sampling, int(seeds[1]))
         source_lengths = np.array([len(ids) for ids in source], dtype=np.int64)
         target_lengths = np.array([len(ids) for ids in target], dtype=np.int64)
         return Pool(source, target, indices, plan_batches(source_lengths, target_lengths, config, rng))
+
+    def _noisy_pieces(
+        self,
+        noisy: NoisyPairs,
+        source: list[np.ndarray],
+        target: list[np.ndarray],
+        indices: np.ndarray,
+        most: int,
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Pieces of pairs with noise; a pair that became empty, or longer than `most`, gets its text back."""
+
+        def encode(vocabulary: Vocabulary, texts: list[str]) -> list[np.ndarray]:
+            return [np.array(ids, dtype=np.int64) for ids in vocabulary.encode_batch(texts)]
+
+        changed = np.flatnonzero(noisy.changed)
+        new_source = encode(self.source_vocabulary, [noisy.source[i] for i in changed])
+        new_source = self._tagged(new_source, indices[noisy.places[changed]])
+        new_target = encode(self.target_vocabulary, [noisy.target[i] for i in changed])
+        source, target = ([side[place] for place in noisy.places] for side in (source, target))
+        for i, one, other in zip(changed.tolist(), new_source, new_target, strict=True):
+            if len(one) and len(other) and max(len(one), len(other)) <= most:
+                source[i], target[i] = one, other
+            else:
+                (noisy.source[i],), (noisy.target[i],) = self.corpus.untagged_text(indices[[noisy.places[i]]])
+        return source, target
 
     def batch(self, pool: Pool, number: int, update: int) -> Batch:
         """A batch of a pool for training, with word dropout drawn for this update."""
@@ -161,17 +195,23 @@ class Batcher:
             inputs = drop_words(target, self.target_starts, config.target_word_dropout, rng)
         return make_batch(source, inputs, target, pool.indices[chosen])
 
-    def _tagged(self, ids: np.ndarray, part: int) -> np.ndarray:
-        """Pieces of a sentence behind those of its source's tag, which is always segmented in one way."""
-        return np.concatenate([self.tags[part], ids]) if len(self.tags[part]) else ids
+    def _tagged(self, sentences: list[np.ndarray], indices: np.ndarray) -> list[np.ndarray]:
+        """Pieces of sentences behind those of their sources' tags, which are always segmented in one way."""
+        if not any(map(len, self.tags)):
+            return sentences
+        parts = self.corpus.part_of(indices)
+        return [np.concatenate([self.tags[part], ids]) for ids, part in zip(sentences, parts, strict=True)]
 
     def _drop_source_words(
         self, sentences: list[np.ndarray], indices: np.ndarray, rng: np.random.Generator
     ) -> list[np.ndarray]:
         """Word dropout that leaves the tags, which are no words."""
         dropped = drop_words(sentences, self.source_starts, self.config.source_word_dropout, rng)
+        if not any(map(len, self.tags)):
+            return dropped
         parts = self.corpus.part_of(indices)
-        return [self._tagged(ids[len(self.tags[part]) :], part) for ids, part in zip(dropped, parts, strict=True)]
+        untagged = [ids[len(self.tags[part]) :] for ids, part in zip(dropped, parts, strict=True)]
+        return self._tagged(untagged, indices)
 
     def in_order(self, pairs: np.ndarray, sentences: int, tokens: int) -> Iterator[Batch]:
         """Some pairs once, sorted by length, without sampling or word dropout: for validation.

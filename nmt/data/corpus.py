@@ -207,6 +207,14 @@ class Corpus:
         )
         return sources, targets
 
+    def untagged_text(self, indices: Sequence[int] | npt.NDArray[Any]) -> tuple[list[str], list[str]]:
+        """As `text`, but without the tags."""
+        sources, targets = self.text(indices)
+        skipped = [len(part.tag) + 1 if part.tag else 0 for part in self.parts]
+        if any(skipped):
+            sources = [text[skipped[i] :] for text, i in zip(sources, self.part_of(indices), strict=True)]
+        return sources, targets
+
 
 @dataclass
 class TextCorpus:

@@ -14,6 +14,7 @@ from torch import Tensor
 from nmt.config import Config
 from nmt.data.batching import Batch, Batcher, Pool
 from nmt.data.corpus import check_splits, load_pairs, prepare_corpus
+from nmt.data.noise import Noise
 from nmt.errors import UserError, needs_attention
 from nmt.network.loss import output_cross_entropy
 from nmt.network.model import TranslationModel
@@ -74,7 +75,7 @@ class TranslationTask(Task):
             say(f"training data: {line}")
         self.validation = prepare_corpus(self.config.data, "validation", *vocabularies)
         say(f"validation data: {self.validation.counts}; prepared in {time.perf_counter() - started:.1f} s")
-        self.batcher = Batcher(self.corpus, *vocabularies, self.settings)
+        self.batcher = Batcher(self.corpus, *vocabularies, self.settings, Noise.of(self.config, self.corpus))
         self.validation_batcher = Batcher(self.validation, *vocabularies, self.settings)
         self._prepare_text(say)
 

@@ -154,6 +154,7 @@ def learn_vocabulary(
             hard_vocab_limit=False,
             character_coverage=config.character_coverage,
             byte_fallback=config.byte_fallback,
+            split_digits=config.split_digits,
             normalization_rule_name=rule,
             remove_extra_whitespaces=True,
             pad_id=PAD,

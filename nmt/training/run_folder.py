@@ -162,7 +162,8 @@ class RunFolder:
 
     def config(self) -> Config:
         """The configuration that the run was started or last resumed with."""
-        return load_config(self.path / "config.toml")
+        config = load_config(self.path / "config.toml")
+        return adopt(config, config)
 
     def write_config(self, config: Config) -> None:
         """Replace it."""

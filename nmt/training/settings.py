@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt.config import SECTIONS, Config
+from nmt.data.noise import SETTINGS as NOISES
 from nmt.errors import UserError
 from nmt.model_folder import ModelFolder, open_model, vocabulary_files
 from nmt.sizing import AUTO
@@ -25,7 +26,8 @@ AT_THE_START = frozenset(
 
 ORDER = frozenset(
     {"training.seed", "training.batch_size", "training.batch_unit", "training.truncation", "data.weight", "data.extra"}
-    | {"training.source_sampling", "training.target_sampling"}
+    | {"training.source_sampling", "training.target_sampling", "training.noise"}
+    | {f"training.{name}" for name in NOISES}
 )
 """Settings that decide which batches an epoch has: where one changes, the epoch begins again."""
 

@@ -1,0 +1,377 @@
+"""Training noise: pairs written as people write, and pairs with other names, other numbers, or single words.
+
+A model learns from clean sentences and is then asked to translate what people type. Each noise below changes a share of
+an epoch's pairs (settings `training.noise_*`); the idea is that of OpusTrainer's modifiers (Aulamo et al. 2023,
+https://arxiv.org/abs/2311.14838). What a noise writes follows from the random generator that it is given. Private-use
+characters, which represent copied spans, stay as they are.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from nmt.config import Config
+from nmt.data.corpus import Corpus
+from nmt.data.single_words import Word, single_words
+from nmt.text.sentences import join_sentences
+
+MOST_PAIRS = 200_000
+"""Training pairs, at even distances, from which names, marks and single words are learned."""
+
+LETTERS = re.compile(r"[^\W\d_]+")
+NUMBER = re.compile(r"[0-9]+")
+ORDINAL = re.compile(r"(?:st|nd|rd|th)\b")
+PRIVATE = re.compile(r"[\ue000-\uf8ff]")
+NUMBER_FORMS = ("##", "###", "###", "####", "#####", "#.##", "#,##", "#.###", "##:##", "##.##.####", "A##", "#-#")
+CODE_LETTERS = "ABCDEFGHKLMNPRSTUVWXZ"
+KEYS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+
+Pair = tuple[str, str]
+
+
+@dataclass
+class Knowledge:
+    """What the training text says about its languages."""
+
+    names: list[str] = field(default_factory=list)
+    """Capitalised words that are the same on both sides, and that are never common words."""
+    capitalised: list[str] = field(default_factory=list)
+    """Words with a capital letter of either side; names are made up from their halves."""
+    marks: dict[str, Pair] = field(default_factory=dict)
+    """How each side writes a final mark: `!` is ` !` in French, and `.` is `。` in Japanese."""
+    words: list[Word] = field(default_factory=list)
+    """Single words that translate each other."""
+    source_language: str = ""
+
+    def __post_init__(self) -> None:
+        self.is_name = frozenset(self.names)
+        self.word_weights = list(itertools.accumulate(math.sqrt(word.frequency) for word in self.words))
+
+
+def learn(sources: Sequence[str], targets: Sequence[str], languages: tuple[str, str], words: bool) -> Knowledge:
+    """What some training pairs say about their languages.
+
+    words: whether single words are asked for, which takes the most time
+    """
+    same: Counter[str] = Counter()
+    common: Counter[str] = Counter()
+    capitalised: set[str] = set()
+    for source, target in zip(sources, targets, strict=True):
+        sides = [set(LETTERS.findall(text)) for text in (source, target)]
+        common.update(word for side in sides for word in side if word.islower())
+        upper = [{word for word in side if word[0].isupper() and word[1:].islower()} for side in sides]
+        same.update(upper[0] & upper[1])
+        capitalised |= upper[0] | upper[1]
+    names = sorted(name for name, count in same.items() if len(name) > 2 and 10 * common[name.lower()] < count)
+    return Knowledge(
+        names,
+        sorted(word for word in capitalised if len(word) > 3),
+        _final_marks(sources, targets),
+        single_words(sources, targets) if words else [],
+        languages[0],
+    )
+
+
+# Final marks
+
+FINAL = re.compile(r"\s*(\.\.\.|…+|[.!?。！？।؟۔;])$")
+KINDS = {"...": "...", "…": "...", "……": "...", "!": "!", "！": "!", "?": "?", "？": "?", "؟": "?", ";": ";"}
+"""The kind of a mark: `.` unless it is listed."""
+
+
+def _final_mark(text: str) -> tuple[str, str]:
+    """The kind of the mark at a text's end, and how it is written there with the space before it; empty if none."""
+    found = FINAL.search(text)
+    return (KINDS.get(found[1], "."), found[0]) if found else ("", "")
+
+
+def _final_marks(sources: Sequence[str], targets: Sequence[str]) -> dict[str, Pair]:
+    """For each kind of mark how each side writes it most often, if both sides do."""
+    sides = []
+    for texts in (sources, targets):
+        written = Counter(map(_final_mark, texts))
+        opened = sum(text[0] in "¿¡" for text in texts if text)
+        sides.append({kind: form for (kind, form), _ in sorted(written.items(), key=lambda item: item[1])})
+        if opened > len(texts) / 100:  # Spanish: a mark at the end needs one at the beginning
+            sides[-1] = {kind: form for kind, form in sides[-1].items() if kind in (".", "...")}
+        sides[-1]["..."] = "..."
+    return {kind: (sides[0][kind], sides[1][kind]) for kind in (".", "!", "?", "...") if all(kind in s for s in sides)}
+
+
+def final_mark(pair: Pair, draw: random.Random, known: Knowledge) -> Pair:
+    """The mark at the end of both sides is left out, or on both sides another one takes its place.
+
+    A statement may become a question (people write `You know him?`), but no question becomes a statement.
+    """
+    source, target = pair
+    (kind, here), (other, there) = _final_mark(source), _final_mark(target)
+    if not kind or kind != other or source[0] in "¿¡" or target[0] in "¿¡":
+        return pair
+    bare = source[: len(source) - len(here)], target[: len(target) - len(there)]
+    choice = draw.random()
+    if choice < 0.6 or kind == "?":
+        return bare
+    new = known.marks.get("!" if choice < 0.75 and kind != "!" else "?" if choice < 0.85 else "...")
+    return (bare[0] + new[0], bare[1] + new[1]) if new and kind != "..." else bare
+
+
+# Capital and small letters, typing errors: of the source alone
+
+
+def lower(text: str, language: str) -> str:
+    """In small letters; Turkish and Azerbaijani have an I without a dot."""
+    if language in ("tr", "az"):
+        text = text.replace("İ", "i").replace("I", "ı")
+    return text.lower()
+
+
+def case(pair: Pair, draw: random.Random, known: Knowledge) -> Pair:
+    """The source is in small letters, in some pairs but for its first letter or only in that one, or Each Word Has One.
+
+    The target stays as it is: the model learns to write capitals where they belong.
+    """
+    source, target = pair
+    small = lower(source, known.source_language)
+    choice = draw.random()
+    if choice < 0.4:
+        return small[:1] + source[1:], target
+    if choice < 0.65:
+        return small, target
+    if choice < 0.9:
+        return source[:1] + small[1:], target
+    return LETTERS.sub(lambda word: word[0][:1].upper() + word[0][1:], source), target
+
+
+def typing(pair: Pair, draw: random.Random, known: Knowledge) -> Pair:
+    """The source has a typing error: in a word, or in the space between two words or at a mark.
+
+    Words that are the same on both sides, such as names, and short ones have none; nor have numbers.
+    """
+    source, target = pair
+    if draw.random() < 0.3:
+        gaps = [i for i, sign in enumerate(source) if sign == " " and 0 < i < len(source) - 1]
+        marks = [i for i, sign in enumerate(source) if sign in ",.!?" and i and source[i - 1].isalpha()]
+        spaced = [gap for gap in gaps if source[gap - 1] in ",;:" or draw.random() < 0.2]
+        if spaced and draw.random() < 0.7:
+            gap = draw.choice(spaced)
+            return source[:gap] + source[gap + 1 :], target
+        if marks:
+            mark = draw.choice(marks)
+            return f"{source[:mark]} {source[mark:]}", target
+        return pair
+    kept = set(LETTERS.findall(target))
+    words = [word for word in LETTERS.finditer(source) if len(word[0]) > 3 and word[0] not in kept]
+    if not words:
+        return pair
+    word = draw.choice(words)
+    return source[: word.start()] + _mistype(word[0], draw) + source[word.end() :], target
+
+
+def _mistype(word: str, draw: random.Random) -> str:
+    """A word with two letters swapped, one left out, one twice, or one from the next key; the first letter stays."""
+    place, kind = draw.randrange(1, len(word) - 1), draw.randrange(4)
+    before, letter, after = word[:place], word[place], word[place + 1 :]
+    if kind == 0:
+        return before + after[0] + letter + after[1:]
+    if kind == 1:
+        return before + after
+    row = next((row for row in KEYS if letter in row), "")
+    if kind == 2 or not row:
+        return before + letter + letter + after
+    at = row.index(letter)
+    return before + draw.choice(row[max(0, at - 1) : at] + row[at + 1 : at + 2]) + after
+
+
+# Numbers and names: of both sides
+
+
+def numbers(pair: Pair, draw: random.Random, known: Knowledge) -> Pair:
+    """Numbers that are the same on both sides become others, the same on both sides, mostly with as many digits.
+
+    A `1` stays, as nouns agree with it, and so does an English ordinal number, whose ending does. What begins with 0
+    still does; no other number gets one.
+    """
+    if any(ORDINAL.match(text, found.end()) for text in pair for found in NUMBER.finditer(text)):
+        return pair
+    source, target = pair
+    here, there = Counter(NUMBER.findall(source)), Counter(NUMBER.findall(target))
+    new = {
+        run: _other_number(run, draw, alone=not any(_has_neighbour(run, text) for text in pair))
+        for run, count in here.items()
+        if there[run] == count and run != "1" and run.strip("0")
+    }
+    return _replaced(source, NUMBER, new), _replaced(target, NUMBER, new)
+
+
+def _has_neighbour(run: str, text: str) -> bool:
+    """Whether a number is a part of something longer, such as a date, a time or a price."""
+    return bool(re.search(rf"[0-9][.,:/-]{run}(?![0-9])|(?<![0-9]){run}[.,:/-][0-9]", text))
+
+
+def _other_number(run: str, draw: random.Random, alone: bool) -> str:
+    zeros = len(run) - len(run.lstrip("0"))
+    length = len(run) - zeros
+    if alone and not zeros and draw.random() < 0.3:
+        length = draw.randint(2, 5)
+    first = draw.choice("23456789" if length == 1 and not zeros else "123456789")
+    return "0" * zeros + first + "".join(draw.choices("0123456789", k=length - 1))
+
+
+def made_up_number(draw: random.Random) -> str:
+    """A number, an amount, a time, a date or a code, as it may stand anywhere in a text."""
+    form = draw.choice(NUMBER_FORMS)
+    digits = (draw.choice("0123456789" if i else "123456789") for i in range(len(form)))
+    return "".join(next(digits) if sign == "#" else draw.choice(CODE_LETTERS) if sign == "A" else sign for sign in form)
+
+
+def made_up_name(draw: random.Random, known: Knowledge) -> str:
+    """A name of the training text, one of the halves of two words, or both as first and last name."""
+    first = draw.choice(known.names)
+    head, tail = draw.choice(known.capitalised), draw.choice(known.capitalised if draw.random() < 0.5 else known.names)
+    made = (head[: draw.randint(2, len(head) - 2)] + tail[draw.randint(1, len(tail) - 2) :].lower())[:12]
+    return draw.choice((first, made, f"{first} {made}"))
+
+
+def names(pair: Pair, draw: random.Random, known: Knowledge) -> Pair:
+    """A name that is the same on both sides becomes another, real or made up, or a number.
+
+    The endings of the genitive stay (`Toms`, `Tom's`). So the model learns to copy what it does not know.
+    """
+    source, target = pair
+    here, there = set(LETTERS.findall(source)), set(LETTERS.findall(target))
+    new: dict[str, str] = {}
+    for name in sorted(there & known.is_name):
+        plural = f"{name}s"
+        if name not in here and plural not in here:
+            continue
+        genitive = plural in here or plural in there or bool(re.search(rf"{name}['’]", source + target))
+        other = made_up_name(draw, known)
+        if genitive and other[-1] in "sxzß":
+            other += "o"
+        elif not genitive and draw.random() < 0.1:
+            other = made_up_number(draw)
+        new |= {name: other, plural: f"{other}s"}
+    return _replaced(source, LETTERS, new), _replaced(target, LETTERS, new)
+
+
+def _replaced(text: str, pattern: re.Pattern[str], new: dict[str, str]) -> str:
+    return pattern.sub(lambda found: new.get(found[0], found[0]), text) if new else text
+
+
+# Single words
+
+
+def word_pair(draw: random.Random, known: Knowledge) -> Pair:
+    """A single word and its translation, with or without a capital letter and a final mark, or with a number."""
+    word = draw.choices(known.words, cum_weights=known.word_weights)[0]
+    source, target = word.source, word.target
+    choice = draw.random()
+    if choice < 0.15:
+        number = made_up_number(draw)
+        return f"{source} {number}", f"{target} {number}"
+    if choice < 0.5:
+        source, target = source[:1].upper() + source[1:], target[:1].upper() + target[1:]
+    elif choice < 0.7:
+        source = lower(source, known.source_language)
+    if draw.random() < 0.4:
+        mark = known.marks.get(draw.choice((".", ".", "!", "?")))
+        if mark:
+            source, target = source + mark[0], target + mark[1]
+    return source, target
+
+
+Change = Callable[[Pair, random.Random, Knowledge], Pair]
+
+CONTENT: dict[str, Change] = {"noise_numbers": numbers, "noise_names": names}
+FORM: dict[str, Change] = {"noise_final_mark": final_mark, "noise_case": case, "noise_typing": typing}
+"""The noises that change a pair, by their settings, in the order in which they do; joining comes between the two."""
+SETTINGS = (*CONTENT, "noise_joined", *FORM, "noise_words")
+
+
+@dataclass
+class NoisyPairs:
+    """The pairs of a pool after the noise: there are fewer where pairs were joined, and more with single words."""
+
+    source: list[str]
+    target: list[str]
+    places: npt.NDArray[np.int64]
+    """The place in the pool of the pair that each comes from, or, with a single word, whose tag it has."""
+    changed: list[bool]
+    """Whether the text is another than that of the pair at its place."""
+
+
+class Noise:
+    """The noise of a training, as it is configured."""
+
+    def __init__(self, shares: dict[str, float], known: Knowledge, max_length: int) -> None:
+        self.shares, self.known, self.max_length = shares, known, max_length
+
+    @classmethod
+    def of(cls, config: Config, corpus: Corpus) -> Noise | None:
+        """Learn what the configured noise needs from the training pairs; None if there is no noise."""
+        settings = config.training
+        shares = {name: min(1.0, settings.noise * getattr(settings, name)) for name in SETTINGS}
+        if not any(shares.values()):
+            return None
+        sample = np.arange(0, len(corpus), -(-len(corpus) // MOST_PAIRS))
+        known = learn(*corpus.untagged_text(sample), config.data.languages, shares["noise_words"] > 0)
+        return cls(shares, known, config.data.max_length)
+
+    def applied(
+        self, sources: Sequence[str], targets: Sequence[str], lengths: npt.NDArray[np.int64], rng: np.random.Generator
+    ) -> NoisyPairs:
+        """A pool's pairs with noise.
+
+        lengths: pieces of each pair's longer side; joined pairs have at most `max_length` together
+        """
+        draw = random.Random(int(rng.integers(2**63)))
+        pairs: list[Pair] = list(zip(sources, targets, strict=True))
+        groups = self._joined(pairs, lengths, rng)
+        self._change(pairs, CONTENT, rng, draw)
+        texts = [pairs[group[0]] if len(group) == 1 else _join([pairs[place] for place in group]) for group in groups]
+        places = [group[0] for group in groups]
+        self._change(texts, FORM, rng, draw)
+        if self.known.words:
+            extra = rng.integers(len(pairs), size=rng.binomial(len(pairs), self.shares["noise_words"]))
+            places += extra.tolist()
+            texts += [word_pair(draw, self.known) for _ in extra]
+        changed = [text != (sources[at], targets[at]) for text, at in zip(texts, places, strict=True)]
+        return NoisyPairs([one for one, _ in texts], [other for _, other in texts], np.array(places), changed)
+
+    def _change(
+        self, pairs: list[Pair], noises: dict[str, Change], rng: np.random.Generator, draw: random.Random
+    ) -> None:
+        """Apply each noise to its share of the pairs, in place."""
+        for name, noise in noises.items():
+            if self.shares[name]:
+                for place in np.flatnonzero(rng.random(len(pairs)) < self.shares[name]).tolist():
+                    pairs[place] = noise(pairs[place], draw, self.known)
+
+    def _joined(
+        self, pairs: Sequence[Pair], lengths: npt.NDArray[np.int64], rng: np.random.Generator
+    ) -> list[list[int]]:
+        """Which pairs become one, as groups of places: most of one place, some of two or three."""
+        order = rng.permutation(len(pairs)).tolist()
+        sizes = rng.integers(2, 4, size=rng.binomial(len(pairs), self.shares["noise_joined"])).tolist()
+        groups, start = [], 0
+        for size in sizes:
+            group = order[start : start + size]
+            spans = sum(bool(PRIVATE.search("".join(pairs[place]))) for place in group)
+            if len(group) == size and spans < 2 and lengths[group].sum() <= self.max_length:
+                groups.append(group)
+                start += size
+        return sorted([*groups, *([place] for place in order[start:])])
+
+
+def _join(pairs: Sequence[Pair]) -> Pair:
+    """Several pairs as one, with a space between the sentences where the script has spaces."""
+    return join_sentences([source for source, _ in pairs]), join_sentences([target for _, target in pairs])
