@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,8 +17,11 @@ import nmt.model_files
 from nmt.cli import main
 from nmt.data import cache_folder
 from nmt.model_files import replace_folder
+from nmt.model_folder import IN_THE_BOX
 from nmt.processors import available_processors, cpu_quota
+from nmt.translation.forking import undisturbed
 from nmt.translation.switching import INTERVAL, frequent_switches
+from nmt.translation.translator import Translator
 
 FORK = """
 import os, signal, sys
@@ -56,6 +60,67 @@ def test_a_forked_child_works_and_ends(prepare: str) -> None:
     environment = {**os.environ, "PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "2"}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=90)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system with fork")
+def test_a_fork_waits_for_the_graphs_that_run() -> None:
+    """The child would wait for ever for a lock of the runtime that a thread of its parent holds."""
+    entered, seconds = threading.Event(), 0.3
+
+    def run() -> None:
+        with undisturbed:
+            entered.set()
+            time.sleep(seconds)
+
+    thread = threading.Thread(target=run)
+    began = time.monotonic()
+    thread.start()
+    entered.wait()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        with undisturbed:
+            os._exit(0 if len(undisturbed.inside) == 1 else 1)
+    assert time.monotonic() - began >= seconds
+    assert os.waitpid(child, 0)[1] == 0
+    thread.join()
+    with undisturbed:  # the parent can go on, too
+        assert undisturbed.inside == {threading.get_ident()}
+
+
+def test_every_graph_runs_where_no_fork_interrupts_it() -> None:
+    translator = Translator.load(IN_THE_BOX / "en-de", threads=1)
+    translator.translate(["Good morning."])
+    inside = []
+
+    class Watched:
+        def __init__(self, session: Any) -> None:
+            self.session = session
+
+        def io_binding(self) -> Any:
+            return self.session.io_binding()
+
+        def run_with_iobinding(self, binding: Any) -> None:
+            inside.append(threading.get_ident() in undisturbed.inside)
+            self.session.run_with_iobinding(binding)
+
+    for graph in translator.engine._graphs.values():  # type: ignore[attr-defined]
+        graph.opened = Watched(graph.opened)
+    translator.translate(["Good morning."])
+    assert len(inside) > 2 and all(inside)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system with fork")
+def test_a_child_has_the_switch_interval_of_before_the_calls_of_its_parent() -> None:
+    before = sys.getswitchinterval()
+    with frequent_switches():
+        child = os.fork()
+        if child == 0:
+            same = sys.getswitchinterval() == before
+            with frequent_switches():
+                shorter = sys.getswitchinterval() < before
+            os._exit(0 if same and shorter and sys.getswitchinterval() == before else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_overlapping_calls_leave_the_switch_interval_as_it_was() -> None:

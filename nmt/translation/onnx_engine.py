@@ -29,6 +29,7 @@ from nmt.model_folder import EXPORT, ModelFolder, check_export, read_manifest
 from nmt.processors import available_processors
 from nmt.search.engine import Best, Engine, EngineState, Floats, Integers
 from nmt.text.vocabulary import END, PAD, SPECIAL_PIECES
+from nmt.translation.forking import undisturbed
 from nmt.translation.graph_file import check_graph
 
 if TYPE_CHECKING:
@@ -409,7 +410,9 @@ class _Binding:
         for name, (shape, dtype) in self.session.outputs.items():
             found[name] = tensor(np.empty([sizes.get(size, size) for size in shape], dtype))
             self.binding.bind_ortvalue_output(name, found[name].value)
-        self.session.session.run_with_iobinding(self.binding)
+        session = self.session.session
+        with undisturbed:
+            session.run_with_iobinding(self.binding)
         return found
 
 

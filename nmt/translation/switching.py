@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,17 @@ class _Users:
     lock = Lock()
     count = 0
     before = 0.0
+
+
+def _forget_users() -> None:
+    """In a forked child: the other threads, and their calls, are gone."""
+    if _Users.count:
+        sys.setswitchinterval(_Users.before)
+    _Users.lock, _Users.count = Lock(), 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_users)
 
 
 @contextmanager

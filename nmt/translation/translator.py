@@ -24,6 +24,7 @@ from nmt.search.scoring import Scorer, force_decode
 from nmt.text.cleaning import clean_line, clean_target, one_line
 from nmt.text.sentences import sentence_spans
 from nmt.text.vocabulary import BEGIN, END, UNK, Vocabulary
+from nmt.translation.forking import undisturbed
 from nmt.translation.joining import join_samples, join_translations, word_starts
 from nmt.translation.switching import frequent_switches
 
@@ -556,8 +557,8 @@ def _results(function: Callable[[Job], Result], jobs: Sequence[Job], workers: in
     if workers == 1 or len(jobs) < 2:
         yield from map(function, jobs)
         return
-    from concurrent.futures import ThreadPoolExecutor
-
+    with undisturbed:
+        from concurrent.futures import ThreadPoolExecutor
     with frequent_switches(), ThreadPoolExecutor(workers) as pool:
         yield from pool.map(function, jobs)
 
