@@ -31,8 +31,8 @@ BLOCK = 1 << 20
 """Bytes that a checksum is computed from at once."""
 EXPORT = "onnx"
 """Folder of the exported model inside a model folder."""
-DATA_CHECKSUM = "crc32"
-"""Name of the checksum in the metadata of a safetensors file."""
+DATA_CHECKSUM, HEADER_CHECKSUM = "crc32", "crc32 of the rest"
+"""Names of checksums in the metadata of a safetensors file: of its data, and of its header without this one."""
 
 
 def check_file(path: Path, most: int | None = None) -> None:
@@ -133,32 +133,44 @@ def check_text(path: Path) -> None:
 
 
 def sealed_tensors(content: bytes) -> list[bytes | memoryview]:
-    """A safetensors file with the checksum of its data in the metadata, in parts to be written one behind another.
+    """A safetensors file with its checksums in the metadata, in parts to be written one behind another.
 
     The file: the length of the header, 8 bytes; the header, JSON; the data.
     """
     (length,) = struct.unpack("<Q", content[:8])
     header, data = json.loads(content[8 : 8 + length]), memoryview(content)[8 + length :]
-    header.setdefault("__metadata__", {})[DATA_CHECKSUM] = f"{zlib.crc32(data):08x}"
+    metadata = header.setdefault("__metadata__", {})
+    metadata[DATA_CHECKSUM] = f"{zlib.crc32(data):08x}"
+    metadata[HEADER_CHECKSUM] = _values_checksum(header)
     written = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     written += b" " * (-len(written) % 8)
     return [struct.pack("<Q", len(written)), written, data]
 
 
 def check_tensors(path: Path) -> None:
-    """Raises UserError when a safetensors file has a checksum, and it is that of other data."""
+    """Raises UserError when a safetensors file has checksums, and they are those of other content."""
     check_file(path)
+    try:
+        verify_tensors(path)
+    except (OSError, ValueError) as error:
+        raise damaged(path, f"{error}; copy it again") from None
+
+
+def verify_tensors(path: Path) -> None:
+    """As `check_tensors`, but what it raises is a ValueError or OSError with the reason alone."""
     try:
         with open(path, "rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
             if length > min(MOST_HEADER, os.fstat(file.fileno()).st_size):
                 raise ValueError("its header is longer than the file")
-            metadata = json.loads(file.read(length)).get("__metadata__", {})
-        expected = metadata.get(DATA_CHECKSUM)
-    except (OSError, ValueError, AttributeError, RecursionError, struct.error) as error:
-        raise damaged(path, error) from None
-    if expected is not None and file_checksum(path, 8 + length) != expected:
-        raise damaged(path, "its checksum differs; copy it again")
+            header = json.loads(file.read(length))
+            metadata = header.get("__metadata__", {})
+            rest, expected = metadata.pop(HEADER_CHECKSUM, None), metadata.get(DATA_CHECKSUM)
+            same = rest is None or rest == _values_checksum(header)
+    except (AttributeError, TypeError, RecursionError, struct.error) as error:
+        raise ValueError(error) from None
+    if not same or (expected is not None and file_checksum(path, 8 + length) != expected):
+        raise ValueError("its checksum differs")
 
 
 def write_atomically(path: Path, *content: bytes | memoryview) -> None:

@@ -24,7 +24,7 @@ from nmt.errors import TrainingError, UserError
 from nmt.tasks import translation
 from nmt.training import loop as training
 from nmt.training.loop import check_precision, train
-from nmt.training.run_folder import STATE, Progress, cut_metrics
+from nmt.training.run_folder import STATE, Progress, RunFolder, cut_metrics
 from nmt.translation.translator import Translator
 
 CAPTIONS = Path(__file__).parent.parent / "vocab" / "captions-de-en" / "joint.spm"
@@ -296,8 +296,27 @@ def test_overwrite_starts_again(reversal: Path, tmp_path: Path) -> None:
 def test_damaged_state(reversal: Path, tmp_path: Path) -> None:
     config = toy_config(reversal, training={"epochs": 1})
     train(config, tmp_path / "run", say=quiet)
+    content = (tmp_path / "run" / STATE).read_bytes()
+    places = [10, content.index(b"validated") + 14, content.index(b"optimizer.1") + 10, len(content) // 2, -1]
+    for place in places:  # in the header, a counter, a name, the data
+        damaged = bytearray(content)
+        damaged[place] ^= 1
+        (tmp_path / "run" / STATE).write_bytes(damaged)
+        folder = RunFolder(tmp_path / "run")
+        with (
+            pytest.raises(UserError, match=r"`.*training\.safetensors` is damaged: [^\n]*\Z"),
+            folder.damage_reported(),
+        ):
+            folder.read_state()
+    (tmp_path / "run" / STATE).write_bytes(content)
+    vocabulary = (tmp_path / "run" / "state" / "joint.spm").read_bytes()
+    other = vocabulary.replace(b"\xe2\x96\x81a", b"\xe2\x96\x81z", 1)
+    (tmp_path / "run" / "state" / "joint.spm").write_bytes(other)
+    with pytest.raises(UserError, match=r"joint\.spm` is damaged: it is not the vocabulary that the run was started"):
+        train(config, tmp_path / "run", resume=True, say=quiet)
+    (tmp_path / "run" / "state" / "joint.spm").write_bytes(vocabulary)
     with safe_open(tmp_path / "run" / STATE, "pt") as file:
-        metadata = file.metadata()
+        metadata = {name: text for name, text in file.metadata().items() if not name.startswith("crc32")}
     weights = load_file(tmp_path / "run" / STATE)
     save_file(weights, tmp_path / "run" / STATE)
     with pytest.raises(UserError, match=r"is damaged: .*; use --overwrite to start again"):  # no progress in it

@@ -396,7 +396,8 @@ class Run:
             tensors |= {f"average.{name}": weight for name, weight in self.average.weights.items()}
         for index, values in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{key}": value for key, value in values.items() if isinstance(value, Tensor)}
-        self.folder.write_state(tensors, self.progress, self.task.data_identity)
+        vocabularies = weights_metadata(self.config, *self.vocabularies)
+        self.folder.write_state(tensors, self.progress, self.task.data_identity, vocabularies)
         self.saved = time.perf_counter()
 
     def _load_state(self) -> None:

@@ -22,7 +22,8 @@ from torch import Tensor
 
 from nmt.config import Config, load_config, write_config
 from nmt.errors import UserError
-from nmt.model_folder import vocabulary_files, write_atomically
+from nmt.model_files import sealed_tensors, verify_tensors, write_atomically
+from nmt.model_folder import vocabulary_files
 from nmt.sizing import adopt
 from nmt.text.vocabulary import Vocabulary
 from nmt.training.settings import check_resumed
@@ -170,18 +171,37 @@ class RunFolder:
         write_atomically(self.path / "config.toml", _config_text(config))
 
     def vocabularies(self, config: Config) -> tuple[Vocabulary, Vocabulary]:
-        """Those that the run was started with: source and target, which may be the same."""
-        found = [Vocabulary.load(self.path / "state" / name) for name in vocabulary_files(config)]
+        """Those that the run was started with: source and target, which may be the same.
+
+        Raises UserError when a file is damaged.
+        """
+        with self.damage_reported(), safe_open(self.path / STATE, "pt") as file:
+            noted = file.metadata() or {}
+        found = []
+        for name in vocabulary_files(config):
+            found.append(Vocabulary.load(self.path / "state" / name))
+            if noted.get(name, found[-1].checksum) != found[-1].checksum:
+                raise UserError(
+                    f"`{self.path / 'state' / name}` is damaged: it is not the vocabulary that the run was started "
+                    "with; use --overwrite to start again"
+                )
         return found[0], found[-1]
 
-    def write_state(self, tensors: dict[str, Tensor], progress: Progress, data: str) -> None:
-        """Everything to resume from, in one file that is replaced at once; `data` is the checksum of the data."""
+    def write_state(
+        self, tensors: dict[str, Tensor], progress: Progress, data: str, vocabularies: dict[str, str]
+    ) -> None:
+        """Everything to resume from, in one file that is replaced at once.
+
+        data: the checksum of the data
+        vocabularies: their checksums, by the names of their files
+        """
         contiguous = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-        metadata = {"progress": json.dumps(asdict(progress)), "data": data}
-        write_atomically(self.path / STATE, safetensors.torch.save(contiguous, metadata))
+        metadata = {**vocabularies, "progress": json.dumps(asdict(progress)), "data": data}
+        write_atomically(self.path / STATE, *sealed_tensors(safetensors.torch.save(contiguous, metadata)))
 
     def read_state(self) -> tuple[dict[str, Tensor], Progress, str]:
         """What `write_state` wrote; call it within `damage_reported`."""
+        verify_tensors(self.path / STATE)
         with safe_open(self.path / STATE, "pt") as file:
             progress = Progress(**json.loads(file.metadata()["progress"]))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
