@@ -53,7 +53,13 @@ EXAMPLES: dict[tuple[str, str], list[Example]] = {
     for direction in directions()
     for name, lines in lines_of(Pair(*direction.split("-"))).items()
 }
-OTHER_WORDS = {"en": "Seven old farmers painted a fence", "de": "Sieben alte Bauern strichen einen Zaun"}
+OTHER_WORDS = {
+    "de": "Sieben alte Bauern strichen einen Zaun",
+    "en": "Seven old farmers painted a fence",
+    "fr": "Sept vieux fermiers ont peint une barrière",
+}
+NO_QUESTION = {"de": "Er mag das?", "en": "He likes it?", "fr": "Il aime ça."}
+DENIAL = {"de": "Ich nicht.", "en": "I do not.", "fr": "Moi pas."}
 
 
 def unlike(text: str, direction: str) -> str:
@@ -79,7 +85,12 @@ DAMAGES: dict[str, Sequence[Callable[[str, str], str]]] = {
     "tags": [damage_to(SPANS["tags"]), damage_to("<(/?)(?=[bagp])", r"< \1"), damage_to(r"(</?\w[^>]*>)", r"\1\1")],
     "emoji": [damage_to(SPANS["emoji"]), lambda text, direction: text + " 🦊"],
     **dict.fromkeys(("numbers", "times", "dates", "prices"), (a_wrong_number,)),
-    "units": [a_wrong_number, damage_to(r"\b(kilos?\b|degrees|kilomet\w+|kph|percent|Kilo\w*|Grad|Meilen.*|Prozent)")],
+    "units": [
+        a_wrong_number,
+        damage_to(
+            r"\b(kilos?\b|degrees|kilom[eè]t\w+|kph|percent|Kilo\w*|Grad|Meilen.*|Prozent|degrés|miles.*|pour cent)"
+        ),
+    ],
     "capitals": [lambda text, direction: text.lower(), lambda text, direction: unlike(text, direction).upper()],
     **dict.fromkeys(("title case", "lower case", "typing errors"), (unlike,)),
     "marks": [
@@ -89,16 +100,16 @@ DAMAGES: dict[str, Sequence[Callable[[str, str], str]]] = {
     "fragments": [unlike, damage_to("$", " ,.!")],
     "single words": [unlike, lambda text, direction: f"{text} {OTHER_WORDS[direction[-2:]]}"],
     "sentences": [damage_to(r"[^.?!]*[.?!]$"), damage_to(r"^[^.!?]*[.!?] "), damage_to(r"[.!?] ", ", ")],
-    "quotes": [damage_to("[“”„\"»«']"), damage_to("$", '"')],
+    "quotes": [damage_to(r"[“”„\"»«]|(?<!\w)'"), damage_to("$", '"')],
     "brackets": [damage_to(r"[(\[]"), damage_to(r"[(\[].*[)\]]")],
     "mixed languages": [unlike],
     "headlines": [damage_to("$", ".")],
     "lists": [damage_to(r"^(- |1\. )|, \w+|(?:Dogs|Hunde), ")],
-    "dialogue": [damage_to(r"(^[–-] |:|\")|„Kommst du\?“ – ")],
+    "dialogue": [damage_to(r"(^[–-] |:|\")|(„Kommst du\?“|« Tu viens \? ») – ")],
     "negation": [lambda text, direction: text.replace("n't", "").replace("kein", "ein").replace("nicht ", "")],
     "questions": [
         lambda text, direction: text[:-1] + ".",
-        lambda text, direction: {"en": "He likes it?", "de": "Er mag das?"}[direction[-2:]],
+        lambda text, direction: NO_QUESTION[direction[-2:]],
     ],
     "long sentences": [lambda text, direction: text[: len(text) // 3], unlike],
 }
@@ -135,7 +146,7 @@ def test_damaged_translations_fail(direction: str, name: str) -> None:
         damages = [damage(outputs[0], direction) for damage in (*DAMAGES.get(name, ()), *everywhere)]
         if name == "negation":  # the translation of the line without negation
             damages = [damaged if damaged != outputs[0] else outputs[1] for damaged in damages]
-            assert faults(name, line, [outputs[0], {"en": "I do not.", "de": "Ich nicht."}[pair.target]], pair)
+            assert faults(name, line, [outputs[0], DENIAL[pair.target]], pair)
         if name in NAMES:
             damages += [name_pattern(forms).sub("Bobby", outputs[0]) for forms in line.kept]
         if CLASSES[name].group == "nothing else changes":

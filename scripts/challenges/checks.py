@@ -29,8 +29,13 @@ SPANS = {
 END = re.compile(r"[\s\"”“„»«’‘)\]]+$")
 MARKS = {"…": "...", "！": "!", "？": "?"}
 BULLET = re.compile(r"(?:[-*•–—]|\d+[.)]|\w\))(?=\s)")
-NUMBER = re.compile("\\d+(?:[.,'’\u00a0\u202f]\\d+)*(?::\\d\\d(?!\\d))?")
-RATIO = {"de": {"en": (0.4, 1.9)}, "en": {"de": (0.5, 2.3)}}
+NUMBER = re.compile(
+    "(?<!\\d)\\d{1,3}(?:[ \u00a0\u202f]\\d{3}(?!\\d))+(?:[.,]\\d+)?|\\d+(?:[.,'’]\\d+)*(?::\\d\\d(?!\\d))?"
+)
+"""A number with the separators of its thousands and decimals, or a time."""
+CLOCK = re.compile("quarter|half|viertel|halb|quart|demi|noon|midnight|mittag|mitternacht|midi|minuit", re.IGNORECASE)
+"""Words in the place of minutes, or of 12 o'clock."""
+RATIO = {"de": {"en": (0.4, 1.9)}, "en": {"de": (0.5, 2.3), "fr": (0.5, 2.3)}, "fr": {"en": (0.4, 1.9)}}
 """Bounds of the letters of a translation for a letter of its source, by source and target."""
 
 
@@ -206,7 +211,7 @@ def readings(token: str, language: Language) -> set[str]:
     if not point:
         whole, fraction = token, ""
     thousands = "." if language.point == "," else ","
-    head, *groups = re.split(f"[{thousands}'’\u00a0\u202f]", whole)
+    head, *groups = re.split(f"[{thousands}'’ \u00a0\u202f]", whole)
     if head.isdecimal() and all(len(group) == 3 and group.isdecimal() for group in groups):
         fraction = fraction.rstrip("0")
         found.add(str(int(head + "".join(groups))) + (f".{fraction}" if fraction else ""))
@@ -240,19 +245,20 @@ def numbers(clock: bool = False) -> Check:
     """Each number is there, in the notation of either language or in words, and no other one."""
 
     def check(line: Line, outputs: list[str], pair: Pair) -> Iterator[str]:
-        text = outputs[0]
+        source, text = line.source, outputs[0]
+        if clock:
+            source, text = (re.sub(r"(\d\d?) ?h ?(\d\d)\b", r"\1:\2", each) for each in (source, text))
         left = [(token, readings(token, pair.written)) for token in NUMBER.findall(text)]
-        if clock and re.search(r"quarter|half|viertel|halb|noon|midnight|mittag|mitternacht", text, re.IGNORECASE):
-            return
-        for token in NUMBER.findall(line.source):
+        in_parts = clock and bool(CLOCK.search(text))
+        for token in NUMBER.findall(source):
             values = readings(token, pair.read)
             accepted = hours_too(values) if clock else values
             if fit := next((each for each in left if each[1] & accepted), None):
                 left.remove(fit)
-            elif not in_words(accepted, text, pair.written) and not split_price(accepted, left, text):
+            elif not in_parts and not in_words(accepted, text, pair.written) and not split_price(accepted, left, text):
                 yield f"{token} is lost"
         for token, values in left:
-            if not in_words(values, line.source, pair.read):
+            if not in_words(values, source, pair.read) and not (in_parts and token in map(str, range(25))):
                 yield f"{token} is new"
 
     return check
@@ -300,7 +306,9 @@ def with_signs(table: dict[str, str]) -> Check:
     def found(text: str) -> Counter[str]:
         signs: Counter[str] = Counter()
         for name, forms in table.items():
-            beside = rf"(?:(?=\W)|(?<![^\W\d_]))(?:{forms})(?![^\W\d_])"
+            # A single letter only after a digit: `l` is no litre in `jusqu'à l'hôtel`.
+            before = r"(?=\W)|(?<![^\W\d_])(?=\w\w)|(?<=\d)|(?<=\d[ \u00a0\u202f-])"
+            beside = rf"(?:{before})(?:{forms})(?![^\W\d_])"
             text, signs[name] = re.subn(beside, " ", text, flags=re.IGNORECASE)
         return signs
 
@@ -457,7 +465,7 @@ def dialogue(line: Line, outputs: list[str], pair: Pair) -> Iterator[str]:
     quoted = len(re.findall('[„“”"]', outputs[0])) >= 4  # a change of the speaker needs no dash between quotes
     for what, pattern in {
         **({} if quoted else {"turns": turn}),
-        "colons after a speaker": r"^\w+(?=:)",
+        "colons after a speaker": r"^\w+(?= ?:)",
         "question marks": r"\?",
     }.items():
         wanted, got = (len(re.findall(pattern, text)) for text in (line.source, outputs[0]))
@@ -481,8 +489,8 @@ def question(line: Line, outputs: list[str], pair: Pair) -> Iterator[str]:
         yield "no question mark"
     kinds = pair.read.question_words
     first = " ".join(line.source.split()[:3])
-    asked = next((kind for kind in kinds if re.match(rf"(?:\w+ )?(?:{kinds[kind]})\b", first, re.IGNORECASE)), None)
-    start = " ".join(re.findall(r"[\w'’]+", text)[:4])
+    asked = next((kind for kind in kinds if re.match(rf"(?:\w+[ '’])?(?:{kinds[kind]})\b", first, re.IGNORECASE)), None)
+    start = " ".join(re.findall(r"[\w'’]+", text)[: pair.written.question_start])
     if asked:
         # `Why are you laughing?` can be `What are you laughing about?`.
         answers = "|".join(pair.written.question_words[kind] for kind in (asked, *(["other"] * (asked == "reason"))))

@@ -1,6 +1,7 @@
 """The lines that `scripts/challenge` translates, as a person reads them: one file a direction, classes under headings.
 
 == class ==                     a heading
+== class == as in en-de         a heading whose lines are those of the same class in another direction
 # ...                           a comment, before the first heading only
 Schreib an ⟦max@example.org⟧.   a translation has what is between the brackets once, byte for byte
 ⟦Köln=Cologne/Köln|Ulm⟧         names: the accepted forms, if not the name itself, and another name to put in its place
@@ -10,6 +11,7 @@ Das Weter ~ Das Wetter          another line: the same without typing errors, or
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,14 +61,15 @@ def read_line(written: str, names: bool) -> Line:
     return Line(source, kept, other, other_kept)
 
 
+@functools.cache
 def read_corpus(path: Path) -> dict[str, list[Line]]:
     """The lines by class."""
     classes: dict[str, list[Line]] = {}
     lines: list[Line] | None = None
     for number, written in enumerate(path.read_text("utf-8").splitlines(), 1):
-        if heading := re.fullmatch(r"== (.+) ==", written):
-            name = heading[1]
-            lines = classes.setdefault(name, [])
+        if heading := re.fullmatch(r"== (.+) ==(?: as in (\S+))?", written):
+            name, other = heading.groups()
+            lines = classes[name] = read_corpus(path.with_stem(other))[name] if other else []
         elif written and lines is not None:
             lines.append(read_line(written, name in NAMES))
         elif written and not written.startswith("#"):

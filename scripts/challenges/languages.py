@@ -29,7 +29,9 @@ class Language:
     question_words: dict[str, str]
     """Kind of question -> pattern of its words."""
     verb_first: str
-    """How a question without a question word begins."""
+    """How a question without a question word begins; in French as any sentence."""
+    question_start: int
+    """The number of words among which the question word of a question is."""
     conjunctions: str
     """What joins the last two items of a list."""
 
@@ -87,6 +89,37 @@ def spelled_german(number: int) -> set[str]:
     return found | extra.get(number, set()) | ({"tausend", "tausendmal"} if number == 1000 else set())
 
 
+def spelled_french(number: int) -> set[str]:
+    units = (  # noqa: SIM905
+        "zéro un deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize dix-sept "
+        "dix-huit dix-neuf"
+    ).split()
+    tens = "vingt trente quarante cinquante soixante".split()  # noqa: SIM905
+
+    def cardinal(n: int) -> str:
+        if n < 20:
+            return units[n]
+        if n < 70:
+            joint = " et " if n % 10 == 1 else " "
+            return tens[n // 10 - 2] + (joint + units[n % 10] if n % 10 else "")
+        if n < 100:
+            rest = n - (60 if n < 80 else 80)
+            return ("soixante" + (" et " if rest == 11 else " ") if n < 80 else "quatre vingt ") + units[rest] * (
+                rest > 0
+            )
+        size, name = (1000, "mille") if n >= 1000 else (100, "cent")
+        head = f"{cardinal(n // size)} " if n // size > 1 else ""
+        return f"{head}{name}" + (f" {cardinal(n % size)}" if n % size else "")
+
+    if number > 9999:
+        return set()
+    words = cardinal(number).replace("-", " ").strip()
+    ordinal = {"neuf": "neuv", "cinq": "cinqu"}.get(words, words.removesuffix("e")) + "ième"
+    found = {words, f"{words}s", ordinal}
+    extra = {0: {"aucun", "aucune"}, 1: {"une", "premier", "première"}, 2: {"second", "seconde"}, 12: {"douzaine"}}
+    return found | extra.get(number, set())
+
+
 ENGLISH = Language(
     point=".",
     spelled=spelled_english,
@@ -103,6 +136,7 @@ ENGLISH = Language(
     },
     verb_first=r"(do|does|did|is|are|am|was|were|have|has|had|can|could|will|would|shall|should|may|might|must|ca|wo|need)"
     r"(n['’]t)?",
+    question_start=4,
     conjunctions=r"and|or|&",
 )
 GERMAN = Language(
@@ -121,36 +155,58 @@ GERMAN = Language(
     },
     verb_first=r"(?!(?:ich|du|er|es|wir|man|der|die|das|dem|den|ein|eine|mein\w*|dein\w*|sein\w*|unser\w*|dies\w*|in|hier|"
     r"am|im|heute|wer|wen|wem|was|wo\w*|wann|warum|wieso|wie|welch\w*)\b)\w+",
+    question_start=4,
     conjunctions=r"und|oder|&",
 )
-LANGUAGES = {"de": GERMAN, "en": ENGLISH}
+FRENCH = Language(
+    point=",",
+    spelled=spelled_french,
+    half=r"demie?|demi-\w+",
+    months=tuple(
+        "janvier février mars avril mai juin juillet août septembre octobre novembre décembre".split()  # noqa: SIM905
+    ),
+    articles=r"le|la|les|l|un|une|des|du|de la|de l",
+    negation=r"ne|n|pas|non|jamais|rien|aucune?|ni|nulle part",
+    soft_negation=r"faux|fausse|in\w+|im\w+|personne|plus|sans|guère",
+    question_words={
+        "person": r"qui",
+        "place": r"où",
+        "reason": r"pourquoi",
+        "other": r"que|qu|quoi|quel\w*|comment|combien|quand|lequel|laquelle",
+    },
+    verb_first=r"\w+",
+    question_start=20,
+    conjunctions=r"et|ou|&",
+)
+LANGUAGES = {"de": GERMAN, "en": ENGLISH, "fr": FRENCH}
 
 CURRENCIES = {
     "euro": r"€|euros?|eur",
     "dollar": r"\$|dollars?|usd",
-    "pound": r"£|pounds?|pfund|gbp",
+    "pound": r"£|pounds?|pfund|livres?|gbp",
     "franc": r"francs?|franken|chf",
 }
-CENTS = r"cents?|¢|pence|pennies|penny"
+CENTS = r"cents?|centimes?|¢|pence|pennies|penny"
 UNITS = {
-    "km/h": r"km ?/ ?h|kmh|kph|(?:km|kilomet\w+) (?:per|an|pro|in der|die|je) (?:hour|stunde)|stundenkilomet\w+",
-    "mph": r"mph|miles (?:per|an) hour|meilen (?:pro|in der|die) stunde",
-    "m²": r"m²|m2|m\^2|sq\.? ?m|square (?:met\w+)|quadratmet\w+|qm",
-    "°C": r"° ?[cf]?|degrees?|grad|celsius",
+    "km/h": r"km ?/ ?h|kmh|kph|(?:km|kilom[eè]t\w+) (?:per|an|pro|in der|die|je|par|à l['’]) ?(?:hour|stunde|heure)|"
+    r"stundenkilomet\w+",
+    "mph": r"mph|miles (?:per|an) hour|meilen (?:pro|in der|die) stunde|miles? (?:par |à l['’]|/ ?)h\w*",
+    "m²": r"m²|m2|m\^2|sq\.? ?m|square met\w+|quadratmet\w+|qm|mètres? carrés?",
+    "°C": r"° ?[cf]?|degrees?|degrés?|grad|celsius",
     "kg": r"kg|kilos?|kilogram\w*",
     "g": r"g|gramm?e?s?n?",
-    "km": r"km|kilomet\w+",
-    "cm": r"cm|centimet\w+|zentimet\w+",
-    "mm": r"mm|millimet\w+",
-    "m": r"m|met(?:er|re)s?n?",
+    "km": r"km|kilom[eè]t\w+",
+    "cm": r"cm|[cz]entim[eè]t\w+",
+    "mm": r"mm|millim[eè]t\w+",
+    "m": r"m|m[eè]t(?:er|re)s?n?",
     "ml": r"ml|millilit\w+",
     "l": r"l|lit(?:er|re)s?n?",
-    "%": r"%|percent|per cent|prozent",
-    "MB": r"mb|megabytes?",
-    "GB": r"gb|gigabytes?",
+    "%": r"%|percent|per cent|prozent|pour ?cents?|pourcents?",
+    "MB": r"mb|mo|megabytes?|mégaoctets?",
+    "GB": r"gb|go|gigabytes?|gigaoctets?",
     "watt": r"w|watts?",
     "ton": r"t|tons?|tonnes?|tonnen?",
-    "mile": r"mi|miles?|meilen?",
+    "mile": r"mi|miles?|milles?|meilen?",
 }
 """In the order in which they are looked for: what a longer unit has taken is no shorter one."""
 
