@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 GOOD = 5
 """The number of lines of each class that have a good translation in tests/good_translations.*.txt."""
 TODAY = {
-    "de-en": {"numbers": 20, "capitals": 30, "marks": 10, "sentences": 66, "other classes": 30, "all": 25},
+    "de-en": {"numbers": 20, "capitals": 15, "marks": 10, "sentences": 66, "other classes": 30, "all": 25},
     "en-de": {"numbers": 20, "capitals": 20, "marks": 20, "sentences": 66, "other classes": 30, "all": 25},
 }
 """Bars that the bundled models of today hold, by group; those to reach are in `challenges.BARS`."""
@@ -166,7 +166,13 @@ def test_what_repeats() -> None:
         "1000000",
     ):
         assert repeats(fine) == "", fine
-    for again in ("bread. bread. bread.", "Das ist das ist das ist", "I saw the man I saw the man", "Ein-S-S-S-S-S"):
+    for again in (
+        "bread. bread. bread.",
+        "Das ist das ist das ist",
+        "I saw the man I saw the man",
+        "Ein-S-S-S-S-S",
+        "Dogs and fish. fish.",
+    ):
         assert repeats(again), again
 
 
@@ -200,7 +206,10 @@ def test_numbers_follow_either_language(source: str, output: str, name: str, dir
         ("Es waren 2.500 Leute da.", "There were 2.5 people there.", "numbers", "de-en"),
         ("Um 15:30 Uhr war ich da.", "I was there at 3:13.", "times", "de-en"),
         ("Am 3. Mai kam er.", "He came on June 3.", "dates", "de-en"),
+        ("Am 1. Mai schlafe ich.", "In May, I have a sleep.", "dates", "de-en"),
         ("Es kostet 5 Euro.", "It costs 5 dollars.", "prices", "de-en"),
+        ("Es kostet 99 Cent.", "It costs 99.", "prices", "de-en"),
+        ("Am Tag sind es 5 km.", "it is 5 km a day.", "units", "de-en"),
         ("It is 5 km.", "Es sind 5 Meter.", "units", "en-de"),
         ("It is 5°C.", "Es sind 5.", "units", "en-de"),
     ],

@@ -112,6 +112,8 @@ def repeats(text: str) -> str:
                 gram = found[start : start + size]
                 if found[start : start + size * times] == gram * times:
                     return " ".join(gram)
+    if last := re.search(r"\b(\w+)[.!?]+\s+\1\W*$", text, re.IGNORECASE):  # `Dogs and fish. fish.`
+        return last[0]
     syllable = re.search(r"((?=[^\s]*[^\W\d_])\S{1,6}?)\1{3,}", text)
     return syllable[0] if syllable and letters(syllable[1]) else ""
 
@@ -130,6 +132,9 @@ def sane(line: Line, source: str, text: str, pair: Pair) -> Iterator[str]:
         yield f"{got} letters for {size}"
     if len(rest_source.split()) >= 4 and words(rest) == words(rest_source):
         yield "not translated"
+    first_letters = (source.strip()[:1] + text.strip()[:1]).replace(" ", "")
+    if first_letters[:1].isupper() and first_letters[1:].islower() and final_mark(source) and " " in source.strip():
+        yield "begins with a small letter"
     if "\ufffd" in text or any(
         character.isalpha() and ord(character) > 0x24F and character not in source for character in rest
     ):
@@ -230,12 +235,14 @@ def hours_too(values: set[str]) -> set[str]:
     return found
 
 
-def in_words(values: set[str], text: str, language: Language) -> bool:
-    """One of the values is spelled out in the text."""
+def in_words(values: set[str], text: str, language: Language, articles: bool = True) -> bool:
+    """One of the values is spelled out in the text; an article counts as a one, unless it is a date's."""
     plain = text.casefold().replace("-", " ")
     for value in values:
-        if value.isdecimal() and any(word(re.escape(each)).search(plain) for each in language.spelled(int(value))):
-            return True
+        spelled = language.spelled(int(value)) if value.isdecimal() else set()
+        for each in spelled:
+            if word(re.escape(each)).search(plain) and (articles or not re.fullmatch(language.articles, each)):
+                return True
         if value.endswith(".5") and word(language.half).search(plain):
             return True
     return False
@@ -294,7 +301,7 @@ def dates(line: Line, outputs: list[str], pair: Pair) -> Iterator[str]:
         else:
             side[month] -= 1
     for number in missing.elements():
-        if not in_words({str(number)}, outputs[0], pair.written):
+        if not in_words({str(number)}, outputs[0], pair.written, articles=False):
             yield f"{number} is lost"
     for number in extra.elements():
         yield f"{number} is new"
@@ -403,6 +410,16 @@ def contains(least_missing: int = 0) -> Check:
                 missing.append(" or ".join(forms))
         if len(missing) > least_missing:
             yield f"lacks {', '.join(missing)}"
+
+    return check
+
+
+def whole(least: float) -> Check:
+    """Nothing long is left out: there are enough letters for those of the source."""
+
+    def check(line: Line, outputs: list[str], pair: Pair) -> Iterator[str]:
+        if letters(outputs[0]) < least * letters(line.source):
+            yield f"only {letters(outputs[0])} letters for {letters(line.source)}"
 
     return check
 

@@ -31,10 +31,11 @@ from challenges.checks import (
     sentences,
     spans,
     unchanged,
+    whole,
     with_signs,
 )
 from challenges.corpus import Line
-from challenges.languages import CURRENCIES, UNITS
+from challenges.languages import CENTS, CURRENCIES, UNITS
 
 # Pairs that the program makes: one thing is changed in the source, and nothing else in the translation
 
@@ -101,10 +102,10 @@ CLASSES = {
     "numbers": Class("numbers", (numbers(),)),
     "times": Class("numbers", (numbers(clock=True),)),
     "dates": Class("numbers", (dates,)),
-    "prices": Class("numbers", (with_signs(CURRENCIES),)),
+    "prices": Class("numbers", (with_signs({**CURRENCIES, "cent": CENTS}),)),
     "units": Class("numbers", (with_signs(UNITS),)),
     "capitals": Class("capitals", (capitals,), changed(str.upper)),
-    "title case": Class("capitals", (like_the_other(0.6, "the line as usual"),), changed(title)),
+    "title case": Class("capitals", (mark, like_the_other(0.6, "the line as usual")), changed(title)),
     "lower case": Class("capitals", (like_the_other(0.6, "the line as usual"),), changed(str.lower)),
     "marks": Class("marks", (mark,)),
     "fragments": Class("marks", (fragment,)),
@@ -120,7 +121,7 @@ CLASSES = {
     "dialogue": Class(OTHER, (dialogue,)),
     "negation": Class(OTHER, (negation,)),
     "questions": Class(OTHER, (question,)),
-    "long sentences": Class(OTHER, (contains(least_missing=1),)),
+    "long sentences": Class(OTHER, (contains(least_missing=1), whole(0.6))),
     "typing errors": Class(OTHER, (like_the_other(0.7, "the line without errors"),)),
     "another name": Class(CHANGES, (unchanged,), with_another_name, ("people", "places")),
     "another number": Class(CHANGES, (unchanged,), with_another_number, NUMERIC),
