@@ -378,7 +378,9 @@ def fragment(line: Line, outputs: list[str], pair: Pair) -> Iterator[str]:
 
 def sentences_of(text: str) -> list[str]:
     """Split after marks and before a capital or the end; an ordinal number (`3. Mai`) ends no sentence."""
-    parts = re.split(r"(?<=[.!?…])(?<!\b\d\.)(?<!\b\d\d\.)(?<!\b\w\.)(?<!\b[DM]r\.)(?<!\bMrs\.)[\"”“’)»]*\s+", text)
+    no_end = r"(?<!\b\d\.)(?<!\b\d\d\.)(?<!\b\w\.)(?<!\b[DM]r\.)(?<!\bMrs\.)"
+    after = r"(?:\s+(?![\"”“’)»])|\s?[\"”“’)»]+\s+(?![a-zà-ÿ]))"  # `"Come!" he said.` is one sentence
+    parts = re.split(rf"(?<=[.!?…]){no_end}{after}", text)
     return [part for part in parts if part]
 
 
