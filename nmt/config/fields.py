@@ -367,8 +367,10 @@ class TrainingConfig:
     """Share of the pairs whose source gets a typing error; the target stays as it is."""
     noise_final_mark: Annotated[float, PROBABILITY] = 0.06
     """Share of the pairs that lose their final mark or get another one, on both sides alike."""
-    noise_numbers: Annotated[float, PROBABILITY] = 0.5
-    """Share of the pairs in which numbers that are equal on both sides are replaced, on both sides alike."""
+    noise_layout: Annotated[float, PROBABILITY] = 0.04
+    """Share of the pairs that get quotation marks, brackets, a bullet or a heading, on both sides alike."""
+    noise_numbers: Annotated[float, PROBABILITY] = 0.02
+    """Pairs that are added with other numbers, as a share of the pairs; they have the same numbers on both sides."""
     noise_names: Annotated[float, PROBABILITY] = 0.25
     """Share of the pairs in which names that are equal on both sides are replaced, on both sides alike, by others of
     the training text, by made-up ones and by numbers: so the model learns to copy what it has never seen."""

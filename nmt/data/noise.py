@@ -22,16 +22,39 @@ import numpy.typing as npt
 from nmt.config import Config
 from nmt.data.corpus import Corpus
 from nmt.data.single_words import Word, single_words
+from nmt.text.capitals import lower
 from nmt.text.sentences import join_sentences
 
 MOST_PAIRS = 200_000
 """Training pairs, at even distances, from which names, marks and single words are learned."""
 
+MOST_COPIES = 4
+"""Times that a pair with a number is added to an epoch with other numbers, on average, at most."""
+
 LETTERS = re.compile(r"[^\W\d_]+")
 NUMBER = re.compile(r"[0-9]+")
 ORDINAL = re.compile(r"(?:st|nd|rd|th)\b")
+QUOTED = re.compile(r"(?<!\w)([\"„“«»])[^\"„“”«»]+([\"“”«»])(?!\w)")
+BULLETS = ("- ", "- ", "– ", "* ", "1. ", "2. ", "3. ", "a) ", "b) ")
 PRIVATE = re.compile(r"[\ue000-\uf8ff]")
-NUMBER_FORMS = ("##", "###", "###", "####", "#####", "#.##", "#,##", "#.###", "##:##", "##.##.####", "A##", "#-#")
+NUMBER_FORMS = (
+    *(
+        "##",
+        "###",
+        "###",
+        "####",
+        "#####",
+        "#.##",
+        "#,##",
+        "#.###",
+        "#,###",
+        "##:##",
+        "##.##.",
+        "##.##.####",
+        "#.###,##",
+    ),
+    *("A##", "AA###", "#-#", "##%", "## %", "## km", "# kg", "### m", "##/##"),
+)
 CODE_LETTERS = "ABCDEFGHKLMNPRSTUVWXZ"
 KEYS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 
@@ -48,6 +71,8 @@ class Knowledge:
     """Words with a capital letter of either side; names are made up from their halves."""
     marks: dict[str, Pair] = field(default_factory=dict)
     """How each side writes a final mark: `!` is ` !` in French, and `.` is `。` in Japanese."""
+    quotes: Pair = ('""', '""')
+    """How each side writes quotation marks: the opening and the closing one."""
     words: list[Word] = field(default_factory=list)
     """Single words that translate each other."""
     source_language: str = ""
@@ -76,6 +101,7 @@ def learn(sources: Sequence[str], targets: Sequence[str], languages: tuple[str, 
         names,
         sorted(word for word in capitalised if len(word) > 3),
         _final_marks(sources, targets),
+        (_quotes(sources), _quotes(targets)),
         single_words(sources, targets) if words else [],
         languages[0],
     )
@@ -110,7 +136,8 @@ def _final_marks(sources: Sequence[str], targets: Sequence[str]) -> dict[str, Pa
 def final_mark(pair: Pair, draw: random.Random, known: Knowledge) -> Pair:
     """The mark at the end of both sides is left out, or on both sides another one takes its place.
 
-    A statement may become a question (people write `You know him?`), but no question becomes a statement.
+    A statement may become a question (people write `You know him?`), but no question becomes a statement. Questions and
+    exclamations may have a second mark.
     """
     source, target = pair
     (kind, here), (other, there) = _final_mark(source), _final_mark(target)
@@ -118,20 +145,56 @@ def final_mark(pair: Pair, draw: random.Random, known: Knowledge) -> Pair:
         return pair
     bare = source[: len(source) - len(here)], target[: len(target) - len(there)]
     choice = draw.random()
-    if choice < 0.6 or kind == "?":
+    if choice < 0.6 or kind == "...":
         return bare
-    new = known.marks.get("!" if choice < 0.75 and kind != "!" else "?" if choice < 0.85 else "...")
-    return (bare[0] + new[0], bare[1] + new[1]) if new and kind != "..." else bare
+    if choice < 0.7 and kind != ".":
+        more = draw.choice("!?") if kind == "?" else "!"
+        return source + more, target + more
+    new = known.marks.get(draw.choice({".": ("!", "!", "?", "..."), "!": (".", "..."), "?": ("...",)}[kind]))
+    return (bare[0] + new[0], bare[1] + new[1]) if new else bare
+
+
+# Quotation marks, brackets and the like
+
+
+def _quotes(texts: Sequence[str]) -> str:
+    """The two quotation marks that some texts have most often."""
+    forms = Counter(opening + closing for text in texts for opening, closing in QUOTED.findall(text))
+    return max(forms, key=forms.__getitem__) if forms else '""'
+
+
+def layout(pair: Pair, draw: random.Random, known: Knowledge) -> Pair:
+    """Both sides get quotation marks, brackets, a bullet or a heading, or a word in such signs at the end."""
+    signs = (draw.choice((known.quotes[0], '""')), known.quotes[1])
+    if draw.random() < 0.5:
+        signs = draw.choice((("()", "()"), ("()", "()"), ("[]", "[]")))
+    choice = draw.random()
+    if choice < 0.25:
+        return _enclosed(pair[0], signs[0]), _enclosed(pair[1], signs[1])
+    if choice < 0.4:
+        bullet = draw.choice(BULLETS)
+        return bullet + pair[0], bullet + pair[1]
+    name = made_up_name(draw, known) if known.names else "Tom"
+    word = word_pair(draw, known, plain=True) if known.words and draw.random() < 0.7 else (name, name)
+    if choice < 0.6:
+        here, there = (f"{one[:1].upper()}{one[1:]}: " for one in word)
+        return here + pair[0], there + pair[1]
+    (kind, here), (other, there) = map(_final_mark, pair)
+    if kind != other:
+        return pair
+    before = " " if signs[0] in ("()", "[]") else ": "
+    bare = pair[0][: len(pair[0]) - len(here)], pair[1][: len(pair[1]) - len(there)]
+    return (
+        f"{bare[0]}{before}{_enclosed(word[0], signs[0])}{here}",
+        f"{bare[1]}{before}{_enclosed(word[1], signs[1])}{there}",
+    )
+
+
+def _enclosed(text: str, signs: str) -> str:
+    return f"{signs[0]}{text}{signs[1]}"
 
 
 # Capital and small letters, typing errors: of the source alone
-
-
-def lower(text: str, language: str) -> str:
-    """In small letters; Turkish and Azerbaijani have an I without a dot."""
-    if language in ("tr", "az"):
-        text = text.replace("İ", "i").replace("I", "ı")
-    return text.lower()
 
 
 def case(pair: Pair, draw: random.Random, known: Knowledge) -> Pair:
@@ -194,22 +257,30 @@ def _mistype(word: str, draw: random.Random) -> str:
 # Numbers and names: of both sides
 
 
-def numbers(pair: Pair, draw: random.Random, known: Knowledge) -> Pair:
+def _same_numbers(source: str, target: str) -> list[str]:
+    """The numbers that are the same on both sides and may become others.
+
+    A `1` stays, as nouns agree with it, and so does an English ordinal number, as its ending does.
+    """
+    here = NUMBER.findall(source)
+    if not here:
+        return []
+    there = NUMBER.findall(target)
+    if any(ORDINAL.match(text, found.end()) for text in (source, target) for found in NUMBER.finditer(text)):
+        return []
+    return [run for run in dict.fromkeys(here) if run != "1" and run.strip("0") and here.count(run) == there.count(run)]
+
+
+def numbers(pair: Pair, draw: random.Random) -> Pair:
     """Numbers that are the same on both sides become others, the same on both sides, mostly with as many digits.
 
-    A `1` stays, as nouns agree with it, and so does an English ordinal number, whose ending does. What begins with 0
-    still does; no other number gets one.
+    What begins with 0 still does; no other number gets one.
     """
-    if any(ORDINAL.match(text, found.end()) for text in pair for found in NUMBER.finditer(text)):
-        return pair
-    source, target = pair
-    here, there = Counter(NUMBER.findall(source)), Counter(NUMBER.findall(target))
     new = {
         run: _other_number(run, draw, alone=not any(_has_neighbour(run, text) for text in pair))
-        for run, count in here.items()
-        if there[run] == count and run != "1" and run.strip("0")
+        for run in _same_numbers(*pair)
     }
-    return _replaced(source, NUMBER, new), _replaced(target, NUMBER, new)
+    return _replaced(pair[0], NUMBER, new), _replaced(pair[1], NUMBER, new)
 
 
 def _has_neighbour(run: str, text: str) -> bool:
@@ -257,7 +328,7 @@ def names(pair: Pair, draw: random.Random, known: Knowledge) -> Pair:
         other = made_up_name(draw, known)
         if genitive and other[-1] in "sxzß":
             other += "o"
-        elif not genitive and draw.random() < 0.1:
+        elif not genitive and draw.random() < 0.15:
             other = made_up_number(draw)
         new |= {name: other, plural: f"{other}s"}
     return _replaced(source, LETTERS, new), _replaced(target, LETTERS, new)
@@ -270,15 +341,22 @@ def _replaced(text: str, pattern: re.Pattern[str], new: dict[str, str]) -> str:
 # Single words
 
 
-def word_pair(draw: random.Random, known: Knowledge) -> Pair:
-    """A single word and its translation, with or without a capital letter and a final mark, or with a number."""
-    word = draw.choices(known.words, cum_weights=known.word_weights)[0]
-    source, target = word.source, word.target
+def word_pair(draw: random.Random, known: Knowledge, plain: bool = False) -> Pair:
+    """A single word and its translation, unless `plain` in many forms.
+
+    With or without a capital letter and a final mark, with a number, or as a list of several.
+    """
+    words = draw.choices(known.words, cum_weights=known.word_weights, k=draw.randint(2, 4))
+    source, target = words[0].source, words[0].target
     choice = draw.random()
+    if plain:
+        return source, target
     if choice < 0.15:
         number = made_up_number(draw)
         return f"{source} {number}", f"{target} {number}"
-    if choice < 0.5:
+    if choice < 0.25:
+        source, target = ", ".join(word.source for word in words), ", ".join(word.target for word in words)
+    elif choice < 0.5:
         source, target = source[:1].upper() + source[1:], target[:1].upper() + target[1:]
     elif choice < 0.7:
         source = lower(source, known.source_language)
@@ -291,10 +369,15 @@ def word_pair(draw: random.Random, known: Knowledge) -> Pair:
 
 Change = Callable[[Pair, random.Random, Knowledge], Pair]
 
-CONTENT: dict[str, Change] = {"noise_numbers": numbers, "noise_names": names}
-FORM: dict[str, Change] = {"noise_final_mark": final_mark, "noise_case": case, "noise_typing": typing}
-"""The noises that change a pair, by their settings, in the order in which they do; joining comes between the two."""
-SETTINGS = (*CONTENT, "noise_joined", *FORM, "noise_words")
+NOISES: dict[str, Change] = {
+    "noise_names": names,
+    "noise_final_mark": final_mark,
+    "noise_layout": layout,
+    "noise_case": case,
+    "noise_typing": typing,
+}
+"""The noises that change a pair, by their settings, in the order in which they do."""
+SETTINGS = ("noise_numbers", "noise_joined", *NOISES, "noise_words")
 
 
 @dataclass
@@ -334,27 +417,31 @@ class Noise:
         lengths: pieces of each pair's longer side; joined pairs have at most `max_length` together
         """
         draw = random.Random(int(rng.integers(2**63)))
-        pairs: list[Pair] = list(zip(sources, targets, strict=True))
-        groups = self._joined(pairs, lengths, rng)
-        self._change(pairs, CONTENT, rng, draw)
-        texts = [pairs[group[0]] if len(group) == 1 else _join([pairs[place] for place in group]) for group in groups]
+        given: list[Pair] = list(zip(sources, targets, strict=True))
+        groups = self._joined(given, lengths, rng)
+        pairs = [given[group[0]] if len(group) == 1 else _join([given[i] for i in group], draw) for group in groups]
         places = [group[0] for group in groups]
-        self._change(texts, FORM, rng, draw)
-        if self.known.words:
-            extra = rng.integers(len(pairs), size=rng.binomial(len(pairs), self.shares["noise_words"]))
-            places += extra.tolist()
-            texts += [word_pair(draw, self.known) for _ in extra]
-        changed = [text != (sources[at], targets[at]) for text, at in zip(texts, places, strict=True)]
-        return NoisyPairs([one for one, _ in texts], [other for _, other in texts], np.array(places), changed)
-
-    def _change(
-        self, pairs: list[Pair], noises: dict[str, Change], rng: np.random.Generator, draw: random.Random
-    ) -> None:
-        """Apply each noise to its share of the pairs, in place."""
-        for name, noise in noises.items():
+        numbered = self._numbered(given, rng)
+        places += numbered
+        pairs += [numbers(given[place], draw) for place in numbered]
+        for name, noise in NOISES.items():
             if self.shares[name]:
                 for place in np.flatnonzero(rng.random(len(pairs)) < self.shares[name]).tolist():
                     pairs[place] = noise(pairs[place], draw, self.known)
+        if self.known.words:
+            tagged_as = rng.integers(len(given), size=rng.binomial(len(given), self.shares["noise_words"])).tolist()
+            places += tagged_as
+            pairs += [word_pair(draw, self.known) for _ in tagged_as]
+        changed = [pair != given[place] for pair, place in zip(pairs, places, strict=True)]
+        return NoisyPairs([one for one, _ in pairs], [other for _, other in pairs], np.array(places), changed)
+
+    def _numbered(self, pairs: Sequence[Pair], rng: np.random.Generator) -> list[int]:
+        """The places of pairs that are added with other numbers; none more than `MOST_COPIES` times on average."""
+        if not self.shares["noise_numbers"]:
+            return []
+        found = [place for place, (source, target) in enumerate(pairs) if _same_numbers(source, target)]
+        wanted = min(rng.binomial(len(pairs), self.shares["noise_numbers"]), MOST_COPIES * len(found))
+        return rng.choice(found, wanted).tolist() if found else []
 
     def _joined(
         self, pairs: Sequence[Pair], lengths: npt.NDArray[np.int64], rng: np.random.Generator
@@ -372,6 +459,9 @@ class Noise:
         return sorted([*groups, *([place] for place in order[start:])])
 
 
-def _join(pairs: Sequence[Pair]) -> Pair:
-    """Several pairs as one, with a space between the sentences where the script has spaces."""
+def _join(pairs: Sequence[Pair], draw: random.Random) -> Pair:
+    """Several pairs as one, with a space between the sentences where the script has spaces; some as a dialogue."""
+    if draw.random() < 0.2:
+        dash = draw.choice("-–")
+        return " ".join(f"{dash} {one}" for one, _ in pairs), " ".join(f"{dash} {other}" for _, other in pairs)
     return join_sentences([source for source, _ in pairs]), join_sentences([target for _, target in pairs])

@@ -76,6 +76,15 @@ class Vocabulary:
         """Ids of the best segmentation of each text."""
         return list(self._processor.encode(list(texts)))
 
+    def cost(self, text: str) -> tuple[int, float]:
+        """How many pieces the best segmentation of a text has, and how rare they are: their negative log-probabilities.
+
+        Unknown pieces and bytes count as the rarest.
+        """
+        ids, processor = self.encode(text), self._processor
+        known = [i for i in ids if i != UNK and not processor.is_byte(i)]
+        return len(ids), 100.0 * (len(ids) - len(known)) - sum(map(processor.get_score, known))
+
     def sample_batch(self, texts: Sequence[str], alpha: float, seed: int) -> list[list[int]]:
         """Ids of one segmentation of each text drawn at random; the same seed draws the same, in every process.
 
