@@ -68,7 +68,9 @@ def example(name: str) -> Any:
     default, hint = getattr(DecodingConfig, name), HINTS[name]
     if get_origin(hint) is Literal:
         return next(choice for choice in get_args(hint) if choice != default)
-    special = {"batch_size": 7, "top_p": 0.5, "replace_unknown": True}
+    if hint is bool:
+        return not default
+    special = {"batch_size": 7, "top_p": 0.5}
     return special[name] if name in special else default + 1
 
 
@@ -81,7 +83,8 @@ def test_every_search_option_of_a_parser_reaches_the_search(command: str) -> Non
     assert set(offered) - {"language_model"} == {n for n, one in OPTIONS.items() if one.scoring or command != "score"}
     for name in offered.keys() - {"language_model"}:
         value = example(name)
-        given = [f"--{name.replace('_', '-')}", *([] if HINTS[name] is bool else [str(value)])]
+        no = "no-" if value is False else ""
+        given = [f"--{no}{name.replace('_', '-')}", *([] if HINTS[name] is bool else [str(value)])]
         options = parser.parse_args([*ARGUMENTS[command], "--language-model", "l", *given])
         assert decoding_options(options) == {name: value}
         assert getattr(SearchSettings(**{"beam_size": 9, name: value}), name) == value

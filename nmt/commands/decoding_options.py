@@ -51,7 +51,7 @@ def add_option(parser: argparse._ActionsContainer, name: str, prefix: str = "", 
     option, hint = OPTIONS[name], _type_hints()[name]
     kind: dict[str, Any] = {"default": default, "metavar": option.metavar}
     if hint is bool:
-        kind = {"action": "store_const", "const": True}
+        kind = {"action": argparse.BooleanOptionalAction, "default": default}
     elif get_origin(hint) is Literal:
         kind = {"choices": get_args(hint)}
     else:

@@ -457,6 +457,9 @@ class DecodingConfig:
     no_repeat_ngram: int = option(0, "no run of N pieces twice", "N", up_to(10**6))
     """No translation has the same run of this many pieces twice; 0 allows it. 3 to 6 stop a model that repeats
     itself."""
+    retry: bool = option(True, "search again where a translation has no word, repeats itself or is cut off", needs=BEAM)
+    """Search a sentence once more, with no two pieces twice, where its best translation has no word, repeats itself or
+    was cut off at the greatest length. It changes no other translation."""
     groups: int = option(1, "diverse beam search: groups that share the beam", "N", positive(1000), needs=BEAM)
     """Diverse beam search (Vijayakumar et al. 2016): this many groups share the beam and avoid each other's pieces. For
     n-best lists whose translations differ; at most `beam_size`."""

@@ -19,6 +19,7 @@ from nmt.search.beam import Hypothesis, SearchSettings, beam_search
 from nmt.search.constraints import FREE, SPACE, Constraints, Forbidden, Phrase, Spelling, in_word
 from nmt.search.engine import Engine, Floats
 from nmt.search.ensemble import Ensemble, Fusion
+from nmt.search.runaway import ran_away, second_search
 from nmt.search.sampling import sample_translations
 from nmt.search.scoring import Scorer, force_decode
 from nmt.text.cleaning import clean_line, clean_target, one_line
@@ -456,12 +457,35 @@ class Translator:
         for batch, translated in zip(batches, _results(translate, batches, workers), strict=True):
             for i, translations in zip(batch, translated, strict=True):
                 results[i] = translations
+        if decoding.retry and decoding.method == "beam" and decoding.minimum_bayes_risk == "none":
+            self._search_again(sentences, results, decoding, n_best, attention_weights)
         if decoding.minimum_bayes_risk != "none":
             from nmt.search.reranking import make_utility
 
             utility = make_utility(decoding.minimum_bayes_risk, self.target_language)
             results = [_least_risk(found, decoding, utility)[:n_best] for found in results]
         return results
+
+    def _search_again(
+        self,
+        sentences: Sequence[Sentence],
+        results: list[list[Translation]],
+        decoding: DecodingConfig,
+        n_best: int,
+        attention_weights: bool,
+    ) -> None:
+        """Replace the translations of the sentences whose search ran away, where a second search does better."""
+
+        def is_wrong(sentence: Sentence, found: Sequence[Translation]) -> bool:
+            return bool(sentence.ids) and ran_away(sentence.ids, found[0].tokens, found[0].finished)
+
+        wrong = [i for i, found in enumerate(results) if is_wrong(sentences[i], found)]
+        again = [sentences[i] for i in wrong]
+        second = second_search(decoding)
+        found_again = self.translate_ids(again, second, n_best, attention_weights=attention_weights) if again else []
+        for i, found in zip(wrong, found_again, strict=True):
+            if not is_wrong(sentences[i], found):
+                results[i] = found
 
     def _search(
         self,

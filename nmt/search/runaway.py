@@ -1,0 +1,55 @@
+"""Translations that cannot be right: without a word, repeating themselves, or cut off at the greatest length.
+
+A recurrent decoder that meets something it has never read may fall into a loop, or end at once. Holtzman et al. (2020),
+https://arxiv.org/abs/1904.09751, describe the loop, Stahlberg & Byrne (2019), https://arxiv.org/abs/1908.10090, the
+empty translation. Such a sentence is searched once more, with the loop and the early end ruled out: only these few
+sentences take the time, and all others are translated as without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from nmt.config import DecodingConfig
+
+LONGEST_LOOP = 12
+"""Pieces of a loop at most."""
+LOOPED_PIECES = 4
+"""Repeated pieces from which on a translation counts as a loop, where its source repeats nothing."""
+
+
+def repetitions(pieces: Sequence[object]) -> int:
+    """The most pieces in a row that repeat those right before them.
+
+    `a b a b a b` has 4: the second and the third `a b`.
+    """
+    most = 0
+    for length in range(1, min(LONGEST_LOOP, len(pieces) // 2) + 1):
+        run = 0
+        for place in range(length, len(pieces)):
+            run = run + 1 if pieces[place] == pieces[place - length] else 0
+            if run >= length:  # less is no whole repetition
+                most = max(most, run)
+    return most
+
+
+def ran_away(source: Sequence[object], tokens: Sequence[str], finished: bool) -> bool:
+    """Whether the translation of a sentence with words has none, was cut off, or repeats itself.
+
+    It may repeat itself where the source does: `ha ha ha ha`, 1,000,000.
+
+    Parameters:
+        source, tokens: pieces, without end symbols
+        finished: False if it was cut off
+    """
+    if not finished or not any(character.isalnum() for token in tokens for character in token):
+        return True
+    return repetitions(tokens) >= LOOPED_PIECES + repetitions(source)
+
+
+def second_search(decoding: DecodingConfig) -> DecodingConfig:
+    """The settings with which a sentence is searched once more: at least one piece, and no two pieces twice."""
+    return replace(
+        decoding, retry=False, min_length=max(1, decoding.min_length), no_repeat_ngram=decoding.no_repeat_ngram or 2
+    )
