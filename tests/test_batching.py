@@ -119,6 +119,39 @@ def test_word_dropout_leaves_what_is_predicted_whole(batcher: Batcher) -> None:
     assert (made.batch(pool, 0, 8).source != batch.source).any()
 
 
+@pytest.mark.parametrize("sampling", [0.0, 0.3])
+def test_copied_spans_are_on_both_sides_and_never_dropped(tmp_path: Path, sampling: float) -> None:
+    """What a pool has follows from seed, epoch and place, so a resumed run has the same; a tag stays in front."""
+    config = weighted(
+        tmp_path,
+        1,
+        1,
+        source_sampling=sampling,
+        source_word_dropout=0.9,
+        target_word_dropout=0.9,
+        copied_spans_share=1.0,
+    )
+    pairs = load_pairs(config.data, "train")
+    texts = [*pairs["source"], *pairs["target"]]
+    made = make_batcher(config, learn_vocabulary(texts, config.vocabulary, 40, "identity", ["<bt>"], 16))
+    spans, (tag,) = made.source_vocabulary.span_ids, made.source_vocabulary.encode("<bt>")
+    indices = made.pools(0)[0]
+    pool, again, other = made.pool(indices, 0, 0), made.pool(indices, 0, 0), made.pool(indices, 1, 0)
+    assert all(map(np.array_equal, pool.source + pool.target, again.source + again.target))
+    assert not all(map(np.array_equal, pool.source, other.source))
+    marked = 0
+    for number in range(len(pool.batches)):
+        batch = made.batch(pool, number, 5)
+        for row, index in enumerate(batch.indices.tolist()):
+            source, inputs, target = (side[:, row].tolist() for side in (batch.source, batch.inputs, batch.targets))
+            held = [sorted(i for i in side if i in spans) for side in (source, inputs, target)]
+            assert held[0] == held[1] == held[2] == sorted(set(held[0]))
+            assert (source[0] == tag) == (index >= 120)
+            marked += bool(held[0])
+    assert 5 <= marked <= 40
+    assert made.copied_spans == 16 and configured(made, copied_spans_share=0.0).copied_spans == 0
+
+
 def test_validation_holds_each_pair_once(batcher: Batcher) -> None:
     everything = np.arange(len(batcher.corpus))
     batches = list(batcher.in_order(everything, 7, 60))

@@ -298,14 +298,16 @@ def test_no_noise_changes_nothing_and_noise_follows_from_its_seed(
     assert any(LETTERS.search(text) and text.islower() for text in texts[1])
 
 
-def test_a_pair_that_became_too_long_gets_its_text_back(folder: Path, prepared: tuple[Corpus, Vocabulary]) -> None:
+def test_a_pair_that_became_too_long_gets_its_text_back(
+    folder: Path, prepared: tuple[Corpus, Vocabulary], monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = batcher(folder, prepared, noise=1.0, noise_names=1.0)
     every = np.arange(len(prepared[0]))
     longest = int(max(prepared[0].source_lengths.max(), prepared[0].target_lengths.max()))
     assert made.noise is not None
     grown = made.pool(every, 0, 0)
     assert max(map(len, grown.source)) > longest
-    made.noise.max_length = longest
+    monkeypatch.setattr(prepared[0].counts, "max_length", longest)
     kept = made.pool(every, 0, 0)
     assert max(map(len, [*kept.source, *kept.target])) <= longest
 

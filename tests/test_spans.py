@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
 import pytest
 
-from nmt.text.spans import Named, find_spans, replace_spans, restore_spans
+from nmt.data.spans import mark_spans
+from nmt.text.spans import SPAN_CHARACTERS, Named, find_spans, replace_spans, restore_spans
 
 # Each line has its spans in ⟦brackets⟧; all others must have none.
 MARKED = """
@@ -157,9 +159,7 @@ def test_named_phrases_are_spans_as_whole_words() -> None:
 
 
 def test_words_that_cannot_be_read_are_spans() -> None:
-    def unreadable(text: str) -> str:
-        return "".join(set(text) - set("abcdefghijklmnopqrstuvwxyz '.,-"))
-
+    unreadable = "żółПриветМЖ漢字Ż"
     assert texts("das ist żółty, sagt er", unreadable=unreadable) == ["żółty"]
     assert texts("er sagt Привет Мир und 漢字", unreadable=unreadable) == ["Привет Мир", "漢字"]
     assert texts("kein-Żrest da", unreadable=unreadable) == ["kein-Żrest"]
@@ -189,12 +189,54 @@ def test_time_is_linear(part: str) -> None:
     """A tenth of a second for 20 kB of anything: the square of the length would take many seconds."""
     text = part * (20_000 // len(part))
     started = time.process_time()
-    find_spans(text, Named(["a b"]), lambda text: "ż")
+    find_spans(text, Named(["a b"]), "ż")
     assert time.process_time() - started < 0.5
 
 
 def test_100_kb_of_everything_take_a_moment() -> None:
     text = "".join(part * (100_000 // len(HOSTILE) // len(part)) for part in HOSTILE)
     started = time.process_time()
-    find_spans(text, Named(["a b"]), lambda text: "ż")
+    find_spans(text, Named(["a b"]), "ż")
     assert time.process_time() - started < 2
+
+
+# Training
+
+
+def test_what_both_sides_have_is_replaced_on_both() -> None:
+    sources = [
+        "Siehe https://a.de/b um 14:30, 14:30 und 15:30.",
+        "Tom mag 2024 Boston nicht, Toms Hund.",
+        "Ja.",
+        "はい。",
+    ]
+    targets = [
+        "At 14:30 see https://a.de/b, 14:30, not 15.30.",
+        "Tom doesn't like Boston in 2024. Tom's dog.",
+        "Yes.",
+        "是。",
+    ]
+    seen: dict[str, set[str]] = {text: set() for text in sources}
+    numbers = set()
+    for seed in range(200):
+        marked = sources[:], targets[:]
+        changed = mark_spans(*marked, 0.9, 16, np.random.default_rng(seed))
+        for place, (source, target) in enumerate(zip(*marked, strict=True)):
+            signs = [[sign for sign in side if sign in SPAN_CHARACTERS] for side in (source, target)]
+            assert sorted(signs[0]) == sorted(signs[1]) == sorted(set(signs[0]))
+            assert (place in changed) == bool(signs[0]) == (source != sources[place])
+            numbers.update(signs[0])
+            seen[sources[place]].add("".join("*" if sign in SPAN_CHARACTERS else sign for sign in source))
+    assert numbers == set(SPAN_CHARACTERS)
+    assert "Siehe * um *, * und 15:30." in seen[sources[0]]
+    assert {"Tom mag * Boston nicht, Toms Hund.", "Tom mag * * nicht, Toms Hund."} <= seen[sources[1]]
+    assert seen["Ja."] == {"Ja.", "* Ja.", "Ja. *", "*Ja.*"}
+    assert seen["はい。"] == {"はい。", "*はい。", "はい。*", "*はい。*"}
+
+
+def test_the_share_is_that_of_the_pairs_with_spans() -> None:
+    for share in (0.0, 0.3, 1.0):
+        pairs = ["um 14:30 da"] * 4000, ["at 14:30"] * 4000
+        mark_spans(*pairs, share, 16, np.random.default_rng(1))
+        replaced = sum("14:30" not in text for text in pairs[0])
+        assert replaced == pytest.approx(4000 * share, abs=100 * (0 < share < 1))

@@ -30,8 +30,13 @@ from nmt.translation.translator import SourceLine, Translation, Translator
 class Characters:
     """Every character is a piece; `mapping` replaces characters when decoding."""
 
+    span_ids = ()
+
     def __init__(self, mapping=None):
         self.mapping = mapping or {}
+
+    def __len__(self):
+        return SPECIAL_PIECES
 
     def encode_batch(self, texts):
         return [[ord(character) + SPECIAL_PIECES for character in text] for text in texts]
@@ -440,7 +445,7 @@ def test_sentences_are_translated_apart_by_default_from_python_as_well():
     assert len(whole.translate([line], split_sentences=False)[0].tokens) == len(line)
     assert stream(line.encode(), whole, split_sentences=False)[0] == line.upper() + "\n"
     prefixed = SourceLine(line, prefix="AB")
-    assert whole.prepare(prefixed).sentences == [line]
+    assert [sentence.text for sentence in whole.prepare(prefixed).sentences] == [line]
     assert whole.engine.batches == [[len(line)]] * 2
     with pytest.raises(UserError, match="a prefix and required phrases are for whole lines"):
         whole.translate([prefixed], split_sentences=True)
@@ -571,7 +576,8 @@ def test_a_real_closed_pipe_ends_quietly():
         from nmt.translation.translator import SourceLine, Translation, Translator
         class Echo(Translator):
             def __init__(self):
-                super().__init__(None, types.SimpleNamespace(encode_batch=lambda lines: [[5] for _ in lines]), None)
+                vocabulary = types.SimpleNamespace(encode_batch=lambda lines: [[5] for _ in lines], span_ids=[])
+                super().__init__(None, vocabulary, vocabulary)
             def translate_ids(self, sources, decoding, n_best, **options):
                 return [[Translation("x" * 1000, 0.0, [], 0.0, [])] for _ in sources]
         translate_stream(Echo(), sys.stdin.buffer, sys.stdout.buffer, max_length=9, warn=print)

@@ -25,6 +25,8 @@ PIECES = ["<pad>", "<unk>", "<s>", "</s>", "▁a", "▁b", "a", "b", "▁", "▁
 class Words:
     """A vocabulary of words of two letters; longer pieces are taken first."""
 
+    span_ids = ()
+
     def __len__(self) -> int:
         return len(PIECES)
 
@@ -50,7 +52,9 @@ class Words:
 
 
 def translator(engine: Any = None, **decoding: Any) -> Translator:
-    settings = DecodingConfig(**{"beam_size": 4, "max_length_factor": 1.0, "max_length_offset": 3, **decoding})
+    settings = DecodingConfig(
+        **{"beam_size": 4, "max_length_factor": 1.0, "max_length_offset": 3, "retry": False, **decoding}
+    )
     return Translator(engine or RandomModel(len(PIECES), extra_columns=1), Words(), Words(), settings)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from nmt.config import TrainingConfig
 from nmt.data.corpus import Corpus
 from nmt.data.noise import Noise, NoisyPairs
+from nmt.data.spans import mark_spans
 from nmt.errors import UserError
 from nmt.text.vocabulary import BEGIN, END, PAD, UNK, Vocabulary
 
@@ -120,6 +121,10 @@ class Batcher:
         self.source_vocabulary, self.target_vocabulary = source_vocabulary, target_vocabulary
         self.source_starts = np.array(source_vocabulary.starts_word())
         self.target_starts = np.array(target_vocabulary.starts_word())
+        self.copied_spans = 0
+        """Spans of a pair that may become pieces of their own."""
+        if config.copied_spans_share:
+            self.copied_spans = min(len(source_vocabulary.span_ids), len(target_vocabulary.span_ids))
         self.tags = [np.array(source_vocabulary.encode(part.tag), dtype=np.int64) for part in corpus.parts]
         """Pieces of each source's tag."""
         if max(part.weight * part.counts.kept for part in corpus.parts) < 1:
@@ -141,14 +146,20 @@ class Batcher:
         rng = np.random.default_rng([config.seed, epoch, number])
         source, target = self.corpus.pieces(indices)
         seeds = rng.integers(1, 2**31, size=2)
-        if self.noise or config.source_sampling or config.target_sampling:
+        if self.noise or self.copied_spans or config.source_sampling or config.target_sampling:
             source_text, target_text = self.corpus.untagged_text(indices)
+            noisy = NoisyPairs(source_text, target_text, np.arange(len(indices)), [False] * len(indices))
             if self.noise:
                 chance = np.random.default_rng([config.seed, epoch, number, 3])
                 lengths = np.array([max(map(len, sides)) for sides in zip(source, target, strict=True)], np.int64)
                 noisy = self.noise.applied(source_text, target_text, lengths, chance)
-                source, target = self._noisy_pieces(noisy, source, target, indices, self.noise.max_length)
-                source_text, target_text, indices = noisy.source, noisy.target, indices[noisy.places]
+            if self.copied_spans:
+                chance = np.random.default_rng([config.seed, epoch, number, 4])
+                share = config.copied_spans_share
+                for place in mark_spans(noisy.source, noisy.target, share, self.copied_spans, chance):
+                    noisy.changed[place] = True
+            source, target = self._noisy_pieces(noisy, source, target, indices)
+            source_text, target_text, indices = noisy.source, noisy.target, indices[noisy.places]
             if config.source_sampling:
                 source = _sample(self.source_vocabulary, source_text, config.source_sampling, int(seeds[0]))
                 source = self._tagged(source, indices)
@@ -164,9 +175,9 @@ class Batcher:
         source: list[np.ndarray],
         target: list[np.ndarray],
         indices: np.ndarray,
-        most: int,
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Pieces of pairs with noise; a pair that became empty, or longer than `most`, gets its text back."""
+        """Pieces of pairs with noise; a pair that became empty, or longer than training allows, gets its text back."""
+        most = self.corpus.counts.max_length or POOL
 
         def encode(vocabulary: Vocabulary, texts: list[str]) -> list[np.ndarray]:
             return [np.array(ids, dtype=np.int64) for ids in vocabulary.encode_batch(texts)]
@@ -192,7 +203,9 @@ class Batcher:
         if config.source_word_dropout or config.target_word_dropout:
             rng = np.random.default_rng([config.seed, update, number, 1])
             source = self._drop_source_words(source, pool.indices[chosen], rng)
-            inputs = drop_words(target, self.target_starts, config.target_word_dropout, rng)
+            inputs = drop_words(
+                target, self.target_starts, config.target_word_dropout, rng, self.target_vocabulary.span_ids
+            )
         return make_batch(source, inputs, target, pool.indices[chosen])
 
     def _tagged(self, sentences: list[np.ndarray], indices: np.ndarray) -> list[np.ndarray]:
@@ -206,7 +219,9 @@ class Batcher:
         self, sentences: list[np.ndarray], indices: np.ndarray, rng: np.random.Generator
     ) -> list[np.ndarray]:
         """Word dropout that leaves the tags, which are no words."""
-        dropped = drop_words(sentences, self.source_starts, self.config.source_word_dropout, rng)
+        dropped = drop_words(
+            sentences, self.source_starts, self.config.source_word_dropout, rng, self.source_vocabulary.span_ids
+        )
         if not any(map(len, self.tags)):
             return dropped
         parts = self.corpus.part_of(indices)
@@ -254,21 +269,27 @@ def _sample(vocabulary: Vocabulary, texts: list[str], alpha: float, seed: int) -
 
 
 def drop_words(
-    sentences: Sequence[np.ndarray], starts: np.ndarray, probability: float, rng: np.random.Generator
+    sentences: Sequence[np.ndarray],
+    starts: np.ndarray,
+    probability: float,
+    rng: np.random.Generator,
+    kept: Sequence[int] = (),
 ) -> list[np.ndarray]:
     """Replace all pieces of a word by the unknown piece, each word with the given probability.
 
     Gal & Ghahramani (2016), section 5, on the source and the decoder's input; Sennrich & Zhang (2019), section 4.3.
 
         starts: for each id whether its piece begins a word, [vocabulary]
+        kept: pieces that are never dropped
     """
     dropped = []
     if probability == 0:
         return list(sentences)
+    droppable = ~np.isin(np.arange(len(starts)), kept)
     for ids in sentences:
         word = np.cumsum(starts[ids])
         gone = rng.random(int(word[-1]) + 1 if len(ids) else 0) < probability
-        dropped.append(np.where(gone[word], UNK, ids) if len(ids) else ids)
+        dropped.append(np.where(gone[word] & droppable[ids], UNK, ids) if len(ids) else ids)
     return dropped
 
 

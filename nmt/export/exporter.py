@@ -165,6 +165,7 @@ def _add_shortlist(
     vocabularies = folder.source_vocabulary, folder.target_vocabulary
     sides = [vocabulary.encode_batch(list(train[side])) for vocabulary, side in zip(vocabularies, SIDES, strict=True)]
     table = LexicalTable(sides[0], sides[1], len(vocabularies[0]), len(vocabularies[1]))
+    spans = list(zip(*(vocabulary.span_ids for vocabulary in vocabularies), strict=False))
     sources, references = (list(validation[side])[:VALIDATION_LINES] for side in SIDES)
 
     def bleu(engine: OnnxEngine) -> float:
@@ -174,7 +175,7 @@ def _add_shortlist(
 
     full = bleu(OnnxEngine(beside, threads))
     for frequent, translations in SIZES:
-        lists = table.lists(frequent, translations, folder.config.vocabulary.joint)
+        lists = table.lists(frequent, translations, folder.config.vocabulary.joint, spans)
         write_shortlist(beside / EXPORT, *lists)
         write_manifest(beside / EXPORT, {**manifest, "shortlist": True})
         engine = OnnxEngine(beside, threads)

@@ -1,4 +1,4 @@
-"""What a translation must contain, and what it must not: a prefix, required and forbidden phrases.
+"""What a translation must contain, and what it must not: a prefix, required and forbidden phrases, copied spans.
 
 How search heeds them: `nmt.search.variations`.
 """
@@ -33,13 +33,17 @@ class Constraints(NamedTuple):
     """It contains each of these phrases; they may overlap."""
     forbidden: Forbidden | None = None
     """It contains none of these phrases, except in the prefix."""
+    copied: Phrase = ()
+    """It contains each of these pieces exactly once."""
+    not_copied: Phrase = ()
+    """It contains none of these pieces, which stand for spans of other sentences."""
     unknown: bool = False
     """It may contain the unknown piece, which the caller then replaces."""
 
     @property
     def bind(self) -> bool:
         """True if there is any constraint."""
-        return bool(self.prefix or self.required or self.forbidden or self.unknown)
+        return bool(self.prefix or self.required or self.forbidden or self.copied or self.unknown)
 
     @property
     def give_pieces(self) -> bool:
@@ -49,7 +53,7 @@ class Constraints(NamedTuple):
     @property
     def least_length(self) -> int:
         """The maximum length is never below this number of pieces."""
-        return len(self.prefix) + sum(map(len, self.required))
+        return len(self.prefix) + sum(map(len, self.required)) + 2 * len(self.copied)
 
 
 FREE = Constraints()

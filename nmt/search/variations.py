@@ -20,7 +20,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from nmt.config import DecodingConfig
 from nmt.search.constraints import Constraints, Phrase, Progress
 from nmt.search.engine import Best, Floats, Integers, best_pieces
-from nmt.text.vocabulary import BEGIN, END, PAD, UNK
+from nmt.text.vocabulary import BEGIN, END, PAD, SPECIAL_PIECES, UNK
 
 Doubles = npt.NDArray[np.float64]
 
@@ -36,6 +36,9 @@ class Rows(NamedTuple):
 
 class Variation(ABC):
     """A variation of search for a batch of sentences. Subclasses apply in the order in which they are defined."""
+
+    longest: Integers
+    """Most pieces of a translation, without the end symbol, [sentences]."""
 
     @classmethod
     @abstractmethod
@@ -163,6 +166,36 @@ class ForbiddenPhrases(Variation):
                 preferences[row, pieces] = -np.inf
 
 
+class CopiedSpans(Variation):
+    """A translation contains the piece of each span of its source exactly once.
+
+    A hypothesis does not end before; where it would rather end, or has no room for more, it writes what is missing.
+    """
+
+    def __init__(self, constraints: Sequence[Constraints]) -> None:
+        self.pieces = np.array(sorted({piece for one in constraints for piece in one.copied + one.not_copied}))
+        self.copied = np.array([np.isin(self.pieces, one.copied) for one in constraints])  # [sentences, pieces]
+
+    @classmethod
+    def of(cls, decoding: DecodingConfig, constraints: Sequence[Constraints]) -> CopiedSpans | None:
+        """For sentences one of which has spans."""
+        return cls(constraints) if any(one.copied for one in constraints) else None
+
+    def adjust(self, preferences: Floats, log_probs: Floats, rows: Rows) -> None:
+        """Rule out the spans that are written or are not the source's, and the end while one is missing."""
+        copied = self.copied[rows.sentence]
+        missing = copied & ~(rows.history[:, :, None] == self.pieces).any(axis=1)  # [rows, pieces]
+        row, piece = np.nonzero(copied.any(axis=1, keepdims=True) & ~missing)
+        preferences[row, self.pieces[piece]] = -np.inf
+        count = missing.sum(axis=1)
+        ends = preferences[:, END] >= preferences[:, SPECIAL_PIECES:].max(axis=1)
+        preferences[count > 0, END] = -np.inf
+        now = (count > 0) & (ends | (self.longest[rows.sentence] - rows.history.shape[1] <= count))
+        preferences[now] = -np.inf
+        row, piece = np.nonzero(now[:, None] & missing)
+        preferences[row, self.pieces[piece]] = log_probs[row, self.pieces[piece]]
+
+
 class Prefix(Variation):
     """A translation begins with its prefix; the last to apply, as nothing else counts there."""
 
@@ -222,6 +255,8 @@ class Variations:
         """Fewest pieces of a translation, without the end symbol."""
         lengths = zip(source_lengths, constraints, strict=True)
         self.longest = np.array([max(decoding.max_length(n), one.least_length) for n, one in lengths], np.int64)
+        for variation in self.each:
+            variation.longest = self.longest
         """Most pieces of a translation, without the end symbol, [sentences]."""
 
     def preferences(self, log_probs: Floats, rows: Rows) -> Floats:

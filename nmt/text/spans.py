@@ -7,7 +7,7 @@ piece of its vocabulary (`Vocabulary.span_ids`), and writes the same character; 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from nmt.sizing import MOST_SPANS
 
@@ -140,9 +140,11 @@ _SIGN_OF_SPAN = re.compile(
 _FINAL_MARKS = frozenset(".,;:!?…'\"’”“»«)]}>*_")
 _OPENING = {")": "(", "]": "[", "}": "{", ">": "<"}
 
-_WORD = rf"[^\s!-&(-,./:-@\[-`{{-~…“”„«»–—¿¡{_EAST_ASIAN}]"
+_MARKS = r"\s!-&(-,./:-@\[-`{-~…“”„«»–—¿¡"
+_WORD = rf"[^{_MARKS}{_EAST_ASIAN}]"
 _IN_WORD = rf"[^\W{_EAST_ASIAN}]"
 _TOKEN = rf"{_IN_WORD}+|\S"
+_NEEDS_SPACE_BEHIND = rf"{_IN_WORD}|[.,;:!?…)\]”{SPAN_CHARACTERS}]"
 
 
 class Named:
@@ -173,17 +175,17 @@ class Named:
                     break
 
 
-def find_spans(text: str, named: Named | None = None, unreadable: Callable[[str], str] | None = None) -> list[Span]:
+def find_spans(text: str, named: Named | None = None, unreadable: str = "") -> list[Span]:
     """Where the spans of a text begin and end, in order; none overlaps another.
 
     Parameters:
         named: phrases that are spans as well
-        unreadable: gives the characters of a text that the model cannot read; a word with one of them is a span
+        unreadable: characters that the model cannot read; a word with one of them is a span
     """
     spans = list(_recognised(text)) if _SIGN_OF_SPAN.search(text) else []
     more = list(named.find(text)) if named is not None else []
-    if unreadable is not None and (characters := unreadable(text)):
-        more += _words_with(text, characters)
+    if unreadable:
+        more += _words_with(text, unreadable)
     return _united([*spans, *more]) if more else spans
 
 
@@ -214,12 +216,13 @@ def _without_final_marks(text: str, start: int, end: int) -> int:
 
 
 def _words_with(text: str, characters: str) -> Iterator[Span]:
-    """The words that have one of some characters; words next to each other are one span."""
-    some = f"[{re.escape(characters)}]"
-    pattern = re.compile(rf"(?<!{_WORD}){_WORD}*{some}(?:{_WORD}|{some})*|{some}+")
+    """The words that have one of some characters, and signs that are some; next to each other they are one span."""
+    letters, marks = re.sub(f"[{_MARKS}]", "", characters), re.sub(f"[^{_MARKS}]", "", characters)
+    letter, mark = (f"[{re.escape(some)}]" if some else "(?!)" for some in (letters, marks))
+    pattern = rf"(?<!{_WORD}){_WORD}*{letter}(?:{_WORD}|{letter})*|{letter}+|{mark}+"
     start = end = -1
-    for match in pattern.finditer(text):
-        if start >= 0 and not text[end : match.start()].strip():
+    for match in re.finditer(pattern, text):
+        if start >= 0 and text[end : match.start()].isspace():
             end = match.end()
             continue
         if start >= 0:
@@ -249,8 +252,53 @@ def replace_spans(text: str, spans: Sequence[Span], numbers: Iterable[int]) -> s
     return "".join([*parts, text[position:]])
 
 
-def restore_spans(text: str, copies: Sequence[str]) -> str:
-    """The text with each character of a span replaced by its copy; one without a copy leaves no trace."""
-    return text.translate(
-        {ord(character): copies[i] if i < len(copies) else None for i, character in enumerate(SPAN_CHARACTERS)}
-    )
+def equal_spans(
+    source: str, target: str, named: Named | None = None, unreadable: str = ""
+) -> Iterator[tuple[Span, Span]]:
+    """The spans of two texts that are equal, each of them once, in the order of the first text."""
+    spans = find_spans(source, named, unreadable)
+    if not spans:
+        return
+    there: dict[str, list[Span]] = {}
+    for start, end in reversed(find_spans(target, named, unreadable)):
+        there.setdefault(target[start:end], []).append((start, end))
+    for start, end in spans:
+        if there.get(source[start:end]):
+            yield (start, end), there[source[start:end]].pop()
+
+
+def restore_spans(text: str, copies: Sequence[str], source: str | None = None) -> str:
+    """The text with each character of a span replaced by its copy; one without a copy leaves no trace.
+
+    source: with the same characters; where a space is next to a span there, one is put between it and a word here
+    """
+    return "".join(restore_pieces(text, copies, source, " "))
+
+
+def restore_pieces(pieces: Sequence[str], copies: Sequence[str], source: str | None, space: str) -> list[str]:
+    """The pieces of a text with those of spans replaced, as in `restore_spans`.
+
+    space: the sign for a space, which is put before a piece
+    """
+    restored: list[str] = []
+    needed = ""
+    for place, piece in enumerate(pieces):
+        number = SPAN_CHARACTERS.find(piece) if piece else -1
+        if number < 0:
+            restored.append(needed + piece)
+            needed = ""
+        elif number >= len(copies):
+            restored.append("")
+        else:
+            before, after = _is_apart(source, piece) if source is not None else (False, False)
+            previous, following = pieces[place - 1][-1:] if place else "", "".join(pieces[place + 1 : place + 2])[:1]
+            needed = space if before and re.match(_NEEDS_SPACE_BEHIND, previous) else needed
+            restored.append(needed + copies[number])
+            needed = space if after and re.match(_IN_WORD, following) else ""
+    return restored
+
+
+def _is_apart(source: str, character: str) -> tuple[bool, bool]:
+    """Whether a span has nothing or white space before it, and behind it."""
+    place = source.index(character)
+    return not source[:place][-1:].strip(), not source[place + 1 : place + 2].strip()

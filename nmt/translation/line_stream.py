@@ -12,7 +12,7 @@ import select
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO, NamedTuple
 
 from nmt.config import DecodingConfig
@@ -115,8 +115,9 @@ class LineOptions(NamedTuple):
     """An object for each line of input: `line`, `text`, `score`, `tokens`, `log_prob`, `token_log_probs`, `finished`,
     on request `alignment`, `source_tokens` and `attention_weights`, and with `n_best` the list `n_best` of the same."""
     json_input: bool = False
-    """Each line of input is an object: `text`, and optionally `prefix`, `required`, `forbidden` (`SourceLine`), and
-    `id`, which `json` repeats. Any other line raises UserError with its number, after those before it are written."""
+    """Each line of input is an object: `text`, and optionally `prefix`, `required`, `forbidden`, `keep` (`SourceLine`),
+    and `id`, which `json` repeats. Any other line raises UserError with its number, after those before it are
+    written."""
     alignments: bool = False
     """The alignment follows each translation, after a tab."""
     attention_weights: bool = False
@@ -126,6 +127,10 @@ class LineOptions(NamedTuple):
     """Of every line, in addition to the line's own."""
     forbidden: Sequence[str] = ()
     """Of every line, in addition to the line's own."""
+    keep: Sequence[str] = ()
+    """Of every line, in addition to the line's own."""
+    strict: bool = False
+    """What is asked of a line and cannot be met raises UserError, instead of a warning."""
     split_sentences: bool | None = None
     """Whether each sentence of a line is translated by itself. It concerns every line, so that a sentence's translation
     does not depend on what surrounds it. None: as `Translator.translate`."""
@@ -276,6 +281,8 @@ class _Task:
     invalid: int = 0
     """Lines with invalid UTF-8."""
     first_invalid: int = 0
+    said: set[str] = field(default_factory=set)
+    """Problems of lines that a warning has named."""
 
     def __post_init__(self) -> None:
         options = self.options
@@ -329,7 +336,14 @@ class _Task:
         for number, content in enumerate(window, first):
             text = self.decode(content, number)
             try:
-                lines.append(self.line("", _read_object(text)) if self.options.json_input else self.line(text, {}))
+                line = self.line("", _read_object(text)) if self.options.json_input else self.line(text, {})
+                for problem in line.prepared.problems:
+                    if self.options.strict:
+                        raise UserError(problem)
+                    if problem not in self.said:
+                        self.warn(f"line {number}: {problem}")
+                    self.said.add(problem)
+                lines.append(line)
             except UserError as error:
                 return lines, UserError(f"line {number}: {error}")
         return lines, None
@@ -352,6 +366,7 @@ class _Task:
             record.get("prefix", common.prefix),
             (*common.required, *record.get("required", ())),
             (*common.forbidden, *record.get("forbidden", ())),
+            (*common.keep, *record.get("keep", ())),
         )
         if source.required and self.decoding.method == "sampling":
             raise UserError("required phrases need beam search; leave out sampling")
@@ -373,13 +388,13 @@ def _read_object(text: str) -> dict[str, Any]:
     for name, value in record.items():
         if name in ("text", "prefix"):
             ok, rule = isinstance(value, str), "text"
-        elif name in ("required", "forbidden"):
+        elif name in ("required", "forbidden", "keep"):
             ok = isinstance(value, list) and all(isinstance(phrase, str) for phrase in value)
             rule = "a list of texts"
         elif name == "id":
             ok, rule = isinstance(value, str | int) and not isinstance(value, bool), "text or a whole number"
         else:
-            ok, rule = False, "left out; the keys are text, prefix, required, forbidden, id"
+            ok, rule = False, "left out; the keys are text, prefix, required, forbidden, keep, id"
         if not ok:
             raise UserError(f"`{name}` must be {rule}")
     return record

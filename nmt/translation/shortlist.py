@@ -173,8 +173,13 @@ class LexicalTable:
             probability = expected / np.bincount(source_piece, expected)[source_piece]
         return source_piece, target_piece, probability
 
-    def lists(self, frequent: int, translations: int, joint: bool) -> tuple[Integers, npt.NDArray[np.int32]]:
-        """`Shortlist.frequent` and `Shortlist.translations` of these sizes; `joint` adds the source piece itself."""
+    def lists(
+        self, frequent: int, translations: int, joint: bool, spans: Sequence[tuple[int, int]] = ()
+    ) -> tuple[Integers, npt.NDArray[np.int32]]:
+        """`Shortlist.frequent` and `Shortlist.translations` of these sizes; `joint` adds the source piece itself.
+
+        spans: the pieces of copied spans on both sides; each is in the list of its own
+        """
         counts = self.counts.copy()
         counts[:SPECIAL_PIECES] = 0
         common = np.argsort(-counts, kind="stable")[:frequent]
@@ -188,4 +193,6 @@ class LexicalTable:
         rank = np.arange(len(source)) - np.searchsorted(source, source)
         best = rank < translations
         table[source[best], rank[best]] = target[best]
+        for here, there in spans:
+            table[here, 0] = there
         return common, table

@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -23,8 +22,9 @@ from nmt.search.runaway import ran_away, second_search
 from nmt.search.sampling import sample_translations
 from nmt.search.scoring import Scorer, force_decode
 from nmt.text.cleaning import clean_line, clean_target, one_line
-from nmt.text.sentences import sentence_spans
+from nmt.text.spans import Named, restore_spans
 from nmt.text.vocabulary import BEGIN, END, UNK, Vocabulary
+from nmt.translation.copying import Copying, SourceSentence, restored
 from nmt.translation.forking import undisturbed
 from nmt.translation.joining import join_samples, join_translations, word_starts
 from nmt.translation.switching import frequent_switches
@@ -36,6 +36,11 @@ if TYPE_CHECKING:
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
+CANNOT_COPY = (
+    "phrases to keep are translated, as the vocabulary of this model has no pieces for copied spans; "
+    "train one with `vocabulary.copied_spans`"
+)
+"""What is said of phrases to keep where a model cannot."""
 OVERRIDES = "decoding options"
 """What messages call the settings that a call overrides."""
 WORKER_ROWS = 64
@@ -48,16 +53,19 @@ class SourceLine:
 
     text: str
     prefix: str = ""
-    """The translation begins with it. Its last word may go on; a prefix had better end with a whole word."""
+    """The translation begins with it. Its last word may go on, so a prefix should end with a whole word."""
     required: Sequence[str] = ()
     """Phrases that the translation contains, each as the target vocabulary cuts it into pieces."""
     forbidden: Sequence[str] = ()
     """Phrases that the translation does not contain as whole words, unless the prefix does."""
+    keep: Sequence[str] = ()
+    """Phrases that are copied as they are wherever they occur as whole words."""
 
     def __post_init__(self) -> None:
-        for name in ("required", "forbidden"):
+        for name in ("required", "forbidden", "keep"):
             if isinstance(getattr(self, name), str):  # it would be taken letter by letter
                 raise UserError(f"`{name}` must be a list of phrases, but is a single text instead; put it into a list")
+            object.__setattr__(self, name, tuple(getattr(self, name)))
 
 
 @dataclass
@@ -109,6 +117,15 @@ def empty_translation() -> Translation:
     return Translation("", 0.0, [], 0.0, [])
 
 
+def unchanged_translation(text: str, score: float = 0.0) -> Translation:
+    """The translation of a sentence without a word, which no model has seen: the sentence itself, for certain."""
+    tokens = [f"{SPACE}{word}" for word in text.split()]
+    weights = np.eye(len(tokens) + 1, len(tokens), dtype=np.float32)
+    weights[-1, -1] = 1
+    alignment = [(place, place) for place in range(len(tokens))]
+    return Translation(text, score, tokens, 0.0, [0.0] * (len(tokens) + 1), True, tokens, weights, alignment)
+
+
 class Sentence(NamedTuple):
     """A sentence as the model reads it."""
 
@@ -117,16 +134,20 @@ class Sentence(NamedTuple):
     text: str = ""
     """Where unknown pieces are copied from."""
     constraints: Constraints = FREE
+    copies: Sequence[str] = ()
+    """The spans that are copied, in the order of their numbers."""
 
 
 class PreparedLine(NamedTuple):
     """A line as it is translated."""
 
-    sentences: list[str]
-    """Cleaned; a line that is not split is one sentence, and a blank line has none."""
+    sentences: list[SourceSentence]
+    """A line that is not split is one sentence, and a blank line has none."""
     gaps: list[str]
     """The white space between the sentences."""
     constraints: Constraints = FREE
+    problems: Sequence[str] = ()
+    """What is asked of the line and cannot be met; it is translated without it."""
 
 
 LONGEST_SENTENCE = 256
@@ -163,6 +184,7 @@ class Translator:
         """Chooses the tokeniser of BLEU in minimum Bayes risk decoding."""
         self._spelling: Spelling | None = None
         self._forbidden: dict[tuple[str, ...], Forbidden] = {}
+        self._named: dict[tuple[str, ...], Named] = {}
 
     @classmethod
     def load(
@@ -250,6 +272,9 @@ class Translator:
         if split_sentences is None and attention_weights:
             split_sentences = False
         prepared = [self.prepare(line, split_sentences) for line in lines]
+        for number, line in enumerate(prepared, 1):
+            for problem in line.problems:
+                warnings.warn(f"line {number}: {problem}", stacklevel=2)
         return self.translate_prepared(prepared, decoding, n_best, attention_weights=attention_weights)
 
     def prepare(self, line: str | SourceLine, split_sentences: bool | None = None) -> PreparedLine:
@@ -259,10 +284,21 @@ class Translator:
             split_sentences = self.split_sentences and not line.prefix and not line.required
         elif split_sentences and (line.prefix or line.required):
             raise UserError("a prefix and required phrases are for whole lines; leave out `split_sentences`")
-        text = clean_line(line.text)
-        spans = sentence_spans(text) if split_sentences else [(0, len(text))] if text else []
-        gaps = [text[end:start] for (_, end), (start, _) in pairwise(spans)]
-        return PreparedLine([text[start:end] for start, end in spans], gaps, self.constraints(line))
+        named, problems = self._name(line.keep) if line.keep else None, []
+        if named is not None and not self.copying.most:
+            problems.append(CANNOT_COPY)
+        whole = bool(line.prefix or line.required)
+        sentences, gaps = self.copying.sentences(line.text, split_sentences, named, whole)
+        copies = sentences[0].copies if whole and sentences else ()
+        if copies:
+            line = replace(
+                line,
+                prefix=self.copying.phrase(line.prefix, copies, named),
+                required=[self.copying.phrase(phrase, copies, named) for phrase in line.required],
+            )
+        if whole or (line.forbidden and any(phrase in line.text for phrase in line.forbidden)):
+            sentences = [sentence._replace(unchanged=None) for sentence in sentences]
+        return PreparedLine(sentences, gaps, self.constraints(line), problems)
 
     def translate_prepared(
         self,
@@ -284,20 +320,28 @@ class Translator:
         """
         most = max_length or self.max_length
         warn = warn or (lambda text: warnings.warn(text, stacklevel=5))
-        of_sentence = [number for number, line in enumerate(lines) for _ in line.sentences]
-        texts = [sentence for line in lines for sentence in line.sentences]
+        of_sentence = [(number, one) for number, line in enumerate(lines) for one in line.sentences]
+        of_sentence = [(number, one) for number, one in of_sentence if one.unchanged is None]
         sentences = []
-        for number, text, ids in zip(of_sentence, texts, self.encode(texts), strict=True):
+        for (number, one), ids in zip(of_sentence, self.encode([one.text for _, one in of_sentence]), strict=True):
             if len(ids) > most:
                 what = "a sentence of " if len(lines[number].sentences) > 1 else ""
                 warn(f"{what}line {first + number} is cut from {len(ids)} to {most} pieces")
-            sentences.append(Sentence(ids[:most], text, lines[number].constraints))
+            constraints = lines[number].constraints
+            if one.copies:
+                constraints = self._with_copies(constraints, ids[:most])
+            sentences.append(Sentence(ids[:most], one.text, constraints, one.copies))
         found = iter(self.translate_ids(sentences, decoding, n_best, attention_weights=attention_weights))
         least_risk = decoding.minimum_bayes_risk != "none"
         sampled = decoding.method == "sampling" and not least_risk
         joined = []
         for line in lines:
-            parts = [next(found) for _ in line.sentences]
+            parts = [
+                next(found)
+                if one.unchanged is None
+                else [unchanged_translation(one.unchanged, 100.0 * least_risk)] * (n_best if sampled else 1)
+                for one in line.sentences
+            ]
             if not parts:
                 best = [empty_translation()]
             elif len(parts) == 1:
@@ -308,6 +352,12 @@ class Translator:
                     best = [replace(one, score=one.score / len(parts)) for one in best]
             joined.append(best)
         return joined
+
+    def _with_copies(self, constraints: Constraints, ids: Sequence[int]) -> Constraints:
+        """The constraints of a sentence with the spans that it reads."""
+        read, written = self.source_vocabulary.span_ids, self.target_vocabulary.span_ids
+        copied = tuple(there for here, there in zip(read, written, strict=False) if here in ids)
+        return constraints._replace(copied=copied, not_copied=tuple(i for i in written if i not in copied))
 
     def score(self, sources: Sequence[str], targets: Sequence[str], **overrides: object) -> list[Translation]:
         """What the model holds of given translations, one for each source, by forced decoding.
@@ -323,13 +373,15 @@ class Translator:
         engine = self.engine_for(decoding)
         sharing, workers = engine.side_by_side()
         texts = [clean_target(text) for text in targets]
-        source_ids = self.encode([clean_line(text) for text in sources])
-        target_ids = self.target_vocabulary.encode_batch(texts) if texts else []
+        pairs = [self.copying.pair(one_line(source), target) for source, target in zip(sources, texts, strict=True)]
+        source_ids = self.encode([clean_line(source.text) for source, _ in pairs])
+        target_ids = self.target_vocabulary.encode_batch([target for _, target in pairs]) if pairs else []
         scored = []
-        for text, source, target in zip(texts, source_ids, target_ids, strict=True):
+        for text, (pair, _), source, target in zip(texts, pairs, source_ids, target_ids, strict=True):
             possible = bool(source) or not target
             log_prob = 0.0 if possible else float("-inf")
-            scored.append(Translation(text, log_prob, self.target_vocabulary.pieces(target), log_prob, []))
+            tokens = [restore_spans(piece, pair.copies) for piece in self.target_vocabulary.pieces(target)]
+            scored.append(Translation(text, log_prob, tokens, log_prob, []))
         order = sorted((i for i in range(len(texts)) if source_ids[i]), key=lambda i: -len(source_ids[i]))
         ranges = make_batches([len(source_ids[i]) for i in order], worker_share(decoding, workers))
         batches = [[order[i] for i in batch] for batch in ranges]
@@ -392,6 +444,25 @@ class Translator:
         if UNK in ids:
             raise UserError(f"{what} must be of known characters, but {text!r} has some that the vocabulary lacks")
         return tuple(ids)
+
+    @cached_property
+    def copying(self) -> Copying:
+        """What the model can copy."""
+        return Copying(self.source_vocabulary, self.target_vocabulary)
+
+    @cached_property
+    def _spans(self) -> frozenset[int]:
+        """The target pieces that stand for spans."""
+        return frozenset(self.target_vocabulary.span_ids)
+
+    def _name(self, phrases: Sequence[str]) -> Named:
+        """Phrases to keep, made ready once."""
+        key = tuple(phrases)
+        if key not in self._named:
+            if len(self._named) >= 1000:
+                self._named.clear()
+            self._named[key] = Named(map(one_line, key))
+        return self._named[key]
 
     def _forbid(self, phrases: Sequence[str]) -> Forbidden:
         """Forbidden phrases, made ready once."""
@@ -529,6 +600,8 @@ class Translator:
         if UNK in hypothesis.tokens:
             tokens = self._copied(tokens, hypothesis, sentence)
             text = one_line(self.target_vocabulary.join_pieces(tokens))
+        if not self._spans.isdisjoint(hypothesis.tokens):
+            text, tokens = restored(text, tokens, sentence.text, sentence.copies)
         translation = Translation(
             text=text,
             score=hypothesis.score,
@@ -538,7 +611,8 @@ class Translator:
             finished=hypothesis.finished,
         )
         if attention_weights and weights is not None:
-            translation.source_tokens = self.source_vocabulary.pieces(sentence.ids)
+            source_tokens = self.source_vocabulary.pieces(sentence.ids)
+            translation.source_tokens = [restore_spans(piece, sentence.copies) for piece in source_tokens]
             translation.attention_weights = weights
             translation.alignment = word_alignment(translation.source_tokens, tokens, weights)
         return translation

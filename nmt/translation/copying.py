@@ -1,0 +1,145 @@
+"""What is copied from a line and not translated: spans of its sentences, and sentences without a word."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import pairwise
+from typing import NamedTuple
+
+from nmt.search.constraints import SPACE
+from nmt.text.cleaning import clean_line, one_line
+from nmt.text.sentences import sentence_spans
+from nmt.text.spans import (
+    SPAN_CHARACTERS,
+    Named,
+    Span,
+    equal_spans,
+    find_spans,
+    replace_spans,
+    restore_pieces,
+    restore_spans,
+)
+from nmt.text.vocabulary import SPECIAL_PIECES, Vocabulary
+
+_LETTER = re.compile(r"[^\W\d_]")
+_NO_SPANS = str.maketrans("", "", SPAN_CHARACTERS)
+
+
+class SourceSentence(NamedTuple):
+    """A sentence as it is read."""
+
+    text: str
+    """Cleaned, with a character in place of each span that is copied."""
+    copies: tuple[str, ...] = ()
+    """The spans, in the order of their characters."""
+    unchanged: str | None = None
+    """The sentence as it is in the line, where it has no word but numbers, marks and spans: its own translation."""
+
+
+class Copying:
+    """What a model with these vocabularies can copy."""
+
+    def __init__(self, source: Vocabulary, target: Vocabulary) -> None:
+        self.source = source
+        self.most = min(len(source.span_ids), len(target.span_ids))
+        """Spans of a sentence that can be copied; 0 for a model that has no pieces for them."""
+
+    @cached_property
+    def has_words(self) -> bool:
+        """Whether it is words that are translated, and not, as in a probe task, numbers."""
+        pieces = self.source.pieces(range(SPECIAL_PIECES, len(self.source)))
+        return any(_LETTER.search(piece) for piece in pieces if not piece.startswith("<0x"))
+
+    def sentences(
+        self, line: str, split: bool, named: Named | None = None, whole: bool = False
+    ) -> tuple[list[SourceSentence], list[str]]:
+        """The sentences of a line, and the white space between them; a blank line has none.
+
+        A line that is not split is one sentence, unless it has too many spans and need not be whole. Then the spans
+        that are too many are read as they are.
+        """
+        text, spans = clean_line(line), list[Span]()
+        if self.most:
+            written = one_line(line)
+            spans = find_spans(written, named, self.source.unreadable(text))
+            text = written if spans else text  # spans stay as they are written
+        places = sentence_spans(text) if split else [(0, len(text))] if text else []
+        if spans:
+            places = _outside(places, spans)
+            places = places if whole else list(_cut(text, places, spans, self.most))
+        starts = [start for start, _ in spans]
+        sentences = []
+        for start, end in places:
+            own = spans[bisect_left(starts, start) : bisect_left(starts, end)]
+            sentences.append(self._read(text[start:end], [(first - start, last - start) for first, last in own]))
+        return sentences, [text[end:start] for (_, end), (start, _) in pairwise(places)]
+
+    def _read(self, text: str, spans: list[Span]) -> SourceSentence:
+        """A sentence with the characters of its spans."""
+        spans = spans if self.most else find_spans(text)
+        ends = [0, *(end for _, end in spans)]
+        between = zip(ends, [*(start for start, _ in spans), len(text)], strict=True)
+        unchanged = None if any(_LETTER.search(text, *place) for place in between) or not self.has_words else text
+        spans = spans[: self.most]
+        if not spans:
+            return SourceSentence(text, (), unchanged)
+        rest = text[spans[-1][1] :].translate(_NO_SPANS)
+        read = replace_spans(text[: spans[-1][1]], spans, range(len(spans)))
+        return SourceSentence(clean_line(read + rest), tuple(text[start:end] for start, end in spans), unchanged)
+
+    def pair(self, source: str, target: str) -> tuple[SourceSentence, str]:
+        """A source and its given translation, with characters in place of the spans that both have."""
+        if not self.most:
+            return SourceSentence(source), target
+        found = list(equal_spans(source, target, None, self.source.unreadable(clean_line(source))))[: self.most]
+        order = sorted(range(len(found)), key=lambda i: found[i][1])
+        read = replace_spans(source, [one for one, _ in found], range(len(found)))
+        copies = tuple(source[start:end] for (start, end), _ in found)
+        return SourceSentence(read, copies), replace_spans(target, [found[i][1] for i in order], order)
+
+    def phrase(self, phrase: str, copies: Sequence[str], named: Named | None = None) -> str:
+        """What is asked of a translation, with the characters of the spans that it shares with the source."""
+        left = dict[str, list[int]]()
+        for number, copy in reversed(list(enumerate(copies))):
+            left.setdefault(copy, []).append(number)
+        spans, numbers = [], []
+        for start, end in find_spans(phrase, named) if copies else ():
+            if left.get(phrase[start:end]):
+                spans.append((start, end))
+                numbers.append(left[phrase[start:end]].pop())
+        return replace_spans(phrase, spans, numbers)
+
+
+def _outside(places: Sequence[Span], spans: Sequence[Span]) -> list[Span]:
+    """The sentences, with those put together again that were cut inside a span."""
+    starts = [start for start, _ in spans]
+    joined: list[Span] = []
+    for start, end in places:
+        last = bisect_left(starts, joined[-1][1]) - 1 if joined else -1
+        if last >= 0 and spans[last][1] > joined[-1][1]:
+            joined[-1] = joined[-1][0], end
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def _cut(text: str, places: Sequence[Span], spans: Sequence[Span], most: int) -> Iterator[Span]:
+    """The sentences, those with more spans than `most` as several: cut before a span, at a space if there is one."""
+    starts = [start for start, _ in spans]
+    for start, end in places:
+        for number in range(bisect_left(starts, start) + most, bisect_left(starts, end), most):
+            space = text.rfind(" ", spans[number - 1][1], spans[number][0])
+            border = space if space >= 0 else spans[number][0]
+            yield start, start + len(text[start:border].rstrip())
+            start = border + (space >= 0)
+        yield start, end
+
+
+def restored(text: str, tokens: Sequence[str], source: str, copies: Sequence[str]) -> tuple[str, list[str]]:
+    """A translation and its pieces with the spans themselves; a span of no copy leaves no trace."""
+    if not copies:
+        text = re.sub(" {2,}", " ", restore_spans(text, ()).strip())
+    return restore_spans(text, copies, source), restore_pieces(tokens, copies, source, SPACE)

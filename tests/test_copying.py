@@ -1,0 +1,194 @@
+"""Spans of a source are in its translation once and byte for byte, however it is searched for."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+from test_search import RandomModel
+
+from nmt.config import DecodingConfig, VocabularyConfig
+from nmt.errors import UserError
+from nmt.text.cleaning import clean_line
+from nmt.text.spans import find_spans
+from nmt.text.vocabulary import Vocabulary, learn_vocabulary
+from nmt.translation.line_stream import translate_stream
+from nmt.translation.translator import CANNOT_COPY, SourceLine, Translator
+
+TEXT = ["ein Hund und eine Katze spielen.", "Wo ist der Hund? Er schläft!", "die Katze sieht, was wir sehen"] * 20
+WORDS = " ".join(TEXT[:3]).split()
+SPANS = [
+    "https://example.org/a_(b)?c=d", "{name}", "{{count}}", "%d", "%(x)s", "${HOME}", "<b>", "</b>", "&amp;",
+    "`git  push`", "@tom_92", "#Wetter", "👨‍👩‍👧", "❤️", "😀", "1.249,90", "14:30", "+49 30 123456", "SKU-991", "a@b.de",
+    "/etc/hosts", "C:\\x\\y.txt", "{n, plural, one {# a. B} other {x! Y}}", "getName()", ":)", "Привет", "x.de/e\u0301",
+    "\ue003", "漢字",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def vocabulary() -> Vocabulary:
+    config = VocabularyConfig(byte_fallback=False, model_type="bpe")
+    return learn_vocabulary(TEXT, config, 90, "identity", (), 16)
+
+
+def lines(count: int, seed: int = 1) -> list[str]:
+    """Lines of words and spans; some are nothing but spans, and some have more of them than the vocabulary."""
+    draw = random.Random(seed)
+    made = []
+    for number in range(count):
+        words = draw.choices(WORDS, k=draw.randint(0, 9))
+        spans = draw.choices(SPANS, k=draw.randint(17, 40) if number % 40 == 7 else draw.randint(0, 4))
+        parts = [*words, *spans]
+        draw.shuffle(parts)
+        made.append(" ".join(parts))
+    return made
+
+
+def translator(vocabulary: Vocabulary, seed: int = 0, end: float = 1.0, **decoding: Any) -> Translator:
+    settings = DecodingConfig(**{"beam_size": 3, "max_length_factor": 1.0, "max_length_offset": 3, **decoding})
+    engine = RandomModel(len(vocabulary), seed=seed, end=end, extra_columns=1, sharpness=2.0)
+    return Translator(engine, vocabulary, vocabulary, settings)
+
+
+def counted(text: str, spans: set[str]) -> Counter[str]:
+    """How often each span is in a text; that of a longer one counts for itself alone."""
+    counts: Counter[str] = Counter()
+    for span in sorted(spans, key=len, reverse=True):
+        counts[span] = text.count(span)
+        text = text.replace(span, " ")
+    return counts
+
+
+@pytest.mark.parametrize(
+    "decoding",
+    [
+        {},
+        {"beam_size": 1},
+        {"method": "sampling"},
+        {"beam_size": 4, "groups": 2},
+        {"no_repeat_ngram": 1},
+        {"max_length_factor": 0.0, "max_length_offset": 0},
+        {"minimum_bayes_risk": "chrf"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("end", [4.0, -4.0])
+def test_each_span_is_written_once_and_byte_for_byte(
+    vocabulary: Vocabulary, decoding: dict[str, Any], end: float
+) -> None:
+    """Of a model that would rather end at once, and of one that would rather go on."""
+    made, asked = translator(vocabulary, end=end, **decoding), lines(200 if not decoding else 60)
+    for line, found in zip(asked, made.translate_n_best(asked, min(2, made.decoding.beam_size)), strict=True):
+        unreadable = vocabulary.unreadable(clean_line(line))
+        expected = Counter(line[start:end] for start, end in find_spans(line, None, unreadable))
+        for translation in found:
+            assert counted(translation.text, set(expected)) == expected
+
+
+def test_a_line_is_translated_as_without_its_neighbours(vocabulary: Vocabulary) -> None:
+    made, asked = translator(vocabulary), [*lines(60), "ein Hund", "die Katze."]
+    together = made.translate_n_best(asked, 2, attention_weights=True)
+    alone = [made.translate_n_best([line], 2, attention_weights=True)[0] for line in asked]
+    assert [[one.text for one in found] for found in together] == [[one.text for one in found] for found in alone]
+    assert together == alone
+
+
+def test_plain_lines_are_searched_as_ever(vocabulary: Vocabulary) -> None:
+    """The engine chooses the best pieces itself; what it writes of spans leaves no trace."""
+    plain = [" ".join(random.Random(i).choices(WORDS, k=6)) for i in range(30)]
+    made = translator(vocabulary)
+    found = made.translate(plain)
+    assert all(not any("\ue000" <= sign <= "\ue00f" for sign in one.text + "".join(one.tokens)) for one in found)
+    assert all(one.text == " ".join(one.text.split()) for one in found)
+    mixed = made.translate([line for pair in zip(plain, lines(30), strict=True) for line in pair])
+    assert mixed[::2] == found
+
+
+def test_a_sentence_without_a_word_comes_out_as_it_went_in(vocabulary: Vocabulary) -> None:
+    asked = ["?", "...", "12", "https://a.de/b", "3 + 4 = 7 😀", "{x} (%d)", "Hm?  12  ! 😀"]
+    old = learn_vocabulary(TEXT, VocabularyConfig(byte_fallback=False), 60, "identity")
+    for pieces in (vocabulary, old):
+        found = translator(pieces).translate(asked)
+        assert [one.text for one in found[:-1]] == asked[:-1]
+        assert found[-1].text.endswith("12  ! 😀")
+        assert found[0].score == found[0].log_prob == 0.0
+    digits = learn_vocabulary(["1 2 3 4 5"] * 9, VocabularyConfig(byte_fallback=False), 12, "identity")
+    assert translator(digits).translate(["1 2 3"])[0].tokens != ["▁1", "▁2", "▁3"]  # a probe task has no words
+
+
+def test_what_is_asked_of_a_line_may_have_its_spans(vocabulary: Vocabulary) -> None:
+    asked = [
+        SourceLine("der Hund https://a.de/b und {x}, {x}", prefix="eine https://a.de/b"),
+        SourceLine("der Hund 😀 schläft 14:30", required=["14:30", "😀"]),
+        SourceLine("der Hund 😀 schläft 14:30", forbidden=["14:30", "Katze"]),
+        SourceLine("der Hund sieht ein Pferd, Hunde", keep=["Hund", "ein Pferd"]),
+    ]
+    for seed in range(5):
+        found = [one.text for one in translator(vocabulary, seed).translate(asked)]
+        assert found[0].startswith("eine https://a.de/b") and found[0].count("https://a.de/b") == 1
+        assert found[0].count("{x}") == 2
+        assert found[1].count("14:30") == found[1].count("😀") == found[2].count("14:30") == 1
+        assert "ein Pferd" in found[3] and "Hund" in found[3]
+
+
+def test_spaces_around_a_span_are_those_of_the_source(vocabulary: Vocabulary) -> None:
+    """Between the span and a word: a model that ends too soon writes it right behind its last word."""
+    for end in (9.0, -9.0):
+        (found,) = translator(vocabulary, end=end).translate(["der 14:30 Hund 😀 eine {x}"])
+        text = f" {found.text} "
+        for span in ("14:30", "😀", "{x}"):
+            before, after = text.split(span)
+            assert before[-1] == " " and (after[0] == " " or not after[0].isalnum())
+        assert "".join(found.tokens).replace("▁", " ").strip() == found.text
+
+
+def test_alignments_and_weights_are_those_of_the_pieces(vocabulary: Vocabulary) -> None:
+    (found,) = translator(vocabulary).translate_n_best(["der Hund https://a.de/b 😀"], 1, attention_weights=True)[0]
+    assert "https://a.de/b" in "".join(found.source_tokens) and "https://a.de/b" in "".join(found.tokens)
+    assert found.attention_weights is not None and found.alignment
+    assert found.attention_weights.shape[0] == len(found.tokens) + 1
+    (alone,) = translator(vocabulary).translate_n_best(["12 + 3"], 1, attention_weights=True)[0]
+    assert alone.alignment == [(0, 0), (1, 1), (2, 2)]
+    assert alone.attention_weights is not None and np.allclose(alone.attention_weights.sum(axis=1), 1)
+
+
+def test_given_translations_are_scored_with_their_spans_as_pieces(vocabulary: Vocabulary) -> None:
+    """What the spans are makes no difference, but a span that the source has not is read as it is written."""
+    made = translator(vocabulary)
+    sources = ["die {x} Katze, https://a.de/b", "die %d Katze, 14:30", "die {x} Katze, https://a.de/b"]
+    targets = ["https://a.de/b: eine {x}", "14:30: eine %d", "https://a.de/b: eine {y}"]
+    first, second, other = made.score(sources, targets)
+    assert [first.text, second.text, other.text] == targets
+    assert first.token_log_probs == second.token_log_probs != other.token_log_probs
+    assert {"{x}", "https://a.de/b"} <= set(first.tokens)
+
+
+def stream(made: Translator, source: str, **options: Any) -> tuple[list[str], list[str]]:
+    output, warnings = io.BytesIO(), list[str]()
+    translate_stream(made, io.BytesIO(source.encode()), output, warn=warnings.append, **options)
+    return output.getvalue().decode().splitlines(), warnings
+
+
+def test_phrases_to_keep_come_from_options_and_json(vocabulary: Vocabulary) -> None:
+    source = '{"text": "der Hund sieht Tom", "keep": ["Tom"]}\n{"text": "die Katze mag Tom"}\n'
+    written, warnings = stream(translator(vocabulary), source, json=True, json_input=True, keep=["Katze"])
+    texts = [json.loads(line)["text"] for line in written]
+    assert "Tom" in texts[0] and "Katze" in texts[1] and not warnings
+
+
+def test_a_model_that_cannot_keep_phrases_says_so(vocabulary: Vocabulary) -> None:
+    old = translator(learn_vocabulary(TEXT, VocabularyConfig(byte_fallback=False), 60, "identity"))
+    without, _ = stream(old, "der Hund\ndie Katze\n")
+    written, warnings = stream(old, "der Hund\ndie Katze\n", keep=["Hund"])
+    assert written == without and warnings == [f"line 1: {CANNOT_COPY}"]
+    with pytest.raises(UserError, match="line 1: phrases to keep are translated"):
+        stream(old, "der Hund\n", keep=["Hund"], strict=True)
+    with pytest.warns(UserWarning, match="line 1: phrases to keep"):
+        old.translate([SourceLine("der Hund", keep=["Hund"])])
+    with pytest.raises(UserError, match="`keep` must be a list of phrases"):
+        SourceLine("der Hund", keep="Hund")
