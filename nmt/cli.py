@@ -1,7 +1,7 @@
-"""The command line: mistakes become one line and an exit status. Each command is a file of `nmt.commands`.
+"""The command line: errors become one line and an exit status. Each command is a file of `nmt.commands`.
 
-Exit status 0 success, 1 the work failed, 2 wrong usage or input. Results go to standard output, everything else to
-standard error.
+The exit status is 0 for success, 1 if the work failed, and 2 for wrong usage or input. Results go to standard output,
+everything else goes to standard error.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ COMMANDS = (
     *("vocab", "train", "evaluate", "inspect", "diversify", "average", "export", "sample"),
     *("translate", "score", "rerank", "cache"),
 )
-"""Each is a file of `nmt.commands`."""
+"""The commands; each is a file of `nmt.commands`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,7 +45,7 @@ def translate_main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
-    """Parse and run; every mistake becomes one line and an exit status."""
+    """Parse the arguments and run the command; every error becomes one line and an exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = argparse.Namespace(command_line=shlex.join([parser.prog, *given]))
     try:
@@ -62,7 +62,7 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] == "nmt":
             raise
-        wanted = "sacrebleu" if error.name.startswith("sacrebleu") else "[train]"  # it works without torch
+        wanted = "sacrebleu" if error.name.startswith("sacrebleu") else "[train]"  # this command works without torch
         say(f"{parser.prog}: error: this needs `{error.name}`: {how_to_install(wanted)}")
         return 2
     except BrokenPipeError:
@@ -74,7 +74,7 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int
     except DAMAGED as error:
         say(f"{parser.prog}: error: {getattr(options, 'input', None) or 'input'} is damaged: {error}")
         return 2
-    except (MemoryError, RuntimeError) as error:  # numpy, torch and ONNX Runtime say it in many ways
+    except (MemoryError, RuntimeError) as error:  # numpy, torch and ONNX Runtime report it in many ways
         if not isinstance(error, MemoryError) and not re.search(r"allocate|out of memory", str(error)):
             raise
         say(f"{parser.prog}: error: not enough memory: {' '.join(str(error).split())}".removesuffix(": "))
@@ -87,7 +87,7 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int
 
 
 def with_options(message: str, options: argparse.Namespace) -> str:
-    """A message about settings of the search, with the options in their place by which this command takes them."""
+    """A message about search settings that names the command's options instead of the settings, if it has them."""
     from nmt.config import DecodingConfig
     from nmt.translation.translator import OVERRIDES
 
@@ -98,8 +98,8 @@ def with_options(message: str, options: argparse.Namespace) -> str:
 
 
 def give_up_output() -> None:
-    """Let what could not be written to standard output go: Python would try it once more at exit."""
-    with suppress(OSError, AttributeError):  # a program that calls `main` may have put something else in its place
+    """Discard unwritten standard output, which Python would otherwise try to write again at exit."""
+    with suppress(OSError, AttributeError):  # a program that calls `main` may have replaced standard output
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

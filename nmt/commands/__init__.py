@@ -1,4 +1,4 @@
-"""The commands, a file each: what it is told, its options, and what it does with them.
+"""The commands, one file each: a description and an example for `--help`, the options, and `run`.
 
-torch and datasets are imported only inside the functions that need them, so that `translate` starts at once.
+torch and datasets are imported only inside the functions that need them, so that `translate` starts quickly.
 """

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nmt.commands.streams import say
 
-TEXT = "Write the mean of several models' weights, such as the last checkpoints of a run, as a model folder."
+TEXT = "Average the weights of several models, such as the last checkpoints of a run, and write a model folder."
 EXAMPLE = "nmt average runs/captions/best runs/captions/last --output runs/captions/averaged"
 
 

@@ -1,4 +1,4 @@
-"""`nmt cache`: the prepared data that are kept for the next training."""
+"""`nmt cache`: lists or removes the preprocessed data that are kept for the next training."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import time
 from nmt.commands.streams import print_lines, say
 
 TEXT = (
-    "List the prepared data that are kept for the next training, or remove them. Data that were not used for 60 days "
-    "are removed by themselves, and beyond 20 GB those not used for longest."
+    "List or remove the preprocessed data that are kept for the next training. Data that have not been used for 60 "
+    "days are removed automatically; above 20 GB, those that have been unused for longest are removed too."
 )
 EXAMPLE = "nmt cache --clear"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of `nmt cache`."""
-    parser.add_argument("--clear", action="store_true", help="remove all of it; what is needed is prepared again")
+    parser.add_argument("--clear", action="store_true", help="remove all of them; they are made again when needed")
     parser.set_defaults(command=run)
 
 

@@ -1,4 +1,4 @@
-"""Options of search and sampling, which several commands take. They are the fields of `nmt.config.DecodingConfig`."""
+"""The options of search and sampling, shared by several commands: the fields of `nmt.config.DecodingConfig`."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from nmt.errors import UserError
 
 
 def decoding_options(options: argparse.Namespace) -> dict[str, Any]:
-    """The search options that were given."""
+    """The search options that were given on the command line."""
     if options.language_model_weight is not None and options.language_model is None:
         raise UserError("--language-model-weight needs --language-model")
-    given = {name: getattr(options, name, None) for name in OPTIONS}  # not every command takes all of them
+    given = {name: getattr(options, name, None) for name in OPTIONS}  # not every command has all of them
     return {name: value for name, value in given.items() if value is not None}
 
 
 def add_scoring_options(parser: argparse.ArgumentParser) -> None:
-    """Options that the score of a given translation depends on."""
+    """The options that change the score of a given translation."""
     _add_group(parser, [name for name, option in OPTIONS.items() if option.scoring])
 
 
@@ -36,7 +36,7 @@ def _add_group(parser: argparse.ArgumentParser, names: Iterable[str]) -> None:
     for name in names:
         if name == "language_model_weight":
             group.add_argument(
-                "--language-model", metavar="MODEL", help="language model of the target side to ask as well"
+                "--language-model", metavar="MODEL", help="language model of the target side, for shallow fusion"
             )
         add_option(group, name, "sampling: " if OPTIONS[name].needs is SAMPLING else "")
 
@@ -45,8 +45,8 @@ def add_option(parser: argparse._ActionsContainer, name: str, prefix: str = "", 
     """Add a search option to a parser, group or command.
 
     Parameters:
-        prefix: put before its help
-        default: None where the model's configuration has it
+        prefix: text before its help
+        default: None if the model's configuration decides
     """
     option, hint = OPTIONS[name], _type_hints()[name]
     kind: dict[str, Any] = {"default": default, "metavar": option.metavar}
@@ -62,7 +62,7 @@ def add_option(parser: argparse._ActionsContainer, name: str, prefix: str = "", 
 
 @cache
 def _type_hints() -> dict[str, Any]:
-    """The types of the fields; working them out for every option would delay the start by some milliseconds."""
+    """The types of the fields; cached, because evaluating them for each option would take some milliseconds."""
     return get_type_hints(DecodingConfig)
 
 
@@ -71,4 +71,4 @@ TYPES: dict[str, Callable[[str], int]] = {
     "auto or at least 1": positive,
     "from 0 to below 2^63": seed,
 }
-"""Rules of ranges that the parser itself checks."""
+"""Ranges that the parser itself checks, by their rule."""

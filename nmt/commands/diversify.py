@@ -8,15 +8,17 @@ from pathlib import Path
 from nmt.commands.options import add_config_options, add_machine_options, positive
 from nmt.commands.streams import say
 
-TEXT = "Train models of both directions and let them translate the training text: more pairs to train on."
+TEXT = "Train models of both directions, and translate the training text with them to make more training pairs."
 EXAMPLE = "nmt diversify configs/teacher.toml --output runs/diversified"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of `nmt diversify`."""
     add_config_options(parser)
-    parser.add_argument("--output", metavar="DIR", required=True, help="folder of the pairs and of the models' runs")
-    parser.add_argument("--models", type=positive, default=1, metavar="N", help="in each direction (default 1)")
+    parser.add_argument("--output", metavar="DIR", required=True, help="folder for the pairs and the models' runs")
+    parser.add_argument(
+        "--models", type=positive, default=1, metavar="N", help="number of models for each direction (default 1)"
+    )
     add_machine_options(parser)
     parser.set_defaults(command=run)
 

@@ -29,28 +29,32 @@ EXAMPLE = "nmt evaluate runs/captions --split test --report runs/captions/report
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of `nmt evaluate`."""
     parser.add_argument(
-        "models", metavar="MODEL", nargs="*", help="model folder, run folder, or hub id; several translate together"
+        "models", metavar="MODEL", nargs="*", help="model folder, run folder, or hub id; several form an ensemble"
     )
     parser.add_argument("--split", help="split of the model's data: train, validation, or test (default: test)")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="data.KEY=VALUE", help="other data than trained on"
+        "--set", action="append", default=[], metavar="data.KEY=VALUE", help="use other data than the training's"
     )
-    parser.add_argument("--source", metavar="FILE", help="source text, a sentence a line; any text to a language model")
+    parser.add_argument(
+        "--source", metavar="FILE", help="source text, one sentence per line; any text for a language model"
+    )
     parser.add_argument("--reference", metavar="FILE", action="append", help="reference; repeat for several")
     parser.add_argument("--hypothesis", metavar="FILE", help="score this translation instead of the model's")
     parser.add_argument(
-        "--target-language", metavar="CODE", help="chooses BLEU's tokeniser (default: the model's target)"
+        "--target-language", metavar="CODE", help="selects the tokeniser of BLEU (default: the model's target)"
     )
-    parser.add_argument("--tokenizer", help="sacrebleu's tokeniser for BLEU (default: by target language)")
+    parser.add_argument("--tokenizer", help="tokeniser of sacrebleu for BLEU (default: by target language)")
     parser.add_argument(
         "--baseline",
         action="append",
         default=[],
         metavar="FILE|MODEL",
-        help="another system's translation, or a model, to compare with; can be repeated",
+        help="another system's translation, or a model, for comparison; can be repeated",
     )
-    parser.add_argument("--report", metavar="DIR", help="write report.html, report.md and report.json here")
-    parser.add_argument("--tree", type=positive, metavar="N", help="sentence whose beam search the report draws")
+    parser.add_argument("--report", metavar="DIR", help="folder for report.html, report.md and report.json")
+    parser.add_argument(
+        "--tree", type=positive, metavar="N", help="number of the sentence whose beam search the report draws"
+    )
     add_decoding_options(parser)
     add_machine_options(parser)
     parser.set_defaults(command=run)
@@ -144,7 +148,7 @@ def check_evaluate_options(options: argparse.Namespace) -> None:
 def read_set(
     options: argparse.Namespace, data: DataConfig | None, settings: dict[str, Any]
 ) -> tuple[list[str] | None, list[list[str]], list[str] | None]:
-    """Sources, references and hypotheses of `nmt evaluate`, as far as given; `settings` gets their names."""
+    """Sources, references and hypotheses of `nmt evaluate`, None if not given; their names go into `settings`."""
     from nmt.text.reading import read_lines, read_parallel
 
     if options.hypothesis:
@@ -170,7 +174,7 @@ def read_set(
 
 
 def read_baselines(options: argparse.Namespace, sources: list[str] | None, count: int) -> dict[str, list[str]]:
-    """The translations of the systems to compare with: files are read, models translate."""
+    """The translations of the baseline systems: read from files, or made by models."""
     from nmt.text.reading import read_lines
     from nmt.translation.translator import Translator
 
@@ -189,7 +193,7 @@ def read_baselines(options: argparse.Namespace, sources: list[str] | None, count
 
 
 def evaluate_text(options: argparse.Namespace, folder: ModelFolder) -> None:
-    """`nmt evaluate` of a language model: how well it predicts a split of its data, or a file."""
+    """`nmt evaluate` for a language model: its perplexity on a split of its data or on a file."""
     names = ("reference", "hypothesis", "target_language", "tokenizer", "baseline", "report", "tree")
     for name in (*names, "language_model", *OPTIONS):
         if getattr(options, name) not in (None, []):

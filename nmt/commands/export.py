@@ -8,20 +8,24 @@ from nmt.commands.options import positive
 from nmt.commands.streams import say
 from nmt.errors import UserError
 
-TEXT = "Write a model's ONNX graphs into its folder: `translate` takes them from then on, and needs no torch."
+TEXT = "Export a model as ONNX graphs into its folder. `translate` then uses them and does not need torch."
 EXAMPLE = "nmt export runs/captions --int8"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of `nmt export`."""
     parser.add_argument("model", metavar="MODEL", help="model folder, run folder, or hub id")
-    parser.add_argument("--int8", action="store_true", help="multiply in 8-bit integers: smaller and faster")
+    parser.add_argument("--int8", action="store_true", help="matrix products with 8-bit integers: smaller and faster")
     parser.add_argument("--small", action="store_true", help="with --int8: smaller still, and a little slower")
     parser.add_argument(
-        "--no-shortlist", action="store_true", help="no vocabulary shortlist; it needs the model's training data"
+        "--no-shortlist", action="store_true", help="leave out the vocabulary shortlist, which needs the training data"
     )
     parser.add_argument(
-        "--set", action="append", default=[], metavar="data.KEY=VALUE", help="where the training data are now"
+        "--set",
+        action="append",
+        default=[],
+        metavar="data.KEY=VALUE",
+        help="where the training data are now, if they were moved",
     )
     parser.add_argument("--threads", type=positive, help="processor threads (default: all cores)")
     parser.set_defaults(command=run)

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from nmt.inspection.pages import Inspection
 
 
-TEXT = "See what a model does: one picture as PNG, as a page, and its numbers as JSON."
+TEXT = "Look inside a model: a picture as PNG and as an HTML page, and its numbers as JSON."
 EXAMPLE = 'nmt inspect attention runs/captions --sentence "Ein Hund schläft auf dem Sofa." --output pictures'
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options of `nmt inspect`, a parser for each WHAT."""
+    """Options of `nmt inspect`, with a parser for each WHAT."""
     whats = parser.add_subparsers(title="what", metavar="WHAT", dest="what")
     parser.set_defaults(command=lambda options: parser.print_help())
     for what, (text, example, add_own) in WHATS.items():
@@ -35,42 +35,42 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_sentences(parser: argparse.ArgumentParser, count: int, model: str | None = None) -> None:
-    """The model, and which sentences are looked at, `count` if not said otherwise."""
+    """The model, and the options that choose the sentences: `count` of them by default."""
     add = parser.add_argument
     add("model", metavar="MODEL", nargs=model, help="model folder, run folder, or hub id")
-    add("--sentence", action="append", default=[], metavar="TEXT", help="look at this; can be repeated")
-    add("--source", metavar="FILE", help="source text, a sentence a line; any text to a language model")
-    add("--target", metavar="FILE", help="its translation")
+    add("--sentence", action="append", default=[], metavar="TEXT", help="a sentence to use; can be repeated")
+    add("--source", metavar="FILE", help="source text, one sentence per line; any text for a language model")
+    add("--target", metavar="FILE", help="the translation of --source")
     add("--split", default="test", help="split of the model's data (default: test)")
-    add("--set", action="append", default=[], metavar="data.KEY=VALUE", help="other data")
-    add("--sentences", type=positive, default=count, metavar="N", help=f"most of them (default {count})")
+    add("--set", action="append", default=[], metavar="data.KEY=VALUE", help="use other data than the training's")
+    add("--sentences", type=positive, default=count, metavar="N", help=f"maximum number of sentences (default {count})")
 
 
 def add_gradient_flow(parser: argparse.ArgumentParser) -> None:
     """Options of `nmt inspect gradient-flow`."""
     add_sentences(parser, 64, "?")
     add = parser.add_argument
-    add("--cells", default="rnn_tanh,rnn_relu,lstm,gru", metavar="NAME,...", help="cells without MODEL")
+    add("--cells", default="rnn_tanh,rnn_relu,lstm,gru", metavar="NAME,...", help="cells to compare, without MODEL")
     add(
         "--initialization",
         default="uniform,xavier,orthogonal,orthogonal*2",
         metavar="NAME[*FACTOR],...",
-        help="initial weights without MODEL, the recurrent ones multiplied (default: %(default)s)",
+        help="initialisations, without MODEL; FACTOR multiplies the recurrent weights (default: %(default)s)",
     )
-    add("--layers", type=positive, default=1, metavar="N", help="layers without MODEL (default 1)")
-    add("--hidden-size", type=positive, default=64, metavar="N", help="units without MODEL (default 64)")
-    add("--length", type=positive, metavar="N", help="most positions back (default 60; MODEL: 30)")
-    add("--seed", type=seed, default=1, metavar="S", help="of fresh weights and input (default 1)")
-    add("--learning-rate", type=above_zero, metavar="R", help="of the update (default 0.1, or the model's)")
-    add("--clip-norm", type=from_zero, metavar="N", help="largest norm (default 1, or the model's; 0: none)")
+    add("--layers", type=positive, default=1, metavar="N", help="number of layers, without MODEL (default 1)")
+    add("--hidden-size", type=positive, default=64, metavar="N", help="number of units, without MODEL (default 64)")
+    add("--length", type=positive, metavar="N", help="how many positions to look back (default 60; with MODEL 30)")
+    add("--seed", type=seed, default=1, metavar="S", help="seed of initial weights and input (default 1)")
+    add("--learning-rate", type=above_zero, metavar="R", help="learning rate of the update (default 0.1, or MODEL's)")
+    add("--clip-norm", type=from_zero, metavar="N", help="gradient clipping (default 1, or MODEL's; 0 turns it off)")
 
 
 def add_gates(parser: argparse.ArgumentParser) -> None:
     """Options of `nmt inspect gates`."""
     add_sentences(parser, 200)
     add = parser.add_argument
-    add("--layer", metavar="NAME", help="encoder-forward-1, decoder-1, ... (default: the decoder's top)")
-    add("--unit", type=int, metavar="N", help="unit that colours the text at first, from 0")
+    add("--layer", metavar="NAME", help="encoder-forward-1, decoder-1, ... (default: the decoder's top layer)")
+    add("--unit", type=int, metavar="N", help="unit whose value colours the text first, counted from 0")
 
 
 def add_context(parser: argparse.ArgumentParser) -> None:
@@ -93,7 +93,7 @@ def add_bottleneck(parser: argparse.ArgumentParser) -> None:
     add("config", metavar="CONFIG", nargs="?", help="a configuration to vary, instead of the probe task")
     add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="change a setting of CONFIG")
     add("--task", choices=("copy", "reverse", "sort"), default="copy", help="probe task (default copy)")
-    add("--lengths", type=whole_numbers, metavar="N,...", help=f"of the probe's sentences: {NUMBERS}")
+    add("--lengths", type=whole_numbers, metavar="N,...", help=f"lengths of the probe's sentences: {NUMBERS}")
     add("--epochs", type=positive, metavar="N", help="passes over the training data")
 
 
@@ -101,7 +101,9 @@ def add_search(parser: argparse.ArgumentParser) -> None:
     """Options of `nmt inspect search`."""
     add_sentences(parser, 200)
     sizes = [1, 2, 3, 5, 10, 20, 50]
-    parser.add_argument("--beam-sizes", type=whole_numbers, default=sizes, metavar="N,...", help=NUMBERS)
+    parser.add_argument(
+        "--beam-sizes", type=whole_numbers, default=sizes, metavar="N,...", help=f"beam sizes to compare: {NUMBERS}"
+    )
 
 
 def add_embeddings(parser: argparse.ArgumentParser) -> None:
@@ -109,38 +111,42 @@ def add_embeddings(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("model", metavar="MODEL", help="model folder, run folder, or hub id")
     add("--side", choices=("source", "target"), default="target", help="default target")
-    add("--pieces", default="", metavar="WORD,...", help="ask for these (default: frequent words)")
-    add("--count", type=positive, default=300, metavar="N", help="pieces in the map (default 300)")
+    add("--pieces", default="", metavar="WORD,...", help="words whose neighbours to list (default: frequent words)")
+    add("--count", type=positive, default=300, metavar="N", help="number of pieces in the picture (default 300)")
     add("--projection", choices=("pca", "tsne"), default="pca", help="default pca")
 
 
-NUMBERS = "whole numbers with commas between them"
+NUMBERS = "whole numbers separated by commas"
 WHATS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]] = {
     "gradient-flow": (
-        "Gradients against distance in time: of fresh cells side by side, or of a trained model's layers.",
+        "Gradients against distance in time, of cells with initial weights or of a trained model's layers.",
         "--cells rnn_tanh,lstm --length 100",
         add_gradient_flow,
     ),
     "gates": (
-        "Gates and cells of a layer, units with a meaning, and the text coloured by a unit.",
+        "Gates and cells of a layer, units that track a property, and the text coloured by a unit.",
         "runs/captions --layer encoder-forward-1",
         add_gates,
     ),
-    "context": ("Context vectors of sentences in the plane.", "runs/captions --sentences 100", add_context),
+    "context": ("Context vectors of sentences, in two dimensions.", "runs/captions --sentences 100", add_context),
     "attention": (
-        "Attention weights of translations, as alignments too.",
+        "Attention weights of translations, and the word alignments that follow from them.",
         'runs/captions --sentence "Ein Hund schläft auf dem Sofa."',
         add_attention,
     ),
     "bottleneck": (
-        "Trains one model with and without attention and source reversal: quality against sentence length.",
+        "Quality against sentence length for models that it trains with and without attention and source reversal.",
         "--task copy",
         add_bottleneck,
     ),
     "search": ("BLEU, time and search errors against beam size.", "runs/captions --beam-sizes 1,5,20", add_search),
-    "embeddings": ("Nearest pieces, and a map of them.", "runs/captions --pieces dog,cat,man", add_embeddings),
+    "embeddings": (
+        "Pieces with similar embeddings, and all embeddings in two dimensions.",
+        "runs/captions --pieces dog,cat,man",
+        add_embeddings,
+    ),
 }
-"""What can be inspected: what it shows, an example, and what adds its options."""
+"""Everything that can be inspected: a description, an example, and the function that adds its options."""
 
 
 def run(options: argparse.Namespace) -> None:
@@ -154,7 +160,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def bottleneck(options: argparse.Namespace) -> Inspection:
-    """`nmt inspect bottleneck`: the one that trains."""
+    """`nmt inspect bottleneck`, which trains its own models."""
     from nmt.config import load_config
     from nmt.inspection import bottleneck
 
@@ -171,7 +177,7 @@ def bottleneck(options: argparse.Namespace) -> Inspection:
 
 
 def look(options: argparse.Namespace) -> Inspection:
-    """Every other `nmt inspect`: a model, or fresh cells."""
+    """Every other `nmt inspect`: of a model, or of cells with initial weights."""
     from nmt.inspection import attention, context, embeddings, gates, gradient_flow, search
     from nmt.inspection.watching import Choice, open_subject
 

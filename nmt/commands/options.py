@@ -1,4 +1,4 @@
-"""Options that several commands share, and the kinds of values that options take."""
+"""Options that several commands share, and the value types of options."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from nmt.errors import closest, did_you_mean, how_to_install
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints are one line."""
+    """An argument parser whose error messages are one line."""
 
     intermixed = False
-    """Whether options may stand between positional arguments, as in `nmt evaluate A --split test B`."""
+    """Whether options are allowed between positional arguments, as in `nmt evaluate A --split test B`."""
 
     within = False
     """Whether arguments are being parsed in two steps."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """argparse's; where options may stand anywhere, it parses twice: the options first, then the rest.
+        """As in argparse; if options may be anywhere, it parses twice: first the options, then the rest.
 
-        Unknown options are an error of the command that does not have them, not of `nmt`.
+        An unknown option is reported as an error of the command that lacks it, not of `nmt`.
         """
         if self.within:
             return super().parse_known_args(args, namespace)
@@ -40,7 +40,7 @@ class Parser(argparse.ArgumentParser):
         return found, rest
 
     def _suggest(self, argument: str) -> str:
-        """What may have been meant by an unknown option: a setting of the configuration, or a similar option."""
+        """A suggestion for an unknown option: a similar option, or a setting of the configuration."""
         if not argument.startswith("--"):
             return ""
         name, _, value = argument[2:].partition("=")
@@ -56,7 +56,7 @@ class Parser(argparse.ArgumentParser):
         return f" (did you mean `{meant[close]}`?)" if close else ""
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
-        """argparse's check of choices, commands included, with the one that may have been meant."""
+        """argparse's check of choices and command names; the message also suggests a similar one."""
         try:
             super()._check_value(action, value)
         except argparse.ArgumentError as error:
@@ -70,7 +70,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def describe(text: str, example: str) -> dict[str, Any]:
-    """What `--help` says of a command, as arguments of `Parser`."""
+    """The text that `--help` prints for a command, as arguments of `Parser`."""
     return {
         "description": text,
         "epilog": f"example:\n  {example}",
@@ -80,7 +80,7 @@ def describe(text: str, example: str) -> dict[str, Any]:
 
 
 class PrintCompletion(argparse.Action):
-    """`--print-completion`: prints a script that completes commands, options, choices and paths in a shell."""
+    """`--print-completion`: print a script that completes commands, options, choices and paths in a shell."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option_string: Any = None) -> None:
         """Print the script and exit."""
@@ -95,7 +95,7 @@ class PrintCompletion(argparse.Action):
 
 
 def _complete(parser: argparse.ArgumentParser, metavar: str, kind: Any) -> None:
-    """Let all arguments with a metavar, those of the commands included, be completed in a way of shtab's."""
+    """Complete all arguments with this metavar, those of the commands included, as one of shtab's kinds."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for own in dict.fromkeys(action.choices.values()):
@@ -151,7 +151,7 @@ def above_zero(text: str) -> float:
 
 
 def whole_numbers(text: str) -> list[int]:
-    """Whole numbers from 1 on with commas between them."""
+    """Whole numbers from 1 on, separated by commas."""
     return [positive(part) for part in text.split(",")]
 
 
@@ -178,6 +178,6 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_machine_options(parser: argparse.ArgumentParser) -> None:
-    """Where to compute."""
+    """The options for the device and the number of threads."""
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, ...")
     parser.add_argument("--threads", type=positive, help="processor threads (default: all cores)")

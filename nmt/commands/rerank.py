@@ -9,25 +9,29 @@ from nmt.commands.options import add_machine_options, finite
 from nmt.commands.streams import print_lines, standard_output
 from nmt.errors import UserError
 
-TEXT = "Put an n-best list, as `translate --n-best` writes it, into the order of a weighted sum of scores."
+TEXT = "Reorder an n-best list, as `translate --n-best` writes it, by a weighted sum of scores."
 EXAMPLE = "nmt rerank runs/de-en --source test.de --n-best test.nbest --reverse-model runs/en-de --reverse-weight 0.5"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of `nmt rerank`."""
-    parser.add_argument("models", metavar="MODEL", nargs="*", help="translation models, each with a score of its own")
-    parser.add_argument("--source", required=True, metavar="FILE", help="source text, a sentence a line")
+    parser.add_argument(
+        "models", metavar="MODEL", nargs="*", help="translation models, each of which scores the candidates"
+    )
+    parser.add_argument("--source", required=True, metavar="FILE", help="source text, one sentence per line")
     parser.add_argument(
         "--n-best", required=True, metavar="FILE", help="n-best list, as `translate --n-best` writes it"
     )
     parser.add_argument("--weights", type=finite, nargs="+", metavar="W", help="weight of each MODEL (default 1)")
-    parser.add_argument("--reverse-model", metavar="MODEL", help="model that translates the other way round")
+    parser.add_argument("--reverse-model", metavar="MODEL", help="model of the opposite direction")
     parser.add_argument("--reverse-weight", type=finite, default=1.0, metavar="W", help="its weight (default 1)")
     parser.add_argument("--language-model", metavar="MODEL", help="language model of the target side")
     parser.add_argument("--language-model-weight", type=finite, default=1.0, metavar="W", help="its weight (default 1)")
-    parser.add_argument("--list-weight", type=finite, default=0.0, metavar="W", help="of the list's scores (default 0)")
-    parser.add_argument("--length-weight", type=finite, default=0.0, metavar="W", help="of a piece more (default 0)")
-    parser.add_argument("--best", action="store_true", help="print each line's best translation alone")
+    parser.add_argument(
+        "--list-weight", type=finite, default=0.0, metavar="W", help="weight of the scores in the list (default 0)"
+    )
+    parser.add_argument("--length-weight", type=finite, default=0.0, metavar="W", help="added per piece (default 0)")
+    parser.add_argument("--best", action="store_true", help="print only the best translation of each line")
     add_machine_options(parser)
     parser.set_defaults(command=run)
 
@@ -80,7 +84,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def check_reverse(models: Sequence[str], reverse_model: str) -> None:
-    """Raises UserError when the model of the other direction has the direction of the models."""
+    """Raises UserError if the reverse model has the same direction as the models."""
     from nmt.model_folder import open_model
 
     data = open_model(reverse_model).config.data

@@ -1,4 +1,4 @@
-"""`nmt sample`: draw text from a language model."""
+"""`nmt sample`: sample text from a language model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nmt.commands.streams import print_lines
 from nmt.config import DecodingConfig
 from nmt.errors import UserError
 
-TEXT = "Draw lines of text from a language model."
+TEXT = "Sample lines of text from a language model."
 EXAMPLE = 'nmt sample runs/letters --prompt "A dog" --lines 5 --temperature 0.8 --top-p 0.9'
 
 
@@ -20,10 +20,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prompt", default="", metavar="TEXT", help="text that each line begins with (should end with a whole word)"
     )
-    parser.add_argument("--lines", type=positive, default=1, metavar="N", help="lines to draw (default 1)")
+    parser.add_argument("--lines", type=positive, default=1, metavar="N", help="number of lines (default 1)")
     for name in ("temperature", "top_k", "top_p"):
         add_option(parser, name, default=getattr(DecodingConfig, name))
-    parser.add_argument("--max-length", type=positive, default=200, metavar="N", help="most pieces drawn (default 200)")
+    parser.add_argument(
+        "--max-length", type=positive, default=200, metavar="N", help="maximum length in pieces (default 200)"
+    )
     add_option(parser, "seed", default=DecodingConfig.seed)
     add_machine_options(parser)
     parser.set_defaults(command=run)

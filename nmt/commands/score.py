@@ -15,11 +15,11 @@ EXAMPLE = "nmt score runs/captions --source test.de --target test.en"
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of `nmt score`."""
     parser.add_argument(
-        "models", metavar="MODEL", nargs="+", help="model folder, run folder, or hub id; several score together"
+        "models", metavar="MODEL", nargs="+", help="model folder, run folder, or hub id; several form an ensemble"
     )
-    parser.add_argument("--source", required=True, metavar="FILE", help="source text, a sentence a line")
+    parser.add_argument("--source", required=True, metavar="FILE", help="source text, one sentence per line")
     parser.add_argument("--target", required=True, metavar="FILE", help="its translation, line by line")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line, with the scores of all pieces")
+    parser.add_argument("--json", action="store_true", help="one JSON object per line, with the scores of all pieces")
     add_scoring_options(parser)
     add_machine_options(parser)
     parser.set_defaults(command=run)

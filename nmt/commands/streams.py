@@ -1,4 +1,4 @@
-"""Messages to the terminal, results to standard output, and the files and models that options name."""
+"""Messages to the terminal, results to standard output, and opening the files and models that options name."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 def say(line: str) -> None:
-    """A message to the person at the terminal, if there is one: where none can be written, the work goes on."""
-    if sys.stderr is not None:  # print would take None for standard output
+    """Print a message to standard error; if that is not possible, the work continues without the message."""
+    if sys.stderr is not None:  # print would use standard output instead of None
         with contextlib.suppress(OSError):
             print(harmless(line), file=sys.stderr, flush=True)
 
 
 CONTROLS = "[^\\n\\t -~\u00a0-\U0010ffff]|[\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
-"""What a terminal may take for a command, or for another order of the characters."""
+"""Characters that a terminal may interpret as a command, or that change the order of characters."""
 
 
 def harmless(text: str) -> str:
@@ -32,14 +32,14 @@ def harmless(text: str) -> str:
 
 
 def standard_output() -> BinaryIO:
-    """Where results go; raises UserError when it is closed."""
+    """Standard output as a binary stream; raises UserError when it is closed."""
     if sys.stdout is None:
         raise UserError("standard output is closed, and there is nowhere else to write to")
     return sys.stdout.buffer
 
 
 def open_file(path: str, mode: str) -> BinaryIO:
-    """Open a file the user named; raises UserError when that fails."""
+    """Open a file that the user named; raises UserError when that fails."""
     try:
         return cast(BinaryIO, open(path, mode))
     except OSError as error:
@@ -47,7 +47,7 @@ def open_file(path: str, mode: str) -> BinaryIO:
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Write lines to standard output, in UTF-8 whatever the terminal."""
+    """Write lines to standard output, in UTF-8 regardless of the terminal's encoding."""
     output = standard_output()
     for line in lines:
         output.write(f"{line}\n".encode())
@@ -55,7 +55,7 @@ def print_lines(lines: Iterable[str]) -> None:
 
 
 def load_translator(options: argparse.Namespace) -> Translator:
-    """The model or models of `translate` and `nmt score`, and the language model beside them."""
+    """The translation model or models of `translate` and `nmt score`, and their language model."""
     from nmt.translation.translator import Translator
 
     return Translator.load(

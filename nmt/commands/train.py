@@ -8,7 +8,7 @@ from pathlib import Path
 from nmt.commands.options import add_config_options, add_machine_options
 from nmt.commands.streams import say
 
-TEXT = "Train a model. `train` learns the vocabulary itself when the configuration names none."
+TEXT = "Train a model. If the configuration names no vocabulary, it is learned first."
 EXAMPLE = "nmt train configs/captions-de-en.toml --set training.epochs=4 --output runs/captions"
 
 
@@ -18,11 +18,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", metavar="DIR", help="run folder (default: runs/NAME_OF_CONFIG)")
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument(
-        "--resume", action="store_true", help="go on with an interrupted run, exactly as if never stopped"
+        "--resume", action="store_true", help="continue an interrupted run exactly; start it if there is none"
     )
-    existing.add_argument("--overwrite", action="store_true", help="start an existing run folder again from nothing")
+    existing.add_argument("--overwrite", action="store_true", help="delete an existing run folder and start again")
     parser.add_argument(
-        "--export", choices=("fp32", "int8"), help="at the end, export the best model, as `nmt export` does"
+        "--export", choices=("fp32", "int8"), help="export the best model at the end, as `nmt export` does"
     )
     add_machine_options(parser)
     parser.set_defaults(command=run)
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
     if options.export:
         from nmt.export.exporter import export_model, require_onnx
 
-        require_onnx()  # better now than after hours of training
+        require_onnx()  # fail now rather than after hours of training
     best = training.train(
         config,
         output,

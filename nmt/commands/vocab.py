@@ -8,7 +8,7 @@ from pathlib import Path
 from nmt.commands.options import add_config_options
 from nmt.commands.streams import say
 
-TEXT = "Learn the SentencePiece model(s) of a configuration and write them to a folder."
+TEXT = "Learn the SentencePiece vocabularies of a configuration and write them to a folder."
 EXAMPLE = "nmt vocab configs/multi30k-fixed-de-en.toml --output vocab/multi30k-fixed-de-en"
 
 

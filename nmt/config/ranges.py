@@ -1,4 +1,4 @@
-"""What a setting says about itself besides its name, type, default and meaning: its range, and its option."""
+"""What a setting declares besides its name, type, default and meaning: its range, and its command-line option."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Range(NamedTuple):
     """The values that a setting may have."""
 
     rule: str
-    """In words, as they follow "must be"."""
+    """The rule in words, as they follow "must be"."""
     holds: Callable[[Any], bool]
     most: int | None = None
-    """A larger value is a slip of the pen, or an attempt to take all memory."""
+    """Upper limit: a larger value is a typing error, or an attempt to exhaust the memory."""
 
     def broken_by(self, value: Any) -> str:
         """The rule that a value breaks, in words; empty if none."""
@@ -49,7 +49,7 @@ def positive(most: int) -> Range:
 
 
 def up_to(most: int) -> Range:
-    """From 0 to a number that nobody will miss."""
+    """From 0 to a limit that is too high to matter in practice."""
     return Range(f"at least 0 and at most {most}", lambda value: 0 <= value <= most)
 
 
@@ -72,12 +72,12 @@ class Option(NamedTuple):
     """For `--help`."""
     metavar: str | None
     range: Range | None
-    """None where the type says it all."""
+    """None if the type is enough."""
     needs: Need | None
     needs_attention: bool
     """Whether the option, when set, works only with a model that has attention."""
     scoring: bool
-    """Whether the score of a given translation depends on it too."""
+    """Whether it also changes the score of a given translation (`nmt score`)."""
 
 
 def option(
@@ -99,12 +99,12 @@ def option(
 type_hints: Callable[[Any], dict[str, Any]] = functools.cache(
     functools.partial(typing.get_type_hints, include_extras=True)
 )
-"""The types of a section's settings, as they are annotated. They are compiled once."""
+"""The annotated types of a section's settings; cached, because the annotations are compiled for each call."""
 
 
 @functools.cache
 def ranges(section: Any) -> dict[str, Range]:
-    """The settings of a section that have a range: in the annotation of the type, or in the option."""
+    """The ranges of a section's settings: from the annotation of the type, or from the option."""
     found = {name: one for name, hint in type_hints(section).items() for one in getattr(hint, "__metadata__", ())}
     options = {one.name: one.metadata["option"].range for one in dataclasses.fields(section) if one.metadata}
     return {name: one for name, one in {**found, **options}.items() if isinstance(one, Range)}
