@@ -1,5 +1,5 @@
-"""What a model does, as pictures: one module for each `nmt inspect WHAT`.
+"""Pictures of what a model does: one module for each `nmt inspect WHAT`.
 
-Each has one function that looks at a model, or trains some, and returns a `pages.Inspection`: a picture, the numbers in
-it, and what a page says around it. `pages` writes these, `watching` opens models and looks into their cells.
+Each module has a function that examines a model, or trains some, and returns a `pages.Inspection`: a picture, its
+numbers, and the text of the page. `pages` writes these; `watching` opens models and records what their cells do.
 """

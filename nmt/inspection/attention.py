@@ -1,7 +1,7 @@
-"""Where attention looks while a sentence is translated, as heat maps and as word alignments.
+"""Attention weights during translation, as heat maps and as word alignments.
 
-Luong, Pham & Manning (2015), section 5.4, https://arxiv.org/abs/1508.04025: to measure alignments, the model is led
-through the reference translation, and each target word is aligned to the source word with the highest weight.
+Luong, Pham & Manning (2015), section 5.4, https://arxiv.org/abs/1508.04025: to measure alignments, the model reads the
+reference translation (teacher forcing), and each target word is aligned to the source word with the highest weight.
 Och & Ney (2003), https://doi.org/10.1162/089120103321337421: alignment error rate.
 """
 
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 Weights = npt.NDArray[np.float32]
 Links = set[tuple[int, int]]
-"""Aligned words: number in the source, number in the target, counted from 0."""
+"""Pairs of aligned words: index in the source, index in the target, counted from 0."""
 
 BATCH = 64
 
 DRAWN = 4
-"""Sentences in the picture at most."""
+"""Maximum number of sentences in the picture."""
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Attended:
     """[target, source]; each row sums to 1."""
     links: Links
     words: tuple[int, int]
-    """Words of source and target."""
+    """Number of words of the source and of the target."""
     text: str
     """The translation."""
 
@@ -72,13 +72,13 @@ def attend(subject: Subject, sources: Sequence[str], beam_size: int | None) -> l
 
 
 def attend_forced(subject: Subject, sources: Sequence[str], targets: Sequence[str]) -> list[Attended]:
-    """Lead the model through given translations and keep the weights."""
+    """Let the model read given translations (teacher forcing) and keep the weights."""
     folder, found = subject.folder, []
     for start in range(0, len(sources), BATCH):
         part = slice(start, start + BATCH)
         source_ids = folder.source_vocabulary.encode_batch(list(map(clean_line, sources[part])))
         target_ids = folder.target_vocabulary.encode_batch(list(map(clean_target, targets[part])))
-        weights: list[list[Weights]] = [[] for _ in source_ids]  # a row for each step of each pair
+        weights: list[list[Weights]] = [[] for _ in source_ids]  # for each pair, a row for each step
         for step in force(subject.engine, source_ids, target_ids):
             assert step.attention_weights is not None
             for pair, row in zip(step.pairs, step.attention_weights, strict=True):
@@ -115,9 +115,9 @@ def alignment_error_rate(found: Sequence[Links], sure: Sequence[Links], possible
 
 
 def read_gold(path: str | Path, count: int) -> tuple[list[Links], list[Links]]:
-    """Sure and possible alignments of a file, a sentence a line: `0-0 1-2` sure, `3?4` or `3p4` possible.
+    """Sure and possible links from a file with one sentence per line: `0-0 1-2` sure, `3?4` or `3p4` possible.
 
-    Raises UserError when a line is no alignment, or there are fewer lines than sentences.
+    Raises UserError when a line is not an alignment, or there are fewer lines than sentences.
     """
     sure: list[Links] = []
     possible: list[Links] = []
@@ -139,7 +139,7 @@ def read_gold(path: str | Path, count: int) -> tuple[list[Links], list[Links]]:
 
 
 def check_words(found: Sequence[Attended], links: Sequence[Links], path: str | Path) -> None:
-    """Whether gold links name words that exist: other word boundaries would make any error rate meaningless."""
+    """Raises UserError if gold links refer to missing words: other word boundaries would make the error rate wrong."""
     for number, (sentence, gold) in enumerate(zip(found, links, strict=True), 1):
         beyond = [link for link in gold if link[0] >= sentence.words[0] or link[1] >= sentence.words[1]]
         if beyond:
@@ -150,9 +150,9 @@ def check_words(found: Sequence[Attended], links: Sequence[Links], path: str | P
 
 
 def inspect(subject: Subject, choice: Choice, beam_size: int | None, gold: str | None) -> Inspection:
-    """Heat maps of the first sentences, alignments of all, their error rate against `gold`.
+    """Heat maps of the first sentences, alignments of all sentences, and their error rate against `gold`.
 
-    With a gold file the model is led through the given translations; otherwise it translates by beam search.
+    With a gold file the model reads the given translations; otherwise it translates by beam search.
     """
     if subject.folder.config.model.attention == "none":
         raise UserError(f"`{subject.folder.path}` is a model without attention; choose one with `model.attention`")
@@ -185,8 +185,8 @@ def inspect(subject: Subject, choice: Choice, beam_size: int | None, gold: str |
         numbers["alignment_error_rate"] = rate
     rows = [[source, each.text, pharaoh(sorted(each.links))] for source, each in zip(sources, found, strict=True)][:50]
     remark = (
-        "Each target word is aligned to the source word with the highest weight, the weights of a word's pieces added; "
-        "source-target, counted from 0 (Pharaoh format). attention.pharaoh has all sentences."
+        "Each target word is aligned to the source word with the highest weight, where the weights of a word's pieces "
+        "are added. Links are source-target, counted from 0 (Pharaoh format). attention.pharaoh has all sentences."
     )
     sections = [section("Word alignments", table(["source", "translation", "alignment"], rows), remark)]
     drawn = found[:DRAWN]

@@ -1,4 +1,4 @@
-"""Why attention: a context vector of fixed size holds short sentences and loses long ones.
+"""The bottleneck that attention removes: one vector of fixed size can hold short sentences but not long ones.
 
 Cho et al. (2014), On the properties of neural machine translation, https://arxiv.org/abs/1409.1259, and Bahdanau et al.
 (2015), figure 2, https://arxiv.org/abs/1409.0473: quality against sentence length, without and with attention.
@@ -34,15 +34,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FOLDER = "nmt-bottleneck-"
-"""What the names of the temporary folders begin with in which the models are trained."""
+"""Prefix of the temporary folders in which the models are trained."""
 LENGTHS = (5, 10, 15, 20, 25, 30)
-"""Digits of the sentences to copy."""
+"""Numbers of digits of the sentences to copy."""
 
 PAIRS = {"train": 8000, "validation": 50, "test": 100}
-"""Of each length."""
+"""Number of pairs of each length."""
 
 BUCKETS = 6
-"""Groups of like length that the sentences of a corpus are put into."""
+"""Number of groups of similar length into which the sentences of a corpus are divided."""
 
 PROBE: dict[str, Any] = {
     "data": {"source": "digits", "target": "answer"},
@@ -68,19 +68,19 @@ class Variant:
     attention: bool
     reverse_source: bool
     quality: list[float]
-    """At each length: symbols in place for the copied digits, otherwise BLEU; 0 to 100."""
+    """Quality at each length, 0 to 100: share of correct digits for probe tasks, otherwise BLEU."""
     seconds: float
-    """Of training."""
+    """Training time."""
 
     @property
     def name(self) -> str:
-        """What it is."""
+        """A description of the variant."""
         order = "reversed" if self.reverse_source else "as it is"
         return f"{'attention' if self.attention else 'no attention'}, source {order}"
 
 
 def variant_config(config: Config, attention: bool, reverse_source: bool) -> Config:
-    """The configuration with an encoder in one direction, with or without attention and reversal, all else the same."""
+    """The same configuration with a unidirectional encoder, with or without attention and source reversal."""
     values = asdict(config)
     kind = config.model.attention if config.model.attention != "none" else "general"
     values["model"] |= {
@@ -94,7 +94,7 @@ def variant_config(config: Config, attention: bool, reverse_source: bool) -> Con
 
 
 def write_probe(folder: Path, task: str, lengths: Sequence[int], pairs: dict[str, int]) -> Config:
-    """Write files of a probe task (`nmt.data.probes`) in several lengths; returns a configuration to learn it."""
+    """Write files of a probe task (`nmt.data.probes`) in several lengths; returns a configuration for training."""
     drawn = [probes.pairs(task, length) for length in lengths]
     for split, count in pairs.items():
         chosen = [pair for each in drawn for pair in each[split][:count]]
@@ -105,7 +105,8 @@ def write_probe(folder: Path, task: str, lengths: Sequence[int], pairs: dict[str
 
 
 def buckets(lengths: Sequence[int], count: int = BUCKETS) -> list[list[int]]:
-    """Places of sentences of like length: one group for each length if these are few, otherwise equally large ones."""
+    """Indices of sentences of similar length: a group for each length if there are few lengths, else groups of equal
+    size."""
     different = sorted(set(lengths))
     if len(different) <= count:
         return [[i for i, length in enumerate(lengths) if length == wanted] for wanted in different]
@@ -116,7 +117,7 @@ def buckets(lengths: Sequence[int], count: int = BUCKETS) -> list[list[int]]:
 
 
 def symbols_right(hypotheses: Sequence[str], references: Sequence[str]) -> float:
-    """Share of the references' symbols that stand at their place in the hypothesis, in percent."""
+    """Share of the references' symbols that are at the same position in the hypothesis, in percent."""
     right = total = 0
     for hypothesis, reference in zip(hypotheses, references, strict=True):
         wanted = reference.split()
@@ -131,8 +132,8 @@ def inspect(
 ) -> Inspection:  # fmt: skip
     """Train the four models and draw their quality against length.
 
-    config: of a corpus; None: the probe `task` in these lengths
-    epochs: in place of the configuration's
+    config: configuration of a corpus; None: the probe task `task` in these lengths
+    epochs: number of epochs, instead of the configuration's
     """
     remove_abandoned(Path(tempfile.gettempdir()), FOLDER)
     with tempfile.TemporaryDirectory(prefix=f"{FOLDER}{os.getpid()}-") as name:
@@ -194,8 +195,8 @@ def describe(variants: list[Variant], lengths: list[float], quality: str, corpus
         [variant.name, *(round(value, 1) for value in variant.quality), round(variant.seconds)] for variant in variants
     ]
     remark = (
-        "Without attention all that the decoder learns of the source is one vector, the encoder's last state. With "
-        "attention it looks at the states of all positions. Reversal shortens the way from the first source words to "
+        "Without attention the decoder knows only one vector of the source, the encoder's last state. With attention "
+        "it can read the encoder's states at all positions. Reversal shortens the path from the first source words to "
         "the first target words without changing the mean."
     )
     numbers = {"corpus": corpus, "quality": quality, "lengths": lengths,

@@ -1,7 +1,7 @@
-"""Where sentences lie in the space of context vectors.
+"""A map of sentences by their context vectors.
 
-Sutskever, Vinyals & Le (2014), section 3.8 and figure 2, https://arxiv.org/abs/1409.3215: the state in which the
-encoder leaves a sentence, projected to two dimensions, lies near that of sentences with a like meaning.
+Sutskever, Vinyals & Le (2014), section 3.8 and figure 2, https://arxiv.org/abs/1409.3215: the encoder's last state for
+a sentence, projected to two dimensions, is close to those of sentences with a similar meaning.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BATCH = 64
-"""Sentences encoded at once."""
+"""Number of sentences encoded at once."""
 
 LABELS = 40
-"""Sentences that the picture names at most."""
+"""Maximum number of sentences whose text is in the picture."""
 
 LONGEST_LABEL = 38
-"""Characters of a sentence in the picture."""
+"""Maximum number of characters of a sentence in the picture."""
 
 NEIGHBOURS = 3
 
@@ -34,7 +34,7 @@ NEIGHBOURS = 3
 def context_vectors(subject: Subject, sources: Sequence[str]) -> npt.NDArray[np.float32]:
     """The context vector of each sentence, [sentences, hidden]: the encoder's top layer at its last position.
 
-    The top layer of the decoder starts from it, so any engine gives it, an exported model's as well.
+    The top layer of the decoder starts from it, so any engine returns it, including that of an exported model.
     """
     top = f"{subject.folder.config.model.decoder_layers - 1}.hidden"
     vectors: list[npt.NDArray[np.float32]] = []
@@ -46,7 +46,7 @@ def context_vectors(subject: Subject, sources: Sequence[str]) -> npt.NDArray[np.
 
 
 def inspect(subject: Subject, choice: Choice, projection: str) -> Inspection:
-    """Points of all sentences, names of some, nearest neighbours."""
+    """The points of all sentences, the texts of some, and nearest neighbours."""
     sources, _ = read_pairs(subject, choice, translate=False)
     sources = list(dict.fromkeys(sources))
     vectors = context_vectors(subject, sources)
@@ -67,7 +67,7 @@ def inspect(subject: Subject, choice: Choice, projection: str) -> Inspection:
         f"{len(sources)} sentences, vectors of {vectors.shape[1]} units; {axes}.",
         f"The first axis and the length in words correlate with {spread_share:.2f}.",
     ]
-    remark = "By cosine similarity of the whole context vectors, not of the projection."
+    remark = "Nearest by cosine similarity of the whole context vectors, not of the projected points."
     sections = [section("Nearest neighbours", table(head, rows), remark)]
     numbers = {
         "projection": axes,
@@ -88,7 +88,7 @@ def inspect(subject: Subject, choice: Choice, projection: str) -> Inspection:
 
 
 def shorten(text: str) -> str:
-    """The beginning of a text, to stand beside a point."""
+    """The beginning of a text, as the label of a point."""
     return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1].rstrip() + "…"
 
 
@@ -105,7 +105,7 @@ def spread(points: Points, count: int) -> list[int]:
 def draw(
     points: Points, lengths: npt.NDArray[np.int64], labels: list[tuple[int, str]], axes: str, title: str
 ) -> Figure:
-    """All points, coloured by length, some with their sentence."""
+    """Draw all points, coloured by sentence length, some with their text."""
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator

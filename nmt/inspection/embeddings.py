@@ -1,4 +1,4 @@
-"""Which pieces have like embeddings."""
+"""Pieces with similar embeddings: nearest neighbours and a map."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 NEIGHBOURS = 6
 
 SHORTEST = 4
-"""Characters, the space before them included, of the pieces that are shown when none are named."""
+"""Minimum number of characters, the space before them included, of the pieces that are shown by default."""
 
 
 def inspect(subject: Subject, side: str, words: Sequence[str], count: int, projection: str) -> Inspection:
     """Nearest neighbours of some pieces, and a projection of many.
 
-    side: `source` or `target`; a language model has the target's only
-    words: whose pieces are asked for; empty: some of the first whole words of the vocabulary
+    side: `source` or `target`; a language model has only the target's embeddings
+    words: words whose neighbours are listed; empty: some of the first whole words of the vocabulary
     count: pieces in the projection; SentencePiece numbers its pieces from the most to the least frequent
     """
     model, folder = subject.model, subject.folder
@@ -40,7 +40,7 @@ def inspect(subject: Subject, side: str, words: Sequence[str], count: int, proje
         whole = [i for i in range(SPECIAL_PIECES, len(pieces)) if not pieces[i].startswith("<0x") and pieces[i] != "▁"]
     asked = [find(vocabulary, word) for word in words] or whole[:12]
     shown = list(dict.fromkeys([*asked, *whole]))[: max(count, len(asked))]
-    # Neighbours are looked for among real pieces and those asked for: bytes and special pieces are hardly trained.
+    # Neighbours are ordinary pieces or requested ones: byte and special pieces are hardly trained.
     real = {i for i in range(SPECIAL_PIECES, len(pieces)) if not pieces[i].startswith("<0x")}
     among = sorted(real.union(asked))
     place = {i: row for row, i in enumerate(among)}
@@ -65,7 +65,7 @@ def inspect(subject: Subject, side: str, words: Sequence[str], count: int, proje
         ],
     }
     summary = [f"{len(shown)} of {len(pieces):,} pieces, vectors of {vectors.shape[1]} units; {axes}."]
-    remark = "By cosine similarity of the embeddings, among all pieces but bytes; ▁ is a space."
+    remark = "Nearest by cosine similarity of the embeddings, among all pieces except bytes; ▁ is a space."
     sections = [section("Nearest pieces", table(head, rows), remark)]
     marked = len(asked) if words else 0
     return Inspection(
@@ -89,7 +89,7 @@ def find(vocabulary: Vocabulary, word: str) -> int:
 
 
 def draw(points: Points, names: list[str], marked: int, axes: str, title: str) -> Figure:
-    """Every piece as a point, with its text where there is room; the first `marked` stand out."""
+    """Draw every piece as a point, with its text if there is room; the first `marked` ones are highlighted."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 8), layout="constrained")

@@ -1,4 +1,4 @@
-"""What gates and cells do while a sentence is read, and which cells have a meaning of their own.
+"""Activations of gates and cells while a text is read, and single units that track a property of the text.
 
 Karpathy, Johnson & Li (2016), Visualizing and understanding recurrent networks, https://arxiv.org/abs/1506.02078:
 interpretable cells (section 4.2) and saturation of the gates (section 4.2, figure 3).
@@ -44,32 +44,33 @@ CLOSED, OPEN = 0.1, 0.9
 """A gate at most this is left-saturated, one at least that right-saturated (Karpathy et al. 2016, section 4.2)."""
 
 DRAWN_UNITS = 40
-"""Units in the picture."""
+"""Number of units in the picture."""
 
 SHOWN_SENTENCES = 25
-"""Sentences on the page that colours the text."""
+"""Maximum number of sentences in the coloured text of the page."""
 
 SHOWN_POSITIONS = 6000
-"""Positions on that page at most."""
+"""Maximum number of positions in that text."""
 
 
 @dataclass
 class Reading:
-    """One layer while it reads the text, in the order of the text."""
+    """What one layer did at each position, in the order of the text."""
 
     layer: NamedLayer
     pieces: list[str]
-    """What stands at each position, as a reader would see it."""
+    """The piece at each position, in readable form."""
     lines: npt.NDArray[np.int64]
-    """Number of each position's line."""
+    """The line number of each position."""
     values: Floats
-    """[positions, hidden]: tanh of an LSTM's cell, for other cells the hidden state; between -1 and 1 but for ReLU."""
+    """[positions, hidden]: tanh of an LSTM's cell, for other cells the hidden state; between -1 and 1 except with
+    ReLU."""
     gates: dict[str, Floats]
     """Activations by gate, [positions, hidden]."""
 
 
 def read(subject: Subject, sources: Sequence[str], targets: Sequence[str], layer: NamedLayer) -> Reading:
-    """Have the model read pairs one by one, and record a layer; a language model carries its state on between lines."""
+    """Let the model read pairs one by one and record a layer; a language model carries its state from line to line."""
     model, folder = subject.model, subject.folder
     vocabulary = folder.source_vocabulary if layer.side == "source" else folder.target_vocabulary
     pieces, lines, values = [], [], []
@@ -106,13 +107,13 @@ def read(subject: Subject, sources: Sequence[str], targets: Sequence[str], layer
 
 
 def shown_pieces(vocabulary: Vocabulary, ids: Sequence[int]) -> list[str]:
-    """Pieces as a reader sees them: a space where a word begins, names for begin and end."""
+    """Pieces in readable form: a space where a word begins, names for the begin and end symbols."""
     names = {BEGIN: "⟨begin⟩", END: "⟨end⟩"}
     return [names.get(i, piece.replace("▁", " ")) for i, piece in zip(ids, vocabulary.pieces(ids), strict=True)]
 
 
 def properties(pieces: Sequence[str], lines: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float64]]:
-    """What a cell might stand for, at each position.
+    """Properties of each position that a unit might track.
 
     position: pieces read of the line; length left: pieces still to come; quotes, brackets: whether the position is
     inside a pair of them (the opening mark included); number: whether the piece has a digit.
@@ -142,21 +143,21 @@ OPENING, CLOSING, PLAIN_QUOTES = "([{", ")]}", '"'
 
 @dataclass
 class Meaning:
-    """A unit whose value goes along with a property of the text."""
+    """A unit whose value correlates with a property of the text."""
 
     what: str
     unit: int
     searched: float
     """Pearson correlation over the half of the lines in which it was found."""
     checked: float
-    """The same over the other half: what is left when chance is taken away."""
+    """The same over the other half: a fair estimate, as the unit was not chosen by these lines."""
 
 
 def find_meanings(reading: Reading, count: int = 3) -> list[Meaning]:
     """The `count` units that correlate best with each property, found on the even lines and checked on the odd ones.
 
-    With hundreds of units some correlate by chance; the other half of the lines tells. A property that does not vary
-    in both halves is left out.
+    Among hundreds of units some correlate by chance, which the other half of the lines reveals. A property that does
+    not vary in both halves is left out.
     """
     even = reading.lines % 2 == 0
     meanings = []
@@ -190,7 +191,7 @@ class Saturation:
 
 
 def saturations(reading: Reading) -> list[Saturation]:
-    """Of every gate with values between 0 and 1."""
+    """The saturation of every gate whose values are between 0 and 1."""
     return [
         Saturation(name, (values < CLOSED).mean(0), (values > OPEN).mean(0))
         for name, values in reading.gates.items()
@@ -199,9 +200,9 @@ def saturations(reading: Reading) -> list[Saturation]:
 
 
 def inspect(subject: Subject, choice: Choice, layer_name: str | None, unit: int | None) -> Inspection:
-    """Gates of the first sentence, saturation and meanings over all of them.
+    """Gates for the first sentence; saturation and correlations over all sentences.
 
-    unit: the one that the page shows at first; None: the one that correlates best with something
+    unit: the unit that the page shows first; None: the one that correlates best with a property
     """
     layer = choose_layer(layers_of(subject.model), layer_name)
     sources, targets = read_pairs(subject, choice)
@@ -229,14 +230,14 @@ def inspect(subject: Subject, choice: Choice, layer_name: str | None, unit: int 
         if meaning.what not in best or abs(meaning.checked) > abs(best[meaning.what].checked):
             best[meaning.what] = meaning
     summary += [
-        f"{what}: unit {meaning.unit} goes along with it best (correlation {meaning.checked:+.2f}, lines not searched)."
+        f"{what}: unit {meaning.unit} fits best (correlation {meaning.checked:+.2f} on lines that were not searched)."
         for what, meaning in best.items()
     ]
     rows = [[meaning.what, meaning.unit, f"{meaning.searched:+.3f}", f"{meaning.checked:+.3f}"] for meaning in meanings]
     remark = (
         "Pearson correlation of a unit's value (tanh of an LSTM's cell; otherwise the hidden state) with a property of "
-        "the position. The units are searched on every second line and checked on the others: only the second number "
-        "says something, as among many units some fit any text by chance. Number: the piece has a digit."
+        "the position. Units are searched on every second line and checked on the others. Only the second number is "
+        "meaningful, because among many units some fit any text by chance. Number: the piece has a digit."
     )
     sections = [
         section("The text, coloured by a unit", Figure(colored_text(reading, unit, meanings))),
@@ -261,7 +262,7 @@ def inspect(subject: Subject, choice: Choice, layer_name: str | None, unit: int 
 
 
 def draw(reading: Reading, saturated: list[Saturation], title: str) -> Picture:
-    """Above, every gate and the value for the first sentence; below, how often each unit of a gate is saturated."""
+    """Draw every gate and the value for the first sentence (top), and how often each unit is saturated (bottom)."""
     from matplotlib.figure import Figure as Picture
 
     first = np.flatnonzero(reading.lines == reading.lines[0])[:60]
@@ -300,9 +301,9 @@ def draw(reading: Reading, saturated: list[Saturation], title: str) -> Picture:
 
 
 def colored_text(reading: Reading, unit: int, meanings: Sequence[Meaning]) -> str:
-    """The text, each piece on the colour of a unit's value: red above zero, blue below; the reader chooses the unit.
+    """The text as HTML, coloured by a unit's value (red above zero, blue below); buttons choose the unit.
 
-    All units' values travel with the page, in steps of 1/127, so that it works offline. Without scripts: `unit` alone.
+    The page contains the values of all units, in steps of 1/127, so it works offline. Without scripts it shows `unit`.
     """
     shown = np.flatnonzero(reading.lines < SHOWN_SENTENCES)[:SHOWN_POSITIONS]
     largest = max(1.0, float(np.abs(reading.values[shown]).max()))

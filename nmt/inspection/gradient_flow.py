@@ -1,4 +1,4 @@
-"""How far back an error reaches: gradients against distance in time.
+"""How far back an error signal reaches: gradients against distance in time.
 
 Hochreiter (1991); Bengio et al. (1994); Pascanu et al. (2013), section 2, https://arxiv.org/abs/1211.5063
 """
@@ -40,15 +40,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 VANISHING, EXPLODING = 0.9, 1.1
-"""Mean ratio of the norm from one step to the next below which gradients vanish, and above which they explode."""
+"""Mean ratio of the norms of neighbouring steps below which gradients vanish, and above which they explode."""
 
 CELL_TITLES = {"rnn_tanh": "tanh RNN", "rnn_relu": "ReLU RNN", "lstm": "LSTM", "gru": "GRU"}
 
 FRESH_VOCABULARY = 64
-"""Pieces of a fresh model, which reads them at random."""
+"""Vocabulary size of a model with initial weights, which reads random pieces."""
 
 LEAST = 1e-16
-"""Where the picture's axis ends: beside a gradient of 1, less than this is lost in double precision."""
+"""Lower end of the picture's axis: next to a gradient of 1, smaller numbers are lost in double precision."""
 
 
 @dataclass
@@ -56,9 +56,9 @@ class Flow:
     """How gradients flow back through one layer."""
 
     group: str
-    """What shares a column of the picture: a cell, or a layer of a trained model."""
+    """The column of the picture: a cell, or a layer of a trained model."""
     name: str
-    """What it is called in that column."""
+    """The name within that column."""
     loss: np.ndarray
     """|dLoss/dh_t|, by the distance from the last position to t."""
     state: np.ndarray
@@ -74,7 +74,7 @@ class Flow:
     update: float = 0.0
     """Learning rate times the norm of this layer's gradient."""
     clipped: float = 0.0
-    """The same after the gradient of all weights was scaled to a norm of at most `clip_norm`."""
+    """The same after the gradient of all weights was clipped to a norm of at most `clip_norm`."""
 
     @property
     def ratio(self) -> float:
@@ -97,12 +97,12 @@ def mean_ratio(norms: np.ndarray) -> float:
 
 
 def verdict(ratio: float) -> str:
-    """What a mean ratio means for learning from far back."""
+    """Whether gradients with this mean ratio vanish, explode or are stable."""
     return "vanishing" if ratio < VANISHING else "exploding" if ratio > EXPLODING else "stable"
 
 
 def step_jacobian(cell: Cell, steps: Steps, position: int) -> Tensor:
-    """ds_t/ds_{t-1} at a recorded position, [batch, state, state], s being all tensors of the state side by side."""
+    """ds_t/ds_{t-1} at a recorded position, [batch, state, state], where s concatenates all tensors of the state."""
     projected, before, products = steps.projected[position], steps.before[position], steps.products[position]
     size = cell.hidden_size
 
@@ -116,7 +116,7 @@ def step_jacobian(cell: Cell, steps: Steps, position: int) -> Tensor:
 
 
 def state_norms(layer: NamedLayer, record: dict[Cell, Steps]) -> tuple[Tensor, Tensor | None]:
-    """|dh_T/dh_k| = |prod_{t=k+1..T} ds_t/ds_{t-1}|, of the parts that belong to h, for k = T, T-1, ..., 0.
+    """|dh_T/dh_k| = |prod_{t=k+1..T} ds_t/ds_{t-1}|, the part that belongs to h, for k = T, T-1, ..., 0.
 
     Pascanu et al. (2013), equation 5. The norm is the largest singular value. With zoneout z, which evaluation replaces
     by its mean, a step is z I + (1 - z) ds_t/ds_{t-1}; a deep transition is the product of its cells.
@@ -187,7 +187,7 @@ def measure(
 
 
 def _whole_norm(gradients: Iterable[Tensor]) -> float:
-    """The norm of several gradients taken as one vector."""
+    """The norm of several gradients, concatenated into one vector."""
     return math.sqrt(sum(float(gradient.square().sum()) for gradient in gradients))
 
 
@@ -198,7 +198,7 @@ def _flow(
     update: float,
     clipped: float,
 ) -> Flow:
-    """The mean over all batches of a layer's norms, and the sizes of its recurrent matrices.
+    """A layer's norms, averaged over all batches, and the sizes of its recurrent matrices.
 
     parts: for each batch the norms of dLoss/dh_t, dh_T/dh_k and dh_T/dc_k, [distances, batch] each
     """
@@ -244,9 +244,9 @@ def fresh_flows(
     clip_norm: float = 1.0,
     seed: int = 1,
 ) -> list[Flow]:
-    """Gradients of a language model of so many layers with initial weights that reads pieces drawn at random.
+    """Gradients of a language model with initial weights that reads random pieces, in double precision.
 
-    The loss is that of the piece after the last one. In double precision.
+    The loss is that of the piece after the last one.
 
         cell: a name of `model.cell`
         initialization: `uniform`, `xavier` or `orthogonal`, with `*FACTOR` behind it to multiply the recurrent weights
@@ -276,7 +276,7 @@ def fresh_flows(
 
 
 def last_loss(model: LanguageModel, pieces: Tensor) -> Tensor:
-    """Loss of the last of the pieces [length, batch] after all before it: [batch], in nats."""
+    """The loss of the last piece of [length, batch] given all before it: [batch], in nats."""
     inputs = torch.cat((torch.full_like(pieces[:1], BEGIN), pieces[:-1]))
     readout, _ = model.decode(inputs, {}, model.initial_state(pieces.size(1)))
     return F.cross_entropy(model.output(readout[-1]), pieces[-1], reduction="none")
@@ -285,11 +285,11 @@ def last_loss(model: LanguageModel, pieces: Tensor) -> Tensor:
 def trained_flows(
     subject: Subject, choice: Choice, *, longest: int, learning_rate: float, clip_norm: float
 ) -> list[Flow]:
-    """Gradients of a trained model on sentences of its data, the longest of those chosen first.
+    """Gradients of a trained model on sentences of its data, taking the longest of the chosen sentences first.
 
-    The loss is that of the end symbol: with a translation model behind the given translation.
+    The loss is that of the end symbol; for a translation model, that of the end symbol after the given translation.
 
-        longest: steps back that are looked at; sentences that have them all are taken where there are any
+        longest: maximum number of steps back; sentences with at least this many steps are used if there are any
     """
     sources, targets = read_pairs(subject, choice)
     model = subject.model.double().eval()
@@ -335,7 +335,7 @@ def inspect_fresh(
 def inspect_trained(
     subject: Subject, choice: Choice, *, longest: int, learning_rate: float | None, clip_norm: float | None
 ) -> Inspection:
-    """The layers of a trained model side by side; rate and clipping are its training's unless given."""
+    """The layers of a trained model side by side; learning rate and clipping are those of its training unless given."""
     training = subject.folder.config.training
     rate = training.learning_rate if learning_rate is None else learning_rate
     clip = training.clip_norm if clip_norm is None else clip_norm
@@ -348,7 +348,7 @@ def inspect_trained(
 
 
 def describe(flows: list[Flow], title: str, about: str, learning_rate: float, clip_norm: float) -> Inspection:
-    """Picture, sentences and tables of some flows."""
+    """The picture, text and tables for some flows."""
     groups = list(dict.fromkeys(flow.group for flow in flows))
     summary = [f"{about[0].upper()}{about[1:]}."]
     for group in groups:
@@ -365,10 +365,10 @@ def describe(flows: list[Flow], title: str, about: str, learning_rate: float, cl
         for gate, value in flow.singular.items()
     ]
     remarks = (
-        "Ratio: geometric mean of the norm from one step back to the next. Below 0.9 the gradient vanishes, above 1.1 "
-        "it explodes. Norm of dh_t/dh_k: the largest singular value, mean over the sequences. Dotted, for the Elman "
-        "RNN: the bound (gamma_W gamma_phi)^(t-k) of Pascanu et al. (2013, section 2), with gamma_W the largest "
-        "singular value of U and gamma_phi = 1 the steepest slope of tanh and of ReLU.",
+        "Ratio: geometric mean of the ratio of the norms of neighbouring steps. Below 0.9 the gradient vanishes, above "
+        "1.1 it explodes. Norm of dh_t/dh_k: the largest singular value, averaged over the sequences. Dotted line, for "
+        "the Elman RNN: the bound (gamma_W gamma_phi)^(t-k) of Pascanu et al. (2013, section 2), with gamma_W the "
+        "largest singular value of U and gamma_phi = 1 the steepest slope of tanh and of ReLU.",
         f"Update: learning rate {learning_rate:g} times the norm of this layer's gradient; clipped: the gradient of "
         f"all weights together scaled to a norm of at most {clip_norm:g}.",
     )
@@ -402,7 +402,7 @@ def bound(flow: Flow) -> np.ndarray | None:
 
 
 def draw(flows: list[Flow], title: str) -> Figure:
-    """A column for each group: gradients of the loss, Jacobians with their bound, sizes of the update."""
+    """Draw a column for each group: gradients of the loss, Jacobians with their bound, sizes of the update."""
     from matplotlib.figure import Figure
 
     groups = list(dict.fromkeys(flow.group for flow in flows))

@@ -1,8 +1,8 @@
-"""Pictures and pages: what is found becomes WHAT.png, WHAT.html and WHAT.json.
+"""Pictures and pages: an inspection is written as WHAT.png, WHAT.html and WHAT.json.
 
-The page is that of `nmt.report`: it stands alone and follows the reader's light or dark setting, and so does the
-picture in it. Text in any script is laid out by matplotlib (from 3.11 on with HarfBuzz, right to left where the script
-runs so), in the first installed font that has the characters.
+The page has the form of a report (`nmt.report`): it is self-contained, and page and picture follow the reader's light
+or dark setting. matplotlib lays out text in any script (from version 3.11 on with HarfBuzz, including right-to-left
+scripts), in the first installed font that has the characters.
 """
 
 from __future__ import annotations
@@ -36,30 +36,30 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 Draw = Callable[[], "Picture"]
-"""Draws a picture in the colours below."""
+"""A function that draws a picture in the colours below."""
 
 DOTS_PER_INCH = 130
 
 BACKGROUND, TEXT, GRID, FAINT = "#ffffff", "#1c1f23", "#d9dde2", "#8a929b"
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#b5569a", "#b58900", "#4aa3d9")
-"""For lines and points, told apart by most colour-blind readers (after Okabe & Ito 2008)."""
+"""Colours of lines and points that most colour-blind readers can distinguish (after Okabe & Ito 2008)."""
 
 DARK = {
     TEXT: "#e6e8ea", GRID: "#353b42", FAINT: "#858d96",
     **dict(zip(COLORS, ("#56b4e9", "#ff8c42", "#2fc795", "#e295c9", "#f0c74c", "#9ad0f5"), strict=True)),
 }  # fmt: skip
-"""What each colour is on a dark page; the background is the page's own."""
+"""The colour that replaces each colour on a dark page; the background is that of the page."""
 
 
 def ramp() -> Colormap:
-    """For weights from 0 to 1: from nothing to blue, whatever the background."""
+    """A colour map for weights from 0 to 1, from transparent to blue, for any background."""
     from matplotlib.colors import LinearSegmentedColormap
 
     return LinearSegmentedColormap.from_list("ramp", [(0.13, 0.48, 0.82, alpha) for alpha in (0, 0.35, 1)])
 
 
 def diverging() -> Colormap:
-    """For values from -1 to 1: blue, nothing, red, whatever the background."""
+    """A colour map for values from -1 to 1, from blue over transparent to red, for any background."""
     from matplotlib.colors import LinearSegmentedColormap
 
     blue, red = (0.13, 0.48, 0.82), (0.86, 0.27, 0.17)
@@ -68,28 +68,28 @@ def diverging() -> Colormap:
 
 @dataclass
 class Inspection:
-    """What one `nmt inspect` found."""
+    """The result of one `nmt inspect`."""
 
     what: str
     """Name of the command's files: `gradient-flow`."""
     title: str
     summary: list[str]
-    """A few sentences with the main numbers, for the terminal and the head of the page."""
+    """A few sentences with the main numbers, for the terminal and the top of the page."""
     draw: Draw
     numbers: dict[str, Any]
-    """All that the picture shows, for WHAT.json; numbers that are not finite become null."""
+    """All numbers of the picture, for WHAT.json; numbers that are not finite become null."""
     texts: Sequence[str] = ()
-    """Words of the picture that come from data: their characters decide on the fonts."""
+    """Texts of the picture that come from data: their characters decide which fonts are needed."""
     sections: list[Section] = field(default_factory=list)
-    """What stands below the picture."""
+    """The sections below the picture."""
     files: dict[str, str] = field(default_factory=dict)
-    """Further files, by name."""
+    """The contents of further files, by name."""
 
 
 def write(inspection: Inspection, folder: Path, command: str, say: Say) -> None:
-    """Write picture, page, numbers and further files into a folder, which is made when missing; each is named.
+    """Write picture, page, numbers and further files into a folder, which is made if missing; prints their names.
 
-    command: what made them, for the page and the numbers
+    command: the command that made them, shown in the page and stored with the numbers
 
     Raises UserError when matplotlib or the right to write is missing.
     """
@@ -124,7 +124,7 @@ def require_matplotlib() -> None:
 
 
 def page(inspection: Inspection, svg: str, command: str) -> str:
-    """The whole page as HTML; the picture's colours follow the page's."""
+    """The whole page as HTML; the colours of the picture follow those of the page."""
     inline = svg[svg.index("<svg") :]
     inline = inline.replace(BACKGROUND, "var(--paper)")
     for light, dark in DARK.items():
@@ -138,19 +138,19 @@ def page(inspection: Inspection, svg: str, command: str) -> str:
 
 
 def _shorter(coordinates: re.Match[str]) -> str:
-    """Numbers with two decimals: a hundredth of a point is finer than any screen, and the page a third smaller."""
+    """Round numbers to two decimals: finer than any screen can show, and the page becomes a third smaller."""
     return re.sub(r"(\.\d\d)\d+", r"\1", coordinates[0])
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
-    """A table; columns of numbers stand to the right."""
+    """A table; columns of numbers are aligned to the right."""
     told = [[number(cell) if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
     numeric = [i for i in range(len(head)) if rows and isinstance(rows[0][i], int | float)]
     return Table(head, told, numeric)
 
 
 def section(title: str, *blocks: Block | str) -> Section:
-    """A section; text becomes a paragraph."""
+    """A section of blocks; a text becomes a paragraph."""
     return Section(title, [Paragraph(block) if isinstance(block, str) else block for block in blocks])
 
 
@@ -185,7 +185,7 @@ def render(draw: Draw, families: Sequence[str], kind: str) -> bytes:
 
 @contextmanager
 def _style(families: Sequence[str]) -> Iterator[None]:
-    """matplotlib with our colours and these fonts, in the order in which they are asked."""
+    """matplotlib with our colours and these fonts, in order of preference."""
     import matplotlib
     from cycler import cycler
 
@@ -209,15 +209,15 @@ def _style(families: Sequence[str]) -> Iterator[None]:
         "grid.color": GRID,
     }
     with matplotlib.rc_context(settings), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # said once, in one line, by choose_fonts
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # choose_fonts reports them in one line
         yield
 
 
 def choose_fonts(text: str) -> tuple[list[str], str | None]:
-    """Font families that together have all characters of a text, and one line about those that no font has.
+    """Font families that together have all characters of a text, and one line about characters that no font has.
 
-    DejaVu Sans, which matplotlib brings along, comes first; then installed fonts that have what is still missing, the
-    one with most of it first.
+    DejaVu Sans, which comes with matplotlib, is first. Then follow installed fonts that have missing characters, the
+    one with the most of them first.
     """
     from matplotlib import font_manager
     from matplotlib.ft2font import FT2Font
@@ -240,7 +240,7 @@ def choose_fonts(text: str) -> tuple[list[str], str | None]:
 
 
 def _installed_fonts() -> list[Any]:
-    """matplotlib's list of fonts with those installed since it was made; without the one that has only placeholders."""
+    """matplotlib's list of fonts and those installed since it was made, without the font of mere placeholders."""
     from matplotlib import font_manager
 
     manager = font_manager.fontManager
@@ -253,7 +253,7 @@ def _installed_fonts() -> list[Any]:
 
 
 def _missing_fonts(missing: set[int]) -> str:
-    """One line: how many characters no font has, and the fonts that would."""
+    """One line that says how many characters no font has, and which fonts to install."""
     scripts = sorted({_script(chr(code)) for code in missing})
     shown = "".join(chr(code) for code in sorted(missing)[:5])
     return (
@@ -263,7 +263,7 @@ def _missing_fonts(missing: set[int]) -> str:
 
 
 def _script(character: str) -> str:
-    """The Noto font of a character's script, whose name begins the character's."""
+    """The Noto font for a character's script, which is the first word of the character's Unicode name."""
     name = unicodedata.name(character, "SYMBOL").split()[0].split("-")[0]
     if name in ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "IDEOGRAPHIC", "FULLWIDTH", "BOPOMOFO"):
         return "Noto Sans CJK"
@@ -276,10 +276,10 @@ Points = npt.NDArray[np.float64]
 
 
 def project(vectors: npt.NDArray[Any], method: str = "pca", seed: int = 1) -> tuple[Points, str]:
-    """Vectors [count, size] as points in the plane [count, 2], and what the axes are.
+    """Vectors [count, size] as points in two dimensions [count, 2], and a description of the axes.
 
     pca: the two directions of largest variance (Pearson 1901), as in Sutskever et al. (2014), figure 2. tsne:
-    neighbours stay neighbours, distances mean little (van der Maaten & Hinton 2008); needs scikit-learn.
+    neighbours stay neighbours, but distances mean little (van der Maaten & Hinton 2008); needs scikit-learn.
 
     Raises UserError when there are fewer than 3 vectors, or scikit-learn is missing.
     """
@@ -318,9 +318,9 @@ def nearest(vectors: npt.NDArray[Any], chosen: Sequence[int], count: int) -> lis
 
 
 def label_points(axes: Axes, points: Points, texts: Sequence[str], size: float = 9) -> int:
-    """Write each text beside its point unless it would cover one written before; returns how many are shown.
+    """Write each text beside its point unless it would cover an earlier one; returns how many are shown.
 
-    The texts must stand in the order of their importance.
+    The texts must be in order of importance.
     """
     figure = axes.get_figure(root=True)
     assert figure is not None

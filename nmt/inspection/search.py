@@ -1,6 +1,6 @@
-"""What a wider beam brings, and what it costs.
+"""Gain and cost of a wider beam.
 
-Koehn & Knowles (2017), section 3.6, https://aclanthology.org/W17-3204: quality against beam size, and its fall in wide
+Koehn & Knowles (2017), section 3.6, https://aclanthology.org/W17-3204: quality against beam size, which falls for wide
 beams. Stahlberg & Byrne (2019), https://arxiv.org/abs/1908.10090: search errors and model errors.
 """
 
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TOLERANCE = 1e-4
-"""Scores closer than this are the same: sums in another order differ in their last digits."""
+"""Scores that differ by less than this are equal: the order of summation changes their last digits."""
 
 BATCH = 64
 
 
 @dataclass
 class Beam:
-    """Search with one beam size."""
+    """The results of search with one beam size."""
 
     size: int
     bleu: float
     seconds: float
-    """Of wall time for a sentence."""
+    """Wall-clock time per sentence."""
     errors: float
-    """Share of sentences for which a better score is known than that of what was found, 0 to 1."""
+    """Share of sentences for which a better score is known than that of the result, 0 to 1."""
     length_ratio: float
-    """Pieces found over pieces of the references."""
+    """Pieces of the results divided by pieces of the references."""
     score: float
-    """Mean score found."""
+    """Mean score of the results."""
 
 
 def compare(
@@ -49,14 +49,14 @@ def compare(
 ) -> tuple[list[Beam], float]:
     """Translate with every beam size.
 
-    A search error is counted where any other beam, or the reference, has a better score under the model. This is a
-    lower bound: an even better output may have been missed by all of them.
+    A search error is counted where the result of another beam size, or the reference, has a better score under the
+    model. This is a lower bound: all of them may have missed an even better output.
 
-    Returns: a figure for each size, and the share of sentences whose reference has a better score than all that was
-    found (equal scores do not count)
+    Returns: the results for each size, and the share of sentences whose reference has a better score than all results
+    (equal scores do not count)
     """
     translator = subject.translator()
-    translator.translate(sources[:2], beam_size=sizes[0])  # the first call of all is slower
+    translator.translate(sources[:2], beam_size=sizes[0])  # the very first call is slower
     found, scores = [], []
     for size in sizes:
         started = time.perf_counter()
@@ -99,7 +99,7 @@ def inspect(subject: Subject, choice: Choice, sizes: Sequence[int], say: Say) ->
         f"BLEU is highest at beam {best.size}: {best.bleu:.2f}; beam {beams[0].size} has {beams[0].bleu:.2f} "
         f"and takes {100 * beams[0].seconds / best.seconds:.0f} % of the time.",
         f"Beam {beams[-1].size} still makes search errors in at least {100 * beams[-1].errors:.1f} % of the sentences; "
-        f"in {100 * reference_best:.1f} % the model prefers the reference to all that was found.",
+        f"in {100 * reference_best:.1f} % the model prefers the reference to every result.",
     ]
     rows = [
         [beam.size, round(beam.bleu, 2), 1000 * beam.seconds, 100 * beam.errors, beam.length_ratio, beam.score]
@@ -107,8 +107,8 @@ def inspect(subject: Subject, choice: Choice, sizes: Sequence[int], say: Say) ->
     ]
     head = ["beam", "BLEU", "ms a sentence", "search errors (%)", "length ratio", "mean score"]
     remark = (
-        "A search error: another beam or the reference has a better score under the model than what was found. Where "
-        "BLEU falls although the score rises, the model is wrong, not the search."
+        "A search error: another beam size or the reference has a better score under the model than the result. Where "
+        "BLEU falls although the score rises, the model is at fault, not the search."
     )
     numbers = {"sentences": len(sources), "beams": [vars(beam) for beam in beams], "reference_best": reference_best}
     sections = [section("Numbers", table(head, rows), remark)]
@@ -116,7 +116,7 @@ def inspect(subject: Subject, choice: Choice, sizes: Sequence[int], say: Say) ->
 
 
 def draw(beams: list[Beam], title: str) -> Figure:
-    """Four panels over the beam size."""
+    """Draw four panels over the beam size."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 7), layout="constrained")

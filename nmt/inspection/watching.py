@@ -1,4 +1,4 @@
-"""Opening a model to look inside: its sentences, teacher forcing, and a record of every step of its cells."""
+"""Opening a model for inspection: its sentences, teacher forcing, and a record of every step of its cells."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Say = Callable[[str], None]
 
 @dataclass
 class Subject:
-    """A model that is looked at, on the CPU and in evaluation mode."""
+    """A model under inspection, on the CPU and in evaluation mode."""
 
     folder: ModelFolder
     engine: Engine
@@ -52,21 +52,21 @@ class Subject:
 
     @property
     def name(self) -> str:
-        """For titles: the folder's name, the run's for a run's best or last model."""
+        """The name for titles: that of the folder, or of the run for a run's best or last model."""
         path = self.folder.path.resolve()
         return path.parent.name if path.name in ("best", "last") else path.name
 
     def translator(self) -> Translator:
-        """To translate with it."""
+        """A translator with this model."""
         folder = self.folder
         vocabularies = folder.source_vocabulary, folder.target_vocabulary
         return Translator(self.engine, *vocabularies, folder.config.decoding, folder.config.data.max_length)
 
 
 def open_subject(name: str | Path, threads: int | None = None, translation: bool = False) -> Subject:
-    """Open a model folder: its weights in torch, or its export if it has no weights.
+    """Open a model folder: its weights with torch, or its export if it has no weights.
 
-    translation: whether it has to be a translation model
+    translation: whether it must be a translation model
 
     Raises UserError.
     """
@@ -82,26 +82,26 @@ def open_subject(name: str | Path, threads: int | None = None, translation: bool
 
 @dataclass
 class Choice:
-    """Which sentences to look at: given ones, those of files, or those of a split of the model's data."""
+    """The choice of sentences: given ones, those of files, or those of a split of the model's data."""
 
     count: int
-    """Sentences taken at most."""
+    """Maximum number of sentences."""
     sentences: Sequence[str] = ()
     source: str | None = None
-    """A text file, a sentence a line; of any text for a language model."""
+    """A text file with one sentence per line, or with any text for a language model."""
     target: str | None = None
-    """The translation of that file."""
+    """The file of their translations."""
     split: str = "test"
     settings: Sequence[str] = ()
-    """data.KEY=VALUE, for data elsewhere."""
+    """Changes `data.KEY=VALUE`, to use other data."""
 
 
 def read_pairs(subject: Subject, choice: Choice, translate: bool = True) -> tuple[list[str], list[str]]:
-    """Sentences and their translations: the data's, or, for sentences without, the model's own.
+    """Sentences and their translations: those of the data, or the model's own if the data have none.
 
-    A language model has sentences only: they stand on both sides. Blank lines are left out.
+    For a language model both sides of a pair are the sentence. Blank lines are left out.
 
-        translate: whether the model is to translate sentences without a translation; otherwise theirs is empty
+        translate: whether the model translates sentences that have no translation; otherwise their translation is empty
 
     Raises UserError when there is no sentence, or files are not line-aligned.
     """
@@ -140,7 +140,7 @@ def read_pairs(subject: Subject, choice: Choice, translate: bool = True) -> tupl
 
 
 def batch_of(subject: Subject, sources: Sequence[str], targets: Sequence[str]) -> Batch:
-    """Sentence pairs side by side, in order."""
+    """A batch of sentence pairs, in order."""
     folder = subject.folder
     source = [np.array(ids) for ids in folder.source_vocabulary.encode_batch(list(map(clean_line, sources)))]
     target = [np.array(ids) for ids in folder.target_vocabulary.encode_batch(list(map(clean_target, targets)))]
@@ -149,7 +149,7 @@ def batch_of(subject: Subject, sources: Sequence[str], targets: Sequence[str]) -
 
 @dataclass
 class Steps:
-    """What a cell did, position by position, in the order in which it ran."""
+    """A record of what a cell computed, position by position, in the order in which it ran."""
 
     projected: list[Tensor] = field(default_factory=list)
     """W x + b, [batch, gates * hidden]."""
@@ -165,10 +165,10 @@ class Steps:
 def watched(model: torch.nn.Module, keep_gradients: bool = False) -> Iterator[dict[Cell, Steps]]:
     """Record the steps of all cells of a model while it runs, by cell.
 
-    Every cell then goes position by position, by `Cell.scan` and its own `step`, which the record is taken around. So
-    what is recorded is what the cell's equations say, for a whole sentence as well as for one step of the decoder.
+    Every cell then runs position by position, with `Cell.scan` and its own `step`, whose inputs and results are
+    recorded. So the record follows the cell's equations, for a whole sentence as well as for one decoder step.
 
-        keep_gradients: have the backward pass leave `.grad` on the states, the sum over all ways to the loss
+        keep_gradients: let the backward pass leave `.grad` on the states, summed over all paths to the loss
     """
     record = {module: Steps() for module in model.modules() if isinstance(module, Cell)}
 
@@ -195,17 +195,17 @@ def watched(model: torch.nn.Module, keep_gradients: bool = False) -> Iterator[di
         yield record
     finally:
         for cell in record:
-            del cell.step, cell.scan  # the class's own come back
+            del cell.step, cell.scan  # the methods of the class are used again
 
 
 @torch.no_grad()
 def gates(cell: Cell, steps: Steps) -> dict[str, Tensor]:
     """Activations of a cell's gates, by name, [length, batch, hidden] each; none for a plain RNN.
 
-    The forward pass of a cell's scan (`ScannedCell.unroll`) keeps the gates of every position for its backward pass;
-    here it is run for each recorded position alone, from the state that was recorded before it.
+    The forward pass of a cell's scan (`ScannedCell.unroll`) keeps the gates of every position for its backward pass.
+    Here it runs for each recorded position separately, from the state that was recorded before it.
     """
-    if cell.gates == 1 or not isinstance(cell, ScannedCell):  # a single block of weights gates nothing
+    if cell.gates == 1 or not isinstance(cell, ScannedCell):  # a cell with a single block of weights has no gates
         return {}
     each = []
     for projected, before, products in zip(steps.projected, steps.before, steps.products, strict=True):
@@ -216,7 +216,7 @@ def gates(cell: Cell, steps: Steps) -> dict[str, Tensor]:
 
 @dataclass
 class NamedLayer:
-    """A recurrent layer and its place."""
+    """A recurrent layer and its position in the model."""
 
     name: str
     """`encoder forward 1`, `encoder backward 1`, `decoder 1`; counted from the bottom."""
@@ -224,11 +224,11 @@ class NamedLayer:
     side: str
     """`source` or `target`: which text it reads."""
     backward: bool
-    """Whether it reads from the end."""
+    """Whether it reads from the end to the start."""
 
     @property
     def cells(self) -> list[Cell]:
-        """The cells that each position passes through."""
+        """The cells that each position passes through, in order."""
         return [self.layer.cell, *(cast(Cell, cell) for cell in self.layer.transitions)]
 
 

@@ -1,9 +1,9 @@
-"""What is told about an evaluation: lines on the terminal, and a folder with a report.
+"""The output of an evaluation: a summary for the terminal, and a folder with a report.
 
-report.html       to look at: one file that needs no network, for light and dark screens
-report.md         the same to read anywhere, without the drawings
-report.json       every number, every sentence
-hypothesis.txt    what was scored, and source.txt, reference.txt, baseline.1.txt: as sacrebleu and COMET read them
+report.html       the report for a browser: one file that needs no network, with a light and a dark style
+report.md         the report without the charts, readable anywhere
+report.json       every number and every sentence
+hypothesis.txt    the scored translations; source.txt, reference.txt, baseline.1.txt: as sacrebleu and COMET read them
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["Commands", "Report", "describe", "report_json", "write_report"]
 
 
 def describe(evaluation: Evaluation) -> str:
-    """Scores with intervals and their signatures, for a person at a terminal; no newline at the end."""
+    """The scores with intervals and signatures as text for the terminal, without a newline at the end."""
     width = max(len(score.name) for score in evaluation.scores)
     lines = [
         f"{score.name:{width}}  {score.value:6.2f}  (95 %: {score.low:.2f} to {score.high:.2f})"
@@ -43,9 +43,9 @@ def describe(evaluation: Evaluation) -> str:
 
 
 def write_report(report: Report, folder: Path, commands: Commands) -> None:
-    """Write the files into a folder, which is made when missing; each appears whole or not at all.
+    """Write the files into a folder, which is made if it is missing; each file is written atomically.
 
-        commands: what made the numbers; the names of the files of texts are filled in
+        commands: the commands that produced the numbers; this function adds the names of the text files
 
     Raises UserError if the folder cannot be written.
     """
@@ -78,7 +78,7 @@ def write_report(report: Report, folder: Path, commands: Commands) -> None:
 
 
 def report_json(report: Report, commands: Commands) -> str:
-    """Everything, every sentence with its own numbers, as one JSON object."""
+    """The whole report, with the scores of every sentence, as one JSON object."""
     evaluation = report.evaluation
     content = {
         "commands": {"evaluate": commands.evaluate, "training": commands.training},
@@ -177,5 +177,5 @@ def _sentence(report: Report, index: int) -> dict[str, Any]:
 
 
 def _one_line(text: str) -> str:
-    """A text as sacrebleu reads it: a carriage return would end its line."""
+    """A text as one line for sacrebleu, for which a carriage return would end the line."""
     return text.replace("\n", " ").replace("\r", " ")

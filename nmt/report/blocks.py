@@ -1,4 +1,4 @@
-"""What a report is made of: sections of paragraphs, tables, figures and examples, the same for every format."""
+"""The building blocks of a report, independent of its format: sections, paragraphs, tables, figures and examples."""
 
 from __future__ import annotations
 
@@ -10,44 +10,44 @@ from nmt.report.words import Span
 
 @dataclass
 class Paragraph:
-    """Text."""
+    """A paragraph of text."""
 
     text: str
 
 
 @dataclass
 class Table:
-    """Rows under a head; columns of numbers stand to the right."""
+    """A table with a header row; columns of numbers are aligned to the right."""
 
     head: Sequence[str]
     rows: list[list[str]]
     numbers: Sequence[int] = ()
-    """Columns of numbers, from 0."""
+    """The columns that hold numbers, counted from 0."""
 
 
 @dataclass
 class Figure:
-    """A drawing; the numbers in it stand in a table, too, or in `report.json`."""
+    """A chart; its numbers are also in a table or in `report.json`."""
 
     svg: str
     caption: str = ""
     wide: bool = False
-    """Whether it keeps its size and is scrolled, instead of being as wide as the text."""
+    """Whether it keeps its size and can be scrolled, instead of being scaled to the width of the text."""
 
 
 @dataclass
 class Example:
-    """One sentence: its source, references and hypothesis, with what differs marked."""
+    """One sentence: its source, references and hypothesis, with the differences marked."""
 
     number: int
-    """Line of the test set, from 1."""
+    """Line number in the test set, counted from 1."""
     scores: str
     rows: list[tuple[str, list[Span]]]
 
 
 @dataclass
 class Code:
-    """Commands, or other text that is to be copied as it is."""
+    """Commands, or other text that readers copy."""
 
     text: str
 
@@ -64,11 +64,11 @@ class Section:
     command: str = ""
     """The command that made the numbers of the section."""
     folded: bool = False
-    """Whether a page shows it only when asked."""
+    """Whether the page shows it only after a click."""
 
     @property
     def anchor(self) -> str:
-        """The heading as the name of a place in the page."""
+        """The heading as an anchor for links within the page."""
         return "".join(character if character.isalnum() else "-" for character in self.title.lower()).strip("-")
 
 
@@ -79,5 +79,5 @@ class Document:
     title: str
     subtitle: str
     headline: list[tuple[str, str, str]]
-    """What is shown large: name, value, small print."""
+    """The figures shown in large type: name, value, small print."""
     sections: list[Section] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Whether a model's probabilities mean what they say: of predictions made with probability 0.8, 80 % should be right.
+"""Calibration: of the predictions that a model makes with probability 0.8, 80 % should be correct.
 
 Guo et al. (2017), On calibration of modern neural networks, https://arxiv.org/abs/1706.04599; for translation Kumar &
 Sarawagi (2019), Calibration of encoder decoder models, https://arxiv.org/abs/1903.00802.
@@ -19,12 +19,12 @@ from nmt.search.scoring import force
 from nmt.text.vocabulary import END
 
 BINS = 10
-"""Intervals of equal width that the probabilities are sorted into."""
+"""Number of intervals of equal width into which the probabilities are sorted."""
 
 
 @dataclass
 class Predictions:
-    """What a model predicts at each position of the references, having read the reference up to there."""
+    """A model's predictions at each position of the references, after reading the reference up to there."""
 
     confidence: npt.NDArray[np.float64]
     """Probability of the most probable symbol, [positions]."""
@@ -38,36 +38,36 @@ class Predictions:
 
 @dataclass
 class Bin:
-    """Predictions whose probability lies in one interval."""
+    """The predictions whose probability is in one interval."""
 
     low: float
     high: float
-    """The interval holds its upper end, and the first one its lower end too."""
+    """Upper end, which belongs to the interval; the lower end belongs to it only in the first interval."""
     predictions: int
     confidence: float
     """Mean probability."""
     accuracy: float
-    """Share that is right."""
+    """Share of correct predictions."""
 
 
 @dataclass
 class Calibration:
-    """Probabilities beside frequencies."""
+    """Probabilities compared with observed frequencies."""
 
     bins: list[Bin]
-    """Those with predictions, in order."""
+    """The intervals that have predictions, in order."""
     error: float
     """Expected calibration error, 0 to 1: see `calibration`."""
     confidence: float
     """Mean probability of the most probable symbol."""
     accuracy: float
-    """Share of positions where it is the reference's."""
+    """Share of positions where it is the reference's symbol."""
     end_confidence: float
     """Mean probability of the most probable symbol where the reference ends."""
     end_accuracy: float
-    """Share of the ends that are predicted."""
+    """Share of the ends that are predicted correctly."""
     perplexity: float
-    """Of the references, per piece, ends included: exp of the mean negative log-probability."""
+    """Perplexity per piece of the references, ends included: exp of the mean negative log-probability."""
     positions: int
 
 
@@ -78,18 +78,18 @@ class SentenceCalibration:
     correlation: float
     """Spearman's rank correlation, -1 to 1, of a sentence's mean probability with its chrF2."""
     parts: list[PartScore]
-    """Scores of each group; its name is the range of mean probabilities."""
+    """Scores of each group, whose name is its range of mean probabilities."""
     sureness: list[float]
     """Mean over the group of the geometric mean of a translation's piece probabilities."""
     probability: list[float]
     """Mean over the group of the probability of the whole translation."""
     equal: list[float]
-    """Share of the group that equals a reference; a calibrated model's `probability`, were the reference the only right
-    translation."""
+    """Share of the group that equals a reference. It would equal `probability` for a calibrated model if the reference
+    were the only correct translation."""
 
 
 GROUPS = 5
-"""Groups of sentences by how sure the model is of them."""
+"""Number of groups into which sentences are divided by the model's confidence."""
 
 
 def calibration(predictions: Predictions) -> Calibration:
@@ -120,9 +120,9 @@ def calibration(predictions: Predictions) -> Calibration:
 def predict_references(
     engine: Engine, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], batch_size: int = 64
 ) -> Predictions:
-    """The model's predictions at each position of given translations, their ends included (teacher forcing).
+    """The model's predictions at each position of given translations, ends included (teacher forcing).
 
-    Pairs with an empty source are left out, as a search leaves them out.
+    Pairs with an empty source are left out, as search leaves them out too.
 
         sources, targets: ids of each sentence, without begin and end symbol
     """
@@ -145,14 +145,15 @@ def predict_references(
 
 
 def sentence_groups(values: Sequence[float]) -> list[list[int]]:
-    """The places of the values in groups of equal size, lowest values first; fewer groups if there are few values."""
+    """The indices of the values in groups of equal size, lowest values first; fewer groups if there are few values."""
     order = sorted(range(len(values)), key=lambda place: (values[place], place))
     groups = min(GROUPS, len(order))
     return [order[len(order) * own // groups : len(order) * (own + 1) // groups] for own in range(groups)]
 
 
 def rank_correlation(one: Sequence[float], other: Sequence[float]) -> float:
-    """Spearman's rank correlation: Pearson's of the ranks, equal values sharing their mean; 0 if a side is constant."""
+    """Spearman's rank correlation: Pearson's correlation of the ranks, where equal values share their mean rank; 0 if
+    one side is constant."""
     ranks = [_ranks(np.asarray(values, np.float64)) for values in (one, other)]
     centred = [own - own.mean() for own in ranks]
     scale = math.sqrt(float((centred[0] ** 2).sum() * (centred[1] ** 2).sum()))

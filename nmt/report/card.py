@@ -1,4 +1,4 @@
-"""The results section of a model card, the README of a model folder: what the model scored, where, by which command."""
+"""The results section of a model card (the README of a model folder): scores, test set and command."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ HEADING = "## Results"
 
 
 def write_results(folder: Path, evaluation: Evaluation, say: Callable[[str], None]) -> None:
-    """Write an evaluation into the card of the model that translated; one of the same set and search is replaced.
+    """Write an evaluation into the card of the evaluated model; it replaces one of the same set and search settings.
 
-    A folder that cannot be written is told and nothing else happens: the scores are printed in any case.
+    If the folder cannot be written, a message says so; the scores are printed in any case.
     """
     path = folder / CARD
     try:
@@ -31,7 +31,7 @@ def write_results(folder: Path, evaluation: Evaluation, say: Callable[[str], Non
 
 
 def with_results(card: str, evaluation: Evaluation) -> str:
-    """A card with the evaluation in its results section; everything else in it stays."""
+    """The card with the evaluation in its results section; the rest of the card does not change."""
     title, text = _title(evaluation), _result(evaluation)
     start = re.search(rf"^{HEADING}$", card, re.MULTILINE)
     if start is None:
@@ -50,7 +50,7 @@ def with_results(card: str, evaluation: Evaluation) -> str:
 
 
 def _title(evaluation: Evaluation) -> str:
-    """The set, and how it was searched: the beam, and what else differs from the defaults."""
+    """The name of the set, the beam size, and the search settings that differ from the defaults."""
     settings = evaluation.settings
     what = settings.get("data") or setting_text(settings.get("source", "a file"))
     search = [f"beam {settings['beam_size']}"] if "beam_size" in settings else []

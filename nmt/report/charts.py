@@ -1,7 +1,7 @@
-"""Charts as inline SVG, drawn by hand: a few kilobytes each, readable without a script, and in the colours of the page.
+"""Charts as inline SVG without a plotting library: a few kilobytes each, without scripts, in the colours of the page.
 
-Every colour is a class of the page's style sheet, so one drawing serves light and dark, where a plotting library would
-paint two. Every mark has a `<title>`, which a browser shows at the pointer and a screen reader reads.
+Every colour is a class of the page's style sheet, so one chart serves light and dark pages, while a plotting library
+would need two. Every mark has a `<title>`, which a browser shows as a tooltip and a screen reader reads aloud.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ class Series:
     values: Sequence[float]
     """Heights of bars, or the y of points."""
     places: Sequence[float] = ()
-    """x of points; of no use to bars."""
+    """x of the points; bars do not use it."""
     low: Sequence[float] = ()
     """Lower ends of the values' intervals; empty for none."""
     high: Sequence[float] = ()
     notes: Sequence[str] = ()
-    """What else the pointer is told of each value."""
+    """Additional text for the tooltip of each value."""
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Round numbers, about `count` of them, that cover an interval: multiples of 1, 2 or 5 times a power of ten."""
+    """About `count` round numbers that cover an interval: multiples of 1, 2 or 5 times a power of ten."""
     if high <= low:
         high = low + 1
     rough = (high - low) / count
@@ -43,7 +43,7 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 
 def number(value: float) -> str:
-    """A number as short as it can be said: `1,200`, `0.05`, `31.2`."""
+    """A number in its shortest readable form: `1,200`, `0.05`, `31.2`."""
     if value == 0:
         return "0"
     if abs(value) >= 1000:
@@ -68,21 +68,21 @@ class _Plot:
             self.parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{number(value)}</text>')
 
     def x(self, value: float) -> float:
-        """Where a value lies from left to right."""
+        """The horizontal coordinate of a value."""
         low, high = self.xs
         return LEFT + (value - low) / (high - low) * (WIDTH - RIGHT - LEFT)
 
     def y(self, value: float) -> float:
-        """Where a value lies from top to bottom."""
+        """The vertical coordinate of a value."""
         low, high = self.ys
         return HEIGHT - BOTTOM - (value - low) / (high - low) * (HEIGHT - BOTTOM - TOP)
 
     def mark_x(self, x: float, text: str) -> None:
-        """Write under the x axis."""
+        """Write a label under the x axis."""
         self.parts.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{escape(text)}</text>')
 
     def legend(self, names: Sequence[str]) -> None:
-        """Name the colours, if there are several."""
+        """Add a legend if there are several series."""
         if len(names) < 2:
             return
         x = float(WIDTH - RIGHT)
@@ -92,13 +92,13 @@ class _Plot:
             self.parts.append(f'<text x="{x + 15:.0f}" y="14">{escape(name)}</text>')
 
     def finish(self) -> str:
-        """The drawing."""
+        """The complete SVG."""
         self.parts.append(f'<path class="axis" d="M{LEFT} {HEIGHT - BOTTOM}H{WIDTH - RIGHT}"/></svg>')
         return "".join(self.parts)
 
 
 def bar_chart(label: str, names: Sequence[str], series: Sequence[Series], x_label: str, y_label: str) -> str:
-    """Bars side by side for each name, with their intervals where there are some."""
+    """Bars side by side for each name, with their intervals if given."""
     top = max([0.0, *(value for own in series for value in [*own.values, *own.high])])
     plot = _Plot(label, x_label, y_label, (0.0, float(len(names))), ticks(0.0, top or 1.0))
     plot.legend([own.name for own in series])
@@ -124,7 +124,7 @@ def bar_chart(label: str, names: Sequence[str], series: Sequence[Series], x_labe
 
 
 def line_chart(label: str, series: Sequence[Series], x_label: str, y_label: str, *, from_zero: bool = False) -> str:
-    """A line for each series; dots as well where they are few."""
+    """A line for each series, with dots if there are few points."""
     places = [x for own in series for x in own.places]
     values = [y for own in series for y in own.values]
     first, last = min(places), max(places)
@@ -150,7 +150,7 @@ def line_chart(label: str, series: Sequence[Series], x_label: str, y_label: str,
 
 
 def reliability_chart(label: str, bins: Sequence[tuple[float, float, int]]) -> str:
-    """Accuracy over confidence, both 0 to 1, beside the diagonal where they agree; each dot's area follows its count.
+    """Accuracy over confidence, both 0 to 1, with the diagonal where they agree; a dot's area shows its count.
 
     bins: mean confidence, accuracy, number of predictions
     """
@@ -172,27 +172,27 @@ def reliability_chart(label: str, bins: Sequence[tuple[float, float, int]]) -> s
 
 @dataclass(frozen=True)
 class Leaf:
-    """A node of a tree: a hypothesis of a search."""
+    """A node of the search tree: a hypothesis."""
 
     parent: int
-    """Place of the node it continues; -1 for the root."""
+    """Index of the parent node; -1 for the root."""
     step: int
     text: str
     kind: str
     """A class of the style sheet: `best`, `finished`, `pruned`, `refused`."""
     title: str
-    """What the pointer is told."""
+    """The tooltip."""
     note: str
-    """Small print behind the text."""
+    """Small print after the text."""
 
 
 ROW, CHARACTER, GAP = 19, 7.2, 26
 
 
 def tree_chart(label: str, root: str, nodes: Sequence[Leaf]) -> str:
-    """A tree that grows from left to right, one column a step; a node's first child stands on its own row.
+    """A tree that grows from left to right, one column per step; a node's first child is on the same row.
 
-    nodes: each after its parent
+    nodes: in an order in which each comes after its parent
     """
     order = {"best": 0, "finished": 1, "pruned": 2, "refused": 3}
     children: dict[int, list[int]] = {}
@@ -201,7 +201,7 @@ def tree_chart(label: str, root: str, nodes: Sequence[Leaf]) -> str:
     rows: dict[int, int] = {-1: 0}
     used = 0
     waiting = [-1]
-    while waiting:  # depth first, the best child first: it shares its parent's row
+    while waiting:  # depth first, best child first: it is on its parent's row
         place = waiting.pop()
         if place not in rows:
             used += 1

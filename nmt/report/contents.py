@@ -1,4 +1,4 @@
-"""Everything a report says, gathered: the scores, and what the data and the model have to say about them."""
+"""The contents of a report: the scores, and the analyses that need the training data or the model."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ from nmt.text.vocabulary import UNK
 from nmt.translation.translator import Translation, Translator
 
 SIMILARITIES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-"""Lower ends of the groups of sentences by similarity to the training data; the first group is below all."""
+"""Lower ends of the groups of sentences by similarity to the training data; the first group is below all of them."""
 
 BATCH = 4096
-"""Training pairs read at once."""
+"""Number of training pairs read at once."""
 
 
 class Pairs(Protocol):
-    """Sentence pairs in columns (`datasets.Dataset`)."""
+    """Sentence pairs as columns (`datasets.Dataset`)."""
 
     def __len__(self) -> int:
         """Number of pairs."""
@@ -63,13 +63,13 @@ class Pairs(Protocol):
 
 @dataclass
 class Leak:
-    """A sentence of the test set beside the training sentence that is most similar to it."""
+    """A sentence of the test set and the training sentence that is most similar to it."""
 
     place: int
-    """In the test set, from 0."""
+    """Index in the test set, from 0."""
     similarity: float
     side: str
-    """`source` or `reference`: which of the two is compared."""
+    """Which side was compared: `source` or `reference`."""
     text: str
     training: str
     """The training sentence."""
@@ -78,76 +78,77 @@ class Leak:
 
 @dataclass
 class TrainingPart:
-    """The test set beside the training data."""
+    """The test set compared with the training data."""
 
     overlap: TrainingOverlap
     pairs: int
-    """Training pairs."""
+    """Number of training pairs."""
     leaks: list[Leak]
-    """The most similar ones, at most ten."""
+    """The most similar sentences, at most ten."""
     without_leaks: list[PartScore]
-    """All sentences; those that are no near duplicates; the near duplicates."""
+    """Scores of all sentences, of those that are not near duplicates, and of the near duplicates."""
     by_similarity: list[PartScore]
-    """By the similarity of the source to the training sources."""
+    """Scores by the similarity of the source to the training sources."""
     by_rarest: list[PartScore]
-    """By the occurrences of the source's rarest word in the training data."""
+    """Scores by the number of occurrences of the source's rarest word in the training data."""
     words: list[WordAccuracy]
-    """By the occurrences of the word in the training targets."""
+    """Accuracy of words by their number of occurrences in the training targets."""
     unknown: dict[str, Unknown]
-    """`source`, `reference`, `hypothesis`: words that are not in the training data of that side."""
+    """For `source`, `reference` and `hypothesis`: the words that are not in the training data of that side."""
 
 
 @dataclass
 class SearchTree:
-    """A beam search of one sentence."""
+    """The beam search of one sentence."""
 
     place: int
-    """In the test set, from 0."""
+    """Index of the sentence in the test set, from 0."""
     source: str
     nodes: list[Node]
     pieces: list[str]
-    """Text of each node's piece."""
+    """The text of each node's piece."""
     beam_size: int
 
 
 @dataclass
 class Pieces:
-    """How much of a text the vocabulary has no pieces for."""
+    """How much of a text the vocabulary cannot represent by ordinary pieces."""
 
     total: int
     unknown: int
-    """Pieces that stand for an unknown character."""
+    """Number of unknown pieces."""
     bytes: int
-    """Pieces that are single bytes of a character that the vocabulary lacks."""
+    """Number of byte pieces, which spell characters that the vocabulary lacks."""
 
 
 @dataclass
 class Report:
-    """What is written down of an evaluation; None where something could not be had."""
+    """The contents of a report; a part that is not available is None."""
 
     evaluation: Evaluation
     by_length: list[PartScore]
-    """By words of the source, or of the reference where there is no source."""
+    """Scores by the number of words of the source, or of the reference if there is no source."""
     repetition: dict[str, Repetition]
-    """`hypothesis` and `reference`."""
+    """For `hypothesis` and `reference`."""
     empty: int
-    """Hypotheses without any text."""
+    """Number of empty hypotheses."""
     training: TrainingPart | None = None
     pieces: dict[str, Pieces] = field(default_factory=dict)
-    """`source` and `hypothesis`."""
+    """For `source` and `hypothesis`."""
     cut: int | None = None
-    """Translations that the search cut at the maximum length."""
+    """Number of translations that the search cut off at the maximum length."""
     sureness: list[float | None] | None = None
-    """Geometric mean of the probabilities of each translation's pieces, its end included; None for an empty line."""
+    """Geometric mean of the probabilities of each translation's pieces, the end symbol included; None for an empty
+    line."""
     calibration: Calibration | None = None
-    """Of pieces."""
+    """Calibration of pieces."""
     sentence_calibration: SentenceCalibration | None = None
     tree: SearchTree | None = None
     curves: Curves | None = None
 
 
 def make_report(evaluation: Evaluation, scorer: PartScorer) -> Report:
-    """The parts of a report that need the texts alone."""
+    """The parts of a report that need only the texts."""
     guide = evaluation.sources if evaluation.sources is not None else evaluation.references[0]
     lengths = [group_of(len(words(text)), LENGTHS) for text in guide]
     return Report(
@@ -161,8 +162,8 @@ def make_report(evaluation: Evaluation, scorer: PartScorer) -> Report:
 def add_training_data(report: Report, scorer: PartScorer, pairs: Pairs, tags: Sequence[str] = ()) -> None:
     """Compare with the training data.
 
-    pairs: all training pairs, raw
-    tags: what may stand before a training source, and is left out
+    pairs: all training pairs, as in the data
+    tags: tags before training sources, which are removed
     """
     evaluation = report.evaluation
     assert evaluation.sources is not None
@@ -199,7 +200,7 @@ def add_training_data(report: Report, scorer: PartScorer, pairs: Pairs, tags: Se
 
 
 RAREST = (0, 1, 4, 9, 99)
-"""Upper ends of the groups of sentences by the occurrences of their rarest word; the last group is open."""
+"""Upper ends of the groups of sentences by the occurrences of their rarest word; the last group has no upper end."""
 
 
 def similarity_names() -> list[str]:
@@ -212,10 +213,10 @@ def similarity_names() -> list[str]:
 def add_translations(
     report: Report, scorer: PartScorer, translations: Sequence[Translation], unknown_piece: str, *, fused: bool = False
 ) -> None:
-    """What the search says of its translations: how sure the model is of each, and which pieces they consist of.
+    """Add what the search knows about its translations: the model's confidence in each, and their pieces.
 
     unknown_piece: the vocabulary's piece for unknown characters
-    fused: whether a language model had a say in the translations
+    fused: whether a language model was fused into the scores
     """
     evaluation = report.evaluation
     report.pieces["hypothesis"] = count_pieces([own.tokens for own in translations], unknown_piece)
@@ -248,10 +249,10 @@ def add_translations(
 
 
 def add_model(report: Report, translator: Translator, place: int, **overrides: object) -> None:
-    """Look into the model: its probabilities, its vocabulary, and its search for one sentence.
+    """Add the analyses that run the model: calibration, vocabulary, and the search tree of one sentence.
 
-    place: of the sentence whose search is shown, from 0
-    overrides: the search's settings, as given to `Translator.translate`
+    place: index of the sentence whose search tree is shown, from 0
+    overrides: search settings, as given to `Translator.translate`
     """
     evaluation = report.evaluation
     assert evaluation.sources is not None
@@ -264,7 +265,7 @@ def add_model(report: Report, translator: Translator, place: int, **overrides: o
         **report.pieces,
     }
     if any(sources):
-        # Any piece may stand in a reference, so an engine with a shortlist must look at all of them.
+        # A reference may contain any piece, so an engine with a shortlist must use its whole vocabulary here.
         predictions = predict_references(translator.engine.without_shortlist(), sources, targets)
         report.calibration = calibration(predictions)
     if sources[place] and decoding.method == "beam" and decoding.minimum_bayes_risk == "none":
@@ -294,7 +295,7 @@ def _without_tag(text: str, tags: Sequence[str]) -> str:
 
 
 def _leaks(report: Report, overlap: TrainingOverlap, pairs: Pairs, tags: Sequence[str]) -> list[Leak]:
-    """The sentences that are most similar to a training sentence, the most similar first; a sentence counts once."""
+    """The test sentences most similar to a training sentence, most similar first; each sentence is listed once."""
     evaluation = report.evaluation
     assert evaluation.sources is not None
     sides = {"source": overlap.source, "reference": overlap.target}
@@ -319,11 +320,11 @@ def _leaks(report: Report, overlap: TrainingOverlap, pairs: Pairs, tags: Sequenc
 
 
 MOST_LEAKS = 10
-"""Similar sentences that are shown."""
+"""Maximum number of similar sentences that are shown."""
 
 
 def _nearest_reference(report: Report, place: int, training: str) -> str:
-    """Of several references the one that a training sentence is most similar to."""
+    """The reference, among several, that is most similar to a training sentence."""
     from rapidfuzz.distance import Levenshtein
 
     texts = [reference[place] for reference in report.evaluation.references]
@@ -331,16 +332,16 @@ def _nearest_reference(report: Report, place: int, training: str) -> str:
 
 
 def count_pieces(pieces: Sequence[Sequence[str]], unknown_piece: str) -> Pieces:
-    """How many of the pieces of a text stand for something that the vocabulary lacks."""
+    """How many pieces of a text are unknown, or bytes of characters that the vocabulary lacks."""
     flat = [piece for own in pieces for piece in own]
     is_byte = [len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">") for piece in flat]
     return Pieces(len(flat), flat.count(unknown_piece), sum(is_byte))
 
 
 def choose_sentence(report: Report) -> int:
-    """The sentence whose search is shown where none is chosen: of middling length and middling quality.
+    """The sentence whose search tree is shown by default: one of medium length and medium quality.
 
-    Among the sentences of 6 to 14 words (all, if there are none) the one with the median chrF2.
+    It is the sentence with the median chrF2 among those of 6 to 14 words, or among all if there are none.
     """
     evaluation = report.evaluation
     guide = evaluation.sources if evaluation.sources is not None else evaluation.references[0]
@@ -370,13 +371,13 @@ def gather(
     place: int | None = None,
     overrides: Mapping[str, object] | None = None,
 ) -> Report:
-    """Everything that can be had; what cannot is said in the notes of the evaluation.
+    """All parts of the report that are available; notes of the evaluation explain what is missing.
 
-    data: where the training data are, to look for the test set in them
+    data: where the training data are, for the comparison with the test set
     metrics: the records of the training
-    translator, translations: the model and what it made, if it is the model's translation that is evaluated
-    place: of the sentence whose search is shown, from 0; None: see `choose_sentence`
-    overrides: settings of the search
+    translator, translations: the model and its translations, if a model is evaluated
+    place: index of the sentence whose search tree is shown, from 0; None: see `choose_sentence`
+    overrides: search settings
     """
     report = make_report(evaluation, scorer)
     notes = evaluation.notes

@@ -1,4 +1,4 @@
-"""The course of a training: what a run folder's `metrics.jsonl` recorded."""
+"""Training curves, from the `metrics.jsonl` of a run folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Record = dict[str, Any]
 
 @dataclass
 class Curves:
-    """The records of a training, each with its `update`."""
+    """The records of a training; each has the number of its `update`."""
 
     path: Path
     training: list[Record]
@@ -25,7 +25,7 @@ class Curves:
 
 
 def find_metrics(model: Path) -> Path | None:
-    """The records of the run that a model folder belongs to: of the run folder itself, or of the one around it."""
+    """The records of the run that a model folder belongs to, in the folder itself or in its parent folder."""
     for folder in (model, model.parent, model.parent.parent):
         if (folder / METRICS).is_file() and (folder / "config.toml").is_file():
             return folder / METRICS
@@ -33,16 +33,16 @@ def find_metrics(model: Path) -> Path | None:
 
 
 def read_curves(path: Path) -> Curves:
-    """Read `metrics.jsonl`. The last line of a run that is still going on may be half written, and is left out.
+    """Read `metrics.jsonl`. In a run that is still going on, the last line may be incomplete; it is left out.
 
-    Raises UserError naming the line that is no record.
+    Raises UserError naming a line that is not a record.
     """
     records: list[Record] = []
     lines = list(iterate_lines(path))
     for number, line in enumerate(lines, start=1):
         try:
-            record = json.loads(line, parse_constant=lambda name: None)  # a loss that was no number
-            record["update"] + 0  # every record has its place on the x axis
+            record = json.loads(line, parse_constant=lambda name: None)  # the loss was not a number
+            record["update"] + 0  # every record needs a position on the x axis
         except (ValueError, KeyError, TypeError):
             if number == len(lines):
                 break

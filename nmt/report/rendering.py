@@ -1,4 +1,4 @@
-"""A document as a page of HTML that needs nothing else, and as Markdown that any text leaves intact."""
+"""Rendering a report as one self-contained HTML page, and as Markdown; no text in it can break the format."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from nmt.report.blocks import Block, Code, Document, Example, Figure, Paragraph,
 from nmt.report.words import Span
 
 LONGEST = 1000
-"""Characters of a text that a cell of Markdown shows; `report.json` has all of them."""
+"""Maximum number of characters shown in a Markdown table cell; `report.json` has the whole text."""
 
 _FOLDER = Path(__file__).parent
 _BIDIRECTIONAL = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 def visible(text: str) -> str:
-    """The text with every character that cannot be seen, or that reorders others, named by its code point."""
+    """The text with the code point in place of every character that is invisible or reorders others."""
     return "".join(
         f"⟨U+{ord(character):04X}⟩"
         if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in _BIDIRECTIONAL
@@ -29,9 +29,9 @@ def visible(text: str) -> str:
 
 
 def to_html(document: Document, numbers: str = "report.json") -> str:
-    """One file with style, script and drawings inside, for light and dark screens; texts cannot break out of it.
+    """The document as one HTML file with style, script and charts inside; all texts are escaped.
 
-    numbers: name of the file beside it that has every number
+    numbers: name of the file in the same folder that has every number
     """
     try:
         import jinja2
@@ -56,7 +56,7 @@ def to_html(document: Document, numbers: str = "report.json") -> str:
 
 
 def to_markdown(document: Document) -> str:
-    """The same without the drawings; what differs is underlined."""
+    """The document as Markdown, without the charts; differences are underlined."""
     lines = [f"# {_cell(document.title)}", "", _cell(document.subtitle), ""]
     for section in document.sections:
         lines += [f"## {_cell(section.title)}", ""]
@@ -95,11 +95,11 @@ def _spans(spans: list[Span]) -> str:
 
 # Entities rather than backslashes: every Markdown reader takes them in table cells too, the pipe included.
 _ENTITIES = {ord(character): f"&#{ord(character)};" for character in "\\`*[]<>|~&$"}
-_LONE_UNDERSCORE = re.compile(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")  # inside a word it emphasises nothing
+_LONE_UNDERSCORE = re.compile(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")  # inside a word it does not emphasise
 
 
 def _cell(text: str) -> str:
-    """Any text as one line of Markdown that shows it literally."""
+    """Any text as a table cell that shows it literally, on one line."""
     if not text.strip():
         return "*(empty)*"
     if len(text) > LONGEST:
@@ -113,7 +113,7 @@ def escape(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """A command as code; it may hold backticks of its own."""
+    """A command as Markdown code; it may contain backticks."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * (longest + 1)
     space = " " if longest else ""

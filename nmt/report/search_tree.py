@@ -1,6 +1,6 @@
-"""What beam search did with one sentence: every hypothesis it opened, which it gave up, and what it did not take.
+"""The search tree of one sentence: every hypothesis that beam search opened or pruned, and continuations it refused.
 
-The search runs as always (`nmt.search.beam_search`); an engine around the real one writes down what passes through it.
+The search runs as usual (`nmt.search.beam`), with an engine around the real one that records every call.
 """
 
 from __future__ import annotations
@@ -16,34 +16,34 @@ from nmt.search.engine import Best, Engine, EngineState, Floats, Integers, best_
 from nmt.text.vocabulary import END
 
 REFUSED = 2
-"""Continuations shown at each step of those that found no place: the most probable ones."""
+"""Number of refused continuations shown at each step: the most probable ones that did not enter the beam."""
 
 Fate = Literal["best", "finished", "pruned", "refused"]
-"""best: part of the translation; finished: part of another finished hypothesis; pruned: was in the beam and was given
-up later; refused: found no place."""
+"""best: part of the translation; finished: part of another finished hypothesis; pruned: was in the beam and was dropped
+later; refused: did not enter the beam."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """A hypothesis at some step: the piece it ends in, and where it came from."""
+    """A hypothesis at one step: its last piece, and the hypothesis that it continues."""
 
     parent: int
-    """Place of the hypothesis it continues; -1 for a first piece."""
+    """Index of the hypothesis it continues; -1 for a first piece."""
     step: int
-    """Pieces of the hypothesis, this one included."""
+    """Number of pieces of the hypothesis, including this one."""
     token: int
     """Id of the piece; `nmt.text.vocabulary.END` for the end symbol."""
     log_prob: float
-    """Of the piece, natural logarithm."""
+    """Log-probability of the piece (natural logarithm)."""
     total: float
-    """Of the hypothesis up to here."""
+    """Log-probability of the hypothesis up to this piece."""
     fate: Fate
     score: float | None = None
-    """What it was ranked by, if it finished: the total, normalised by length."""
+    """The score of a finished hypothesis: the total, normalised by length."""
 
 
 class Recorder(Engine):
-    """An engine that runs another and notes the rows of each step, what they read, and their best continuations."""
+    """An engine that runs another one and records the rows of each step, their input, and their best continuations."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -52,11 +52,11 @@ class Recorder(Engine):
         self.rows: Integers | None = None
 
     def start(self, sources: Sequence[Sequence[int]]) -> tuple[Any, EngineState]:
-        """The engine's."""
+        """See `Engine.start`."""
         return self.engine.start(sources)
 
     def step(self, memory: Any, state: EngineState, tokens: Integers) -> tuple[Floats, Floats | None, EngineState]:
-        """The engine's, noted with all pieces that may come next."""
+        """See `Engine.step`; records all pieces that may come next."""
         log_probs, weights, state = self.engine.step(memory, state, tokens)
         self._note(tokens, best_pieces(log_probs, log_probs.shape[1]))
         return log_probs, weights, state
@@ -80,9 +80,9 @@ class Recorder(Engine):
 
 
 def search_tree(engine: Engine, source: Sequence[int], settings: SearchSettings) -> list[Node]:
-    """The tree of a beam search for one sentence, each hypothesis after the one it continues.
+    """The search tree of one sentence; each hypothesis comes after the one it continues.
 
-    All finished hypotheses are kept, not only the best; that changes when the search stops, not what is best.
+    All finished hypotheses are kept, not only the best. The search therefore stops later, but finds the same best one.
 
         source: ids, not empty
     """
@@ -91,7 +91,7 @@ def search_tree(engine: Engine, source: Sequence[int], settings: SearchSettings)
     found = beam_search(recorder, [source], settings)[0]
     nodes: list[Node] = []
     children: dict[tuple[int, int], int] = {}
-    rows: list[int] = []  # node of each row; the empty hypothesis is none
+    rows: list[int] = []  # node of each row; the empty hypothesis has no node
     offered: list[tuple[list[int], Best]] = []
     for number, (selected, tokens, best) in enumerate(recorder.steps):
         if number == 0:
@@ -132,7 +132,7 @@ def _log_prob(best: Best, row: int, token: int) -> float:
 
 
 def _add_refused(nodes: list[Node], offered: Sequence[tuple[list[int], Best]]) -> None:
-    """The most probable continuations of each step that found no place."""
+    """Add the most probable continuations of each step that did not enter the beam."""
     taken = {(node.parent, node.token) for node in nodes}
     totals: dict[tuple[int, int], float] = {}
     for rows, best in offered:

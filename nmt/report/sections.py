@@ -1,4 +1,4 @@
-"""A report as a document: which number stands where, what it means, and the command that made it."""
+"""A report as a document: its sections, with the meaning of each number and the command that produced it."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from nmt.scores.significance import PartScore
 from nmt.text.vocabulary import END
 
 EXAMPLES_SEED = 1
-"""Chooses the random examples, so that two systems on one set are shown on the same sentences."""
+"""Seed of the random examples: two systems on the same set are shown on the same sentences."""
 
 
 @dataclass
 class Commands:
-    """What the reader can type to get a section's numbers again."""
+    """The commands with which a reader can reproduce the numbers of a section."""
 
     evaluate: str
     """The command that wrote the report."""
     training: str = ""
-    """The one that trained the model, as far as it is known."""
+    """The command that trained the model; empty if it is not known."""
     texts: dict[str, str] = field(default_factory=dict)
-    """Names of the files of the report with the hypotheses and references, by what they hold."""
+    """File names of the hypotheses, references and other texts in the report's folder, by their content."""
 
 
 def make_document(report: Report, commands: Commands) -> Document:
-    """Everything, from the scores to single sentences."""
+    """The whole document, from the scores to single sentences."""
     evaluation = report.evaluation
     count = len(evaluation.hypotheses)
     settings = evaluation.settings
@@ -73,7 +73,7 @@ def _interval(score: Score) -> str:
 
 
 def describe_lengths(evaluation: Evaluation) -> str:
-    """How long the hypotheses are, in a line."""
+    """One line on the length of the hypotheses."""
     sentences = len(evaluation.hypotheses)
     precisions = "/".join(f"{precision:.1f}" for precision in evaluation.precisions)
     return (
@@ -94,8 +94,8 @@ def _scores(report: Report, commands: Commands) -> Section:
         Paragraph(describe_lengths(evaluation) + "."),
         *(Paragraph(f"Note: {note}.") for note in evaluation.notes),
         Paragraph(
-            "Intervals are bootstrapped (Koehn 2004). Two scores compare only if their signatures are equal. "
-            f"{MOSES_NAME} is the figure in which Multi30k results are published; the others take the text as it is."
+            "Intervals are bootstrapped (Koehn 2004). Scores can only be compared if their signatures are equal. "
+            f"{MOSES_NAME} is the figure in which Multi30k results are published; the others use the original text."
         ),
         Code(signatures),
     ]
@@ -104,14 +104,14 @@ def _scores(report: Report, commands: Commands) -> Section:
         tokenizer = _signature_value(evaluation.scores[0].signature, "tok")
         command = ["sacrebleu", *names, "-i", commands.texts["hypothesis"], "-m", "bleu", "chrf", "ter"]
         blocks += [
-            Paragraph("The same numbers by sacrebleu's own command, in the folder of this report:"),
+            Paragraph("In the folder of this report, sacrebleu's own command gives the same numbers:"),
             Code(shlex.join([*command, *_sacrebleu_options(evaluation, tokenizer), "--confidence"])),
         ]
     return Section("Scores", blocks, commands.evaluate)
 
 
 def _sacrebleu_options(evaluation: Evaluation, tokenizer: str) -> list[str]:
-    """The options by which sacrebleu's command scores as we do."""
+    """The options with which the command `sacrebleu` gives the same scores."""
     options = ["-tok", tokenizer] if tokenizer else []
     if any("asian:yes" in score.signature for score in evaluation.scores):
         options += ["--ter-asian-support", "--ter-normalized"]
@@ -162,7 +162,7 @@ def _comparisons(report: Report, commands: Commands) -> list[Section]:
         common = ["sacrebleu", *names, "-i", *files, commands.texts["hypothesis"], "-m", "bleu", "chrf", "ter"]
         lines = [shlex.join([*common, *options, test]) for test in ("--paired-bs", "--paired-ar")]
         blocks += [
-            Paragraph("The same by sacrebleu's own command, in the folder of this report:"),
+            Paragraph("In the folder of this report, sacrebleu's own commands give the same numbers:"),
             Code("\n".join(lines)),
         ]
     sections = [Section("Comparison", blocks, commands.evaluate)]
@@ -196,8 +196,8 @@ def _ngrams(report: Report, commands: Commands) -> Section:
         "n-gram precision",
         [
             Paragraph(
-                "Share of the hypotheses' n-grams that stand in the reference, each as often as there at most "
-                "(Papineni et al. 2002), over BLEU's tokens."
+                "Share of the hypotheses' n-grams that occur in the reference, each counted at most as often as it "
+                "occurs there (Papineni et al. 2002), over BLEU's tokens."
             ),
             Figure(chart),
             Table(["", "precision, %", "matched", "of"], rows, (1, 2, 3)),
@@ -207,7 +207,7 @@ def _ngrams(report: Report, commands: Commands) -> Section:
 
 
 def _parts(parts: Sequence[PartScore], name: str, label: str) -> list[Block]:
-    """Scores of parts of the set, drawn and as a table."""
+    """Scores of parts of the set, as a chart and as a table."""
     rows = [[part.name, f"{part.sentences:,}", *_part_scores(part)] for part in parts]
     return [
         _parts_chart(parts, name, label),
@@ -240,7 +240,7 @@ def _lengths(report: Report, commands: Commands) -> Section:
 
 
 def _leaks(training: TrainingPart, commands: Commands) -> Section:
-    """What the test set shares with the training data, and the scores without it."""
+    """Sentences that the test set shares with the training data, and the scores without them."""
     overlap, count = training.overlap, len(training.overlap.pair)
 
     def share(number: int) -> list[str]:
@@ -258,14 +258,15 @@ def _leaks(training: TrainingPart, commands: Commands) -> Section:
     blocks: list[Block] = [
         Paragraph(
             f"Every test sentence was compared with all {training.pairs:,} training pairs. Duplicates are equal "
-            f"but for case and spaces; near duplicates have a similarity of at least {NEAR:g}: 1 - distance / length, "
-            "with the Levenshtein distance in words and the longer one's length. Duplicates count as near duplicates."
+            f"except for case and spaces; near duplicates have a similarity of at least {NEAR:g}. Similarity is "
+            "1 - distance / length, with the Levenshtein distance in words and the length of the longer sentence. "
+            "Duplicates count as near duplicates."
         ),
         Table(["", "sentences", "%"], rows, (1, 2)),
         *_parts(training.without_leaks, "part", "BLEU without near duplicates"),
     ]
     if training.leaks:
-        blocks.append(Paragraph("The most similar sentences; what the training sentence has otherwise is marked:"))
+        blocks.append(Paragraph("The most similar sentences, with the differences marked:"))
     for leak in training.leaks:
         own, theirs = differences(leak.text, leak.training)
         scores = f"similarity {leak.similarity:.2f}{', duplicate' if leak.exact else ''}"
@@ -296,8 +297,8 @@ def _rare_words(training: TrainingPart, commands: Commands) -> Section:
         "Rare words",
         [
             Paragraph(
-                "How well words are translated by how often they stand in the training targets (Neubig et al. "
-                "2019): a word of a hypothesis is right if it stands in the reference, wherever."
+                "Accuracy of words by their frequency in the training targets (Neubig et al. 2019). A word of a "
+                "hypothesis is correct if it occurs anywhere in the reference."
             ),
             Figure(
                 charts.bar_chart(
@@ -316,9 +317,9 @@ def _rare_words(training: TrainingPart, commands: Commands) -> Section:
                 ],
                 range(1, 7),
             ),
-            Paragraph("Whole sentences by how often the rarest word of the source stands in training sources:"),
+            Paragraph("Scores of sentences by the frequency of the source's rarest word in the training sources:"),
             *_parts(training.by_rarest, "occurrences of the rarest word", "BLEU by rarest word"),
-            Paragraph("Words that never stand in the training data of their side:"),
+            Paragraph("Words that do not occur in the training data of their side:"),
             Table(["", "unseen words", "of", "%", "sentences", "the most frequent"], unknown, (1, 2, 3, 4)),
         ],
         commands.evaluate,
@@ -332,7 +333,9 @@ def _training_sections(training: TrainingPart, commands: Commands) -> list[Secti
         Section(
             "By similarity to the training data",
             [
-                Paragraph("The similarity of a sentence's source to the most similar training source."),
+                Paragraph(
+                    "Sentences are grouped by the similarity of their source to the most similar training source."
+                ),
                 *_parts(training.by_similarity, "similarity", "BLEU by similarity to the training data"),
             ],
             commands.evaluate,
@@ -349,16 +352,16 @@ def _repetitions(report: Report, commands: Commands) -> Section:
     ]  # fmt: skip
     blocks: list[Block] = [
         Paragraph(
-            "Words that only say again the one to four words right before them (“the the”, “of a of a”): a sign that a "
-            "model lost its place. Some repetitions are right; compare with the reference."
+            "Words that only repeat the one to four words right before them (“the the”, “of a of a”). They are a sign "
+            "that a model lost its place. Some repetitions are correct; compare with the reference."
         ),
         Table(["", "repeated words", "of", "%", "sentences", "worst sentence"], rows, (1, 2, 3, 4, 5)),
     ]
     if report.pieces:
         blocks += [
             Paragraph(
-                "Pieces for which the vocabulary has no text: an unknown piece stands for a character that is lost, "
-                "bytes are pieces that spell a character byte by byte."
+                "Characters that the vocabulary lacks: an unknown piece replaces a character, which is lost; byte "
+                "pieces spell a character byte by byte."
             ),
             Table(
                 ["", "pieces", "unknown", "unknown, %", "bytes", "bytes, %"],
@@ -373,7 +376,7 @@ def _repetitions(report: Report, commands: Commands) -> Section:
                 range(1, 6),
             ),
         ]  # fmt: skip
-    cut = "" if report.cut is None else f"; translations that were cut at the maximum length: {report.cut}"
+    cut = "" if report.cut is None else f"; translations cut off at the maximum length: {report.cut}"
     blocks.append(Paragraph(f"Empty hypotheses: {report.empty}{cut}."))
     return Section("Repetitions and unknown pieces", blocks, commands.evaluate)
 
@@ -383,18 +386,19 @@ def _calibration(report: Report, commands: Commands) -> Section | None:
     if own is None:
         return None
     points = [(each.confidence, each.accuracy, each.predictions) for each in own.bins]
-    direction = "too sure of itself" if own.confidence > own.accuracy else "less sure than it could be"
+    direction = "overconfident" if own.confidence > own.accuracy else "underconfident"
     return Section(
         "Calibration",
         [
             Paragraph(
-                "At each position of the references, having read the reference up to there, the model predicts the "
-                "next piece. Of the predictions made with probability 0.8, 80 % should be right (Guo et al. 2017). On "
-                f"the whole the model is {direction}: mean probability {own.confidence:.3f}, right {own.accuracy:.3f}."
+                "At each position of the references the model predicts the next piece after reading the reference up "
+                "to there. Of the predictions made with probability 0.8, 80 % should be correct (Guo et al. 2017). "
+                f"Overall the model is {direction}: its mean probability is {own.confidence:.3f}, its accuracy "
+                f"{own.accuracy:.3f}."
             ),
             Figure(
                 charts.reliability_chart("calibration", points),
-                "The area of a dot follows the number of predictions; on the dashed line probabilities are right.",
+                "The area of a dot shows the number of predictions; on the dashed line, probability equals accuracy.",
             ),
             Table(
                 ["figure", "value"],
@@ -402,13 +406,13 @@ def _calibration(report: Report, commands: Commands) -> Section | None:
                     ["expected calibration error", f"{own.error:.4f}"],
                     ["predictions", f"{own.positions:,}"],
                     ["ends of sentences: mean probability of the prediction", f"{own.end_confidence:.3f}"],
-                    ["ends of sentences: right", f"{own.end_accuracy:.3f}"],
+                    ["ends of sentences: accuracy", f"{own.end_accuracy:.3f}"],
                     ["perplexity of the references, per piece", f"{own.perplexity:.3f}"],
                 ],
                 (1,),
             ),
             Table(
-                ["probability", "predictions", "mean probability", "right"],
+                ["probability", "predictions", "mean probability", "accuracy"],
                 [
                     [
                         f"{each.low:.1f} to {each.high:.1f}", f"{each.predictions:,}",
@@ -437,11 +441,11 @@ def _sureness(report: Report, commands: Commands) -> Section | None:
         "Calibration of sentences",
         [
             Paragraph(
-                "Does the model know which of its translations are good? Translations in groups of equal size by the "
-                "geometric mean of their pieces' probabilities. A translation with probability 0.1 should be the "
-                "reference one time in ten if there were no other right translation; there are, so the model may be "
-                "right to be less sure. Spearman's rank correlation of the mean probability with chrF2: "
-                f"{own.correlation:.3f}."
+                "Does the model know which of its translations are good? The translations are divided into groups of "
+                "equal size by the geometric mean of their pieces' probabilities. If each source had one correct "
+                "translation, a translation with probability 0.1 should equal the reference one time in ten. As there "
+                "usually are several, lower probabilities may be justified. Spearman's rank correlation of the mean "
+                f"probability with chrF2 is {own.correlation:.3f}."
             ),
             _parts_chart(own.parts, "mean probability of a piece", "BLEU by probability"),
             Table([*head, "BLEU", "95 % interval", "chrF2"], rows, range(1, 8)),
@@ -451,10 +455,10 @@ def _sureness(report: Report, commands: Commands) -> Section | None:
 
 
 def choose_examples(evaluation: Evaluation, count: int = 5) -> dict[str, list[int]]:
-    """Sentences to show under their headings: the best, the worst, and twice as many of the rest at random.
+    """The examples by heading: the best sentences, the worst, and twice as many of the rest at random.
 
-    Ordered by sentence BLEU, then chrF, then length in favour of the longer reference, then place; the random ones
-    depend only on the number of sentences and which of them are shown already.
+    Sentences are ordered by sentence BLEU, then chrF, then the length of the reference (longer first), then index. The
+    random ones depend only on the number of sentences and on those that are shown already.
     """
 
     def quality(index: int) -> tuple[float, float]:
@@ -484,7 +488,7 @@ def _examples(report: Report, commands: Commands) -> list[Section]:
         if numbers:
             examples = [_example(report, number) for number in numbers]
             hint: list[Block] = [
-                Paragraph("Marked: words that the other side, hypothesis or reference, does not have.")
+                Paragraph("Words are marked if the other side (hypothesis or reference) does not have them.")
             ]
             sections.append(Section(title, [*hint, *examples], commands.evaluate))
     return sections
@@ -497,7 +501,7 @@ def least_sure(sureness: Sequence[float | None], count: int = 5) -> list[int]:
 
 
 def _example(report: Report, index: int) -> Example:
-    """A sentence; the hypothesis is marked beside the first reference."""
+    """An example; differences are marked between the hypothesis and the first reference."""
     evaluation = report.evaluation
     score, hypothesis = evaluation.sentence_scores[index], evaluation.hypotheses[index]
     rows: list[tuple[str, list[Span]]] = []
@@ -536,10 +540,10 @@ def _tree(tree: SearchTree | None, commands: Commands) -> Section | None:
         "Search tree",
         [
             Paragraph(
-                f"Beam search for sentence {tree.place + 1}, beam {tree.beam_size}: each column is a step, the small "
-                "number a piece's probability in percent. Bold: the translation. Green: other hypotheses that "
-                "finished, with their scores. Plain: hypotheses that were in the beam and were given up. Struck out: "
-                "the most probable continuations that found no place."
+                f"Beam search for sentence {tree.place + 1} with beam size {tree.beam_size}. Each column is a step; "
+                "the small number is a piece's probability in percent. Bold: the translation. Green: other finished "
+                "hypotheses, with their scores. Plain: hypotheses that were in the beam and were pruned later. Struck "
+                "out: the most probable continuations that did not enter the beam."
             ),
             Paragraph(f"Source: {tree.source}"),
             Figure(charts.tree_chart(f"search tree of sentence {tree.place + 1}", "▸", leaves), wide=True),
@@ -549,7 +553,7 @@ def _tree(tree: SearchTree | None, commands: Commands) -> Section | None:
                     ["finished", f"{sum(node.score is not None for node in tree.nodes)}"],
                     ["steps", f"{max((node.step for node in tree.nodes), default=0)}"],
                     ["pieces of finished hypotheses", f"{fates.count('best') + fates.count('finished')}"],
-                    ["pieces that were given up", f"{fates.count('pruned')}"],
+                    ["pruned pieces", f"{fates.count('pruned')}"],
                 ],
                 (1,),
             ),
@@ -565,10 +569,10 @@ CURVES = {
     "gradient_norm": "norm of the gradient, before clipping",
     "target_tokens_per_second": "target tokens/s",
 }
-"""What is drawn of `metrics.jsonl`."""
+"""The values of `metrics.jsonl` that are drawn."""
 
 MOST_POINTS = 400
-"""Points of a curve; of a longer one every n-th is drawn."""
+"""Maximum number of points of a curve; of a longer curve only every n-th point is drawn."""
 
 
 def _curves(report: Report, commands: Commands) -> Section | None:
@@ -618,7 +622,7 @@ def _settings(evaluation: Evaluation, commands: Commands) -> Section | None:
 
 
 def setting_text(value: object) -> str:
-    """A setting as a person reads it."""
+    """A setting in readable form."""
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "none"}[value]
     if isinstance(value, Sequence) and not isinstance(value, str):

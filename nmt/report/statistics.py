@@ -1,5 +1,5 @@
-"""Where a translation is good and where it is not: scores of groups of sentences, accuracy of words by how often they
-were seen in training, repetitions, unknown words.
+"""Statistics on where translations are good or bad: groups of sentences, accuracy of words by their frequency in the
+training data, repetitions, unknown words.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from nmt.report.words import words
 
 LENGTHS = (5, 10, 15, 20, 30, 40)
-"""Upper ends of the groups of sentences by words; the last group is open."""
+"""Upper ends of the groups of sentences by number of words; the last group has no upper end."""
 
 FREQUENCIES = (0, 1, 4, 9, 99, 999)
-"""Upper ends of the groups of words by occurrences in the training data; the last group is open."""
+"""Upper ends of the groups of words by occurrences in the training data; the last group has no upper end."""
 
 LONGEST_REPEAT = 4
-"""Words of the longest stretch whose immediate repetition is counted."""
+"""Maximum number of words of a sequence whose immediate repetition is counted."""
 
 
 def group_names(ends: Sequence[int]) -> list[str]:
-    """`0`, `1`, `2 to 4`, ..., `1000 or more`: the groups that end at the given numbers, and the open one."""
+    """Names of the groups with the given upper ends and of the last one: `0`, `1`, `2 to 4`, ..., `1000 or more`."""
     names, first = [], 0 if ends[0] == 0 else 1
     for end in ends:
         names.append(str(end) if first == end else f"{first} to {end}")
@@ -35,7 +35,7 @@ def group_of(value: int, ends: Sequence[int]) -> int:
 
 
 def places_by_group(groups: Sequence[int], count: int) -> list[list[int]]:
-    """The places of the sentences of each group, from the number of each sentence's group."""
+    """The indices of the sentences in each group, given the group of each sentence."""
     members: list[list[int]] = [[] for _ in range(count)]
     for place, group in enumerate(groups):
         members[group].append(place)
@@ -48,20 +48,20 @@ class WordAccuracy:
 
     name: str
     expected: int
-    """Such words in the references."""
+    """Number of such words in the references."""
     produced: int
-    """Such words in the hypotheses."""
+    """Number of such words in the hypotheses."""
     matched: int
-    """Words of a hypothesis that stand in its reference, each as often as there at most."""
+    """Words of the hypotheses that are in their reference, each at most as often as it occurs there."""
 
     @property
     def precision(self) -> float:
-        """Matched of produced words, 0 to 1; 0 if there are none."""
+        """Share of matched words among produced words, 0 to 1; 0 if there are none."""
         return self.matched / self.produced if self.produced else 0.0
 
     @property
     def recall(self) -> float:
-        """Matched of expected words, 0 to 1."""
+        """Share of matched words among expected words, 0 to 1."""
         return self.matched / self.expected if self.expected else 0.0
 
     @property
@@ -73,10 +73,10 @@ class WordAccuracy:
 def word_accuracy(
     hypotheses: Sequence[str], references: Sequence[str], occurrences: Mapping[str, int]
 ) -> list[WordAccuracy]:
-    """Precision and recall of words by how often they stand in the training data.
+    """Precision and recall of words by their frequency in the training data.
 
-    Neubig et al. (2019), compare-mt, https://arxiv.org/abs/1903.07926, section 2.2. A word counts as right wherever in
-    the sentence it stands.
+    Neubig et al. (2019), compare-mt, https://arxiv.org/abs/1903.07926, section 2.2. A word counts as correct at any
+    position of the sentence.
     """
     groups = [WordAccuracy(name, 0, 0, 0) for name in group_names(FREQUENCIES)]
     for hypothesis, reference in zip(hypotheses, references, strict=True):
@@ -94,13 +94,13 @@ class Repetition:
     """How much a text repeats itself."""
 
     sentences: int
-    """Sentences in which a stretch of 1 to 4 words is at once said again."""
+    """Sentences in which a sequence of 1 to 4 words is immediately repeated."""
     words: int
-    """Words that only say such a stretch again."""
+    """Words that belong to such a repetition."""
     total: int
     """Words of the whole text."""
     worst: int | None
-    """Place of the sentence with the most such words; None if there is none."""
+    """Index of the sentence with the most such words; None if there is none."""
 
     @property
     def rate(self) -> float:
@@ -109,7 +109,7 @@ class Repetition:
 
 
 def repeated_words(own: Sequence[str]) -> int:
-    """Words of a sentence that only repeat the 1 to 4 words right before them: 2 in `a dog a dog runs`."""
+    """Number of words that only repeat the 1 to 4 words right before them: 2 in `a dog a dog runs`."""
     repeated = [False] * len(own)
     for size in range(1, LONGEST_REPEAT + 1):
         for start in range(size, len(own) - size + 1):
@@ -119,7 +119,7 @@ def repeated_words(own: Sequence[str]) -> int:
 
 
 def repetition(sentences: Sequence[str]) -> Repetition:
-    """How often sentences say a stretch of words twice in a row: a sign of a model that lost its place."""
+    """How often sentences repeat a sequence of words immediately, a sign of a model that lost its place."""
     split = [words(sentence) for sentence in sentences]
     counts = [repeated_words(own) for own in split]
     worst = max(range(len(counts)), key=counts.__getitem__, default=None)
@@ -146,7 +146,7 @@ class Unknown:
 
 
 def unknown(sentences: Sequence[str], occurrences: Mapping[str, int]) -> Unknown:
-    """Words of a text that never stand in the training data of its side."""
+    """The words of a text that do not occur in the training data of its side."""
     split = [words(sentence) for sentence in sentences]
     found = Counter(word for own in split for word in own if not occurrences.get(word, 0))
     affected = sum(any(not occurrences.get(word, 0) for word in own) for own in split)

@@ -1,4 +1,4 @@
-"""What a test set shares with the training data: duplicates, near duplicates, similarity, how often words were seen.
+"""Overlap of a test set with the training data: duplicates, near duplicates, similarity, word frequencies.
 
 The similarity of two sentences is the fuzzy match score of translation memories,
 
@@ -6,10 +6,10 @@ The similarity of two sentences is the fuzzy match score of translation memories
 
 with the Levenshtein distance of their words (Koehn & Senellart 2010, Convergence of translation memory and statistical
 machine translation; Bulte & Tezcan 2019, https://aclanthology.org/P19-1175, section 3.2). A test sentence's similarity
-to the training data is that to the most similar training sentence. It is exact, not sampled: a distance is computed
-only where the words that two sentences share, which bound it, leave room for a better match.
+to the training data is that to the most similar training sentence. It is exact, not sampled: the number of words that
+two sentences share bounds their distance, so the distance is computed only if it could give a better match.
 
-The training data are read once, in batches; memory follows the test set.
+The training data are read once, in batches; the memory depends only on the size of the test set.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ import numpy.typing as npt
 from nmt.report.words import same_text, words
 
 NEAR = 0.8
-"""Similarity from which a sentence counts as a near duplicate: of ten words at most two differ."""
+"""Minimum similarity of a near duplicate: of ten words at most two differ."""
 
 CELLS = 1 << 20
-"""Pairs of a training and a test sentence whose shared words are counted at once."""
+"""Number of pairs of a training and a test sentence whose shared words are counted at once."""
 
 Integers = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
@@ -35,28 +35,28 @@ Doubles = npt.NDArray[np.float64]
 
 @dataclass
 class Overlap:
-    """One side of a test set beside the same side of the training data; one item for each test sentence."""
+    """One side of a test set compared with the same side of the training data; arrays have an item per sentence."""
 
     similarity: Doubles
-    """To the most similar training sentence, 0 to 1."""
+    """Similarity to the most similar training sentence, 0 to 1."""
     nearest: Integers
-    """Its place in the training data, from 0; -1 where no word is shared with any."""
+    """Index of that training sentence, from 0; -1 if no training sentence shares a word."""
     exact: npt.NDArray[np.bool_]
-    """Whether the sentence itself, but for case and spaces, is in the training data."""
+    """Whether the sentence is in the training data, apart from case and spaces."""
     occurrences: Counter[str]
-    """How often each word of the test set stands in the training data; words that never do are absent."""
+    """How often each word of the test set occurs in the training data; words that do not occur are absent."""
     sentences: int
-    """Training sentences."""
+    """Number of training sentences."""
 
     @property
     def near(self) -> npt.NDArray[np.bool_]:
-        """Near duplicates, the exact ones among them."""
+        """Near duplicates, including exact ones."""
         result: npt.NDArray[np.bool_] = self.exact | (self.similarity >= NEAR)
         return result
 
 
 class Comparison:
-    """Finds the overlap of a test set with training sentences that are handed over in batches."""
+    """Finds the overlap of a test set with training sentences that are added in batches."""
 
     def __init__(self, sentences: Sequence[str], further: Iterable[str] = ()) -> None:
         """Prepare for the test sentences; the words of `further` texts are counted in the training data as well."""
@@ -71,7 +71,8 @@ class Comparison:
         self.counted = {word for own in self.words for word in own}.union(*(words(text) for text in further))
         self.occurrences: Counter[str] = Counter()
         self.seen = 0
-        # The k-th occurrence of a word is a feature of its own, so shared features are shared words, repetitions too.
+        # The k-th occurrence of a word is a feature of its own, so that repeated words count as often as both have
+        # them. `postings` lists the test sentences of each feature; `starts` is where the list of each one begins.
         self.features: dict[tuple[str, int], int] = {}
         postings: list[list[int]] = []
         for number, own in enumerate(self.words):
@@ -111,10 +112,13 @@ class Comparison:
         """Find the test sentences that a training sentence of the batch is more similar to than all before it."""
         from rapidfuzz.distance import Levenshtein
 
-        # every (training sentence, test sentence) that shares a feature, once for each: a sparse product
+        # A sparse matrix product: each feature of a training sentence adds 1 to the cell (training sentence, test
+        # sentence) of every test sentence in the feature's postings.
         counts = self.counts[features]
+        # [all postings of all features]: for each feature the places start, start + 1, ..., start + count - 1
         places = np.repeat(self.starts[features] - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
         cells = np.repeat(rows, counts) * len(self.words) + self.postings[places]
+        # [training sentences, test sentences]
         shared = np.bincount(cells, minlength=len(batch) * len(self.words)).reshape(len(batch), -1)
         lengths = np.array([len(own) for own in batch])
         bound = shared / np.maximum(np.maximum(lengths[:, None], self.lengths), 1)  # distance >= longer - shared
@@ -134,7 +138,7 @@ class Comparison:
 
 
 def _occurrences(own: Sequence[str]) -> Iterable[tuple[str, int]]:
-    """Each word with the number of times it came before."""
+    """Each word with the number of its earlier occurrences in the sentence."""
     before: dict[str, int] = {}
     for word in own:
         count = before.get(word, 0)
@@ -144,13 +148,13 @@ def _occurrences(own: Sequence[str]) -> Iterable[tuple[str, int]]:
 
 @dataclass
 class TrainingOverlap:
-    """A test set beside the training data."""
+    """A test set compared with the training data."""
 
     source: Overlap
     target: Overlap
-    """Of the references; with several, of the one that is most similar to the training data."""
+    """Overlap of the references; of several, the one that is most similar to the training data."""
     pair: npt.NDArray[np.bool_]
-    """Whether one and the same training pair has both the source and a reference, but for case and spaces."""
+    """Whether a single training pair has both the source and a reference, apart from case and spaces."""
 
     @property
     def leaked(self) -> npt.NDArray[np.bool_]:
@@ -165,11 +169,11 @@ def compare_with_training(
     hypotheses: Sequence[str],
     training: Iterable[tuple[Sequence[str], Sequence[str]]],
 ) -> TrainingOverlap:
-    """Look for a test set in the training data.
+    """Compare a test set with the training data.
 
     references: `references[r][sentence]`
     hypotheses: only their words are looked up
-    training: batches of training pairs, sources and targets apart
+    training: batches of training pairs: a list of sources and a list of targets
     """
     source = Comparison(sources)
     target = Comparison([text for reference in references for text in reference], hypotheses)
@@ -185,7 +189,7 @@ def compare_with_training(
 
 
 def _most_similar(overlap: Overlap, references: int) -> Overlap:
-    """Of the overlaps of several references the largest of each sentence."""
+    """The largest overlap of each sentence among the overlaps of several references."""
     similarity = overlap.similarity.reshape(references, -1)
     best, columns = similarity.argmax(axis=0), np.arange(similarity.shape[1])
     return Overlap(

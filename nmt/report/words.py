@@ -1,7 +1,8 @@
-"""Words, as the statistics of a report count them, and the difference between two sentences in words.
+"""Words as the statistics of a report count them, and the differences between two sentences in words.
 
-Scores have tokenisers of their own (`nmt.scores.tokenizers`); these words only group, count and compare. A word is a
-run of letters, marks and digits, with apostrophes and hyphens inside; in scripts without spaces each character is one.
+Scores have their own tokenisers (`nmt.scores.tokenizers`); these words are only for grouping, counting and comparing. A
+word is a run of letters, marks and digits with apostrophes and hyphens inside; in scripts without spaces each character
+is a word.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _WORD = rf"[{_NO_SPACES}]\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}]--[{_NO_SPACES}]]+"
 _JOINED = rf"(?:{_WORD})(?:['’\-](?=[\p{{L}}\p{{N}}])(?:{_WORD}))*"
 WORDS = regex.compile(_JOINED, regex.VERSION1)
 UNITS = regex.compile(rf"\s*(?:{_JOINED}|\S)", regex.VERSION1)
-"""Words and single other characters, each with the space before it."""
+"""Matches words and single other characters, each with the space before it."""
 
 
 def words(text: str) -> list[str]:
@@ -26,13 +27,13 @@ def words(text: str) -> list[str]:
 
 
 def same_text(text: str) -> str:
-    """What two sentences must share to be the same but for case, spaces and forms of characters (NFKC)."""
+    """A key that is equal for sentences that differ only in case, spaces and forms of characters (NFKC)."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch of a sentence."""
+    """A part of a sentence."""
 
     text: str
     differs: bool
@@ -40,9 +41,9 @@ class Span:
 
 
 def differences(hypothesis: str, reference: str) -> tuple[list[Span], list[Span]]:
-    """Both sentences with what differs marked: in the hypothesis the words that are not in the reference, in the
-    reference those that the hypothesis lacks, by a shortest sequence of insertions, deletions and substitutions
-    (Levenshtein 1966) of words and punctuation marks, case counting.
+    """Both sentences as spans, with the differences marked: in the hypothesis the words that the reference lacks, and
+    in the reference those that the hypothesis lacks. They follow from a shortest sequence of insertions, deletions and
+    substitutions (Levenshtein 1966) of words and punctuation marks; case matters.
     """
     from rapidfuzz.distance import Levenshtein
 
