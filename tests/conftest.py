@@ -1,4 +1,4 @@
-"""For the whole suite: no network, no cache of the user, two threads, the same random examples."""
+"""For the whole suite: no network, no cache of the user, the same number of threads, the same random examples."""
 
 import atexit
 import os
@@ -63,13 +63,15 @@ def no_network() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def two_threads() -> None:
+def same_threads() -> None:
     """The number of threads changes sums in their last bits; a test that sets its own is undone before the next.
+
+    There are two, or one where each processor has a process of tests: threads that wait for a processor spin.
 
     ONNX Runtime leaves the thread that it runs on flushing denormal numbers to zero; that is undone as well.
     """
     if sys.modules.keys() & {"torch", "onnxruntime"}:
         import torch
 
-        torch.set_num_threads(2)
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
         torch.set_flush_denormal(False)

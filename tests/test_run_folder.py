@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -67,6 +66,33 @@ def test_harmless_changes_and_moved_data_resume_bit_for_bit(
     assert load_config(tmp_path / "run" / "config.toml") == config
 
 
+@pytest.mark.parametrize("how", ["gone", "edited"])
+def test_validation_data_are_read_once(how: str, reversal: Path, finished: Path, tmp_path: Path) -> None:
+    """Files that go or change during the training change no score."""
+    data = Path(shutil.copytree(reversal, tmp_path / "data"))
+
+    def disturb(line: str) -> None:
+        for path in data.glob("val.*") if line.startswith("model: ") else ():
+            path.write_text("z\n" * 20) if how == "edited" else path.unlink()
+
+    train(toy_config(data, training={**TRAINING, "epochs": 1}), tmp_path / "run", say=disturb)
+    assert validations(tmp_path / "run") == validations(finished)[:2]
+
+
+def test_japanese_is_trained_on_without_mecab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """BLEU counts characters then, and one line says so; a run with BLEU as its measure is not refused."""
+    monkeypatch.setattr("sacrebleu.tokenizers.tokenizer_ja_mecab.MeCab", None)
+    data = write_reversal(tmp_path / "data")
+    for path in data.glob("*.rev"):
+        path.rename(path.with_suffix(".ja"))
+    lines: list[str] = []
+    config = toy_config(data, data={"target": "ja"}, training={"epochs": 1, "validation_interval": 4})
+    train(config, tmp_path / "run", say=lines.append)
+    told = [line for line in lines if "MeCab" in line]
+    assert len(told) == 1 and told[0].startswith("BLEU counts characters (tokeniser `char`)") and "[ja]" in told[0]
+    assert len(validations(tmp_path / "run")) == 2
+
+
 def test_more_epochs_go_on_where_the_run_ended(reversal: Path, run: Path) -> None:
     before = records(run)
     train(changed(reversal, epochs=3, learning_rate=0.001), run, resume=True, say=quiet)
@@ -121,9 +147,9 @@ def test_a_best_model_that_was_deleted_is_made_again(reversal: Path, run: Path) 
 
 def test_two_processes_do_not_train_in_one_folder(reversal: Path, run: Path) -> None:
     before = (run / "metrics.jsonl").read_bytes()
-    holder = (
-        "import sys; from pathlib import Path; from nmt.training.run_folder import RunFolder\n"
-        f"folder = RunFolder(Path({str(run)!r})); folder.lock(); print('held', flush=True); sys.stdin.read()"
+    holder = (  # as `RunFolder.lock` does, without its imports
+        "import sys; from filelock import FileLock\n"
+        f"lock = FileLock({str(run / '.lock')!r}); lock.acquire(); print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen([sys.executable, "-c", holder], stdin=-1, stdout=-1, text=True) as other:
         assert other.stdout and other.stdout.readline() == "held\n"
@@ -211,18 +237,20 @@ def test_temporary_files_of_killed_processes_go(run: Path) -> None:
 # TensorBoard, and the best model
 
 
-def test_training_goes_on_without_a_broken_tensorboard(tmp_path: Path) -> None:
-    (tmp_path / "tensorboard").mkdir()
-    (tmp_path / "tensorboard" / "__init__.py").write_text("raise AttributeError('no attribute `version`')")
-    code = (
-        "from pathlib import Path; from nmt.training.run_folder import TensorBoard\n"
-        "board = TensorBoard(Path('board'), 0, print); board.add({'kind': 'training', 'update': 1, 'loss': 1}); "
-        "board.close()"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "no records for TensorBoard, which fails: AttributeError: no attribute `version`\n"
+def test_training_goes_on_without_a_broken_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def find_spec(self, name: str, *_: Any) -> None:
+            if name.startswith("torch.utils.tensorboard"):
+                raise AttributeError("no attribute `version`")
+
+    for name in [name for name in sys.modules if name.startswith("torch.utils.tensorboard")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
+    lines: list[str] = []
+    board = TensorBoard(tmp_path / "board", 0, lines.append)
+    board.add({"kind": "training", "update": 1, "loss": 1.0})
+    board.close()
+    assert lines == ["no records for TensorBoard, which fails: AttributeError: no attribute `version`"]
 
 
 def test_tensorboard_that_fails_later_is_given_up(tmp_path: Path) -> None:
@@ -249,7 +277,8 @@ def test_equal_scores_are_decided_by_the_loss() -> None:
 
 
 def test_records_have_chrf_by_which_the_best_can_be_chosen(reversal: Path, tmp_path: Path) -> None:
-    train(toy_config(reversal, training={"best_by": "chrf", "epochs": 3}), tmp_path / "run", say=quiet)
+    training = {"best_by": "chrf", "epochs": 1, "validation_interval": 2}
+    train(toy_config(reversal, training=training), tmp_path / "run", say=quiet)
     found = validations(tmp_path / "run")
     scores = [(round(r["chrf"], 2), -r["loss"]) for r in found]
     best = [r["update"] for r in found if r["best"]][-1]

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from nmt.config import VocabularyConfig
+from nmt.config import VocabularyConfig, parse_config
 from nmt.errors import UserError
+from nmt.tasks.task import make_vocabularies
 from nmt.text.spans import SPAN_CHARACTERS
 from nmt.text.vocabulary import BEGIN, END, PAD, SPECIAL_PIECES, UNK, Vocabulary, learn_vocabulary
 
@@ -153,3 +154,23 @@ def test_the_characters_of_spans_are_pieces_wherever_they_are(
             assert vocabulary.decode(ids) == text
     assert vocabulary.unreadable(f"{TEXT[0]} ż漢") == "ż漢"
     assert learn().span_ids == []
+
+
+@pytest.mark.parametrize(
+    ("model_type", "what"), [("unigram", "pieces that occur often enough"), ("char", "characters")]
+)
+def test_fewer_pieces_than_asked_for_are_one_line(model_type: str, what: str, tmp_path: Path) -> None:
+    for name in ("train.de", "train.en"):
+        (tmp_path / name).write_text("\n".join(TEXT) + "\n", encoding="utf-8")
+
+    def make(size: int) -> tuple[int, list[str]]:
+        lines: list[str] = []
+        vocabulary = {"model_type": model_type, "byte_fallback": False, "size": size, "copied_spans": 0}
+        data = {"path": str(tmp_path), "source": "de", "target": "en"}
+        made = make_vocabularies(parse_config({"data": data, "vocabulary": vocabulary}, "here"), lines.append)
+        return len(made[0]), lines
+
+    pieces, lines = make(8000)
+    assert len(lines) == 1 and lines[0].startswith(f"vocabulary of {pieces} pieces instead of 8,000: ")
+    assert f"the training text has no more {what}" in lines[0]
+    assert make(pieces) == (pieces, [])

@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> None:
     from nmt.tasks.task import make_vocabularies
 
     folder = Path(options.output or Path("vocab") / Path(options.config).stem)
-    made = make_vocabularies(resolve_for_training(config, find_device("cpu"), say))
+    made = make_vocabularies(resolve_for_training(config, find_device("cpu"), say), say)
     folder.mkdir(parents=True, exist_ok=True)
     for name, vocabulary in zip(vocabulary_files(config), made, strict=False):
         write_atomically(folder / name, vocabulary.model)

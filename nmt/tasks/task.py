@@ -41,14 +41,26 @@ class Validation:
     """For the model card."""
 
 
-def make_vocabularies(config: Config) -> tuple[Vocabulary, Vocabulary]:
+def make_vocabularies(config: Config, say: Say = lambda line: None) -> tuple[Vocabulary, Vocabulary]:
     """The configured SentencePiece models, learned from the training text where none is given.
 
-    A language model has one, that of the target side, given twice.
+    A language model has one, that of the target side, given twice. A line says when one has fewer pieces than it was
+    to have.
 
         config: resolved, so that the number of pieces is known
     """
     settings = config.vocabulary
+
+    def learn(texts: list[str], normalization: str, tags: Sequence[str]) -> Vocabulary:
+        learned = learn_vocabulary(texts, settings, settings.size, normalization, tags, settings.copied_spans)
+        if len(learned) < settings.size:
+            what = "characters" if settings.model_type == "char" else "pieces that occur often enough"
+            say(
+                f"vocabulary of {len(learned):,} pieces instead of {settings.size:,}: the training text has no more "
+                f"{what}; the model is smaller by that, and nothing needs to be changed"
+            )
+        return learned
+
     if settings.source is not None:
         if settings.joint and settings.target:
             raise UserError("`vocabulary.target` must be unset with a joint vocabulary")
@@ -62,13 +74,10 @@ def make_vocabularies(config: Config) -> tuple[Vocabulary, Vocabulary]:
     else:
         pairs = load_pairs(config.data, "train")
         texts, tags = [list(pairs["source"]), list(pairs["target"])], training_tags(config.data)
-    size = settings.size
     if config.task == "language_model" or settings.joint:
-        both = [text for side in texts for text in side]
-        joint = learn_vocabulary(both, settings, size, "identity", tags, settings.copied_spans)
+        joint = learn([text for side in texts for text in side], "identity", tags)
         return joint, joint
-    source = learn_vocabulary(texts[0], settings, size, settings.normalization, tags, settings.copied_spans)
-    return source, learn_vocabulary(texts[1], settings, size, "identity", (), settings.copied_spans)
+    return learn(texts[0], settings.normalization, tags), learn(texts[1], "identity", ())
 
 
 class Task(ABC):

@@ -118,7 +118,7 @@ class Run:
         elif start:
             vocabularies = start.source_vocabulary, start.target_vocabulary
         else:
-            vocabularies = make_vocabularies(config)
+            vocabularies = make_vocabularies(config, say)
         self.vocabularies = vocabularies
         self.task = TASKS[config.task](config, vocabularies, device)
         self.task.prepare(say)
