@@ -30,12 +30,12 @@ class Score:
     high: float
     """Upper end of the interval."""
     signature: str
-    """What has to be equal for two scores to compare: sacrebleu's signature."""
+    """sacrebleu's signature: two scores can only be compared if it is equal."""
 
 
 @dataclass
 class Evaluation:
-    """Everything a report says: scores, lengths, sentences, and how they came about."""
+    """The result of an evaluation: scores, lengths, scores of sentences, and the settings that led to them."""
 
     scores: list[Score]
     hypotheses: list[str]
@@ -46,23 +46,23 @@ class Evaluation:
     system_length: int
     """Tokens of all hypotheses, as BLEU counts them."""
     reference_length: int
-    """Tokens of the references (of several the one closest in length)."""
+    """Tokens of the references (of several, the one closest in length)."""
     length_ratio: float
     """`system_length / reference_length`."""
     brevity_penalty: float
-    """Factor by which BLEU punishes a system shorter than the reference; 1 is none."""
+    """Factor by which BLEU lowers the score of a system shorter than the reference; 1 means no penalty."""
     precisions: list[float]
     """BLEU's n-gram precisions in percent, n = 1 to 4."""
     matches: list[int] = field(default_factory=list)
-    """n-grams of the hypotheses that stand in their reference, n = 1 to 4."""
+    """Number of n-grams of the hypotheses that occur in their reference, n = 1 to 4."""
     totals: list[int] = field(default_factory=list)
-    """n-grams of the hypotheses."""
+    """Number of n-grams of the hypotheses."""
     comparisons: list[Comparison] = field(default_factory=list)
-    """With other systems, in the order in which they were named."""
+    """Comparisons with other systems, in the order in which they were named."""
     notes: list[str] = field(default_factory=list)
-    """What a reader has to know: figures left out and why, suspicious input."""
+    """Notes for the reader: figures that were left out and why, suspicious input."""
     settings: dict[str, Any] = field(default_factory=dict)
-    """For the report: command, model, beam and the like, in the order they are shown."""
+    """Settings for the report (command, model, beam size, ...), in the order in which they are shown."""
 
     def score(self, name: str) -> Score:
         """The figure of that name; KeyError when it was left out."""

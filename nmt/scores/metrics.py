@@ -2,8 +2,8 @@
 
 Post (2018), A Call for Clarity in Reporting BLEU Scores, https://arxiv.org/abs/1804.08771
 
-Text goes in as a reader sees it (detokenised); sacrebleu tokenises it itself, so that scores can be compared. Needs
-sacrebleu, which the extra `train` installs.
+The text must be detokenised; sacrebleu tokenises it itself, so that scores can be compared. This needs sacrebleu, which
+the extra `train` installs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def make_bleu(target_language: str, tokenizer: str | None = None, *, effective_order: bool = False) -> BLEU:
     """sacrebleu's BLEU for a target language.
 
-    Also the check, before a long training, that BLEU can be computed at all.
+    It also serves as a check before a long training that BLEU can be computed.
     Raises UserError if sacrebleu or the tokeniser is missing or unknown.
     """
     try:
@@ -35,7 +35,7 @@ def make_bleu(target_language: str, tokenizer: str | None = None, *, effective_o
     if name not in BLEU.TOKENIZERS:
         raise UserError(f"the BLEU tokeniser must be one of {', '.join(BLEU.TOKENIZERS)}, but is `{name}` instead")
     try:
-        # `force` only silences sacrebleu's own remark about tokenised text; an evaluation's notes have ours.
+        # `force` only silences sacrebleu's own warning about tokenised text; an evaluation's notes have our warning.
         return BLEU(tokenize=name, force=True, effective_order=effective_order)
     except (ImportError, RuntimeError, AssertionError, OSError) as error:
         if name in ("ja-mecab", "ko-mecab"):
@@ -50,24 +50,24 @@ def make_bleu(target_language: str, tokenizer: str | None = None, *, effective_o
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """The tokeniser that BLEU takes, and why."""
+    """The tokeniser of BLEU, and the reason for the choice."""
 
     name: str
     language: str
-    """Code of the target language, as far as it is known."""
+    """Code of the target language, if it is known."""
     reason: str | None = None
-    """A sentence for the reader; None for 13a, and where the reader named the tokeniser."""
+    """A sentence for the reader; None for 13a, and if the user named the tokeniser."""
 
 
 def choose_tokenizer(target_language: str, references: Sequence[str] = (), tokenizer: str | None = None) -> Tokenizer:
-    """The tokeniser that suits a target language, or the script of the references where the language has 13a.
+    """The tokeniser for a target language, or for the script of the references if the language has 13a.
 
-    Where the package of a tokeniser (MeCab) is missing, `char` takes its place, and the reason says so.
+    If the package of a tokeniser (MeCab) is missing, `char` replaces it, and the reason says so.
 
     Parameters:
         target_language: name or code; `target`, or another name of a column, is no language
         references: texts in that language
-        tokenizer: the one that the reader chose, which is taken in any case
+        tokenizer: the user's choice, which has priority
     """
     code = language_code(target_language)
     if tokenizer is not None:
@@ -112,7 +112,7 @@ def make_chrf() -> CHRF:
 
 
 def _plain_floats(metric: CHRF) -> CHRF:
-    """chrF whose sample scores are all Python floats: numpy's among them make the mean behind the interval fail."""
+    """chrF whose sample scores are all Python floats: numpy floats make the computation of the interval fail."""
     compute = metric._compute_score_from_stats
 
     def plain(statistics: Any) -> Any:
@@ -126,10 +126,10 @@ def _plain_floats(metric: CHRF) -> CHRF:
 
 @dataclass
 class SentenceScore:
-    """Scores of one sentence: good for ordering sentences, too coarse to judge one of them."""
+    """Scores of one sentence: useful for ordering sentences, but too coarse to judge a single one."""
 
     bleu: float
-    """BLEU of the sentence, over the n-gram orders it is long enough for (`eff:yes`)."""
+    """BLEU of the sentence, over the n-gram orders for which it is long enough (`eff:yes`)."""
     chrf: float
     """chrF2 of the sentence."""
 
@@ -158,7 +158,7 @@ def bleu(hypotheses: Sequence[str], references: Sequence[Sequence[str]], target_
 def check_lengths(
     hypotheses: Sequence[str], references: Sequence[Sequence[str]], sources: Sequence[str] | None = None
 ) -> None:
-    """Raises UserError unless there are sentences, and every reference set and the source have as many of them."""
+    """Raises UserError unless there are sentences, and all reference sets and the source have the same number."""
     if not references:
         raise UserError("an evaluation needs at least one set of references, but there is none")
     others = [(f"reference set {number}", reference) for number, reference in enumerate(references, start=1)]

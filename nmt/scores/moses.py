@@ -14,7 +14,7 @@ MOSES_LANGUAGES = frozenset(
     {"as", "bn", "ca", "cs", "de", "el", "en", "es", "et", "fi", "fr", "ga", "gu", "hi", "hu", "is", "it", "kn", "lt"}
     | {"lv", "ml", "mni", "mr", "nl", "or", "pa", "pl", "pt", "ro", "ru", "sk", "sl", "sv", "ta", "te"}
 )
-"""Languages whose abbreviations sacremoses knows and that put spaces between words."""
+"""Languages that have spaces between words and whose abbreviations sacremoses knows."""
 
 
 def moses_tokens(sentences: Sequence[str], language: str) -> list[str]:
@@ -35,7 +35,7 @@ def moses_bleu(
     language, metric = language_code(target_language), BLEU(tokenize="none", force=True)
     sides = [moses_tokens(side, language) for side in (hypotheses, *references)]
     result = metric.corpus_score(sides[0], sides[1:], n_bootstrap=bootstrap)
-    # sacrebleu cannot know what was done to the text before it saw it (it signs `case:mixed|tok:none`).
+    # sacrebleu does not know how the text was processed before (its signature says `case:mixed|tok:none`).
     version = getattr(sacremoses, "__version__", "unknown")
     how = f"on lower-cased, punctuation-normalised Moses tokens, sacremoses:{version}"
     return result, f"{metric.get_signature()} {how}"

@@ -7,12 +7,12 @@ LARGEST_LOSS = 700.0
 
 
 def perplexity(loss: float) -> float:
-    """Of a loss in nats per piece; about 1e304 for everything larger than a float can hold."""
+    """The perplexity for a loss in nats per piece; about 1e304 if it is larger than a float can hold."""
     return math.exp(min(loss, LARGEST_LOSS))
 
 
 def perplexity_text(loss: float, decimals: int = 2) -> str:
-    """Perplexity for a person: `12.34`, and `1.2e+09` from a million on."""
+    """Perplexity as text: `12.34`, and `1.2e+09` from a million on."""
     if loss > LARGEST_LOSS:
         return "over 1e+304"
     value = perplexity(loss)

@@ -1,4 +1,4 @@
-"""Whether scores may be chance: paired tests of two systems, and the scores of parts of a set with their intervals.
+"""Statistical significance: paired tests of two systems, and scores of parts of a set with their intervals.
 
 Koehn (2004), Statistical Significance Tests for Machine Translation Evaluation, https://aclanthology.org/W04-3250
 """
@@ -18,7 +18,7 @@ from nmt.scores.metrics import check_lengths, choose_tokenizer, make_metrics, se
 
 @dataclass
 class Difference:
-    """One figure of two systems on the same sentences."""
+    """One score of two systems on the same sentences."""
 
     name: str
     """`BLEU`, `chrF2` or `TER`."""
@@ -32,7 +32,7 @@ class Difference:
     """sacrebleu's, for both tests: `bs` and `ar` are their numbers of samples."""
 
     def p_values(self) -> str:
-        """Both as text. Without a difference there is none: sacrebleu would report its smallest p-value."""
+        """Both p-values as text; none if the scores are equal, where sacrebleu would report its smallest p-value."""
         if self.system == self.baseline:
             return "equal, so no p"
         return f"p = {self.bootstrap:.4f} (bootstrap), {self.randomization:.4f} (approximate randomisation)"
@@ -43,9 +43,9 @@ class Comparison:
     """A system compared with a baseline."""
 
     baseline: str
-    """File, or model, of the baseline."""
+    """Name of the baseline: a file or a model."""
     hypotheses: list[str]
-    """Translations of the baseline."""
+    """The baseline's translations."""
     differences: list[Difference]
     chrf: list[float]
     """chrF2 of each of the baseline's sentences."""
@@ -63,11 +63,11 @@ def compare_systems(
     randomization: int = 10000,
     seed: int = 12345,
 ) -> Comparison:
-    """Whether the difference between two systems may be chance, by sacrebleu's paired tests, with its defaults.
+    """Whether the difference between two systems may be due to chance: sacrebleu's paired tests, with its defaults.
 
-    Koehn (2004): the test set is drawn anew `bootstrap` times. Riezler & Maxwell (2005, On some pitfalls in automatic
+    Koehn (2004): the test set is resampled `bootstrap` times. Riezler & Maxwell (2005, On some pitfalls in automatic
     evaluation and significance testing for MT): the systems' outputs are exchanged at random, sentence by sentence,
-    `randomization` times. A p-value is the share of the samples whose difference is larger than the one that was found.
+    `randomization` times. A p-value is the share of the samples whose difference is larger than the observed one.
 
     name: of the baseline
 
@@ -118,7 +118,7 @@ class PartScore:
 
 
 class PartScorer:
-    """Scores parts of a set from statistics that are counted once."""
+    """Scores parts of a set; the statistics of each sentence are computed once."""
 
     def __init__(
         self,
@@ -138,7 +138,7 @@ class PartScorer:
         ]
 
     def score(self, name: str, places: Sequence[int]) -> PartScore:
-        """BLEU and chrF2 of the sentences at the given places, of which there is at least one."""
+        """BLEU and chrF2 of the sentences with the given indices, at least one."""
         from sacrebleu.significance import _bootstrap_resample, estimate_ci
 
         bleu_statistics, chrf_statistics = ([own[place] for place in places] for own in self.statistics)
@@ -154,7 +154,7 @@ class PartScorer:
 
 @contextlib.contextmanager
 def bootstrap_seed(seed: int) -> Iterator[None]:
-    """sacrebleu takes the seed of its bootstrap from the environment only."""
+    """Set the seed of sacrebleu's bootstrap, which it reads only from the environment."""
     before = os.environ.get("SACREBLEU_SEED")
     os.environ["SACREBLEU_SEED"] = str(seed)
     try:

@@ -1,4 +1,4 @@
-"""Which of sacrebleu's tokenisers BLEU takes: by the target language, or by the script of the references."""
+"""The choice of sacrebleu's tokeniser for BLEU: by the target language, or by the script of the references."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ TOKENIZERS = {
 }  # fmt: skip
 """sacrebleu's tokeniser for BLEU by target language; every other language has 13a.
 
-13a takes a stretch of text without spaces as one word, so whole Thai, Lao, Khmer, Burmese, Shan, Mon, Tibetan and
-Dzongkha sentences would be single words, and BLEU would be 0. sacrebleu has no tokeniser for the words of these
-languages; `char` counts n-grams of characters.
+13a treats text without spaces as one word, so whole Thai, Lao, Khmer, Burmese, Shan, Mon, Tibetan and Dzongkha
+sentences would be single words, and BLEU would be 0. sacrebleu has no word tokeniser for these languages; `char` counts
+n-grams of characters.
 """
 
 LANGUAGE_NAMES = {
@@ -22,7 +22,7 @@ LANGUAGE_NAMES = {
     "ces": "cs", "cze": "cs", "czech": "cs", "tha": "th", "thai": "th", "lao": "lo", "khm": "km", "khmer": "km",
     "mya": "my", "bur": "my", "burmese": "my", "bod": "bo", "tib": "bo", "tibetan": "bo", "dzo": "dz",
 }  # fmt: skip
-"""Other names of the languages that choose a tokeniser, and of those of Multi30k."""
+"""Other names of the languages with a tokeniser of their own, and of those of Multi30k."""
 
 SCRIPTS = {
     "th": "\u0e00-\u0e7f",
@@ -33,16 +33,16 @@ SCRIPTS = {
     "ja": "\u3040-\u30ff",
     "zh": "\u3400-\u4dbf\u4e00-\u9fff",
 }
-"""Characters of the scripts without spaces between words, by the language that stands for the script."""
+"""Characters of the scripts without spaces between words, by the language that represents the script."""
 
 SCRIPT_NAMES = {"th": "Thai", "lo": "Lao", "bo": "Tibetan", "my": "Burmese", "km": "Khmer", "ja": "Japanese",
                 "zh": "Chinese"}  # fmt: skip
 
 KANA = 0.05
-"""Text in Chinese characters of which at least this share is Japanese syllables is Japanese."""
+"""Text in Chinese characters is Japanese if at least this share of it is kana."""
 
 SAMPLE = 100_000
-"""Characters of the references that are looked at to recognise their script."""
+"""Number of characters of the references from which their script is recognised."""
 
 
 def language_code(name: str) -> str:
@@ -57,7 +57,7 @@ def tokenizer_for(target_language: str) -> str:
 
 
 def script_language(texts: Sequence[str]) -> str | None:
-    """The language for which the script of the texts stands; None if most characters are of scripts with spaces."""
+    """The language that represents the script of the texts; None if most characters are of scripts with spaces."""
     sample = "".join("".join(texts)[:SAMPLE].split())
     counts = {language: len(re.findall(f"[{characters}]", sample)) for language, characters in SCRIPTS.items()}
     if counts["ja"] >= KANA * counts["zh"]:

@@ -1,1 +1,1 @@
-"""Text: reading files, cleaning lines, splitting sentences, vocabularies and the pieces they cut text into."""
+"""Text: reading files, cleaning lines, splitting sentences, vocabularies and segmentation into pieces."""

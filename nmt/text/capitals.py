@@ -1,7 +1,7 @@
-"""Sentences all in capitals: read as they would be written otherwise, and their translations put into capitals.
+"""Sentences all in capitals: they are translated in normal case, and their translations are put into capitals.
 
-No model learns a second vocabulary of capitals this way. What is a name, a German noun or an acronym is seen from the
-vocabulary, in which words have the form that they had in the training text.
+So a model does not need a second vocabulary of capitals. The vocabulary shows which words are names, German nouns or
+acronyms, because its words have the case that they had in the training text.
 """
 
 from __future__ import annotations
@@ -12,33 +12,33 @@ from typing import Protocol
 _WORD = re.compile(r"\w+")
 
 _LONG = 5
-"""Letters from which on a single word in capitals is read as a word even if the vocabulary does not have it."""
+"""Minimum number of letters of a single word in capitals that is read as a word even if the vocabulary lacks it."""
 
 _MUCH_MORE = 2.0
-"""How much likelier (natural logarithm) a form with a capital must be, where it has as many pieces as the other."""
+"""How much more probable (natural logarithm) a form with a capital must be if both forms have as many pieces."""
 
 
 class Pieces(Protocol):
-    """What is asked of a vocabulary."""
+    """What this module needs from a vocabulary."""
 
     def cost(self, text: str) -> tuple[int, float]:
         """How many pieces a text has, and how rare they are."""
 
 
 def lower(text: str, language: str) -> str:
-    """In small letters; Turkish and Azerbaijani have an I without a dot."""
+    """The text in lower case; Turkish and Azerbaijani have an I without a dot."""
     if language in ("tr", "az"):
         text = text.replace("İ", "i").replace("I", "ı")
     return text.lower()
 
 
 def upper(text: str, language: str) -> str:
-    """In capitals; Turkish and Azerbaijani have an I with a dot."""
+    """The text in capitals; Turkish and Azerbaijani have an I with a dot."""
     return (text.replace("i", "İ") if language in ("tr", "az") else text).upper()
 
 
 def without_capitals(sentence: str, vocabulary: Pieces, language: str) -> str | None:
-    """A sentence all in capitals as it would be written otherwise; None for any other, and for acronyms.
+    """A sentence all in capitals in normal case; None for other sentences and for acronyms.
 
     Each word takes the form of which the vocabulary has the fewest pieces: `ICH` becomes `ich`, `HUNGER` `Hunger`, and
     `USA` stays. The first letter is a capital. A single word must be long, or be a piece in another form.
@@ -55,7 +55,7 @@ def without_capitals(sentence: str, vocabulary: Pieces, language: str) -> str | 
 
 
 def _usual_form(word: str, vocabulary: Pieces, language: str) -> str:
-    """A word in small letters, with a capital or all in capitals, as the vocabulary has it."""
+    """The form of a word (lower case, with a first capital, all in capitals) that suits the vocabulary best."""
     if not word.isalpha():  # a code
         return word
     small = [lower(word, language)]

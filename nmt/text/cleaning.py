@@ -1,7 +1,7 @@
-"""Cleaning a line of text: the one preparation that training, evaluation and translation share.
+"""Cleaning a line of text, in the same way for training, evaluation and translation.
 
-The source side is cleaned by `clean_line`, the target side by `clean_target`, which rewrites less: it removes only what
-a translation never contains.
+`clean_line` cleans the source side. `clean_target` cleans the target side and changes less: it only removes what a
+translation must not contain.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 import unicodedata
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-"""Control characters, and what some programs take for the end of a line."""
+"""Control characters, and characters that some programs treat as the end of a line."""
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
@@ -24,7 +24,7 @@ _WINDOWS_1252 = {
 _SPACES = "\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
 _INVISIBLE = "\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
 _UNUSUAL = re.compile(rf"[{_SPACES}{_INVISIBLE}\u200c\u200d\uff01-\uff5e\U000e0000-\U000e007f]")
-# The patterns below serve few lines: `re` compiles one when it is first used, and the program starts sooner.
+# Few lines need the patterns below: `re` compiles them when they are first used, so the program starts sooner.
 _SPACE = f"[{_SPACES}]"
 # A joiner shapes the letters of scripts from Hebrew to the Indic ones, and emoji (U+FE0F ends one); elsewhere it does
 # nothing. Tags spell the flag that the black flag before them stands for; elsewhere nobody sees them.
@@ -38,11 +38,11 @@ _FULL_WIDTH = r"[\uff01-\uff5e]+"
 
 
 def one_line(text: str) -> str:
-    """The text as one line that every program takes for one line, and that can be written as UTF-8.
+    """The text as a single line for every program, in a form that can be written as UTF-8.
 
-    U+0080 to U+009F are read as the Windows-1252 characters that they usually stand for (U+0092 is an apostrophe).
-    Other control characters, tabs and everything that may count as a line break (CR, U+0085, U+2028, ...) become a
-    space, but leave none at the ends; half a surrogate pair becomes U+FFFD.
+    U+0080 to U+009F are read as the Windows-1252 characters that are usually meant (U+0092 is an apostrophe). Other
+    control characters, tabs and everything that may count as a line break (CR, U+0085, U+2028, ...) become a space, or
+    nothing at the ends; half of a surrogate pair becomes U+FFFD.
     """
     if CONTROL.search(text):
         text = CONTROL.sub(" ", text.translate(_WINDOWS_1252)).strip(" ")
@@ -52,10 +52,10 @@ def one_line(text: str) -> str:
 def clean_line(text: str) -> str:
     """A line of source text as the model reads it; a blank line becomes empty.
 
-    It is one line (`one_line`) in Unicode's composed form (NFC). No-break and other exotic spaces become a space.
-    Characters without a shape or meaning of their own are dropped: soft hyphens, zero-width spaces, byte order marks,
-    marks of the writing direction, joiners where they join nothing. Full-width letters and digits become the ordinary
-    ones; so do full-width signs, except in East Asian text.
+    The result is one line (`one_line`) in Unicode's composed form (NFC). No-break and other special spaces become a
+    space. Characters without a shape or meaning of their own are dropped: soft hyphens, zero-width spaces, byte order
+    marks, direction marks, joiners that join nothing. Full-width letters and digits become ordinary ones, and so do
+    full-width signs, except in East Asian text.
     """
     text = one_line(text)
     if text.isascii():
@@ -69,6 +69,6 @@ def clean_line(text: str) -> str:
 
 
 def clean_target(text: str) -> str:
-    """A line of target text as training reads it and `translate` can write it: `one_line`, empty if it is blank."""
+    """A line of target text in the form that training reads and `translate` writes: `one_line`, empty if blank."""
     text = one_line(text)
     return "" if text.isspace() else text

@@ -1,7 +1,7 @@
-"""Opening files of text: what a file is follows from its first bytes, not from its name.
+"""Opening text files. The first bytes of a file decide what it is, not its name.
 
-gzip, bzip2 and xz are decompressed, UTF-16 and UTF-32 with a byte order mark become UTF-8. What is no text is refused
-with one line that says what it is.
+gzip, bzip2 and xz are decompressed; UTF-16 and UTF-32 with a byte order mark become UTF-8. A file that is not text is
+refused with one line that says what it is.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from typing import Any, BinaryIO, cast
 from nmt.errors import UserError
 
 HEAD = 4096
-"""Bytes that are looked at."""
+"""Number of bytes that are examined."""
 COMPRESSED: dict[str, tuple[bytes, Callable[..., Any]]] = {
     ".gz": (b"\x1f\x8b", gzip.open),
     ".bz2": (b"BZh", bz2.open),
     ".xz": (b"\xfd7zXZ\x00", lzma.open),
 }
-"""For each suffix the first bytes of such a file and what opens it for reading and writing."""
+"""For each suffix, the first bytes of such a file and the function that opens it for reading and writing."""
 DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
-"""What reading a compressed file raises when it is damaged."""
+"""The exceptions that reading a damaged compressed file raises."""
 _MARKS = {  # those of UTF-32 first: the one for UTF-16 is the beginning of one of them
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -63,9 +63,9 @@ _XML = {
 def open_text(source: str | BinaryIO, name: str = "") -> io.BufferedReader:
     """A file or a stream as the bytes of UTF-8 text, without its byte order mark.
 
-    A stream is not read further than its first available bytes. Raises UserError when it is no text.
+    Only the first available bytes of a stream are read. Raises UserError when it is not text.
 
-        name: what messages call it; the path by default
+        name: its name in messages; the path by default
     """
     name = name or f"`{source}`"
     stream = open(source, "rb") if isinstance(source, str) else source  # noqa: SIM115 the caller closes it
@@ -93,7 +93,7 @@ def _decoded(file: io.BufferedReader, name: str) -> io.BufferedReader:
 
 
 def _no_text(file: io.BufferedReader, head: bytes) -> str:
-    """What a file is that is no text; empty if it seems to be text."""
+    """The kind of a file that is not text; empty if it seems to be text."""
     for magic, what in _NO_TEXT.items():
         if head.startswith(magic):
             return what
@@ -122,7 +122,7 @@ def _what_is_zipped(file: io.BufferedReader, head: bytes) -> str:
 
 
 def _unmarked_encoding(head: bytes) -> str:
-    """UTF-16LE or UTF-16BE if every second byte is often NUL and no other byte is; else nothing."""
+    """UTF-16LE or UTF-16BE if every second byte is often NUL and no other byte is; otherwise empty."""
     high, low = head[::2].count(0), head[1::2].count(0)
     if max(high, low) >= 2 and min(high, low) == 0 and max(high, low) > len(head) // 40:
         return "UTF-16LE" if low else "UTF-16BE"
@@ -130,7 +130,7 @@ def _unmarked_encoding(head: bytes) -> str:
 
 
 class _Layer(io.BufferedReader):
-    """What a reader makes of the stream below it; closed together with that."""
+    """A reader on top of a stream; closing it closes that stream as well."""
 
     def __init__(self, reader: io.RawIOBase, below: io.BufferedReader) -> None:
         super().__init__(reader)
@@ -142,7 +142,7 @@ class _Layer(io.BufferedReader):
 
 
 class _Recoded(io.RawIOBase):
-    """A stream in an encoding with a byte order mark as UTF-8."""
+    """A stream that starts with a byte order mark, recoded to UTF-8."""
 
     def __init__(self, file: io.BufferedReader, encoding: str, name: str) -> None:
         self._file, self._name, self._encoding = file, name, encoding

@@ -2,7 +2,7 @@
 
 Every file may be compressed and, with a byte order mark, in UTF-16 (`nmt.text.files`). Only LF ends a line, so U+2028,
 NEL and a lone CR stay in the text; the CR of a CRLF line end and a byte order mark at the start of a file are dropped.
-Whatever is wrong with a file becomes one UserError that names the file and the line.
+Every problem with a file becomes one UserError that names the file and the line.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from nmt.errors import UserError
 from nmt.text.files import DAMAGED, open_text
 
 LONGEST_LINE = 1 << 24
-"""Bytes of a line at most, its end included; a longer one is refused, as it may be a decompression bomb."""
+"""Maximum number of bytes of a line, its end included; a longer one is refused: it may be a decompression bomb."""
 
 CHUNK = 1 << 16
-"""Bytes of a line of running text that are read as one line: what follows is the next one."""
+"""Maximum number of bytes of a line of running text; a longer one becomes several lines."""
 
 
 def read_lines(path: str | Path) -> list[str]:
@@ -31,14 +31,14 @@ def read_lines(path: str | Path) -> list[str]:
 
 
 def read_parallel(paths: Sequence[str | Path]) -> list[list[str]]:
-    """The lines of several line-aligned files, one list a file. Raises UserError when their numbers differ."""
+    """The lines of several line-aligned files, one list per file. Raises UserError when their numbers differ."""
     files = [read_lines(path) for path in paths]
     _check_aligned(paths, [len(lines) for lines in files])
     return files
 
 
 def iterate_lines(path: str | Path, longest: int = LONGEST_LINE) -> Iterator[str]:
-    """The lines of a UTF-8 text file one after the other, so that its size does not matter.
+    """Iterate over the lines of a UTF-8 text file, so that its size does not matter.
 
     longest: bytes of a line at most, beyond which UserError is raised
     """
@@ -48,7 +48,7 @@ def iterate_lines(path: str | Path, longest: int = LONGEST_LINE) -> Iterator[str
 
 
 def iterate_chunks(path: str | Path) -> Iterator[str]:
-    """The lines of a text file that is read for its text alone: a line of more than 64 KiB becomes several.
+    """Iterate over the lines of a text file; a line of more than 64 KiB becomes several.
 
     It is cut at a space, or between two characters where there is none.
     """
@@ -68,7 +68,7 @@ def iterate_chunks(path: str | Path) -> Iterator[str]:
 
 
 def chunks(text: str) -> Iterator[str]:
-    """A text as parts of 64 KiB at most, cut as by `iterate_chunks`; most texts are one."""
+    """A text as parts of at most 64 KiB, cut as by `iterate_chunks`; most texts have one part."""
     if len(text) * 4 <= CHUNK or len(rest := text.encode("utf-8")) <= CHUNK:
         yield text
         return
@@ -80,7 +80,7 @@ def chunks(text: str) -> Iterator[str]:
 
 
 def _end_of_chunk(text: bytes) -> int:
-    """Where a chunk of a longer text ends: at the last space of its second half, or else before a character."""
+    """The end of a chunk of a longer text: the last space of its second half, or otherwise between two characters."""
     end = text.rfind(b" ", CHUNK // 2, CHUNK)
     if end < 0:
         end = CHUNK
@@ -114,7 +114,7 @@ def iterate_bytes(path: str | Path, what: str = "", longest: int = LONGEST_LINE)
 
 
 def _pieces(path: str | Path, what: str = "", size: int = CHUNK) -> Iterator[bytes]:
-    """The lines of a file, those of more bytes than `size` in parts."""
+    """The lines of a file; a line of more than `size` bytes comes in parts."""
     try:
         with open_text(str(path), f"{what}`{path}`") as file:
             while line := file.readline(size):
@@ -126,7 +126,7 @@ def _pieces(path: str | Path, what: str = "", size: int = CHUNK) -> Iterator[byt
 
 
 def iterate_parallel(source: str | Path, target: str | Path) -> Iterator[tuple[str, str]]:
-    """Line N of the one file with line N of the other. Raises UserError when one file is longer."""
+    """Pairs of line N of both files. Raises UserError when one file is longer."""
     sources, targets = iterate_lines(source), iterate_lines(target)
     for number, (one, other) in enumerate(itertools.zip_longest(sources, targets)):
         if one is None or other is None:
@@ -136,7 +136,7 @@ def iterate_parallel(source: str | Path, target: str | Path) -> Iterator[tuple[s
 
 
 def iterate_json(path: str | Path, source: str, target: str) -> Iterator[tuple[str, str]]:
-    """Pairs of a file with one JSON object a line (blank lines are skipped), or with one JSON array of objects.
+    """Pairs of a file with one JSON object per line (blank lines are skipped), or with one JSON array of objects.
 
     An object has the two sides as its fields `source` and `target`, or inside its field `translation`.
     """
@@ -165,7 +165,7 @@ def _json_lines(path: str | Path, lines: Iterator[str]) -> Iterator[tuple[str, A
                 record = json.loads(line)
             except json.JSONDecodeError as error:
                 raise _invalid_json(path, number, error) from None
-            except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
+            except (ValueError, RecursionError) as error:  # numbers of thousands of digits, nested brackets
                 raise UserError(f"`{path}` line {number} is not valid JSON: {error}") from None
             yield f"line {number}", record
 
@@ -186,7 +186,7 @@ def _invalid_json(path: str | Path, line: int, error: json.JSONDecodeError) -> U
 
 
 def iterate_csv(path: str | Path, source: str, target: str) -> Iterator[tuple[str, str]]:
-    """Pairs of a file with commas and double quotes (RFC 4180) whose first line names the columns.
+    """Pairs of a CSV file (RFC 4180: commas and double quotes) whose first line names the columns.
 
     Blank lines are skipped. An error names the line on which its row starts.
     """
@@ -207,9 +207,9 @@ def iterate_csv(path: str | Path, source: str, target: str) -> Iterator[tuple[st
 
 
 def iterate_tsv(path: str | Path, source: str, target: str) -> Iterator[tuple[str, str]]:
-    """Pairs of a file with tabs between its columns, whose first line names the columns.
+    """Pairs of a TSV file (columns separated by tabs) whose first line names the columns.
 
-    A quotation mark is a character like any other. Blank lines are skipped.
+    Quotation marks have no special meaning. Blank lines are skipped.
     """
     rows = ((number, line.split("\t") if line else []) for number, line in enumerate(iterate_lines(path), start=1))
     return _iterate_table(path, rows, source, target)
@@ -254,13 +254,13 @@ def find_sides(
 
 
 def clean_text(value: object, where: str, column: str) -> str:
-    """The text of one side as one line: a line end inside it becomes a space. Raises UserError when it is no text."""
+    """The text of one side as one line: a line end inside it becomes a space. Raises UserError if it is not text."""
     if not isinstance(value, str):
         raise UserError(f"{where}: `{column}` must be a text, but is {_shorten(value)} instead")
     if not value.isascii():
         try:
             value.encode("utf-8")
-        except UnicodeEncodeError as error:  # JSON can write half of a surrogate pair
+        except UnicodeEncodeError as error:  # JSON can contain half of a surrogate pair
             raise UserError(
                 f"{where}: `{column}` must be a text, but holds \\u{ord(value[error.start]):04x}, half of a character"
             ) from None

@@ -1,7 +1,7 @@
-"""Random segmentations of text into the pieces of a SentencePiece model, the same in every process for a seed.
+"""Random segmentations of text into the pieces of a SentencePiece model, reproducible in every process by a seed.
 
-SentencePiece can sample, but since its version 0.2.2 a seed draws something else in each process (its generator,
-absl::BitGen, salts the seed), and a run that goes on in a new process would not equal an uninterrupted one.
+SentencePiece can sample segmentations, but since version 0.2.2 the same seed gives other results in each process (its
+generator, absl::BitGen, salts the seed), so a resumed run would not equal an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from itertools import accumulate, pairwise
 import sentencepiece
 
 UNKNOWN_PENALTY = 10.0
-"""Nats by which a character without a piece is less likely than the rarest piece, as in SentencePiece."""
+"""Nats by which a character without a piece is less probable than the rarest piece, as in SentencePiece."""
 
 KEPT_WORDS = 1 << 15
-"""Words whose ways to be segmented are kept; the most frequent ones make up nearly all of a text."""
+"""Number of words whose possible segmentations are cached; the most frequent words make up nearly all of a text."""
 
 Edge = tuple[int, int]
-"""A piece that ends at a position: where it begins, and its id, or -1 for a character without a piece."""
+"""A piece that ends at a position: its start, and its id, or -1 for a character without a piece."""
 
 
 class SubwordSampler:
-    """Draws segmentations word by word: no piece goes beyond a space, so the words of a text are independent.
+    """Draws segmentations word by word: no piece crosses a space, so the words of a text are independent.
 
     unigram: P(segmentation)^alpha over all segmentations of a word (Kudo 2018, equation 8)
     bpe: at each step each possible merge is left out with probability alpha (Provilkov et al. 2020, algorithm 1)
@@ -48,7 +48,7 @@ class SubwordSampler:
     def sample(self, texts: Sequence[str], seed: int) -> list[list[int]]:
         """Ids of one segmentation of each text; the same seed draws the same."""
         rng = random.Random(seed)
-        normalized = self.processor.normalize(list(texts))  # spaces are `▁` now
+        normalized = self.processor.normalize(list(texts))  # spaces have become `▁`
         return [[i for word in re.findall("▁?[^▁]+|▁", text) for i in self.draw(word, rng)] for text in normalized]
 
     def _draw_unigram(self, word: str, rng: random.Random) -> list[int]:
@@ -84,7 +84,7 @@ class SubwordSampler:
         return edges
 
     def _draw_bpe(self, word: str, rng: random.Random) -> list[int]:
-        """Merge the best pair of those that chance leaves, until it leaves none."""
+        """Merge the best of the pairs that were not dropped at random, until no pair is left."""
         parts, pieces = list(word), self.pieces
         while True:
             joined = [left + right for left, right in pairwise(parts)]

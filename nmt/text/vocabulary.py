@@ -1,4 +1,4 @@
-"""SentencePiece vocabularies: learned from raw text, special pieces at fixed ids.
+"""SentencePiece vocabularies: learned from raw text, with special pieces at fixed ids.
 
 Kudo & Richardson (2018), https://arxiv.org/abs/1808.06226; subword regularisation: Kudo (2018),
 https://arxiv.org/abs/1804.10959; BPE-dropout: Provilkov et al. (2020), https://arxiv.org/abs/1910.13267.
@@ -26,14 +26,14 @@ PAD, UNK, BEGIN, END = 0, 1, 2, 3
 """Ids of padding, unknown piece, begin and end of a sentence, in every vocabulary."""
 
 SPECIAL_PIECES = 4
-"""How many ids the special pieces take."""
+"""Number of special pieces; their ids are the first ones."""
 
 MOST_LINES = 2_000_000
-"""Lines that a vocabulary is learned from at most."""
+"""Maximum number of lines from which a vocabulary is learned."""
 
 
 class Vocabulary:
-    """A SentencePiece model. Pieces are ids without begin and end symbol unless said otherwise."""
+    """A SentencePiece model. Its pieces are ids, without begin and end symbol unless stated otherwise."""
 
     def __init__(self, model: bytes) -> None:
         self.model = model
@@ -43,7 +43,7 @@ class Vocabulary:
         self._readable: dict[str, bool] = {}
         self._samplers: dict[float, SubwordSampler] = {}
         processor = self._processor
-        processor.id_to_piece(list(range(processor.get_piece_size())))  # raises ValueError where a piece is no text
+        processor.id_to_piece(list(range(processor.get_piece_size())))  # raises ValueError if a piece is not text
         specials = (processor.pad_id(), processor.unk_id(), processor.bos_id(), processor.eos_id())
         if specials != (PAD, UNK, BEGIN, END):
             raise UserError(
@@ -53,7 +53,7 @@ class Vocabulary:
 
     @classmethod
     def load(cls, path: str | Path) -> Vocabulary:
-        """Read a SentencePiece model file; raises UserError when it is missing or none."""
+        """Read a SentencePiece model file; raises UserError when it is missing or not such a file."""
         try:
             model = Path(path).read_bytes()
         except OSError as error:
@@ -62,7 +62,7 @@ class Vocabulary:
             return cls(model)
         except UserError as error:
             raise UserError(f"vocabulary `{path}`: {error}") from None
-        except (RuntimeError, ValueError):  # the message of an error may hold bytes that are no text
+        except (RuntimeError, ValueError):  # the error message may contain bytes that are not text
             raise UserError(f"vocabulary `{path}` is not a SentencePiece model") from None
 
     def __len__(self) -> int:
@@ -96,29 +96,29 @@ class Vocabulary:
         return self._samplers[alpha].sample(texts, seed)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of the pieces; special pieces leave no trace."""
+        """The text of the pieces; special pieces are left out."""
         return str(self._processor.decode([int(i) for i in ids if i not in (PAD, BEGIN, END)]))
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
-        """The pieces as text, `▁` standing for a space."""
+        """The pieces as text, with `▁` for a space."""
         return [str(piece) for piece in self._processor.id_to_piece([int(i) for i in ids])]
 
     def surfaces(self, text: str) -> list[str]:
-        """The text's pieces as they are written in it; that of an unknown one by its id would be `<unk>`."""
+        """The pieces of the text as they are written in it; by its id, an unknown piece would be `<unk>`."""
         return [str(piece) for piece in self._processor.encode(text, out_type=str)]
 
     def join_pieces(self, pieces: Sequence[str]) -> str:
-        """Text of pieces; one that the vocabulary does not have is kept as it is."""
+        """The text of some pieces; a piece that the vocabulary lacks is kept unchanged."""
         return str(self._processor.decode(list(pieces)))
 
     @cached_property
     def span_ids(self) -> list[int]:
-        """The pieces that stand for copied spans (`nmt.text.spans`), in the order of their numbers; empty for none."""
+        """The pieces that represent copied spans (`nmt.text.spans`), in the order of their numbers; empty if none."""
         ids = [int(self._processor.piece_to_id(character)) for character in SPAN_CHARACTERS]
         return ids[: ids.index(UNK)] if UNK in ids else ids
 
     def unreadable(self, text: str) -> str:
-        """The characters of a text that have no piece, which are read as bytes or as unknown."""
+        """The characters of a text that have no piece and are read as bytes or as unknown."""
         characters = set(text)
         for character in characters.difference(self._readable):
             ids = self.encode(character)
@@ -141,11 +141,11 @@ def learn_vocabulary(
 ) -> Vocabulary:
     """Learn a SentencePiece model from raw text.
 
-    A text too small for `size` pieces gets as many as it supports; of a text of more than two million lines, that many
-    are taken, evenly spaced. Raises UserError when there is no text.
+    A text too small for `size` pieces gets as many as it supports. From a text of more than two million lines, two
+    million are used, evenly spaced. Raises UserError when there is no text.
 
-        tags: words that become one piece each, whatever their characters: the tags of training sources
-        copied_spans: pieces that stand for spans (`nmt.text.spans`)
+        tags: words that become one piece each, for the tags of training sources
+        copied_spans: number of pieces that represent spans (`nmt.text.spans`)
     """
     texts = [part for text in texts for part in chunks(text)]  # SentencePiece skips lines over `max_sentence_length`
     if not any(text.strip() for text in texts):
@@ -193,7 +193,7 @@ def learn_vocabulary(
 
 
 def _symbols(tags: Sequence[str], characters: str, rule: str) -> dict[str, Any]:
-    """SentencePiece's setting for pieces that are given: tags with the space before them, and single characters.
+    """SentencePiece's setting for given pieces: tags with the space before them, and single characters.
 
     The tags are as they are in normalised text.
     """
