@@ -2,22 +2,22 @@
 
 All open hypotheses of all sentences are the rows of one batch. Sentences in a batch do not influence each other.
 
-At each step all continuations of a sentence's open hypotheses compete by log-probability, and the best take its
-`beam_size` places. One that ends with the end symbol is finished and keeps its place, so the beam shrinks (Sutskever et
-al. 2014, section 3.2, https://arxiv.org/abs/1409.3215). Of finished hypotheses that the caller counts as the same (for
-example because their texts are equal) the better one is kept, and the other takes no place. Ties go to the better
+At each step all continuations of a sentence's open hypotheses compete by log-probability, and the best ones take its
+`beam_size` places. A continuation with the end symbol is finished and keeps its place, so the beam shrinks (Sutskever
+et al. 2014, section 3.2, https://arxiv.org/abs/1409.3215). If two finished hypotheses count as the same for the caller
+(for example because their texts are equal), the better one is kept and the other takes no place. Ties go to the better
 ranked predecessor, then to the lower id.
 
 A sentence leaves the batch as soon as no open hypothesis has a bound (`scoring.LengthPenalty.bound`) better than the
-n-th best finished score: nothing that could still win is lost. The other terms of the score only lower it, so the bound
-holds with them. Until then no hypothesis is dropped for its bound, though that would save a row in 3,000: it would let
-others into the beam, and the best would not be the first of a longer list.
+n-th best finished score; so no hypothesis that could still win is lost. The other terms of the score only lower it, so
+the bound holds with them. Until then no hypothesis is pruned because of its bound. Pruning would save one row in 3,000,
+but would let others into the beam, so that the best hypothesis could differ between a short and a long n-best list.
 
-At the maximum length the end symbol is forced, and its log-probability counted like any other: the score is always what
-the model gives that output.
+At the maximum length the end symbol is forced, and its log-probability counts like any other: the score is always the
+one that the model gives to that output.
 
-Shapes in this file: R rows; S sentences with open hypotheses; B the most rows of a sentence; W the continuations of a
-row that compete: the end symbol, then pieces.
+Shapes in this file: R rows; S sentences with open hypotheses; B the largest number of rows of a sentence; W competing
+continuations of a row: the end symbol, then pieces.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ from nmt.text.vocabulary import BEGIN
 Booleans = npt.NDArray[np.bool_]
 
 Identity = Callable[[list[int]], Hashable]
-"""What two hypotheses must share to count as the same, for example their text."""
+"""A function whose value is equal for hypotheses that count as the same, for example their text."""
 
 
 @dataclass
 class SearchSettings(DecodingConfig):
-    """How to search, and what to return of it."""
+    """The settings of a search, and what it returns."""
 
     n_best: int = 1
-    """Hypotheses returned per sentence (fewer if there are not that many)."""
+    """Number of hypotheses returned per sentence (fewer if the search finds fewer)."""
     attention_weights: bool = False
-    """Whether to keep the attention weights; they take steps x rows x source_length numbers while searching."""
+    """Whether to keep the attention weights: steps x rows x source_length numbers during the search."""
 
     @classmethod
     def of(cls, decoding: DecodingConfig, n_best: int = 1, attention_weights: bool = False) -> SearchSettings:
-        """The decoding settings with what a caller wants to get."""
+        """The decoding settings, combined with what the caller wants returned."""
         return cls(**vars(decoding), n_best=n_best, attention_weights=attention_weights)
 
     def __post_init__(self) -> None:
@@ -71,20 +71,20 @@ class SearchSettings(DecodingConfig):
 
 @dataclass
 class Hypothesis:
-    """A finished translation; its numbers are the model's for exactly this output."""
+    """A finished translation, with the model's scores for exactly this output."""
 
     tokens: list[int]
     """Ids without the end symbol."""
     log_prob: float
     """Sum of `token_log_probs`."""
     score: float
-    """`log_prob`, normalised by length, with the penalties; what hypotheses are ranked by."""
+    """`log_prob`, normalised by length, with the penalties; hypotheses are ranked by it."""
     token_log_probs: list[float]
     """Log-probability of each token and of the end symbol, which comes last."""
     finished: bool
-    """False if it was cut: at the maximum length, though the model would rather have gone on, or at a dead end."""
+    """False if it was cut off at the maximum length although the model preferred to continue, or at a dead end."""
     attention_weights: Floats | None
-    """[tokens + 1, source_length], the last row the end symbol's; None if not wanted or without attention."""
+    """[tokens + 1, source_length], with the end symbol's weights last; None if not requested or without attention."""
 
 
 def beam_search(
@@ -96,8 +96,8 @@ def beam_search(
 ) -> list[list[Hypothesis]]:
     """The best hypotheses of each source sentence, best first.
 
-    In diverse beam search each group has its share of the places and searches for itself, one group after another at
-    each step (`Diversity`).
+    In diverse beam search each group has its share of the places and does its own search; at each step the groups take
+    turns (`Diversity`).
 
     Parameters:
         sources: ids of each sentence, none of them empty
@@ -131,7 +131,7 @@ def beam_search(
         if len(rows) and not np.array_equal(rows, np.arange(len(tokens))):
             state = engine.select(state, rows)
         going_on = set().union(*(beams.layout.active.tolist() for beams in groups))
-        if going_on and len(going_on) <= remembered // 2:  # rarely enough for the copy to cost less than it saves
+        if going_on and len(going_on) <= remembered // 2:  # so rarely that copying costs less than it saves
             memory, state = engine.compact(memory, state)
             remembered = len(going_on)
     return _results(groups, settings.n_best)
@@ -170,22 +170,22 @@ class _Step(NamedTuple):
     tokens: list[int]
     log_probs: list[float]
     attention_weights: Floats | None
-    """Of the rows before the step."""
+    """Attention weights of the rows before the step."""
 
 
 class _Finished(NamedTuple):
-    """A finished hypothesis. Its tokens are found by the back-pointers."""
+    """A finished hypothesis. Its tokens are found through the back-pointers."""
 
     score: float
     log_prob: float
     end_log_prob: float
     step: int
-    """Steps taken before the one that ended it, which is its length."""
+    """Number of steps before the one that ended it, which is its length."""
     row: int
     """Its row before that step."""
     finished: bool
     dead_end: bool = False
-    """Whether nothing was possible but this."""
+    """Whether it was ended because no continuation was possible."""
 
 
 class _Ranked(NamedTuple):
@@ -200,13 +200,13 @@ class _Ranked(NamedTuple):
 
 
 class _Layout:
-    """Which sentences have open hypotheses, and which rows these are: sentence by sentence, one after another."""
+    """The sentences with open hypotheses and their rows, which are in the order of the sentences."""
 
     def __init__(self, active: Integers, counts: Integers) -> None:
-        self.active, self.counts = active, counts  # number of each sentence, and of its rows, [S]
+        self.active, self.counts = active, counts  # index of each sentence, and its number of rows, [S]
         self.first_row = np.cumsum(counts) - counts  # [S]
-        self.slot = np.repeat(np.arange(len(active)), counts)  # place of each row's sentence in `active`, [R]
-        self.rank = np.arange(len(self.slot)) - self.first_row[self.slot]  # place of each row in its sentence, [R]
+        self.slot = np.repeat(np.arange(len(active)), counts)  # index of each row's sentence in `active`, [R]
+        self.rank = np.arange(len(self.slot)) - self.first_row[self.slot]  # index of each row within its sentence, [R]
 
     @property
     def sentence(self) -> Integers:
@@ -214,7 +214,7 @@ class _Layout:
         return self.active[self.slot]
 
     def by_sentence(self, values: npt.NDArray[Any], empty: float) -> npt.NDArray[Any]:
-        """Values of the rows, [R, W], arranged as [S, B, W]; `empty` where a sentence has fewer rows than another."""
+        """Values of the rows, [R, W], arranged as [S, B, W]; `empty` where a sentence has fewer than B rows."""
         shape = len(self.active), int(self.counts.max()), values.shape[1]
         if len(values) == shape[0] * shape[1]:
             return values.reshape(shape)
@@ -255,15 +255,15 @@ class _Beams:
         self.steps: list[_Step] = []
 
     def widest(self) -> int:
-        """How many continuations of one hypothesis can find a place at most."""
+        """The largest number of continuations of one hypothesis that can take a place."""
         return int(self.places[self.layout.active].max(initial=0))
 
     def rows(self) -> Rows:
-        """What the variations see of the rows."""
+        """The rows as the variations see them."""
         return Rows(self.history, self.layout.sentence)
 
     def symbols(self, tokens: Integers) -> Integers:
-        """A number for each piece in [R, ...] tokens, different for different sentences."""
+        """A number for each token in [R, ...] that is different for different pieces and for different sentences."""
         return (self.layout.sentence << 32).reshape(-1, *[1] * (tokens.ndim - 1)) + tokens
 
     def advance(self, candidates: Candidates, attention_weights: Floats | None) -> Integers:
@@ -279,7 +279,7 @@ class _Beams:
         return self._go_on(keep, ranked, candidates, attention_weights)
 
     def _missing(self, candidates: Candidates) -> Integers | None:
-        """Pieces that each continuation lacks of its required phrases, [S, B, W]; None without required phrases."""
+        """Number of pieces of required phrases that each continuation lacks, [S, B, W]; None without such phrases."""
         if self.variations.required is None:
             return None
         return self.layout.by_sentence(self.variations.required.missing(self.rows(), candidates.best.tokens), 0)
@@ -294,7 +294,7 @@ class _Beams:
         if length < self.variations.least:
             totals[:, :, 0] = -np.inf
         totals[length >= longest, :, 1:] = -np.inf
-        if missing is not None:  # no end before the phrases are there, and no piece after which they no longer fit
+        if missing is not None:  # no end before all phrases are there, and enough room must be left for them
             totals[:, :, 0][missing[:, :, 0] > 0] = -np.inf
             totals[:, :, 1:][missing[:, :, 1:] >= (longest - length)[:, None, None]] = -np.inf
         return totals
@@ -305,11 +305,11 @@ class _Beams:
         preferred = totals
         if handicap is not None:
             preferred = totals - self.layout.by_sentence(handicap, 0)
-        # [S, B, W] -> [S, B x W], best first
+        # [S, B, W] -> [S, B x W], best first; a stable sort keeps ties in the order of rank and id
         order = np.argsort(-preferred.reshape(sentences, -1), axis=1, kind="stable")
         sentence = np.arange(sentences)[:, None]
         totals = totals.reshape(sentences, -1)[sentence, order]
-        if np.isnan(totals[:, -1]).any():  # they are sorted to the end
+        if np.isnan(totals[:, -1]).any():  # NaN is sorted to the end
             raise UserError("the model's probabilities are not numbers; its weights are damaged")
         if missing is not None:
             lacking = missing.reshape(sentences, -1)[sentence, order]
@@ -319,8 +319,10 @@ class _Beams:
         return _Ranked(totals, *np.divmod(order, width))
 
     def _take_places(self, ranked: _Ranked, candidates: Candidates) -> Booleans:
-        """Which continuations take a place and stay open, [S, B x W]; those that end are put among the finished."""
+        """Which continuations take a place and stay open, [S, B x W]; those that end are added to the finished ones."""
         totals = ranked.totals
+        # Without an end among them, the first continuations fill the places. Only a sentence in which one ends is
+        # gone through one by one in Python, because a duplicate takes no place.
         keep = (np.arange(totals.shape[1]) < self.places[self.layout.active][:, None]) & (totals > -np.inf)
         ends = (keep & (ranked.column == 0)).any(axis=1)
         for i in np.nonzero(ends)[0].tolist():
@@ -340,7 +342,7 @@ class _Beams:
         for position, (total, row, column) in enumerate(continuations):
             if taken == places or total == -np.inf:
                 break
-            if column:
+            if column:  # a piece, not the end symbol
                 keep[position] = True
                 taken += 1
                 continue
@@ -352,7 +354,7 @@ class _Beams:
         return keep
 
     def _stop_decided(self, keep: Booleans, ranked: _Ranked) -> None:
-        """Close the sentences whose open hypotheses cannot become better than what is wanted of the finished ones."""
+        """Close the sentences whose open hypotheses can no longer enter the n best finished ones."""
         worst_wanted = self.worst_wanted[self.layout.active]
         if worst_wanted.max() > -np.inf:
             longest = (self.variations.longest[self.layout.active][:, None] + 1).astype(np.float64)
@@ -360,7 +362,7 @@ class _Beams:
             keep &= (keep & (bound > worst_wanted[:, None])).any(axis=1, keepdims=True)
 
     def _end_stuck(self, keep: Booleans, candidates: Candidates) -> None:
-        """End the best hypothesis of each sentence that can neither go on nor has anything finished."""
+        """End the best hypothesis of each sentence that cannot go on and has no finished hypothesis."""
         for i in np.nonzero(~keep.any(axis=1))[0].tolist():
             sentence = int(self.layout.active[i])
             if not self.finished[sentence]:
@@ -383,13 +385,13 @@ class _Beams:
             self.history = np.concatenate((self.history[parents], self.tokens[:, None]), 1)
         if self.covered is not None:
             self.covered = self.covered[parents]
-        counts = keep.sum(axis=1)
-        if not np.array_equal(counts, self.layout.counts):
+        counts = keep.sum(axis=1)  # [S]
+        if not np.array_equal(counts, self.layout.counts):  # sentences without rows leave the batch
             self.layout = _Layout(self.layout.active[counts > 0], counts[counts > 0])
         return parents
 
     def _ended(self, sentence: int, row: int, candidates: Candidates, finished: bool) -> _Finished:
-        """The open hypothesis in a row of a sentence, with the end symbol after it."""
+        """The open hypothesis in a row, finished by the end symbol."""
         length, source_length = len(self.steps), self.source_lengths[sentence]
         end = float(candidates.best.end[row])
         log_prob = float(self.log_prob[row]) + end
@@ -398,7 +400,7 @@ class _Beams:
         return _Finished(score, log_prob, end, length, row, finished)
 
     def _add(self, sentence: int, new: _Finished) -> bool:
-        """Add a finished hypothesis; returns whether it is unlike all others of the sentence."""
+        """Add a finished hypothesis; returns whether no other one of the sentence counts as the same."""
         finished = self.finished[sentence]
         key = (new.step, new.row) if self.identity is None else self.identity(self._trace(new)[0])
         known = finished.get(key)
@@ -410,7 +412,7 @@ class _Beams:
         return known is None
 
     def _trace(self, finished: _Finished) -> tuple[list[int], list[float], list[int]]:
-        """Tokens and their log-probabilities, and the row before each step, that of the end symbol included."""
+        """Follow the back-pointers: tokens, their log-probabilities, and the row before each step and the end."""
         tokens, log_probs, rows = [], [], [finished.row]
         for step in range(finished.step - 1, -1, -1):
             pointers = self.steps[step]
@@ -421,7 +423,7 @@ class _Beams:
         return tokens[::-1], log_probs[::-1], rows[::-1]
 
     def hypothesis(self, finished: _Finished, sentence: int) -> Hypothesis:
-        """A finished hypothesis of a sentence with all that is known of it."""
+        """A finished hypothesis with its tokens, log-probabilities and attention weights."""
         tokens, log_probs, rows = self._trace(finished)
         padding = max(self.source_lengths) - self.source_lengths[sentence]
         attention = []
@@ -442,7 +444,7 @@ class _Beams:
 def _results(groups: Sequence[_Beams], n_best: int) -> list[list[Hypothesis]]:
     """The n best finished hypotheses of each sentence; equal scores stay in the order in which they finished.
 
-    Groups may find the same hypothesis; it counts once.
+    A hypothesis that several groups find counts once.
     """
     results = []
     for sentence in range(len(groups[0].finished)):

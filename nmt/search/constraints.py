@@ -1,6 +1,6 @@
-"""What a translation must contain, and what it must not: a prefix, required and forbidden phrases, copied spans.
+"""Constraints on a translation: a prefix, required phrases, forbidden phrases, copied spans.
 
-How search heeds them: `nmt.search.variations`.
+`nmt.search.variations` applies them during search.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ import numpy as np
 from nmt.search.engine import Integers
 
 Phrase = tuple[int, ...]
-"""Ids that follow each other."""
+"""A sequence of ids."""
 
 SPACE = "▁"
 """SentencePiece's sign for a space (U+2581)."""
 
 
 class Constraints(NamedTuple):
-    """What the translation of one sentence must and must not contain."""
+    """The constraints on the translation of one sentence."""
 
     prefix: Phrase = ()
-    """It begins with these pieces, even if another constraint speaks against them."""
+    """It begins with these pieces, even if another constraint forbids them."""
     required: tuple[Phrase, ...] = ()
     """It contains each of these phrases; they may overlap."""
     forbidden: Forbidden | None = None
@@ -47,12 +47,12 @@ class Constraints(NamedTuple):
 
     @property
     def give_pieces(self) -> bool:
-        """True if they name pieces that the translation has, which may be improbable ones."""
+        """True if they prescribe pieces, which may be improbable ones."""
         return bool(self.prefix or self.required)
 
     @property
     def least_length(self) -> int:
-        """The maximum length is never below this number of pieces."""
+        """Number of pieces that the maximum length must allow."""
         return len(self.prefix) + sum(map(len, self.required)) + 2 * len(self.copied)
 
 
@@ -62,20 +62,20 @@ FREE = Constraints()
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a hypothesis has got with the phrases required of it."""
+    """The progress of a hypothesis through its required phrases."""
 
     unmet: tuple[Phrase, ...]
     """The phrases that it does not contain yet."""
     begun: Phrase = ()
-    """Its longest end with which one of them begins."""
+    """The longest suffix of the hypothesis that is the beginning of one of them."""
 
     @cached_property
     def missing(self) -> int:
-        """The number of further pieces after which it can contain all phrases."""
+        """The smallest number of further pieces after which it can contain all phrases."""
         return sum(map(len, self.unmet)) - len(self.begun)
 
     def next_pieces(self) -> list[int]:
-        """The pieces that continue the begun phrase or begin another: each of them makes `missing` smaller."""
+        """The pieces that continue the begun phrase or begin another one; each of them lowers `missing`."""
         length = len(self.begun)
         return sorted({phrase[length] for phrase in self.unmet if phrase[:length] == self.begun})
 
@@ -92,14 +92,14 @@ class Progress:
 
 
 class Spelling:
-    """The pieces of a vocabulary as the bytes that they write, byte pieces (`<0x41>`) included."""
+    """The pieces of a vocabulary as UTF-8 bytes, byte pieces (`<0x41>`) included."""
 
     def __init__(self, pieces: Sequence[str]) -> None:
         self.bytes = [_piece_bytes(piece) for piece in pieces]
         self._sorted = sorted((text, i) for i, text in enumerate(self.bytes) if text)
 
     def starting_with(self, text: bytes) -> Iterator[int]:
-        """Ids of the pieces that begin with the text."""
+        """Ids of the pieces that begin with these bytes."""
         for i in range(bisect_left(self._sorted, (text, 0)), len(self._sorted)):
             piece, number = self._sorted[i]
             if not piece.startswith(text):
@@ -107,7 +107,7 @@ class Spelling:
             yield number
 
     def tail(self, ids: Sequence[int], length: int) -> bytes:
-        """At least the last `length` bytes of what the ids write, or all of it behind a space."""
+        """At least the last `length` bytes of the text of the ids, or all of it after a space."""
         parts: list[bytes] = []
         for i in reversed(ids):
             if length <= 0:
@@ -120,14 +120,14 @@ class Spelling:
 
 
 class Forbidden:
-    """Phrases that a translation must not contain, however they are cut into pieces.
+    """Phrases that a translation must not contain, in any segmentation into pieces.
 
-    They count as whole words: `art` forbids neither `party` nor `artist`, `Hund` not `Hunde`. In scripts without spaces
-    (Chinese, Japanese), where a phrase has no such border, it counts anywhere. Capitals matter.
+    Phrases match whole words: `art` forbids neither `party` nor `artist`, and `Hund` does not forbid `Hunde`. In
+    scripts without spaces (Chinese, Japanese) words have no such boundary, and a phrase matches anywhere. Case matters.
 
-    A whole word always has the border of a piece behind it, or a character of no word inside a piece. So a piece with
-    which a phrase would be complete just there is never written; a longer word that only begins like the phrase is
-    written with other pieces.
+    A whole word ends at the end of a piece, or inside a piece before a character that belongs to no word. So a piece
+    that would complete a phrase at such an end is never written; a longer word that only begins like the phrase can
+    still be written with other pieces.
     """
 
     def __init__(self, phrases: Sequence[str], spelling: Spelling) -> None:
@@ -161,7 +161,7 @@ class Forbidden:
         self._lengths = sorted({len(written) for written in self._completing})
 
     def blocked(self, history: Sequence[int]) -> Iterator[Integers]:
-        """The pieces that may not follow the ids of the history, array by array."""
+        """The pieces that may not follow the ids of the history, as several arrays."""
         if len(self._inside):
             yield self._inside
         text = self.spelling.tail(history, (self._lengths[-1] if self._lengths else 0) + 4)
@@ -189,7 +189,7 @@ def _piece_bytes(piece: str) -> bytes:
 
 
 def in_word(character: str) -> bool:
-    """Whether words with spaces around them are made of it: letters, marks and digits, but not those of East Asia."""
+    """Whether a character belongs to words separated by spaces: letters, marks and digits, except East Asian ones."""
     return unicodedata.category(character)[0] in "LMN" and unicodedata.east_asian_width(character) not in "WF"
 
 

@@ -1,7 +1,7 @@
-"""The engine interface: all that search and scoring know of a model.
+"""The engine interface: everything that search and scoring know about a model.
 
-An engine runs the network for a batch of rows (one row = one open hypothesis) and keeps nothing between calls: what a
-row needs at its next step travels in the state, what belongs to a sentence stays in the memory. An ensemble or a fused
+An engine runs the network for a batch of rows (one row is one open hypothesis) and keeps no data between calls: the
+state holds what a row needs at its next step, and the memory holds what belongs to a sentence. An ensemble or a fused
 language model is an engine made of engines. Nothing here imports torch or an inference runtime.
 """
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from nmt.text.vocabulary import END, SPECIAL_PIECES
 
 EngineState = dict[str, Any]
-"""Named arrays (numpy or the engine's own tensors) whose dimension 0 is the row; search never looks inside. One of them
+"""Named arrays (numpy or the engine's own tensors) whose dimension 0 is the row; search never reads them. One of them
 is the index of each row's sentence in the memory."""
 
 Floats = npt.NDArray[np.float32]
@@ -32,14 +32,14 @@ class Best(NamedTuple):
     log_probs: Floats
     """Log-probabilities of the k best pieces, best first, [rows, k]; -inf where there are fewer."""
     tokens: Integers
-    """Their ids, [rows, k]; equal log-probabilities are in the order of the ids, but in any order from torch."""
+    """Their ids, [rows, k]; ties are in the order of the ids, but in any order if torch chose them."""
 
 
 class Engine(ABC):
     """A model that can be run one target symbol at a time.
 
-    Rows are independent: what a row gets back depends on its own state and token only. Three methods make an engine;
-    the others have a default that is right for every engine, and an engine overrides what it can do faster.
+    Rows are independent: the result of a row depends only on its own state and token. An engine must define three
+    methods; the others have a default that is correct for every engine and can be overridden by a faster version.
     """
 
     @abstractmethod
@@ -58,22 +58,22 @@ class Engine(ABC):
 
         Returns: log-probabilities of the next symbol [rows, vocabulary]; attention weights [rows, source_length] or
         None for a model without attention; the state after the step. The arrays are not written to afterwards.
-        Column j of the weights is source id j as given to `start`; columns of the symbols which the model itself adds
-        to every sentence come next, then padding up to the longest sentence of the memory.
+        Column j of the weights belongs to source id j as given to `start`; then come the columns of symbols that the
+        model itself adds to every sentence, then padding up to the longest sentence of the memory.
         """
 
     @abstractmethod
     def select(self, state: EngineState, rows: Integers) -> EngineState:
-        """A state whose row i is the old row `rows[i]`; rows may be repeated and left out."""
+        """A state whose row i is the old row `rows[i]`; rows may be repeated or left out."""
 
     def step_best(
         self, memory: Any, state: EngineState, tokens: Integers, k: int
     ) -> tuple[Best, Floats | None, EngineState]:
         """As `step`, but with `best_pieces(log_probs, k)` in place of the log-probabilities.
 
-        An engine that chooses the pieces itself does not have to hand over [rows, vocabulary] numbers. The end symbol
-        is reported apart and is never among the pieces. So the search alone decides whether a row may, must not or has
-        to end, and the engine needs no mask, whatever the lengths of the rows in a batch.
+        An engine that chooses the pieces itself need not return [rows, vocabulary] numbers. The end symbol is reported
+        separately and is never among the pieces. So the search alone decides whether a row may, must not or must end,
+        and the engine needs no mask for rows of different lengths.
         """
         log_probs, attention_weights, state = self.step(memory, state, tokens)
         return best_pieces(log_probs, k), attention_weights, state
@@ -81,19 +81,19 @@ class Engine(ABC):
     def compact(self, memory: Any, state: EngineState) -> tuple[Any, EngineState]:
         """Memory and state without the sentences that no row belongs to, so that steps no longer attend to them.
 
-        The sentences left keep their order, and the attention weights their columns. The default keeps all of them.
+        The remaining sentences keep their order, and the attention weights keep their columns. The default keeps all.
         """
         return memory, state
 
     def side_by_side(self) -> tuple[Engine, int]:
-        """The engine for several batches at a time, each on a thread of its own, and how many it can take.
+        """The engine for several batches at once, each on its own thread, and how many batches it can run.
 
-        Whatever a step does besides matrix products gains nothing from a second thread; a second batch does.
+        A second thread speeds up only the matrix products of a step; a second batch uses it for the rest as well.
         """
         return self, 1
 
     def without_shortlist(self) -> Engine:
-        """The engine with its whole vocabulary: for pieces that are given, not found by search."""
+        """The engine with its whole vocabulary, for pieces that are given and not chosen by search."""
         return self
 
 
@@ -101,8 +101,8 @@ def best_pieces(log_probs: Floats, k: int) -> Best:
     """The k best pieces of each row of [rows, vocabulary] log-probabilities, and the end symbol's.
 
     Padding, unknown and begin symbol are never among them; there are fewer than k columns only if the vocabulary has
-    fewer pieces. Exact and deterministic: of equal log-probabilities the lower id comes first. But for the order of
-    equals, this is the specification of `Engine.step_best`.
+    fewer pieces. The result is exact and deterministic: of equal log-probabilities the lower id comes first. Apart from
+    the order of ties, this function is the specification of `Engine.step_best`.
     """
     end = log_probs[:, END].astype(np.float32)
     pieces = log_probs[:, SPECIAL_PIECES:]
@@ -114,14 +114,15 @@ def best_pieces(log_probs: Floats, k: int) -> Best:
     best = np.full((rows, k), -np.inf, np.float32)
     tokens = np.full((rows, k), SPECIAL_PIECES, np.int64)
     if k and rows:
-        # Every one of the k best is at least as large as the k-th largest of the maxima of disjoint groups. Finding
-        # these maxima is one pass over the array, which is 5 times as fast as np.argpartition of 320 rows of 8,000.
+        # Each of the k best is at least as large as the k-th largest maximum of disjoint groups of pieces. Finding
+        # these maxima takes one pass over the array, which is 5 times as fast as np.argpartition of 320 rows of 8,000.
         threshold = np.partition(_group_maxima(pieces, max(256, 4 * k)), -k, axis=1)[:, -k, None]
-        threshold = np.maximum(threshold, np.finfo(np.float32).min)  # nothing impossible is among the best
+        threshold = np.maximum(threshold, np.finfo(np.float32).min)  # impossible pieces are never among the best
+        # the few candidates of all rows, one after another, sorted by row, then by log-probability, then by id
         row, column = np.divmod(np.flatnonzero(pieces >= threshold), size)
         order = np.lexsort((column, -pieces[row, column], row))
         row, column = row[order], column[order]
-        rank = np.arange(len(row)) - np.searchsorted(row, np.arange(rows))[row]
+        rank = np.arange(len(row)) - np.searchsorted(row, np.arange(rows))[row]  # position within the row
         row, column, rank = row[rank < k], column[rank < k], rank[rank < k]
         best[row, rank] = pieces[row, column]
         tokens[row, rank] = column + SPECIAL_PIECES

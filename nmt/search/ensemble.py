@@ -1,7 +1,7 @@
 """Engines made of engines: ensembles of translation models, and shallow fusion with a language model.
 
-Both keep the promises of `nmt.search.engine.Engine`: rows stay independent and log-probabilities stay at most 0, so
-the bound by which search stops early holds. The members may run on anything; they return numpy arrays.
+Both keep the guarantees of `nmt.search.engine.Engine`: rows are independent and log-probabilities are at most 0, so
+the bound for early stopping holds. The members may run on any device; they return numpy arrays.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from nmt.search.engine import Engine, EngineState, Floats, Integers
 
 
 class Joined(Engine):
-    """Several engines that run side by side; a subclass says how their predictions become one.
+    """Several engines that run together; a subclass defines how their predictions are combined.
 
-    The state holds the members' states, named by member: `0.hidden`, `1.hidden`. The memory is the list of theirs.
+    The state holds the members' states, named by member: `0.hidden`, `1.hidden`. The memory is a list of theirs.
     """
 
     engines: Sequence[Engine]
@@ -48,12 +48,12 @@ class Joined(Engine):
         return [left for left, _ in compacted], join_states([after for _, after in compacted])
 
     def side_by_side(self) -> tuple[Joined, int]:
-        """As many batches as each member can take."""
+        """As many batches as every member can run."""
         members = [engine.side_by_side() for engine in self.engines]
         return self.of([engine for engine, _ in members]), min(count for _, count in members)
 
     def without_shortlist(self) -> Joined:
-        """The same, each member with its whole output layer."""
+        """The same combination, each member with its whole output layer."""
         return self.of([engine.without_shortlist() for engine in self.engines])
 
     def _step_each(
@@ -69,16 +69,16 @@ class Joined(Engine):
 
 
 class Ensemble(Joined):
-    """Several models that write one translation together.
+    """Several models that translate together.
 
     The probability of the next symbol y_t is the mean of the members' probabilities,
 
         p(y_t | y_<t, x) = 1/n sum_i p_i(y_t | y_<t, x)
 
-    (Sutskever et al. 2014, table 1, https://arxiv.org/abs/1409.3215, translate with 5 models). The mean is of the
-    probabilities, not of their logarithms: what one member considers likely is not ruled out by another that has never
-    seen it. The members must share the target vocabulary and the source vocabulary, so that ids mean the same to all;
-    everything else about them may differ. A step costs what the members' steps cost together.
+    (Sutskever et al. 2014, table 1, https://arxiv.org/abs/1409.3215, translate with 5 models). It is the mean of the
+    probabilities, not of their logarithms, so a piece that one member considers probable is not ruled out by another
+    one. The members must share both vocabularies, so that ids mean the same to all of them; everything else may differ.
+    A step takes as long as the members' steps together.
     """
 
     def __init__(self, engines: Sequence[Engine]) -> None:
@@ -95,7 +95,7 @@ class Ensemble(Joined):
     ) -> tuple[Floats, Floats | None, EngineState]:
         """Log-probabilities [rows, vocabulary] of the mean; attention weights [rows, source_length], their mean.
 
-        Members without attention do not count in the weights, which are None if no member has attention.
+        Members without attention do not count for the weights, which are None if no member has attention.
         """
         log_probs, each_weights, state = self._step_each(memory, state, tokens)
         weights = [attention_weights for attention_weights in each_weights if attention_weights is not None]
@@ -103,15 +103,15 @@ class Ensemble(Joined):
 
 
 class Fusion(Joined):
-    """A translation model that asks a language model of the target side: shallow fusion.
+    """Shallow fusion of a translation model with a language model of the target side.
 
     The score of the next symbol is
 
         log p(y_t | y_<t, x) + weight * log p_LM(y_t | y_<t)
 
-    (Gulcehre et al. 2015, section 4.1, https://arxiv.org/abs/1503.03535). It is at most 0 but no log-probability: the
-    exponentials do not sum to 1. The scores that search returns are sums of it. Each sentence is new to the language
-    model, which never sees the source. Both need the same target vocabulary.
+    (Gulcehre et al. 2015, section 4.1, https://arxiv.org/abs/1503.03535). It is at most 0 but not a log-probability,
+    because the exponentials do not sum to 1. The scores that search returns are sums of it. The language model starts
+    each sentence from its initial state and never sees the source. Both models need the same target vocabulary.
     """
 
     def __init__(self, engine: Engine, language_model: Engine, weight: float) -> None:
@@ -137,12 +137,12 @@ class Fusion(Joined):
 def log_mean(log_probs: Sequence[Floats]) -> Floats:
     """log(1/n sum_i exp(log_probs[i])), element by element; the same for equal arrays, -inf where all are.
 
-    The largest is taken out of the sum, m + log(1/n sum_i exp(log_probs[i] - m)), so that nothing small is lost.
+    The maximum m is taken out of the sum, m + log(1/n sum_i exp(log_probs[i] - m)), so that nothing underflows.
     """
     largest = log_probs[0]
     for other in log_probs[1:]:
         largest = np.maximum(largest, other)
-    largest = np.maximum(largest, np.finfo(np.float32).min)  # -inf - -inf would be no number
+    largest = np.maximum(largest, np.finfo(np.float32).min)  # -inf - -inf would be NaN
     total = np.zeros_like(largest)
     for member in log_probs:
         total += np.exp(member - largest)
@@ -152,7 +152,7 @@ def log_mean(log_probs: Sequence[Floats]) -> Floats:
 
 
 def join_states(states: Sequence[EngineState]) -> EngineState:
-    """One state of several, each array's name prefixed by the number of its state."""
+    """Several states as one, with the number of the state as a prefix of each array's name."""
     return {f"{number}.{name}": value for number, state in enumerate(states) for name, value in state.items()}
 
 
@@ -163,7 +163,7 @@ def part_of_state(state: EngineState, number: int) -> EngineState:
 
 
 def _mean_of_weights(weights: Sequence[Floats]) -> Floats:
-    """Mean of [rows, source_length] arrays; one with fewer columns (no end symbol) has zeros in the others."""
+    """Mean of [rows, source_length] arrays; one with fewer columns (no end symbol) is padded with zeros."""
     mean = np.zeros((len(weights[0]), max(array.shape[1] for array in weights)), np.float32)
     for array in weights:
         mean[:, : array.shape[1]] += array

@@ -1,4 +1,4 @@
-"""Choosing among translations that are there: minimum Bayes risk, and reranking with the scores of several models."""
+"""Choosing among given translations: minimum Bayes risk, and reranking with the scores of several models."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from nmt.text.vocabulary import END
 Item = TypeVar("Item")
 
 Utility = Callable[[str, str], float]
-"""How good a translation is, 0 to 100, if another is right: utility(hypothesis, reference)."""
+"""The quality of a translation, 0 to 100, if another one is the reference: utility(hypothesis, reference)."""
 
 
 def make_utility(kind: Literal["bleu", "chrf"], language: str) -> Utility:
-    """A utility by sacrebleu: `bleu`, smoothed BLEU of a sentence in a target language, or `chrf`, chrF2."""
+    """A utility from sacrebleu: `bleu` (smoothed sentence BLEU for a target language) or `chrf` (chrF2)."""
     metric: Any
     if kind == "bleu":
         from nmt.scores.metrics import make_bleu
@@ -35,11 +35,11 @@ def make_utility(kind: Literal["bleu", "chrf"], language: str) -> Utility:
 
 
 def expected_utilities(candidates: Sequence[str], weights: Sequence[float], utility: Utility) -> dict[str, float]:
-    """The expected utility of each candidate, if the translation that is right is one of them as well.
+    """The expected utility of each candidate, if the correct translation is one of the candidates.
 
         E[u(h)] = sum_r weight_r u(h, r) / sum_r weight_r
 
-    The candidate with the largest has the least Bayes risk: Kumar & Byrne (2004), https://aclanthology.org/N04-1022,
+    The best candidate has the minimum Bayes risk: Kumar & Byrne (2004), https://aclanthology.org/N04-1022,
     with the posterior probabilities of an n-best list as weights; Eikema & Aziz (2020),
     https://arxiv.org/abs/2005.10283, with samples, whose weights are equal.
 
@@ -66,9 +66,9 @@ class Candidate:
 
 
 def read_n_best(lines: Iterable[str]) -> Iterator[tuple[int, list[Candidate]]]:
-    """The candidates of each source line: line number, rank, score and text between tabs, and maybe more.
+    """The candidates of each source line. A line has its number, rank, score and text, separated by tabs, maybe more.
 
-    Raises UserError when a line is none of that, or the candidates of a source line do not stand together.
+    Raises UserError when a line has another form, or the candidates of a source line are not consecutive.
     """
     known = set()
     for line, candidates in groupby(map(_read_candidate, lines, count(1)), key=lambda candidate: candidate.line):
@@ -111,7 +111,7 @@ class Scorer(Protocol):
 
 @dataclass
 class Feature:
-    """One of the scores that candidates are ranked by."""
+    """One of the scores by which candidates are ranked."""
 
     scorer: Scorer
     weight: float
@@ -138,7 +138,7 @@ class LanguageModelScorer:
 
 @dataclass
 class LanguageModelScore:
-    """What a language model holds of a text."""
+    """The score of a language model for a text."""
 
     log_prob: float
     tokens: list[str]
@@ -152,13 +152,13 @@ def rerank(
     list_weight: float = 0.0,
     length_weight: float = 0.0,
 ) -> list[list[Candidate]]:
-    """The candidates of each source with new scores, best first; equal ones stay in their order.
+    """The candidates of each source with new scores, best first; ties keep their order.
 
         score = sum_k weight_k log p_k + list_weight x score in the list + length_weight x length
 
-    a log-linear combination (Och & Ney 2002, https://aclanthology.org/P02-1038); with a model of the reverse direction
-    and a language model it is that of a noisy channel (Yee et al. 2019, https://arxiv.org/abs/1908.05731). The length
-    counts the first feature's pieces, end symbol included; without features there is none.
+    This is a log-linear combination (Och & Ney 2002, https://aclanthology.org/P02-1038); with a model of the reverse
+    direction and a language model it is a noisy channel model (Yee et al. 2019, https://arxiv.org/abs/1908.05731). The
+    length is the number of pieces of the first feature, end symbol included; without features it is 0.
     """
     flat = [(source, candidate) for source, found in zip(sources, lists, strict=True) for candidate in found]
     texts = [candidate.text for _, candidate in flat]
@@ -185,7 +185,7 @@ def rerank_lines(
     length_weight: float = 0.0,
     best: bool = False,
 ) -> Iterator[str]:
-    """An n-best list as lines in the new order, with new scores, sixty-four source lines at a time.
+    """The lines of an n-best list in their new order, with new scores; sixty-four source lines are scored at a time.
 
         n_best: lines as `translate --n-best` writes them
         best: one line for each source line instead: the text of its best candidate, or nothing if it has none
@@ -213,6 +213,6 @@ def rerank_lines(
 
 
 def _windows(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
-    """Lists of so many items; the last one may be shorter."""
+    """Lists of `size` items; the last one may be shorter."""
     while window := list(islice(items, size)):
         yield window

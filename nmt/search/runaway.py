@@ -1,9 +1,9 @@
-"""Translations that cannot be right: without a word, repeating themselves, or cut off at the greatest length.
+"""Runaway translations: empty ones, ones that repeat themselves, and ones cut off at the maximum length.
 
-A recurrent decoder that meets something it has never read may fall into a loop, or end at once. Holtzman et al. (2020),
+On unfamiliar input a recurrent decoder may fall into a loop, or end at once. Holtzman et al. (2020),
 https://arxiv.org/abs/1904.09751, describe the loop, Stahlberg & Byrne (2019), https://arxiv.org/abs/1908.10090, the
-empty translation. Such a sentence is searched once more, with the loop and the early end ruled out: only these few
-sentences take the time, and all others are translated as without it.
+empty translation. Such a sentence is searched once more, with the loop and the early end ruled out. Only these few
+sentences take more time, and the translations of all others do not change.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from dataclasses import replace
 from nmt.config import DecodingConfig
 
 LONGEST_LOOP = 12
-"""Pieces of a loop at most."""
+"""Maximum number of pieces of a loop."""
 LOOPED_PIECES = 4
-"""Repeated pieces from which on a translation counts as a loop, where its source repeats nothing."""
+"""Number of repeated pieces from which a translation counts as a loop, if its source does not repeat itself."""
 
 
 def repetitions(pieces: Sequence[object]) -> int:
-    """The most pieces in a row that repeat those right before them.
+    """The largest number of consecutive pieces that repeat those right before them.
 
     `a b a b a b` has 4: the second and the third `a b`.
     """
@@ -29,15 +29,15 @@ def repetitions(pieces: Sequence[object]) -> int:
         run = 0
         for place in range(length, len(pieces)):
             run = run + 1 if pieces[place] == pieces[place - length] else 0
-            if run >= length:  # less is no whole repetition
+            if run >= length:  # fewer are not a whole repetition
                 most = max(most, run)
     return most
 
 
 def ran_away(source: Sequence[object], tokens: Sequence[str], finished: bool) -> bool:
-    """Whether the translation of a sentence with words has none, was cut off, or repeats itself.
+    """Whether the translation of a sentence with words has no word, was cut off, or repeats itself.
 
-    It may repeat itself where the source does: `ha ha ha ha`, 1,000,000.
+    A translation may repeat itself if the source does: `ha ha ha ha`, 1,000,000.
 
     Parameters:
         source, tokens: pieces, without end symbols
@@ -49,7 +49,7 @@ def ran_away(source: Sequence[object], tokens: Sequence[str], finished: bool) ->
 
 
 def second_search(decoding: DecodingConfig) -> DecodingConfig:
-    """The settings with which a sentence is searched once more: at least one piece, and no two pieces twice."""
+    """The settings of the second search: at least one piece, and no pair of pieces twice."""
     return replace(
         decoding, retry=False, min_length=max(1, decoding.min_length), no_repeat_ngram=decoding.no_repeat_ngram or 2
     )

@@ -1,7 +1,7 @@
-"""Text and translations drawn from a model, piece by piece: temperature, top-k, nucleus. Needs numpy, no torch.
+"""Sampling text and translations from a model piece by piece, with temperature, top-k and nucleus (top-p), in numpy.
 
-Each line of text has a generator of its own, seeded from (seed, line), each translation one seeded from (seed, number,
-source): none depends on how many are drawn.
+Each line of text has its own random generator, seeded from (seed, line), and each translation has one seeded from
+(seed, number, source). So no result depends on how many are drawn.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ Probabilities = npt.NDArray[np.float64]
 
 
 def next_probabilities(log_probs: Floats, decoding: DecodingConfig) -> Probabilities:
-    """The distribution that the next piece is drawn from.
+    """The distribution from which the next piece is drawn.
 
         p <- softmax(log p / temperature); all but the k largest become 0, the rest is normalised; all but the fewest
         largest ones whose sum is at least top_p become 0, the rest is normalised
 
     Fan et al. (2018), section 5.2, https://arxiv.org/abs/1805.04833 (top-k); Holtzman et al. (2020), section 3.1,
-    https://arxiv.org/abs/1904.09751 (nucleus). Of equal probabilities the lower id counts as the larger.
+    https://arxiv.org/abs/1904.09751 (nucleus). Of two equal probabilities, that of the lower id counts as larger.
 
     Parameters:
         log_probs: [rows, vocabulary]
@@ -53,7 +53,7 @@ def next_probabilities(log_probs: Floats, decoding: DecodingConfig) -> Probabili
     if decoding.top_p < 1:
         order = np.argsort(-probabilities, axis=1, kind="stable")
         ranked = np.take_along_axis(probabilities, order, axis=1)
-        larger = np.cumsum(ranked, axis=1) - ranked  # the sum of those before: the one that reaches top_p stays
+        larger = np.cumsum(ranked, axis=1) - ranked  # the sum before each piece: the piece that reaches top_p is kept
         ranked[larger >= decoding.top_p] = 0
         ranked /= ranked.sum(axis=1, keepdims=True)
         np.put_along_axis(probabilities, order, ranked, axis=1)
@@ -69,26 +69,26 @@ def draw_ids(probabilities: Probabilities, chance: npt.NDArray[np.float64]) -> I
     """
     cumulative = np.cumsum(probabilities, axis=1)
     chosen = (cumulative <= chance[:, None] * cumulative[:, -1:]).sum(axis=1)
-    last = probabilities.shape[1] - 1 - (probabilities[:, ::-1] > 0).argmax(axis=1)  # where rounding goes beyond it
+    last = probabilities.shape[1] - 1 - (probabilities[:, ::-1] > 0).argmax(axis=1)  # rounding may exceed it
     ids: Integers = np.minimum(chosen, last).astype(np.int64)
     return ids
 
 
 @dataclass
 class _Drawn:
-    """A translation or line while it is drawn."""
+    """A translation or line that is being drawn."""
 
     sentence: int
     generator: np.random.Generator
     tokens: list[int] = field(default_factory=list)
-    """With the end symbol, once it is drawn."""
+    """The pieces so far; once the end symbol is drawn, it is included."""
     log_probs: list[float] = field(default_factory=list)
     attention: list[Floats] = field(default_factory=list)
     finished: bool = True
     """False if the end symbol was not drawn but forced."""
 
     def hypothesis(self, source_length: int, padding: int, scorer: Scorer) -> Hypothesis:
-        """The finished translation; `padding` columns of its attention weights belong to no source piece."""
+        """The finished translation; the last `padding` columns of its attention weights are padding."""
         log_prob = sum(self.log_probs)
         weights = np.stack(self.attention) if self.attention else None
         return Hypothesis(
@@ -112,12 +112,12 @@ def _draw(
 ) -> None:
     """Draw each translation to its end.
 
-    At the maximum length the end symbol is forced. Padding and begin symbol are never drawn, the unknown piece only
-    where the constraints allow it. Where everything is ruled out, the translation ends.
+    At the maximum length the end symbol is forced. Padding and begin symbol are never drawn, and the unknown piece only
+    if the constraints allow it. If every piece is ruled out, the translation ends.
 
     Parameters:
         state: one row for each translation
-        first: the symbol that all read first
+        first: the first input symbol of all translations
     """
     open_ = list(drawn)  # one for each row
     tokens, history = np.full(len(open_), first, np.int64), np.zeros((len(open_), 0), np.int64)
@@ -153,16 +153,16 @@ def sample_translations(
     settings: SearchSettings,
     constraints: Sequence[Constraints] | None = None,
 ) -> list[list[Hypothesis]]:
-    """Translations of each source sentence drawn piece by piece, `count` of each, in the order in which they are drawn.
+    """Draw `count` translations of each source sentence piece by piece, returned in the order in which they are drawn.
 
-    Each has a generator of its own, seeded from (seed, its number, the ids of the source): what is drawn depends on
-    nothing else in the batch, nor on the sentence's place in a text. Some may be equal. The log-probabilities are the
-    model's, without temperature, top-k and nucleus. BATCH_HYPOTHESES are drawn at once, so that memory does not grow
-    with their number.
+    Each translation has its own random generator, seeded from (seed, its number, the ids of the source), so it depends
+    neither on the rest of the batch nor on the sentence's position in a text. Some may be equal. The log-probabilities
+    are the model's own, without temperature, top-k and nucleus. BATCH_HYPOTHESES are drawn at once, so that memory does
+    not grow with their number.
 
     Parameters:
         sources: ids of each sentence, none of them empty
-        settings: what concerns beams has no meaning here
+        settings: settings of beams have no effect here
         constraints: one for each sentence; phrases cannot be required
     """
     constraints = constraints or [FREE] * len(sources)
@@ -189,17 +189,17 @@ def sample_translations(
 
 
 def sample(engine: Engine, prompt: Sequence[int], lines: int, settings: SearchSettings) -> list[list[int]]:
-    """Continuations of a prompt, each up to its end symbol, without it.
+    """Continuations of a prompt, each up to its end symbol, which is left out.
 
-    The model reads the begin symbol and the prompt, then what has been drawn. The same seed draws the same on the same
-    machine, and line i is the same however many lines there are.
+    The model reads the begin symbol and the prompt, then the pieces that are drawn. On one machine the same seed gives
+    the same lines, and line i does not depend on the number of lines.
 
     Parameters:
         prompt: ids; may be empty
-        settings: most pieces drawn for a line is `max_length_offset`
+        settings: `max_length_offset` is the maximum number of pieces of a line
     """
     variations = Variations(settings, [FREE], [0])
-    memory, state = engine.start([[END]])  # the ids of a source mean nothing to a language model
+    memory, state = engine.start([[END]])  # a language model ignores the ids of a source
     *before, last = [BEGIN, *prompt]
     for token in before:
         _, _, state = engine.step(memory, state, np.array([token]))
@@ -213,9 +213,9 @@ def sample(engine: Engine, prompt: Sequence[int], lines: int, settings: SearchSe
 def sample_text(engine: Engine, vocabulary: Vocabulary, prompt: str, lines: int, settings: SearchSettings) -> list[str]:
     """Lines of text that begin with the prompt; see `sample`.
 
-    The prompt is segmented as it is, and white space at its end is ignored. Its last word may be continued by a drawn
-    piece that does not begin a word (without `▁`). But the model knows the beginning of a word segmented that way only
-    if longer words are, so a prompt should end with a whole word. A model of characters has no such trouble.
+    White space at the end of the prompt is ignored. A piece that does not begin a word (without `▁`) may continue its
+    last word. But the model has seen the beginning of a word segmented in this way only if longer words are segmented
+    like it, so a prompt should end with a whole word. A model of characters does not have this problem.
     """
     ids = vocabulary.encode(one_line(prompt))
     return [one_line(vocabulary.decode(ids + drawn)) for drawn in sample(engine, ids, lines, settings)]

@@ -2,9 +2,9 @@
 
 To add a term to the score, write a subclass of `ScoreTerm` here, and its option in `nmt.config.DecodingConfig`.
 
-A hypothesis with n pieces has length n + 1 everywhere: the end symbol counts, because its log-probability is one of the
-terms that are summed. So at any step of the search all continuations of a sentence have the same length, and ordering
-them by log-probability is ordering them by score.
+A hypothesis with n pieces has length n + 1 everywhere: the end symbol counts, because its log-probability is part of
+the sum. So at any step of the search all continuations of a sentence have the same length, and their order by
+log-probability is their order by score.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ Number = TypeVar("Number", float, npt.NDArray[np.float64])
 
 @dataclass
 class LengthPenalty:
-    """What a log-probability is divided by to compare hypotheses of different length.
+    """Length normalisation: the divisor of log-probabilities, to compare hypotheses of different length.
 
     Without it, search prefers short translations: each further symbol can only lower the log-probability.
     """
 
     kind: Literal["none", "average", "gnmt"]
     """none: 1; average: the length; gnmt: ((5 + length) / 6)^alpha, Wu et al. (2016), equation 14,
-    https://arxiv.org/abs/1609.08144 (theirs has a coverage term as well)."""
+    https://arxiv.org/abs/1609.08144 (which also has a coverage term)."""
     alpha: float = 1.0
-    """Exponent of `gnmt`; 0 is no penalty."""
+    """Exponent of `gnmt`; 0 means no penalty."""
 
     def __post_init__(self) -> None:
         if self.kind not in ("none", "average", "gnmt"):
@@ -46,7 +46,7 @@ class LengthPenalty:
             raise UserError(f"`alpha` must be at least 0, but is {self.alpha} instead")
 
     def divisor(self, length: Number) -> Number:
-        """The divisor of a length, end symbol included; it never falls as the length grows."""
+        """The divisor for a length, end symbol included; it never decreases as the length grows."""
         if self.kind == "none":
             return length * 0 + 1.0
         if self.kind == "average":
@@ -55,23 +55,23 @@ class LengthPenalty:
         return power
 
     def score(self, log_prob: float, length: int) -> float:
-        """Normalised score of a finished hypothesis: log-probability and length both with the end symbol."""
+        """Normalised score of a finished hypothesis; log-probability and length include the end symbol."""
         return log_prob / self.divisor(float(length))
 
     def bound(self, log_prob: Number, longest: Number) -> Number:
-        """Best score that an open hypothesis may still reach if none can be longer than `longest`, end symbol included.
+        """The best score that an open hypothesis can still reach with a length of at most `longest`, end included.
 
-        Log-probabilities are at most 0, so going on cannot raise the sum; the divisor is largest at the end.
+        Log-probabilities are at most 0, so further symbols cannot raise the sum, and the divisor is largest at the end.
         """
         return log_prob / self.divisor(longest)
 
 
 LEAST_COVERAGE = 1e-10
-"""A source piece counts as read at least this much: the logarithm of 0 would outweigh everything else."""
+"""Minimum coverage of a source piece: the logarithm of 0 would outweigh everything else."""
 
 
 def coverage_penalty(covered: Floats) -> float:
-    """A measure of the source that a hypothesis has left unread: 0 if nothing, below 0 otherwise.
+    """Penalty for source pieces without attention: 0 if all are covered, below 0 otherwise.
 
         sum_i log min(sum_j p_ij, 1)
 
@@ -85,11 +85,11 @@ def coverage_penalty(covered: Floats) -> float:
 
 
 def brevity_penalty(length: int, source_length: int, ratio: float) -> float:
-    """A measure of how much too short a hypothesis is: 0 from the expected length on, below 0 otherwise.
+    """Penalty for a hypothesis that is too short: 0 from the expected length on, below 0 otherwise.
 
         min(0, 1 - ratio * source_length / length)
 
-    the logarithm of BLEU's brevity penalty against the expected length. Yang, Huang & Ma (2018),
+    This is the logarithm of BLEU's brevity penalty with respect to the expected length. Yang, Huang & Ma (2018),
     https://arxiv.org/abs/1808.09582, add it to the mean log-probability (BP-norm).
 
     Parameters:
@@ -102,13 +102,13 @@ def brevity_penalty(length: int, source_length: int, ratio: float) -> float:
 class ScoreTerm(ABC):
     """A term added to the normalised log-probability of a finished hypothesis.
 
-    It is never above 0: the bound by which search stops early counts on that.
+    It is never above 0, because the bound for early stopping relies on that.
     """
 
     @classmethod
     @abstractmethod
     def of(cls, decoding: DecodingConfig) -> ScoreTerm | None:
-        """The term as the settings ask for it, or None if they do not."""
+        """The term if the settings ask for it, otherwise None."""
 
     @abstractmethod
     def value(self, length: int, source_length: int, covered: Floats | None) -> float:
@@ -116,7 +116,7 @@ class ScoreTerm(ABC):
 
 
 class CoverageTerm(ScoreTerm):
-    """`coverage_penalty` times the function of that name; 0 where no attention weights were kept."""
+    """The setting `coverage_penalty` times the function of that name; 0 if no attention weights were kept."""
 
     def __init__(self, weight: float) -> None:
         self.weight = weight
@@ -132,7 +132,7 @@ class CoverageTerm(ScoreTerm):
 
 
 class BrevityTerm(ScoreTerm):
-    """`brevity_penalty` times the function of that name."""
+    """The setting `brevity_penalty` times the function of that name."""
 
     def __init__(self, weight: float, ratio: float) -> None:
         self.weight, self.ratio = weight, ratio
@@ -148,7 +148,7 @@ class BrevityTerm(ScoreTerm):
 
 
 class Scorer:
-    """What finished hypotheses are ranked by: log-probability normalised by length, plus the terms asked for."""
+    """The score of finished hypotheses: log-probability normalised by length, plus the terms that are set."""
 
     def __init__(self, decoding: DecodingConfig) -> None:
         self.length_penalty = LengthPenalty(decoding.length_penalty, decoding.alpha)
@@ -159,7 +159,7 @@ class Scorer:
         """The score of a finished hypothesis.
 
         Parameters:
-            log_prob: with the end symbol's
+            log_prob: log-probability, the end symbol included
             length, source_length: pieces of hypothesis and source, without the end symbol
             covered: sums of the attention weights over the hypothesis, [source_length]
         """
@@ -170,12 +170,12 @@ class Scorer:
 
 
 class ForcedStep(NamedTuple):
-    """A step of forced decoding; pairs whose translation has ended have no row any more."""
+    """A step of forced decoding (teacher forcing); a pair whose translation has ended has no row any more."""
 
     pairs: list[int]
-    """The number of each row's pair, [rows]."""
+    """The index of each row's pair, [rows]."""
     symbols: Integers
-    """The symbol that each row has to write next, [rows]."""
+    """The next symbol of each row's translation, [rows]."""
     log_probs: Floats
     """The model's prediction, [rows, vocabulary]."""
     attention_weights: Floats | None
@@ -183,10 +183,10 @@ class ForcedStep(NamedTuple):
 
 
 def force(engine: Engine, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> Iterator[ForcedStep]:
-    """Forced decoding: the engine takes the same steps as in search, but reads given translations.
+    """Forced decoding (teacher forcing): the engine takes the same steps as in search, but reads given translations.
 
     Parameters:
-        sources, targets: ids of each pair, without begin and end symbol; a source must not be empty, a target may
+        sources, targets: ids of each pair, without begin and end symbol; a target may be empty, a source must not
     """
     if not sources:
         return
@@ -207,7 +207,7 @@ def force(engine: Engine, sources: Sequence[Sequence[int]], targets: Sequence[Se
 def force_decode(
     engine: Engine, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
 ) -> list[list[float]]:
-    """The log-probability of each piece of given translations and, last, of the end symbol; parameters as `force`."""
+    """The log-probability of each piece of given translations, the end symbol last; parameters as in `force`."""
     scores: list[list[float]] = [[] for _ in targets]
     for step in force(engine, sources, targets):
         chosen = step.log_probs[np.arange(len(step.pairs)), step.symbols].tolist()

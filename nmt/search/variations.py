@@ -1,8 +1,8 @@
-"""Variations of search: what may come next, and what should not. Beam search and sampling use the same.
+"""Variations of search, shared by beam search and sampling: they rule pieces out or change which ones are preferred.
 
-A variation sees what each open hypothesis has read and the model's log-probabilities of the next piece. It changes a
-copy of them in place, the preferences: pieces are chosen by the preferences, and minus infinity rules a piece out. What
-is counted is the log-probability that the model gives a chosen piece, so a translation's score is always the model's.
+A variation sees the pieces of each open hypothesis and the model's log-probabilities of the next piece. It changes a
+copy of these in place, the preferences, by which pieces are chosen; minus infinity rules a piece out. The score counts
+the log-probability that the model gives to a chosen piece, so a translation's score is always the model's.
 
 To add one, write a subclass of `Variation` here, and its option in `nmt.config.DecodingConfig`.
 """
@@ -29,7 +29,7 @@ class Rows(NamedTuple):
     """The open hypotheses before a step."""
 
     history: Integers
-    """The pieces that each has read, without the begin symbol, [rows, length]."""
+    """The pieces of each, without the begin symbol, [rows, length]."""
     sentence: Integers
     """The sentence of each, [rows]."""
 
@@ -43,20 +43,20 @@ class Variation(ABC):
     @classmethod
     @abstractmethod
     def of(cls, decoding: DecodingConfig, constraints: Sequence[Constraints]) -> Variation | None:
-        """The variation as settings and constraints (one for each sentence) ask for it, or None if they do not."""
+        """The variation if settings or constraints (one for each sentence) ask for it, otherwise None."""
 
     @abstractmethod
     def adjust(self, preferences: Floats, log_probs: Floats, rows: Rows) -> None:
-        """Change what the next pieces are chosen by, in place.
+        """Change the preferences for the next pieces in place.
 
         Parameters:
-            preferences: [rows, vocabulary], as the variations before left them
+            preferences: [rows, vocabulary], as the earlier variations left them
             log_probs: the model's own, [rows, vocabulary]
         """
 
 
 class NoRepeatedNgram(Variation):
-    """No run of `no_repeat_ngram` pieces occurs twice."""
+    """No n-gram of `no_repeat_ngram` pieces occurs twice."""
 
     def __init__(self, order: int) -> None:
         self.order = order
@@ -67,7 +67,7 @@ class NoRepeatedNgram(Variation):
         return cls(decoding.no_repeat_ngram) if decoding.no_repeat_ngram else None
 
     def adjust(self, preferences: Floats, log_probs: Floats, rows: Rows) -> None:
-        """Rule out each piece that would complete an n-gram which the row has read already."""
+        """Rule out each piece that would complete an n-gram that the row already contains."""
         length, order = rows.history.shape[1], self.order
         if length < order:
             return
@@ -78,7 +78,7 @@ class NoRepeatedNgram(Variation):
 
 
 class RequiredPhrases(Variation):
-    """A translation contains the phrases required of it; only beam search can see to that.
+    """A translation contains its required phrases; only beam search can do this.
 
     Dynamic beam allocation: Post & Vilar (2018), section 3, https://arxiv.org/abs/1804.06609.
     """
@@ -89,12 +89,12 @@ class RequiredPhrases(Variation):
 
     @classmethod
     def of(cls, decoding: DecodingConfig, constraints: Sequence[Constraints]) -> RequiredPhrases | None:
-        """For sentences one of which has required phrases."""
+        """The variation if any sentence has required phrases."""
         phrases = [one.required for one in constraints]
         return cls(phrases) if any(map(any, phrases)) else None
 
     def progress(self, sentence: int, read: Phrase) -> Progress:
-        """How far a hypothesis has got; worked out once for each."""
+        """The progress of a hypothesis, computed once for each."""
         known = self._progress.get((sentence, read))
         if known is None:
             last = self.progress(sentence, read[:-1]).after(read[-1]) if read else None
@@ -102,18 +102,18 @@ class RequiredPhrases(Variation):
         return known
 
     def progress_of(self, rows: Rows) -> list[Progress]:
-        """How far each row has got."""
+        """The progress of each row."""
         reads = map(tuple, rows.history.tolist())
         return [self.progress(sentence, read) for sentence, read in zip(rows.sentence.tolist(), reads, strict=True)]
 
     def adjust(self, preferences: Floats, log_probs: Floats, rows: Rows) -> None:
-        """The pieces of a required phrase may repeat an n-gram."""
+        """Allow the next pieces of required phrases, even if they repeat an n-gram."""
         for row, progress in enumerate(self.progress_of(rows)):
             pieces = progress.next_pieces()
             preferences[row, pieces] = log_probs[row, pieces]
 
     def missing(self, rows: Rows, tokens: Integers) -> Integers:
-        """Pieces still missing from the phrases: [rows, 1 + k], for each row as it is, then with each of its tokens.
+        """Number of pieces still missing: [rows, 1 + k], first for each row as it is, then after each of its tokens.
 
         Parameters:
             tokens: [rows, k]
@@ -129,9 +129,9 @@ class RequiredPhrases(Variation):
     def by_banks(missing: Integers, totals: Doubles) -> Integers:
         """The order in which the continuations of a sentence take places.
 
-        The places are shared out evenly among the banks: the continuations that lack equally many pieces. What a bank
-        has too few continuations for goes to the others. Here the banks take turns: first the best of each, those with
-        the least missing before the others, then the second of each, and so on.
+        A bank is the set of continuations that lack the same number of pieces. The banks share the places evenly; if a
+        bank has too few continuations, the others get its places. To do this the banks take turns: first the best
+        continuation of each bank, in the order of missing pieces, then the second of each, and so on.
 
         Parameters:
             missing: pieces that each continuation still lacks, best continuation first
@@ -142,24 +142,24 @@ class RequiredPhrases(Variation):
         possible, impossible = np.nonzero(totals > -np.inf)[0], np.nonzero(totals == -np.inf)[0]
         bank = missing[possible]
         by_bank = np.argsort(bank, kind="stable")
-        turn = np.empty_like(by_bank)  # place of each continuation within its bank
+        turn = np.empty_like(by_bank)  # rank of each continuation within its bank
         turn[by_bank] = np.arange(len(bank)) - np.searchsorted(bank[by_bank], bank[by_bank])
         return np.concatenate((possible[np.lexsort((bank, turn))], impossible))
 
 
 class ForbiddenPhrases(Variation):
-    """A translation contains no forbidden phrase; its prefix may."""
+    """A translation contains no forbidden phrase, except in its prefix."""
 
     def __init__(self, constraints: Sequence[Constraints]) -> None:
         self.constraints = constraints
 
     @classmethod
     def of(cls, decoding: DecodingConfig, constraints: Sequence[Constraints]) -> ForbiddenPhrases | None:
-        """For sentences one of which has forbidden phrases."""
+        """The variation if any sentence has forbidden phrases."""
         return cls(constraints) if any(one.forbidden for one in constraints) else None
 
     def adjust(self, preferences: Floats, log_probs: Floats, rows: Rows) -> None:
-        """Rule out the pieces with which a phrase would be complete."""
+        """Rule out the pieces that would complete a phrase."""
         for row, number in enumerate(rows.sentence.tolist()):
             forbidden = self.constraints[number].forbidden
             for pieces in forbidden.blocked(rows.history[row].tolist()) if forbidden else ():
@@ -197,19 +197,19 @@ class CopiedSpans(Variation):
 
 
 class Prefix(Variation):
-    """A translation begins with its prefix; the last to apply, as nothing else counts there."""
+    """A translation begins with its prefix. It applies last, because it has priority over all other variations."""
 
     def __init__(self, prefixes: Sequence[Phrase]) -> None:
         self.prefixes = prefixes
 
     @classmethod
     def of(cls, decoding: DecodingConfig, constraints: Sequence[Constraints]) -> Prefix | None:
-        """For sentences one of which has a prefix."""
+        """The variation if any sentence has a prefix."""
         prefixes = [one.prefix for one in constraints]
         return cls(prefixes) if any(prefixes) else None
 
     def adjust(self, preferences: Floats, log_probs: Floats, rows: Rows) -> None:
-        """Rule out everything but the next piece of the prefix."""
+        """Rule out all pieces except the next one of the prefix."""
         length = rows.history.shape[1]
         for row, number in enumerate(rows.sentence.tolist()):
             if length < len(self.prefixes[number]):
@@ -223,15 +223,15 @@ class Candidates(NamedTuple):
 
     best: Best
     handicap: Doubles | None
-    """How much each loses in the competition, but not in its score, [rows, 1 + k]; None if nothing."""
+    """What is subtracted from each in the competition, but not in its score, [rows, 1 + k]; None if nothing."""
 
     def part(self, rows: slice) -> Candidates:
-        """Those of some rows."""
+        """The candidates of some rows."""
         best = Best(self.best.end[rows], self.best.log_probs[rows], self.best.tokens[rows])
         return Candidates(best, None if self.handicap is None else self.handicap[rows])
 
     def with_handicap(self, more: Doubles | None) -> Candidates:
-        """The same with a further handicap for the pieces, [rows, k]."""
+        """The candidates with an additional handicap for the pieces, [rows, k]."""
         if more is None:
             return self
         more = np.pad(more, ((0, 0), (1, 0)))  # none for the end symbol
@@ -239,7 +239,7 @@ class Candidates(NamedTuple):
 
 
 class Variations:
-    """All variations that a batch of sentences asks for, and how long the translations may be."""
+    """All variations that a batch of sentences needs, and the limits on the length of its translations."""
 
     def __init__(
         self, decoding: DecodingConfig, constraints: Sequence[Constraints], source_lengths: Sequence[int]
@@ -250,17 +250,17 @@ class Variations:
         self.unknown = np.array([one.unknown for one in constraints], np.bool_)
         """Whether the unknown piece may be written, [sentences]."""
         self.bind = bool(self.each) or bool(self.unknown.any())
-        """Whether whole rows of log-probabilities are needed; else the engine may choose the best pieces itself."""
+        """Whether whole rows of log-probabilities are needed; otherwise the engine may choose the pieces itself."""
         self.least = decoding.min_length
-        """Fewest pieces of a translation, without the end symbol."""
+        """Minimum number of pieces of a translation, without the end symbol."""
         lengths = zip(source_lengths, constraints, strict=True)
         self.longest = np.array([max(decoding.max_length(n), one.least_length) for n, one in lengths], np.int64)
         for variation in self.each:
             variation.longest = self.longest
-        """Most pieces of a translation, without the end symbol, [sentences]."""
+        """Maximum number of pieces of a translation, without the end symbol, [sentences]."""
 
     def preferences(self, log_probs: Floats, rows: Rows) -> Floats:
-        """What the next piece of each row is chosen by, [rows, vocabulary]."""
+        """The preferences by which the next piece of each row is chosen, [rows, vocabulary]."""
         preferences = log_probs.copy()
         for variation in self.each:
             variation.adjust(preferences, log_probs, rows)
@@ -269,7 +269,7 @@ class Variations:
         return preferences
 
     def candidates(self, log_probs: Floats, rows: Rows, k: int) -> Candidates:
-        """The k best pieces of each row, and behind them those that must be considered, however improbable.
+        """The k best pieces of each row, followed by pieces that must be considered even if they are improbable.
 
         These are the next pieces of required phrases, and the unknown piece if it may be written.
         """
@@ -279,7 +279,7 @@ class Variations:
             progress = self.required.progress_of(rows)
             apart = [[*one.next_pieces(), *pieces] for one, pieces in zip(progress, apart, strict=True)]
         shape = len(apart), max(map(len, apart), default=0)
-        further, preferred = np.full(shape, END), np.full(shape, -np.inf, np.float32)  # no piece where a row has fewer
+        further, preferred = np.full(shape, END), np.full(shape, -np.inf, np.float32)  # -inf pads rows with fewer
         for row, pieces in enumerate(apart):
             further[row, : len(pieces)] = pieces
             preferred[row, : len(pieces)] = preferences[row, pieces]
@@ -294,11 +294,11 @@ class Variations:
 
 
 class Diversity:
-    """Diverse beam search: groups of a beam search one after another at each step and avoid each other's pieces.
+    """Diverse beam search: at each step the groups search one after another and avoid each other's pieces.
 
-    A piece that earlier groups have just taken n times loses n x `diversity` in the competition for places, but not in
-    its score: Vijayakumar et al. (2016), section 3, Hamming diversity, https://arxiv.org/abs/1610.02424. Pieces of
-    different sentences are different symbols.
+    If earlier groups have just taken a piece n times, n x `diversity` is subtracted from it in the competition for
+    places, but not in its score: Vijayakumar et al. (2016), section 3, Hamming diversity,
+    https://arxiv.org/abs/1610.02424. The same piece in different sentences is a different symbol.
     """
 
     def __init__(self, weight: float) -> None:
@@ -307,7 +307,7 @@ class Diversity:
         """Symbols that the groups have taken at this step."""
 
     def handicap(self, symbols: Integers) -> Doubles | None:
-        """What each of the symbols loses, in an array of their shape; None for the first group."""
+        """What is subtracted from each symbol, in an array of their shape; None for the first group."""
         if not self.taken:
             return None
         known, times = np.unique(np.concatenate(self.taken), return_counts=True)
