@@ -6,18 +6,24 @@ import io
 import json
 import random
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from test_export import exported, settings_of
 from test_search import RandomModel
 
 from nmt.config import DecodingConfig, VocabularyConfig
 from nmt.errors import UserError
+from nmt.network.torch_engine import TorchEngine, build_model
+from nmt.search.engine import Best
+from nmt.search.variations import CopiedSpans, Rows
 from nmt.text.cleaning import clean_line
 from nmt.text.spans import find_spans
 from nmt.text.vocabulary import Vocabulary, learn_vocabulary
 from nmt.translation.line_stream import translate_stream
+from nmt.translation.shortlist import LexicalTable
 from nmt.translation.translator import CANNOT_COPY, SourceLine, Translator
 
 TEXT = ["ein Hund und eine Katze spielen.", "Wo ist der Hund? Er schläft!", "die Katze sieht, was wir sehen"] * 20
@@ -82,7 +88,7 @@ def test_each_span_is_written_once_and_byte_for_byte(
     vocabulary: Vocabulary, decoding: dict[str, Any], end: float
 ) -> None:
     """Of a model that would rather end at once, and of one that would rather go on."""
-    made, asked = translator(vocabulary, end=end, **decoding), lines(200 if not decoding else 60)
+    made, asked = translator(vocabulary, end=end, **decoding), lines(200 if not decoding and end > 0 else 25)
     for line, found in zip(asked, made.translate_n_best(asked, min(2, made.decoding.beam_size)), strict=True):
         unreadable = vocabulary.unreadable(clean_line(line))
         expected = Counter(line[start:end] for start, end in find_spans(line, None, unreadable))
@@ -91,11 +97,30 @@ def test_each_span_is_written_once_and_byte_for_byte(
 
 
 def test_a_line_is_translated_as_without_its_neighbours(vocabulary: Vocabulary) -> None:
-    made, asked = translator(vocabulary), [*lines(60), "ein Hund", "die Katze."]
+    made, asked = translator(vocabulary), [*lines(40), "ein Hund", "die Katze."]
     together = made.translate_n_best(asked, 2, attention_weights=True)
     alone = [made.translate_n_best([line], 2, attention_weights=True)[0] for line in asked]
     assert [[one.text for one in found] for found in together] == [[one.text for one in found] for found in alone]
     assert together == alone
+
+
+def test_few_rows_ask_for_whole_rows_of_probabilities(vocabulary: Vocabulary) -> None:
+    """The best pieces tell the same as all of them."""
+    asked = [line for line in lines(30) if line]
+    for end in (3.0, -3.0):
+        made = translator(vocabulary, end=end)
+        fast = made.translate_n_best(asked, 2)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(CopiedSpans, "among", lambda self, best, rows, k: among_all(self, best, rows, k))
+            assert made.translate_n_best(asked, 2) == fast
+
+
+def among_all(self: CopiedSpans, best: Best, rows: Rows, k: int) -> tuple[Best, Any]:
+    """As if each row had to be looked at as a whole."""
+    return AMONG(self, best, rows, k)[0], np.arange(len(rows.sentence))
+
+
+AMONG = CopiedSpans.among
 
 
 def test_plain_lines_are_searched_as_ever(vocabulary: Vocabulary) -> None:
@@ -192,3 +217,21 @@ def test_a_model_that_cannot_keep_phrases_says_so(vocabulary: Vocabulary) -> Non
         old.translate([SourceLine("der Hund", keep=["Hund"])])
     with pytest.raises(UserError, match="`keep` must be a list of phrases"):
         SourceLine("der Hund", keep="Hund")
+
+
+def test_the_export_copies_as_torch_does(vocabulary: Vocabulary, tmp_path: Path) -> None:
+    network = build_model(settings_of("translation", {"attention": "dot"}), len(vocabulary), len(vocabulary), 3)
+    asked = lines(20)
+    found = [
+        Translator(engine, vocabulary, vocabulary, DecodingConfig(beam_size=3)).translate_n_best(asked, 2)
+        for engine in (TorchEngine(network.eval()), exported(TorchEngine(network.eval()), tmp_path))
+    ]
+    assert [[one.text for one in best] for best in found[0]] == [[one.text for one in best] for best in found[1]]
+    assert any(best[0].text != line for best, line in zip(found[0], asked, strict=True))
+
+
+def test_a_shortlist_has_the_spans_of_its_sentence() -> None:
+    """Of two vocabularies as well, in which the same span has two numbers."""
+    table = LexicalTable([[4, 5], [5, 6]], [[7, 8], [8, 9]], 20, 30)
+    _, translations = table.lists(2, 3, False, [(10, 20), (11, 21)])
+    assert translations[10, 0] == 20 and translations[11, 0] == 21

@@ -33,7 +33,7 @@ from nmt.config import DecodingConfig
 from nmt.config.ranges import out_of_range
 from nmt.errors import UserError, needs_attention
 from nmt.search.constraints import FREE, Constraints
-from nmt.search.engine import Engine, Floats, Integers
+from nmt.search.engine import Engine, EngineState, Floats, Integers
 from nmt.search.scoring import Scorer
 from nmt.search.variations import Candidates, Diversity, Doubles, RequiredPhrases, Rows, Variations
 from nmt.text.vocabulary import BEGIN
@@ -119,12 +119,7 @@ def beam_search(
     while any(len(beams.tokens) for beams in groups):
         tokens = np.concatenate([beams.tokens for beams in groups])
         widest = sum(beams.widest() for beams in groups)
-        if variations.bind:
-            log_probs, attention_weights, state = engine.step(memory, state, tokens)
-            candidates = variations.candidates(log_probs, _rows(groups), widest)
-        else:
-            best, attention_weights, state = engine.step_best(memory, state, tokens, widest)
-            candidates = Candidates(best, None)
+        candidates, attention_weights, state = _step(engine, memory, state, tokens, groups, variations, widest)
         if settings.coverage_penalty and attention_weights is None:
             raise needs_attention("`coverage_penalty` needs", "; set it to 0")
         rows = _advance(groups, candidates, attention_weights)
@@ -135,6 +130,38 @@ def beam_search(
             memory, state = engine.compact(memory, state)
             remembered = len(going_on)
     return _results(groups, settings.n_best)
+
+
+def _step(
+    engine: Engine,
+    memory: Any,
+    state: EngineState,
+    tokens: Integers,
+    groups: Sequence[_Beams],
+    variations: Variations,
+    widest: int,
+) -> tuple[Candidates, Floats | None, EngineState]:
+    """The candidates of all rows, their attention weights, and the state after the step.
+
+    Whole rows of log-probabilities are asked for only where the best pieces do not tell what is allowed.
+    """
+    if not variations.bind:
+        best, attention_weights, after = engine.step_best(memory, state, tokens, widest)
+        return Candidates(best, None), attention_weights, after
+    rows = _rows(groups)
+    if variations.copied is None:
+        log_probs, attention_weights, after = engine.step(memory, state, tokens)
+        return variations.candidates(log_probs, rows, widest), attention_weights, after
+    best, attention_weights, after = engine.step_best(memory, state, tokens, widest + len(variations.copied.pieces))
+    allowed, unknown = variations.copied.among(best, rows, widest)
+    if len(unknown):
+        log_probs, _, _ = engine.step(memory, engine.select(state, unknown), tokens[unknown])
+        own = variations.candidates(log_probs, Rows(rows.history[unknown], rows.sentence[unknown]), widest).best
+        width = min(own.tokens.shape[1], allowed.tokens.shape[1])
+        allowed.log_probs[unknown, :width] = own.log_probs[:, :width]
+        allowed.tokens[unknown, :width] = own.tokens[:, :width]
+        allowed.log_probs[unknown, width:] = -np.inf
+    return Candidates(allowed, None), attention_weights, after
 
 
 def _rows(groups: Sequence[_Beams]) -> Rows:

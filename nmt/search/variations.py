@@ -23,6 +23,7 @@ from nmt.search.engine import Best, Floats, Integers, best_pieces
 from nmt.text.vocabulary import BEGIN, END, PAD, SPECIAL_PIECES, UNK
 
 Doubles = npt.NDArray[np.float64]
+Booleans = npt.NDArray[np.bool_]
 
 
 class Rows(NamedTuple):
@@ -181,19 +182,43 @@ class CopiedSpans(Variation):
         """For sentences one of which has spans."""
         return cls(constraints) if any(one.copied for one in constraints) else None
 
+    def _progress(self, rows: Rows) -> tuple[Booleans, Booleans, Integers]:
+        """Which pieces each row must and must not write from now on, [rows, pieces], and how many it must."""
+        copied = self.copied[rows.sentence]
+        missing = copied & ~(rows.history[:, :, None] == self.pieces).any(axis=1)
+        return missing, copied.any(axis=1, keepdims=True) & ~missing, missing.sum(axis=1)
+
+    def _has_to(self, count: Integers, end: Floats, best: Floats, rows: Rows) -> Booleans:
+        """Which rows must write a missing piece now: those that would rather end, or have no room for another one."""
+        room = self.longest[rows.sentence] - rows.history.shape[1]
+        now: Booleans = (count > 0) & ((end >= best) | (room <= count))
+        return now
+
     def adjust(self, preferences: Floats, log_probs: Floats, rows: Rows) -> None:
         """Rule out the spans that are written or are not the source's, and the end while one is missing."""
-        copied = self.copied[rows.sentence]
-        missing = copied & ~(rows.history[:, :, None] == self.pieces).any(axis=1)  # [rows, pieces]
-        row, piece = np.nonzero(copied.any(axis=1, keepdims=True) & ~missing)
+        missing, excluded, count = self._progress(rows)
+        row, piece = np.nonzero(excluded)
         preferences[row, self.pieces[piece]] = -np.inf
-        count = missing.sum(axis=1)
-        ends = preferences[:, END] >= preferences[:, SPECIAL_PIECES:].max(axis=1)
+        now = self._has_to(count, preferences[:, END], preferences[:, SPECIAL_PIECES:].max(axis=1), rows)
         preferences[count > 0, END] = -np.inf
-        now = (count > 0) & (ends | (self.longest[rows.sentence] - rows.history.shape[1] <= count))
         preferences[now] = -np.inf
         row, piece = np.nonzero(now[:, None] & missing)
         preferences[row, self.pieces[piece]] = log_probs[row, self.pieces[piece]]
+
+    def among(self, best: Best, rows: Rows, k: int) -> tuple[Best, Integers]:
+        """The same from k + `len(pieces)` best pieces: the k best that are allowed.
+
+        Returns: with the best pieces, the rows that have to write a missing piece, whose best are not known here
+        """
+        _, excluded, count = self._progress(rows)
+        place = np.minimum(np.searchsorted(self.pieces, best.tokens), len(self.pieces) - 1)
+        is_excluded = (self.pieces[place] == best.tokens) & np.take_along_axis(excluded, place, 1)
+        log_probs = np.where(is_excluded, np.float32(-np.inf), best.log_probs)
+        now = self._has_to(count, best.end, log_probs.max(axis=1), rows)
+        order = np.argsort(-log_probs, axis=1, kind="stable")[:, :k]
+        end = np.where(count > 0, np.float32(-np.inf), best.end)
+        allowed = Best(end, *(np.take_along_axis(values, order, 1) for values in (log_probs, best.tokens)))
+        return allowed, np.flatnonzero(now)
 
 
 class Prefix(Variation):
@@ -251,6 +276,9 @@ class Variations:
         """Whether the unknown piece may be written, [sentences]."""
         self.bind = bool(self.each) or bool(self.unknown.any())
         """Whether whole rows of log-probabilities are needed; otherwise the engine may choose the pieces itself."""
+        alone = self.each[0] if len(self.each) == 1 and not self.unknown.any() else None
+        self.copied = alone if isinstance(alone, CopiedSpans) else None
+        """The copied spans, if they are all that binds: then the best pieces are enough at most steps."""
         self.least = decoding.min_length
         """Minimum number of pieces of a translation, without the end symbol."""
         lengths = zip(source_lengths, constraints, strict=True)
