@@ -23,8 +23,8 @@ from safetensors.torch import save
 from nmt.cli import main
 from nmt.config import Config, DataConfig, VocabularyConfig
 from nmt.errors import TrainingError, UserError
-from nmt.export.exporter import compare, export_model, write_graphs
-from nmt.export.onnx_graph import LARGEST, quantize_rows
+from nmt.export.exporter import Expectation, export_model, write_graphs
+from nmt.export.onnx_graph import LARGEST, Graph, quantize_rows
 from nmt.model_folder import EXPORT, ModelFolder, open_model, weights_metadata, write_manifest, write_model
 from nmt.network.attention import DotAttention
 from nmt.network.cells import CELLS
@@ -100,14 +100,14 @@ def exported(engine: TorchEngine, folder: Path, integers: bool = False, small: b
 def test_every_network_computes_what_torch_computes(model: dict[str, Any], tmp_path: Path) -> None:
     engine = untrained(**model)
     settings = parse_plain({}, "test").decoding
-    deviation = compare(engine, exported(engine, tmp_path), SOURCES, settings)
+    deviation = Expectation(engine, SOURCES, settings).deviation(exported(engine, tmp_path))
     assert deviation.log_prob < 1e-4
     assert deviation.n_best == 0
 
 
 def test_language_models(tmp_path: Path) -> None:
     engine = untrained("language_model", decoder_layers=2, cell="layer_norm_lstm")
-    deviation = compare(engine, exported(engine, tmp_path), SOURCES, parse_plain({}, "test").decoding)
+    deviation = Expectation(engine, SOURCES, parse_plain({}, "test").decoding).deviation(exported(engine, tmp_path))
     assert deviation.log_prob < 1e-4
     assert deviation.n_best == 0
 
@@ -191,7 +191,7 @@ def test_neighbours_and_order_change_nothing(integers: bool, tmp_path: Path) -> 
 def test_integers_are_close(model: dict[str, Any], small: bool, tmp_path: Path) -> None:
     engine = untrained(**model)
     settings = parse_plain({}, "test").decoding
-    deviation = compare(engine, exported(engine, tmp_path, integers=True, small=small), SOURCES, settings)
+    deviation = Expectation(engine, SOURCES, settings).deviation(exported(engine, tmp_path, integers=True, small=small))
     assert 0 < deviation.mean_log_prob < 0.1
 
 
@@ -557,15 +557,33 @@ def test_operators_that_cannot_be_exported_are_named(tmp_path: Path, monkeypatch
         exported(engine, tmp_path)
 
 
-def test_an_attention_with_equations_of_its_own_is_not_exported_as_another(tmp_path: Path) -> None:
-    engine = untrained(attention="dot")
+class ClosestFirst(DotAttention):
+    """Scores by distance instead of product, and weights in proportion to sigmoid(e)."""
 
-    class Squared(DotAttention):
-        """Weights in proportion to e^2s instead of e^s."""
+    def compare(self, queries: torch.Tensor, keys: torch.Tensor, coverage: torch.Tensor | None) -> torch.Tensor:
+        difference = queries.unsqueeze(-1) - keys.unsqueeze(2)
+        return 1 - (difference * difference).mean(3)
 
-        def normalize(self, scores: torch.Tensor) -> torch.Tensor:
-            return torch.softmax(2 * scores, -1)
+    def normalize(self, scores: torch.Tensor) -> torch.Tensor:
+        shares = scores.sigmoid()
+        return shares / shares.sum(-1, keepdim=True)
 
-    engine.model.decoder.attention = Squared(12)
-    with pytest.raises(TrainingError, match="export does not know the attention `dot`"):
-        exported(engine, tmp_path)
+
+@pytest.mark.parametrize("feeding", ["none", "bahdanau"])
+def test_an_attention_with_equations_of_its_own_is_exported_with_them(feeding: str, tmp_path: Path) -> None:
+    usual, own = (untrained(attention="dot", input_feeding=feeding) for _ in range(2))
+    own.model.decoder.attention = ClosestFirst(12)
+    engine, settings = exported(own, tmp_path), parse_plain({}, "test").decoding
+    deviation = Expectation(own, SOURCES, settings).deviation(engine)
+    assert deviation.log_prob < 1e-4 and deviation.n_best == 0
+    assert Expectation(usual, SOURCES, settings).deviation(engine).log_prob > 0.02
+
+
+def test_a_small_mistake_in_the_graphs_stops_an_export_in_bytes_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_of(untrained(), tmp_path / "model")
+    right = Graph.lookup
+    monkeypatch.setattr(Graph, "lookup", lambda graph, table, ids, factor: right(graph, table, ids, 1.01 * factor))
+    with pytest.raises(TrainingError, match="the export differs from the model"):
+        export_model(folder, integers=True)

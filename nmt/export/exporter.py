@@ -35,7 +35,7 @@ from nmt.model_folder import (
 from nmt.network.language_model import LanguageModel
 from nmt.network.torch_engine import TorchEngine, load_engine
 from nmt.search.beam import Hypothesis, SearchSettings, beam_search
-from nmt.search.engine import Engine
+from nmt.search.engine import Engine, Floats
 from nmt.search.scoring import force
 from nmt.text.vocabulary import SPECIAL_PIECES
 from nmt.translation.onnx_engine import OnnxEngine
@@ -73,6 +73,19 @@ class Deviation:
     n_best: int
     """Of these, how many have other n-best lists, beyond the order of scores closer than the tolerance."""
 
+    def check(self, integers: bool) -> None:
+        """Raises TrainingError if the export is too far from torch."""
+        if not integers and (self.log_prob > TOLERANCE or self.n_best):
+            raise TrainingError(
+                f"the export differs from the model by up to {self.log_prob:.2g} in a log-probability, and "
+                f"{self.n_best} of {self.sentences} n-best lists are others; nothing was written"
+            )
+        if integers and self.mean_log_prob > LARGEST_MEAN:
+            raise TrainingError(
+                f"in 8-bit integers log-probabilities differ from the model's by {self.mean_log_prob:.2g} on "
+                f"average, more than {LARGEST_MEAN}; nothing was written, and an export in fp32 will do"
+            )
+
 
 def require_onnx() -> None:
     """Raises UserError when the package that writes graphs is missing."""
@@ -104,36 +117,30 @@ def export_model(
         raise UserError(f"`{folder.path}` has no weights to export")
     require_onnx()
     engine = load_engine(folder, threads=threads)
+    expected = Expectation(engine, sample_sources(folder), folder.config.decoding)
+    vocabularies = weights_metadata(folder.config, folder.source_vocabulary, folder.target_vocabulary)
     final, beside = folder.path / EXPORT, folder.path / f".{EXPORT}.{os.getpid()}.new"
     shutil.rmtree(folder.path / f".{EXPORT}.new", ignore_errors=True)  # of an earlier version
     for suffix in (".new", ".old"):
         remove_abandoned(folder.path, f".{EXPORT}.", suffix)
     try:
-        (beside / EXPORT).mkdir(parents=True)
-        manifest = write_graphs(engine.model, beside / EXPORT, integers, small)
-        manifest["weights"] = weights_identity(folder)
-        manifest["vocabularies"] = weights_metadata(folder.config, folder.source_vocabulary, folder.target_vocabulary)
-        write_manifest(beside / EXPORT, manifest)
-        deviation = compare(engine, OnnxEngine(beside, threads), sample_sources(folder), folder.config.decoding)
-        if not integers and (deviation.log_prob > TOLERANCE or deviation.n_best):
-            raise TrainingError(
-                f"the export differs from the model by up to {deviation.log_prob:.2g} in a log-probability, and "
-                f"{deviation.n_best} of {deviation.sentences} n-best lists are others; nothing was written"
-            )
-        if integers and deviation.mean_log_prob > LARGEST_MEAN:
-            raise TrainingError(
-                f"in 8-bit integers log-probabilities differ from the model's by {deviation.mean_log_prob:.2g} on "
-                f"average, more than {LARGEST_MEAN}; nothing was written, and an export in fp32 will do"
-            )
+        # Rounding would hide a mistake in the graphs, so those in 8 bits are made after those in fp32 were right.
+        for kind in ("fp32", "8-bit integers") if integers else ("fp32",):
+            made = beside / kind
+            (made / EXPORT).mkdir(parents=True)
+            manifest = write_graphs(engine.model, made / EXPORT, kind != "fp32", small)
+            manifest |= {"weights": weights_identity(folder), "vocabularies": vocabularies}
+            write_manifest(made / EXPORT, manifest)
+            deviation = expected.deviation(OnnxEngine(made, threads))
+            deviation.check(kind != "fp32")
         manifest["deviation"] = vars(deviation)
         if data is not None and folder.config.task == "translation":
-            manifest["shortlist"] = _add_shortlist(folder, beside, manifest, data, threads, say)
-        write_manifest(beside / EXPORT, manifest)
-        replace_folder(beside / EXPORT, final)
+            manifest["shortlist"] = _add_shortlist(folder, made, manifest, data, threads, say)
+        write_manifest(made / EXPORT, manifest)
+        replace_folder(made / EXPORT, final)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     size = sum(file.stat().st_size for file in final.iterdir()) / 2**20
-    kind = "8-bit integers" if integers else "fp32"
     say(f"{final}: {kind}, {size:.1f} MB (weights: {folder.weights.stat().st_size / 2**20:.1f} MB)")
     say(
         f"against torch: log-probabilities differ by {deviation.mean_log_prob:.2g} on average, at most "
@@ -199,13 +206,14 @@ def _add_shortlist(
 def write_graphs(model: Any, folder: Path, integers: bool, small: bool = False) -> dict[str, Any]:
     """Write the graphs of a model; returns the manifest's part about them."""
     from nmt.export.onnx_graph import WeightStore, quantize_rows
-    from nmt.export.onnx_network import DecoderGraph, encoder_graph
+    from nmt.export.onnx_network import DecoderGraph, encoder_graph, record_step
     from nmt.export.tracing import values
 
     store = WeightStore("weights.bin")
     rows = model.decoder.layers.at(0).cell.gates * model.config.hidden_size
     table = integers and not small and len(model.output_bias) * rows <= LARGEST_TABLE
-    decoders = {name: DecoderGraph(model, name, integers, table) for name in ("best", "rows", "shortlist")}
+    step = record_step(model)
+    decoders = {name: DecoderGraph(model, step, name, integers, table) for name in ("best", "rows", "shortlist")}
     graphs = {name: decoder.graph for name, decoder in decoders.items()}
     if isinstance(model, LanguageModel):
         del graphs["shortlist"]
@@ -252,39 +260,44 @@ def sample_sources(folder: ModelFolder) -> list[list[int]]:
     return [random.integers(SPECIAL_PIECES, len(folder.source_vocabulary), length).tolist() for length in lengths]
 
 
-def compare(
-    torch_engine: TorchEngine, engine: Engine, sources: Sequence[Sequence[int]], decoding: DecodingConfig
-) -> Deviation:
-    """What an engine makes of sentences, and what torch does.
+class Expectation:
+    """What torch makes of some sentences, against which exports are held.
 
     Log-probabilities are compared on torch's best translations, n-best lists as far as the scores tell them apart.
     """
-    language_model = isinstance(torch_engine.model, LanguageModel)
-    settings = SearchSettings(beam_size=4, n_best=4, max_length_offset=decoding.max_length_offset)
-    if language_model:
-        settings = SearchSettings(beam_size=4, n_best=4, max_length_factor=0, max_length_offset=15)
-        sources = sources[:4]
-    expected = beam_search(torch_engine, sources, settings)
-    found = beam_search(engine, sources, settings)
-    largest, differences = 0.0, []
-    for source, hypotheses in zip(sources, expected, strict=True):
-        tokens = hypotheses[0].tokens
-        ours, theirs = (
-            np.concatenate([step.log_probs for step in force(each, [source], [tokens])])  # [tokens + 1, vocabulary]
-            for each in (engine, torch_engine)
-        )
-        largest = max(largest, float(np.abs(ours - theirs)[np.isfinite(theirs)].max()))
-        differences += [
-            abs(float(one[token] - other[token])) for one, other, token in zip(ours, theirs, tokens, strict=False)
+
+    def __init__(self, engine: TorchEngine, sources: Sequence[Sequence[int]], decoding: DecodingConfig) -> None:
+        self.settings = SearchSettings(beam_size=4, n_best=4, max_length_offset=decoding.max_length_offset)
+        if isinstance(engine.model, LanguageModel):
+            self.settings = SearchSettings(beam_size=4, n_best=4, max_length_factor=0, max_length_offset=15)
+            sources = sources[:4]
+        self.sources = sources
+        self.translations = beam_search(engine, sources, self.settings)
+        self.log_probs = self._log_probs(engine)
+
+    def _log_probs(self, engine: Engine) -> list[Floats]:
+        """Of torch's best translations, for each sentence [tokens + 1, vocabulary]."""
+        best = [hypotheses[0].tokens for hypotheses in self.translations]
+        return [
+            np.concatenate([step.log_probs for step in force(engine, [source], [tokens])])
+            for source, tokens in zip(self.sources, best, strict=True)
         ]
-    pairs = list(zip(expected, found, strict=True))
-    return Deviation(
-        log_prob=largest,
-        mean_log_prob=float(np.mean(differences)) if differences else 0.0,
-        sentences=len(sources),
-        different=sum(ours[0].tokens != theirs[0].tokens for theirs, ours in pairs),
-        n_best=sum(not _same_n_best(theirs, ours) for theirs, ours in pairs),
-    )
+
+    def deviation(self, engine: Engine) -> Deviation:
+        """How far another engine is from torch."""
+        largest, differences = 0.0, []
+        for found, expected, hypotheses in zip(self._log_probs(engine), self.log_probs, self.translations, strict=True):
+            apart = np.abs(found - expected)
+            largest = max(largest, float(apart[np.isfinite(expected)].max()))
+            differences += [float(row[token]) for row, token in zip(apart, hypotheses[0].tokens, strict=False)]
+        pairs = list(zip(self.translations, beam_search(engine, self.sources, self.settings), strict=True))
+        return Deviation(
+            log_prob=largest,
+            mean_log_prob=float(np.mean(differences)) if differences else 0.0,
+            sentences=len(self.sources),
+            different=sum(ours[0].tokens != theirs[0].tokens for theirs, ours in pairs),
+            n_best=sum(not _same_n_best(theirs, ours) for theirs, ours in pairs),
+        )
 
 
 def _same_n_best(expected: Sequence[Hypothesis], found: Sequence[Hypothesis]) -> bool:

@@ -25,9 +25,15 @@ SQUASHING = ("Tanh", "Sigmoid")
 """Operators whose outputs lie in [-1, 1]."""
 KEEPING: dict[str, int | None] = {
     **dict.fromkeys(("Concat", "Mul"), None),
-    **dict.fromkeys(("Gather", "ReverseSequence", "Reshape", "Slice", "Split", "Transpose"), 1),
+    **dict.fromkeys(
+        (
+            *("Flatten", "Gather", "ReduceMean", "ReverseSequence", "Reshape"),
+            *("Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"),
+        ),
+        1,
+    ),
 }
-"""Operators whose outputs lie in [-1, 1] if so many of their first inputs (None: all) do."""
+"""Operators whose outputs lie in [-1, 1] if that many of their first inputs (None: all) do."""
 
 
 class Graph:
@@ -46,6 +52,7 @@ class Graph:
         self._known: dict[str, str] = {}  # digest of a constant -> its name
         self.bounded: set[str] = set()
         """Tensors whose numbers are known to lie in [-1, 1]."""
+        self._shares: set[str] = set()  # tensors whose last dimension is of numbers from 0 to 1 that sum to 1
         self._quantized: dict[str, tuple[str, str | None]] = {}  # tensor -> its integers and the scale of each row
         self._count = 0
 
@@ -81,7 +88,11 @@ class Graph:
         outputs = [f"{kind}_{self._count + number}" for number in range(count)]
         self._count += count
         self.nodes.append(helper.make_node(kind, list(inputs), outputs, domain=domain, **attributes))
-        if kind in SQUASHING or (kind in KEEPING and all(each in self.bounded for each in inputs[: KEEPING[kind]])):
+        if kind == "Softmax" and attributes.get("axis") == -1:
+            self._shares.update(outputs)
+        mean = kind == "MatMul" and inputs[0] in self._shares and inputs[1] in self.bounded
+        kept = kind in KEEPING and all(each in self.bounded for each in inputs[: KEEPING[kind]])
+        if kind in SQUASHING or kept or mean:
             self.bounded.update(outputs)
         return outputs
 
@@ -220,7 +231,8 @@ class Graph:
                     if attribute.HasField("g"):
                         needed.update(name for inner in attribute.g.node for name in inner.input)
         constants = [store.put(array, name) for name, array in self.constants.items() if name in needed]
-        graph = helper.make_graph(nodes[::-1], self.name, self.inputs, self.outputs, constants)
+        inputs = [value for value in self.inputs if value.name in needed]
+        graph = helper.make_graph(nodes[::-1], self.name, inputs, self.outputs, constants)
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("com.microsoft", 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="nmt")
         serialized: bytes = model.SerializeToString()

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 Memory = dict[str, Tensor]
 """What the decoder reads of each source sentence, by name; dimension 0 is the sentence."""
@@ -46,8 +45,11 @@ class Attention(nn.Module):
         self.register_parameter("score", None)  # before the coverage: saved states of optimisers number the weights
         self.coverage = nn.Parameter(torch.empty(heads, size // heads)) if coverage else None
 
-    def remember(self, states: Tensor, lengths: Tensor) -> Memory:
-        """Prepare the encoder's states [source_length, batch, size] of the given lengths [batch] for `forward`.
+    def remember(self, states: Tensor, real: Tensor) -> Memory:
+        """Prepare the encoder's states for `forward`.
+
+            states: [source_length, batch, size]
+            real: [batch, source_length], whether a position is a word and not padding
 
         Returns: keys as `compare` reads them, [batch, heads, size of a head, source_length] unless a subclass says
         otherwise; values [batch, heads, source_length, size of a head]; mask [batch, 1, 1, source_length], 0 at real
@@ -56,8 +58,7 @@ class Attention(nn.Module):
         values = states.transpose(0, 1)
         keys = values if self.key is None else self.key(values).to(values.dtype)
         values = values if self.value is None else self.value(values).to(values.dtype)
-        beyond = torch.arange(states.size(0), device=lengths.device) >= lengths.unsqueeze(1)
-        mask = torch.zeros_like(beyond, dtype=states.dtype).masked_fill(beyond, -math.inf)
+        mask = torch.where(real, 0.0, -math.inf).to(values.dtype)
         return {
             "keys": self.arrange(self._split(keys)),
             "values": self._split(values),
@@ -72,16 +73,25 @@ class Attention(nn.Module):
 
         Returns: contexts [batch, length, size], weights [batch, heads, length, source_length]
         """
-        values = memory["values"]
-        queries = self._split((queries if self.query is None else self.query(queries)).to(values.dtype))
+        contexts, weights = self.attend(self.ask(queries), memory, coverage)
+        return self.answer(contexts), weights
+
+    def ask(self, queries: Tensor) -> Tensor:
+        """Queries [..., size] as `attend` compares them with keys."""
+        return queries if self.query is None else self.query(queries)
+
+    def answer(self, contexts: Tensor) -> Tensor:
+        """Contexts [..., size] of all heads, joined."""
+        return contexts if self.output is None else self.output(contexts)
+
+    def attend(self, queries: Tensor, memory: Memory, coverage: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """`forward` between `ask` and `answer`, which are the same whatever the source."""
+        queries = self._split(queries.to(memory["values"].dtype))
         # These matrices are small and vary in size: bf16 gains nothing, and oneDNN keeps 0.5 MB for each size it met.
         with torch.autocast(queries.device.type, enabled=False):
             scores = self.compare(queries, memory["keys"], coverage)
             weights = self.normalize(scores + memory["mask"])
-            contexts = self._join(weights @ values)
-        if self.output is not None:
-            contexts = self.output(contexts)
-        return contexts, weights
+            return self._join(weights @ memory["values"]), weights
 
     def arrange(self, keys: Tensor) -> Tensor:
         """Keys [batch, heads, source_length, size of a head] in the order in which `compare` reads them."""
@@ -102,7 +112,7 @@ class Attention(nn.Module):
         """[batch, length, size] -> [batch, heads, length, size of a head]."""
         if self.heads == 1:
             return tensor.unsqueeze(1)
-        return tensor.view(*tensor.shape[:-1], self.heads, -1).transpose(1, 2)
+        return torch.unflatten(tensor, -1, (self.heads, -1)).transpose(1, 2)
 
     def _join(self, tensor: Tensor) -> Tensor:
         """[batch, heads, length, size of a head] -> [batch, length, size]."""
@@ -149,7 +159,7 @@ class AdditiveAttention(Attention):
         if coverage is not None and self.coverage is not None:
             compared = compared + coverage.unsqueeze(-1) * self.coverage
         assert self.score is not None
-        return F.linear(torch.tanh(compared), self.score.to(compared.dtype)).squeeze(-1)
+        return (torch.tanh(compared) @ self.score.to(compared.dtype).t()).squeeze(-1)
 
 
 class MultiHeadAttention(Attention):

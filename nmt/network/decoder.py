@@ -80,15 +80,15 @@ class Decoder(nn.Module):
         self.dropout = Dropout(config.dropout, config.variational_dropout)
         self.output_dropout = Dropout(config.output_dropout, config.variational_dropout)
 
-    def remember(self, states: Tensor, lengths: Tensor, summary: Tensor) -> Memory:
+    def remember(self, states: Tensor, real: Tensor, summary: Tensor) -> Memory:
         """The memory of the sources, for `forward` and `step`.
 
         states: of the encoder's top layer, [source_length, batch, hidden]
-        lengths: of the sources, [batch]
+        real: [batch, source_length], whether a position is a word and not padding
         summary: v, [batch, hidden]
         """
         memory = {"summary": summary}
-        return memory if self.attention is None else {**memory, **self.attention.remember(states, lengths)}
+        return memory if self.attention is None else {**memory, **self.attention.remember(states, real)}
 
     def search_memory(self, memory: Memory) -> Memory:
         """The memory for many calls of `step`: with the products of the summary, which are the same at each step."""
@@ -100,24 +100,23 @@ class Decoder(nn.Module):
             kept["constant_readout"] = self._readout_constant(memory)
         return kept
 
-    def initial_state(self, finals: list[LayerState] | None, memory: Memory, like: Tensor) -> DecoderState:
+    def initial_state(self, finals: list[LayerState], memory: Memory) -> DecoderState:
         """The state before the first position.
 
         Each layer starts from the encoder layer of the same depth, counted from the top; if the decoder has more
         layers, its upper ones repeat the top's. Everything else starts at zero.
 
-            finals: each encoder layer's final state; None for zeros
-            like: [length, batch, ...], a tensor of the batch's size, type and device
+            finals: each encoder layer's final state
+            memory: from `remember`
         """
         state: DecoderState = {}
-        below = 0 if finals is None else max(0, len(finals) - len(self.layers))
+        below = max(0, len(finals) - len(self.layers))
         for depth, layer in enumerate(self.layers):
-            start = layer.zero_state(like) if finals is None else finals[min(below + depth, len(finals) - 1)]
-            state.update(_named(depth, layer, start))
+            state.update(_named(depth, layer, finals[min(below + depth, len(finals) - 1)]))
         if self.feeding == "luong":
-            state["feed"] = like.new_zeros(like.size(1), self.readout_size)
+            state["feed"] = torch.zeros_like(finals[-1][0][:, :1]).expand(-1, self.readout_size)
         if self.attention is not None and self.attention.coverage is not None:
-            state["coverage"] = like.new_zeros(like.size(1), self.attention.heads, memory["mask"].size(-1))
+            state["coverage"] = torch.zeros_like(memory["values"][..., 0])  # [batch, heads, source_length]
         return state
 
     def forward(
@@ -149,7 +148,7 @@ class Decoder(nn.Module):
 
         Returns: readout [rows, readout_size]; attention weights [rows, source_length] or None; the next state
         """
-        of_rows = {
+        of_rows: Memory = {
             name: tensor if grid is None else tensor.index_select(0, grid.sentences)
             for name, tensor in memory.items()
             if name == "summary" or name.startswith("constant_")
@@ -256,20 +255,21 @@ class Decoder(nn.Module):
     def _attend(self, query: Tensor, memory: Memory, state: DecoderState, grid: Grid | None) -> tuple[Tensor, Tensor]:
         """Contexts [rows, size] and weights [rows, source_length] of queries [rows, size]; adds coverage to `state`."""
         assert self.attention is not None
-        coverage = state.get("coverage")  # [rows, heads, source_length]
-        if grid is None:
-            queries, seen = query.unsqueeze(1), None if coverage is None else coverage.unsqueeze(2)
-            contexts, weights = self.attention(queries, memory, seen)
-            context, each = contexts.squeeze(1), weights.squeeze(2)
-        else:
-            # [rows, ...] -> [sentences, width, ...] and back: no row needs a copy of its sentence's memory
-            seen = None if coverage is None else coverage[grid.grid].transpose(1, 2)
-            contexts, weights = self.attention(query[grid.grid], memory, seen)
-            context = contexts.flatten(0, 1).index_select(0, grid.places)
-            each = weights.transpose(1, 2).flatten(0, 1).index_select(0, grid.places)  # [rows, heads, source_length]
+        asked, coverage = self.attention.ask(query), state.get("coverage")  # [rows, size], [rows, heads, source_length]
+        if grid is None:  # each row is a sentence whose queries have the length 1
+            queries, seen = asked.unsqueeze(1), None if coverage is None else coverage.unsqueeze(2)
+        else:  # [rows, ...] -> [sentences, width, ...]: no row needs a copy of its sentence's memory
+            queries, seen = asked[grid.grid], None if coverage is None else coverage[grid.grid].transpose(1, 2)
+        contexts, weights = self.attention.attend(queries, memory, seen)
+
+        def of_rows(tensor: Tensor) -> Tensor:
+            """[sentences, width, ...] -> [rows, ...]"""
+            return tensor.squeeze(1) if grid is None else tensor.flatten(0, 1).index_select(0, grid.places)
+
         if coverage is not None:
-            state["coverage"] = coverage + each
-        return context, each.squeeze(1) if self.attention.heads == 1 else each.mean(1)
+            state["coverage"] = coverage + of_rows(weights.transpose(1, 2))
+        mean = weights.squeeze(1) if self.attention.heads == 1 else weights.mean(1)  # [sentences, width, source_length]
+        return self.attention.answer(of_rows(contexts)), of_rows(mean)
 
     def _reads_summary(self, depth: int) -> bool:
         return self.summary_input == "all" or (self.summary_input == "first" and depth == 0)

@@ -21,7 +21,8 @@ class LanguageModel(DecoderModel):
 
     def initial_state(self, batch: int) -> DecoderState:
         """The state before any text: zeros, for a batch of texts."""
-        return self.decoder.initial_state(None, {}, self.output_bias.new_zeros(1, batch))
+        like = self.output_bias.new_zeros(1, batch)
+        return self.decoder.initial_state([layer.zero_state(like) for layer in self.decoder.layers], {})
 
     def forward(
         self, inputs: Tensor, targets: Tensor, state: DecoderState, label_smoothing: float = 0.0

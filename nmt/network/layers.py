@@ -164,7 +164,7 @@ class Unrolled:
                 product = product + self.bias
         self.product = product
         """Inputs times weights, [length, batch, gates * hidden], with bias and constant inputs where nothing is fed."""
-        start = self.bias if self.normalization is None else torch.zeros_like(self.bias)
+        start = self.bias if self.normalization is None else torch.zeros((), dtype=weight.dtype, device=weight.device)
         self.starts: Sequence[Tensor] = [start] * length
         if product is not None:
             self.starts = product.unbind(0) if product.dim() == 3 else [product]
@@ -229,23 +229,34 @@ class BatchNormalization(nn.BatchNorm1d):
         super().__init__(size)
         self.num_batches_tracked = None
 
+    def running_map(self) -> tuple[Tensor, Tensor]:
+        """What the running statistics make of normalising: factors and summands of the units, [size] each."""
+        assert self.running_mean is not None and self.running_var is not None
+        gain = self.weight / (self.running_var + self.eps).sqrt()
+        return gain, self.bias - self.running_mean * gain
+
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
         """inputs [length, batch, size]; lengths [batch] leave padding out of the statistics.
 
         A single real position has no deviation: it is normalised by the running statistics.
         """
+        if not self.training:
+            return self._normalized_by_running(inputs)
         rows = inputs.flatten(0, -2)
-        if not self.training or (lengths is None and len(rows) > 1):
+        if lengths is None and len(rows) > 1:
             return super().forward(rows).view_as(inputs)
         if lengths is None:
             lengths = torch.ones(len(rows), dtype=torch.long, device=rows.device)
         length = inputs.size(0)
         real = (torch.arange(length, device=lengths.device).unsqueeze(1) < lengths).flatten().nonzero().squeeze(1)
         if len(real) < 2:
-            normalized = F.batch_norm(rows, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
-            return normalized.view_as(inputs)
+            return self._normalized_by_running(inputs)
         normalized = super().forward(rows.index_select(0, real))
         return torch.zeros_like(rows).index_copy(0, real, normalized.to(rows.dtype)).view_as(inputs)
+
+    def _normalized_by_running(self, inputs: Tensor) -> Tensor:
+        gain, shift = self.running_map()
+        return inputs * gain + shift
 
 
 class Layers(nn.ModuleList):

@@ -149,8 +149,9 @@ class TranslationModel(DecoderModel):
         states, finals = self.encoder(inputs, lengths)
         if mirrored is not None:
             states = reorder(states, mirrored)
-        memory = self.decoder.remember(states, lengths, finals[-1][0])
-        return memory, self.decoder.initial_state(finals, memory, inputs)
+        real = torch.arange(len(source), device=lengths.device) < lengths.unsqueeze(1)
+        memory = self.decoder.remember(states, real, finals[-1][0])
+        return memory, self.decoder.initial_state(finals, memory)
 
     def forward(
         self, source: Tensor, lengths: Tensor, inputs: Tensor, targets: Tensor, label_smoothing: float = 0.0

@@ -61,9 +61,10 @@ class LayerNormLSTM(LSTM):
     def step(self, projected: Tensor, state: State, products: Sequence[Product]) -> State:
         """One position."""
         hidden, cell = state
-        normal = F.layer_norm((projected + products[0](hidden)).view(-1, 4, self.hidden_size), (self.hidden_size,))
+        total = torch.unflatten(projected + products[0](hidden), -1, (4, -1))
+        normal = F.layer_norm(total, (self.hidden_size,))
         gates = normal * self.gate_gain + self.bias_hh.view(4, -1)  # [batch, 4, hidden]
-        i, f, g, o = gates.view(-1, 4 * self.hidden_size).chunk(4, -1)
+        i, f, g, o = gates.flatten(-2).chunk(4, -1)
         cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
         return o.sigmoid() * F.layer_norm(cell, (self.hidden_size,), self.cell_gain, self.cell_bias).tanh(), cell
 
