@@ -32,7 +32,7 @@ from nmt.network.language_model import LanguageModel
 from nmt.network.torch_engine import TorchEngine, build_model, model_tensors
 from nmt.search.beam import SearchSettings, beam_search
 from nmt.search.engine import best_pieces
-from nmt.text.vocabulary import BEGIN, learn_vocabulary
+from nmt.text.vocabulary import BEGIN, END, learn_vocabulary
 from nmt.translation.onnx_engine import OnnxEngine, load_engine, place_rows
 from nmt.translation.shortlist import LexicalTable, write_shortlist
 from nmt.translation.translator import SourceLine, Translation, Translator
@@ -85,6 +85,7 @@ def untrained(task: str = "translation", **model: Any) -> TorchEngine:
         for name, tensor in model_tensors(network).items():
             noise = torch.rand(tensor.shape, generator=generator)
             tensor.copy_(0.5 + noise if name.endswith("running_var") else tensor + (noise - 0.5))
+        network.output_bias[END] += 2  # else few translations end before the longest length
     return TorchEngine(network.eval())
 
 
