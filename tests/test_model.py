@@ -188,7 +188,9 @@ def test_attention_scores_equal_their_formulas() -> None:
     for kind in ("dot", "general", "additive"):
         attention = make({"attention": kind, "coverage": True, "hidden_size": 6}).decoder.attention
         assert attention is not None and attention.coverage is not None
-        contexts, weights = attention(queries, attention.remember(states, lengths), coverage.unsqueeze(2))
+        contexts, weights = attention(
+            queries, attention.remember(states, torch.arange(4) < lengths.unsqueeze(1)), coverage.unsqueeze(2)
+        )
         for row, length in enumerate(lengths.tolist()):
             scores = []
             for j in range(length):
@@ -217,7 +219,7 @@ def test_multi_head_attention_equals_torch() -> None:
     keys = states.transpose(0, 1)
     padding = torch.arange(5) >= lengths.unsqueeze(1)
     expected, expected_weights = theirs(queries, keys, keys, key_padding_mask=padding)
-    contexts, weights = attention(queries, attention.remember(states, lengths))
+    contexts, weights = attention(queries, attention.remember(states, ~padding))
     torch.testing.assert_close(contexts, expected)
     torch.testing.assert_close(weights.mean(1), expected_weights)
 
