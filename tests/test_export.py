@@ -85,7 +85,6 @@ def untrained(task: str = "translation", **model: Any) -> TorchEngine:
         for name, tensor in model_tensors(network).items():
             noise = torch.rand(tensor.shape, generator=generator)
             tensor.copy_(0.5 + noise if name.endswith("running_var") else tensor + (noise - 0.5))
-        network.output_bias[END] += 2  # else few translations end before the longest length
     return TorchEngine(network.eval())
 
 
@@ -322,6 +321,8 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
     folders = {}
     for name, engine in made.items():
+        with torch.no_grad():
+            engine.model.output_bias[END] += 2  # else few translations end before the longest length
         folders[name] = folder_of(engine, folder / name).path
         folders[f"{name}, exported"] = folder / f"{name}-exported"
         shutil.copytree(folders[name], folders[f"{name}, exported"])
