@@ -1,1 +1,1 @@
-"""Training data: where pairs and texts come from, how they are filtered, cached and batched."""
+"""Training data: the sources of pairs and texts, filtering, caching and batching."""

@@ -1,6 +1,7 @@
 """From a corpus to batches: order, noise, segmentation, word dropout, padding.
 
-All chance follows from seed, epoch and place.
+All random numbers depend only on the seed, the epoch and the position in the epoch, so a resumed run equals an
+uninterrupted one.
 """
 
 from __future__ import annotations
@@ -21,26 +22,26 @@ from nmt.errors import UserError
 from nmt.text.vocabulary import BEGIN, END, PAD, UNK, Vocabulary
 
 POOL = 32768
-"""Pairs that are segmented and sorted at a time: enough for batches without padding, little enough for any memory."""
+"""Number of pairs that are segmented and sorted at once: enough for little padding, few enough for little memory."""
 
 BLOCK = 16
-"""Batches whose pairs, alike in target length, are sorted by source length."""
+"""Number of batches of similar target length whose pairs are sorted by source length together."""
 
 
 @dataclass
 class Batch:
-    """Pairs side by side, time-major, padded at the end."""
+    """A batch of pairs, time-major, padded at the end."""
 
     source: Tensor
     """Ids with the end symbol, [source_length, batch]."""
     lengths: Tensor
     """Source lengths with the end symbol, [batch]."""
     inputs: Tensor
-    """What the decoder reads: begin symbol, then the target's pieces, [target_length, batch]."""
+    """The decoder's input: begin symbol, then the target's pieces, [target_length, batch]."""
     targets: Tensor
-    """What it has to predict: the target's pieces, then the end symbol, [target_length, batch]."""
+    """The symbols to predict: the target's pieces, then the end symbol, [target_length, batch]."""
     target_tokens: int
-    """Real entries of `targets`."""
+    """Number of entries of `targets` without padding."""
     indices: np.ndarray
     """The pairs' places in the corpus."""
 
@@ -64,22 +65,23 @@ class Pool:
 
     source: list[np.ndarray]
     target: list[np.ndarray]
-    """Pieces of each pair."""
+    """Source and target pieces of each pair."""
     indices: np.ndarray
     """The pairs' places in the corpus."""
     batches: list[np.ndarray]
-    """Places in the pool, batch by batch, in the order of training."""
+    """Positions in the pool, batch by batch, in the order of training."""
 
 
 def plan_batches(
     source_lengths: np.ndarray, target_lengths: np.ndarray, config: TrainingConfig, rng: np.random.Generator
 ) -> list[np.ndarray]:
-    """Which pairs form which batch, in random order.
+    """Divide pairs into batches of similar length; returns the pairs of each batch, in random order.
 
-    Pairs are sorted by target length, with chance deciding among lengths that are the same or next to each other;
-    blocks of pairs are then sorted by source length and cut into batches, and the batches shuffled.
+    Pairs are sorted by target length, in random order among equal and neighbouring lengths; blocks of pairs are then
+    sorted by source length and cut into batches, and the batches are shuffled.
     """
     count = len(target_lengths)
+    # adding up to 2 mixes neighbouring lengths, so that the batches differ from epoch to epoch
     order = np.argsort(target_lengths + 2 * rng.random(count), kind="stable")
     longer = np.maximum(source_lengths, target_lengths) + 1
     sentences = (
@@ -96,7 +98,7 @@ def plan_batches(
 
 
 def _cut_by_tokens(order: np.ndarray, longer: np.ndarray, limit: int) -> list[np.ndarray]:
-    """Consecutive pairs while sentences x longest side stays within the limit; a pair that exceeds it stands alone."""
+    """Consecutive pairs as long as sentences x longest side is within the limit; a longer pair is alone in a batch."""
     batches, start, longest = [], 0, 0
     for i, length in enumerate(longer.tolist()):
         longest = max(longest, length)
@@ -107,7 +109,7 @@ def _cut_by_tokens(order: np.ndarray, longer: np.ndarray, limit: int) -> list[np
 
 
 class Batcher:
-    """Makes the batches of a plan."""
+    """Makes the batches of an epoch."""
 
     def __init__(
         self,
@@ -131,7 +133,7 @@ class Batcher:
             raise UserError("an epoch has not even one training pair; raise `data.weight`")
 
     def pools(self, epoch: int) -> list[np.ndarray]:
-        """The epoch's pairs in random order, each source's as often as its weight says, cut into pools."""
+        """The epoch's pairs in random order, cut into pools; a data source's weight sets how often its pairs occur."""
         seed, drawn, first = self.config.seed, [], 0
         for number, part in enumerate(self.corpus.parts):
             drawn.append(first + draw_by_weight(part.counts.kept, part.weight, epoch, [seed, number]))
@@ -141,7 +143,7 @@ class Batcher:
         return np.array_split(order, -(-len(order) // POOL))
 
     def pool(self, indices: np.ndarray, epoch: int, number: int) -> Pool:
-        """Segment a pool's pairs with their noise, sampling where configured, and plan its batches."""
+        """Add noise to a pool's pairs, segment them (with sampling if it is configured), and plan the batches."""
         config = self.config
         rng = np.random.default_rng([config.seed, epoch, number])
         source, target = self.corpus.pieces(indices)
@@ -176,7 +178,7 @@ class Batcher:
         target: list[np.ndarray],
         indices: np.ndarray,
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Pieces of pairs with noise; a pair that became empty, or longer than training allows, gets its text back."""
+        """Pieces of pairs with noise; a pair that became empty or too long for training keeps its original text."""
         most = self.corpus.counts.max_length or POOL
 
         def encode(vocabulary: Vocabulary, texts: list[str]) -> list[np.ndarray]:
@@ -209,7 +211,7 @@ class Batcher:
         return make_batch(source, inputs, target, pool.indices[chosen])
 
     def _tagged(self, sentences: list[np.ndarray], indices: np.ndarray) -> list[np.ndarray]:
-        """Pieces of sentences behind those of their sources' tags, which are always segmented in one way."""
+        """Pieces of sentences, preceded by those of their data source's tag, whose segmentation is never sampled."""
         if not any(map(len, self.tags)):
             return sentences
         parts = self.corpus.part_of(indices)
@@ -218,7 +220,7 @@ class Batcher:
     def _drop_source_words(
         self, sentences: list[np.ndarray], indices: np.ndarray, rng: np.random.Generator
     ) -> list[np.ndarray]:
-        """Word dropout that leaves the tags, which are no words."""
+        """Word dropout of the source, which never drops tags."""
         dropped = drop_words(
             sentences, self.source_starts, self.config.source_word_dropout, rng, self.source_vocabulary.span_ids
         )
@@ -231,13 +233,15 @@ class Batcher:
     def in_order(self, pairs: np.ndarray, sentences: int, tokens: int) -> Iterator[Batch]:
         """Some pairs once, sorted by length, without sampling or word dropout: for validation.
 
-        sentences, tokens: most pairs and, padding included, pieces of a batch; a longer pair is alone in its batch
+        sentences, tokens: maximum number of pairs and of pieces (padding included) in a batch; a pair with more pieces
+            is a batch of its own
         """
         lengths = self.corpus.source_lengths.astype(np.int64), self.corpus.target_lengths.astype(np.int64)
         order = pairs[np.lexsort([side[pairs] for side in lengths])]  # by target length, then source length
         start = 0
         while start < len(order):
             indices = order[start : start + sentences]
+            # [pairs]: padded length of both sides together if the batch ends with this pair
             longest = sum(np.maximum.accumulate(side[indices] + 1) for side in lengths)
             fitting = int((longest * np.arange(1, len(indices) + 1) <= tokens).sum())
             indices = indices[: max(1, fitting)]
@@ -247,12 +251,12 @@ class Batcher:
 
 
 def draw_by_weight(count: int, weight: float, epoch: int, seed: list[int]) -> np.ndarray:
-    """Which of a source's pairs, counted from 0, are seen in an epoch, and how often.
+    """The pairs of a data source, counted from 0, that are seen in an epoch; a pair may occur several times.
 
-    With a weight of w + p / q (w whole, p < q), each pair is seen w times, and a share p / q of them once more: epochs
-    come in groups of q, for which the pairs are put in a random order of the group's own; each epoch takes the next
-    share of it, going round. So an epoch has no pair more than w + 1 times, and over a group each pair is seen w q + p
-    times: at weight 0.5 one half now and the other half next, at 0.1 all pairs in ten epochs.
+    With a weight of w + p / q (w whole, p < q), each pair is seen w times, and a share p / q of the pairs once more.
+    Epochs form groups of q. Each group has its own random order of the pairs, and each of its epochs takes the next
+    share of this order, cyclically. So no pair occurs more than w + 1 times in an epoch, and over a group each pair is
+    seen w q + p times: at weight 0.5 one half now and the other half next, at 0.1 all pairs in ten epochs.
     """
     whole, share = divmod(Fraction(weight).limit_denominator(10**6), 1)
     group, place = divmod(epoch, share.denominator)
@@ -275,7 +279,7 @@ def drop_words(
     rng: np.random.Generator,
     kept: Sequence[int] = (),
 ) -> list[np.ndarray]:
-    """Replace all pieces of a word by the unknown piece, each word with the given probability.
+    """Word dropout: replace all pieces of a word by the unknown piece, each word with the given probability.
 
     Gal & Ghahramani (2016), section 5, on the source and the decoder's input; Sennrich & Zhang (2019), section 4.3.
 
@@ -287,7 +291,7 @@ def drop_words(
         return list(sentences)
     droppable = ~np.isin(np.arange(len(starts)), kept)
     for ids in sentences:
-        word = np.cumsum(starts[ids])
+        word = np.cumsum(starts[ids])  # the number of each piece's word, [pieces]
         gone = rng.random(int(word[-1]) + 1 if len(ids) else 0) < probability
         dropped.append(np.where(gone[word] & droppable[ids], UNK, ids) if len(ids) else ids)
     return dropped
@@ -296,7 +300,7 @@ def drop_words(
 def make_batch(
     source: Sequence[np.ndarray], inputs: Sequence[np.ndarray], target: Sequence[np.ndarray], indices: np.ndarray
 ) -> Batch:
-    """Pad pieces to a batch. `inputs` are the target's pieces as the decoder sees them."""
+    """Pad pieces to a batch. `inputs` are the target's pieces as the decoder reads them."""
     lengths = np.array([len(ids) + 1 for ids in source])
     return Batch(
         torch.from_numpy(_pad(source, end=True)),
@@ -309,7 +313,7 @@ def make_batch(
 
 
 def _pad(sentences: Sequence[np.ndarray], begin: bool = False, end: bool = False) -> np.ndarray:
-    """[longest + 1, batch] ids, each sentence with a begin or an end symbol."""
+    """Padded ids, [longest + 1, batch], each sentence with a begin or an end symbol."""
     padded = np.full((max(map(len, sentences)) + 1, len(sentences)), PAD, dtype=np.int64)
     for row, ids in enumerate(sentences):
         padded[begin : len(ids) + begin, row] = ids

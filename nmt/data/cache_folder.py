@@ -1,4 +1,4 @@
-"""The folder of prepared data: where it is, what is in it, and how it stays small. Standard library only.
+"""The cache folder of preprocessed data: its location, its entries, and their removal. Standard library only.
 
 It is `$NMT_CACHE`, else `$XDG_CACHE_HOME/nmt`, else `~/.cache/nmt`, and can be deleted at any time. An entry is two
 files, NAME.arrow and NAME.json; a folder `writing-PROCESS-...` is an entry in the making.
@@ -20,32 +20,32 @@ from nmt.model_files import remove_abandoned
 
 DAY = 24 * 60 * 60
 MOST_DAYS = 60
-"""Entries that were not used for so long are removed when another one is written."""
+"""Entries that were not used for this many days are removed when another one is written."""
 MOST_BYTES = 20 * 2**30
-"""And of the others those not used for longest, until the rest is no larger than this."""
+"""Maximum size of all entries in bytes: beyond it, those unused for longest are removed."""
 SPARED = DAY
-"""Seconds since its last use in which no entry is removed: another process may be about to open it."""
+"""An entry used within this many seconds is not removed: another process may be about to open it."""
 WRITING = "writing-"
 
 
 @dataclass
 class Entry:
-    """Prepared data that are kept."""
+    """An entry of the cache."""
 
     name: str
     size: int
-    """Bytes of both files."""
+    """Size of both files in bytes."""
     used: float
-    """When they were last used, in seconds since 1970."""
+    """Time of the last use, in seconds since 1970."""
 
 
 def cache_folder() -> Path:
-    """The folder that the environment names; without a home, one of this user's own among the temporary files."""
+    """The folder that the environment names; without a home folder, the user's own one among the temporary files."""
     if folder := os.environ.get("NMT_CACHE"):
         return Path(folder)
     if folder := os.environ.get("XDG_CACHE_HOME"):
         return Path(folder) / "nmt"
-    with suppress(RuntimeError):  # an id without a user, as in `docker run --user 12345`
+    with suppress(RuntimeError):  # a user id without a name, as in `docker run --user 12345`
         return Path.home() / ".cache" / "nmt"
     folder_of_id = Path(tempfile.gettempdir()) / f"nmt-{os.getuid()}"
     with suppress(FileExistsError):
@@ -56,18 +56,18 @@ def cache_folder() -> Path:
 
 
 def writing_prefix() -> str:
-    """What the name of a folder begins with in which this process writes an entry."""
+    """Prefix of the folders in which this process writes entries."""
     return f"{WRITING}{os.getpid()}-"
 
 
 def mark_used(folder: Path, name: str) -> None:
-    """Note that an entry is used now; a cache that cannot be written to does without."""
+    """Record that an entry is used now; in a cache that is not writable this does nothing."""
     with suppress(OSError):
         os.utime(folder / f"{name}.json")
 
 
 def entries(folder: Path) -> list[Entry]:
-    """All entries, the one used last first."""
+    """All entries, most recently used first."""
     found = []
     for path in folder.glob("*.arrow"):
         with suppress(OSError):
@@ -86,10 +86,10 @@ def remove(folder: Path, names: Sequence[str]) -> None:
 
 
 def prune(folder: Path) -> list[Entry]:
-    """Remove what ended processes have left behind and the entries that are too old or too many; returns these."""
+    """Remove leftovers of ended processes and entries beyond the limits of age and size; returns these entries."""
     remove_abandoned(folder, WRITING)
     now, total, removed = time.time(), 0, []
-    for path in folder.glob(f"{WRITING}*"):  # of another machine, or of an earlier version
+    for path in folder.glob(f"{WRITING}*"):  # left by another machine or an earlier version
         with suppress(OSError):
             if now - path.stat().st_mtime > MOST_DAYS * DAY:
                 shutil.rmtree(path, ignore_errors=True)

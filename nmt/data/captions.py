@@ -1,6 +1,6 @@
 """`builtin:captions`: an English-German-French parallel corpus in the style of photo captions.
 
-scripts/make-captions writes the table of its sentences with a grammar and a lexicon that were made for this project;
+scripts/make-captions generates the table of sentences with a grammar and a lexicon that were written for this project;
 nothing in it is copied from elsewhere. Every pair of languages has the same sentences.
 """
 

@@ -1,8 +1,8 @@
-"""Sentence pairs: checked, segmented, filtered, and kept as memory-mapped Arrow files.
+"""Sentence pairs: checked, segmented, filtered, and stored as memory-mapped Arrow files.
 
-`load_pairs` gives the cleaned pairs of a split, `prepare_corpus` what training works on; `load_texts` and
-`prepare_text` give the same of the target language alone, for a language model. All keep their result in the cache
-(`nmt.data.table_cache`) under a key of everything the result depends on; the next call maps that file into memory.
+`load_pairs` returns the cleaned pairs of a split, and `prepare_corpus` the segmented pairs for training. `load_texts`
+and `prepare_text` do the same for the target language alone, for a language model. All of them store their result in
+the cache (`nmt.data.table_cache`) under a key of everything it depends on; the next call maps that file into memory.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from nmt.text.reading import chunks
 from nmt.text.vocabulary import SPECIAL_PIECES
 
 RATIO_CHARACTERS = 20
-"""Pairs whose longer side has at most this many characters are never mismatched: `Ja` may well be `Yes, of course`."""
+"""Pairs whose longer side has at most this many characters never count as mismatched: `Ja` can be `Yes, of course`."""
 
 BATCH_CHARACTERS = 1 << 24
-"""Characters read, segmented and written at once, if they come before `BATCH_ROWS` rows."""
+"""Maximum number of characters read, segmented and written at once, unless `BATCH_ROWS` rows come first."""
 
 PAIR_SCHEMA = pa.schema([("source", pa.string()), ("target", pa.string())])
 CORPUS_SCHEMA = pa.schema(
@@ -43,11 +43,11 @@ TEXT_CORPUS_SCHEMA = pa.schema([*TEXT_SCHEMA, ("pieces", pa.list_(pa.int32())), 
 
 
 class Segmenter(Protocol):
-    """What a corpus needs of a vocabulary."""
+    """What a corpus needs from a vocabulary."""
 
     @property
     def checksum(self) -> str:
-        """Changes whenever a segmentation may change."""
+        """A value that changes whenever a segmentation may change."""
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of each text's pieces, without begin and end symbol."""
@@ -55,18 +55,18 @@ class Segmenter(Protocol):
 
 @dataclass
 class FilterCounts:
-    """How many pairs were read, kept, and dropped for which reason; a pair counts under the first that applies."""
+    """Numbers of pairs read, kept, and dropped for each reason; a pair counts for the first reason that applies."""
 
     read: int = 0
     kept: int = 0
     empty: int = 0
-    """A side has no piece, or nothing but white space."""
+    """Pairs with a side that has no piece or only white space."""
     too_long: int = 0
-    """A side has more than `max_length` pieces."""
+    """Pairs with a side of more than `max_length` pieces."""
     mismatched: int = 0
-    """One side has more than `data.max_length_ratio` times the characters of the other and more than 20 of them."""
+    """Pairs with a side of more than 20 characters, and more than `data.max_length_ratio` times those of the other."""
     max_length: int | None = None
-    """Pieces allowed on a side; None where only empty pairs are dropped (validation and test)."""
+    """Maximum number of pieces of a side; None if only empty pairs are dropped (validation and test)."""
 
     def __str__(self) -> str:
         dropped = f"{self.empty} empty"
@@ -76,7 +76,7 @@ class FilterCounts:
 
     @classmethod
     def total(cls, counts: Sequence[FilterCounts]) -> FilterCounts:
-        """The counts of several sources added up; `max_length` is that of each."""
+        """The sum of the counts of several sources, which have the same `max_length`."""
         names = [item.name for item in fields(cls) if item.name != "max_length"]
         sums = {name: sum(getattr(one, name) for one in counts) for name in names}
         return cls(**sums, max_length=counts[0].max_length)
@@ -84,12 +84,12 @@ class FilterCounts:
 
 @dataclass
 class TextCounts:
-    """How many lines of a text were read, kept, and dropped."""
+    """Numbers of lines of a text that were read, kept, and dropped."""
 
     read: int = 0
     kept: int = 0
     blank: int = 0
-    """Lines without a piece, or with nothing but white space."""
+    """Lines without a piece or with only white space."""
 
     def __str__(self) -> str:
         return f"{self.read} lines read, {self.kept} kept ({self.blank} blank)"
@@ -97,16 +97,16 @@ class TextCounts:
 
 @dataclass
 class Part:
-    """One source of a corpus; its pairs follow one another, the sources in the order of the configuration."""
+    """One data source of a corpus. The pairs of a source are contiguous; sources are in the configuration's order."""
 
     name: str
-    """What it is called in messages."""
+    """Its name in messages."""
     counts: FilterCounts
-    """What was read and dropped; `counts.kept` pairs of the corpus are its own."""
+    """Numbers of pairs read and dropped; `counts.kept` pairs of the corpus belong to this source."""
     weight: float = 1.0
     """How often its pairs are seen in an epoch."""
     tag: str = ""
-    """What is put before each of its source sentences, with a space."""
+    """Text that precedes each of its source sentences, followed by a space."""
 
     def __str__(self) -> str:
         weight = f", weight {self.weight:g}" if self.weight != 1 else ""
@@ -114,9 +114,9 @@ class Part:
 
 
 class _Rows:
-    """The rows of an Arrow column of lists or strings as read-only views of its buffers.
+    """The rows of an Arrow column of lists or strings, as read-only views of its buffers.
 
-    A row takes microseconds, where `datasets` builds Python objects.
+    Reading a row takes microseconds, because no Python objects are built as in `datasets`.
     """
 
     def __init__(self, column: pa.ChunkedArray) -> None:
@@ -154,18 +154,18 @@ class _Rows:
 
 @dataclass
 class Corpus:
-    """The kept pairs of a split with their segmentation: what training works on."""
+    """The kept pairs of a split with their segmentation, for training."""
 
     pairs: datasets.Dataset
     """Columns source, target (text), source_pieces, target_pieces (int32 lists, without begin and end symbol)."""
     source_lengths: npt.NDArray[np.int32]
-    """[pairs], pieces of each source side."""
+    """Number of pieces of each source side, [pairs]."""
     target_lengths: npt.NDArray[np.int32]
-    """[pairs], pieces of each target side."""
+    """Number of pieces of each target side, [pairs]."""
     counts: FilterCounts
-    """What was read and dropped, of all sources together."""
+    """Numbers of pairs read and dropped, for all sources together."""
     parts: list[Part] = field(default_factory=list)
-    """Its sources; without any, the pairs are those of a single one."""
+    """Its data sources; empty if there is only one."""
 
     def __post_init__(self) -> None:
         assert self.pairs._indices is None, "rows come from the Arrow buffers: pairs must not be shuffled or selected"
@@ -178,11 +178,11 @@ class Corpus:
         return len(self.source_lengths)
 
     def part_of(self, indices: Sequence[int] | npt.NDArray[Any]) -> npt.NDArray[np.intp]:
-        """The source (its place in `parts`) of each of some pairs."""
+        """The data source (index in `parts`) of each of some pairs."""
         return np.searchsorted(self._ends, np.asarray(indices, np.int64), side="right")
 
     def describe(self) -> list[str]:
-        """Lines for the log: what was read and dropped, of each source where there are several."""
+        """Lines for the log: numbers of pairs read and dropped, for each data source if there are several."""
         if len(self.parts) == 1:
             part = self.parts[0]
             return [str(part) if part.weight != 1 or part.tag else str(self.counts)]
@@ -208,7 +208,7 @@ class Corpus:
         return sources, targets
 
     def untagged_text(self, indices: Sequence[int] | npt.NDArray[Any]) -> tuple[list[str], list[str]]:
-        """As `text`, but without the tags."""
+        """As `text`, without the tags."""
         sources, targets = self.text(indices)
         skipped = [len(part.tag) + 1 if part.tag else 0 for part in self.parts]
         if any(skipped):
@@ -218,16 +218,16 @@ class Corpus:
 
 @dataclass
 class TextCorpus:
-    """The lines of a text that are not blank, in order, with their segmentation: what a language model works on."""
+    """The lines of a text that are not blank, in order, with their segmentation, for a language model."""
 
     texts: datasets.Dataset
     """Columns text, pieces (int32 list, without begin and end symbol), characters."""
     lengths: npt.NDArray[np.int32]
-    """[lines], pieces of each line."""
+    """Number of pieces of each line, [lines]."""
     characters: npt.NDArray[np.int32]
-    """[lines], characters of each line, without its end: what bits per character are counted by."""
+    """Number of characters of each line without its end, [lines], for computing bits per character."""
     counts: TextCounts
-    """What was read and dropped; `str(counts)` is a line for the log."""
+    """Numbers of lines read and dropped; `str(counts)` is a line for the log."""
 
     def __post_init__(self) -> None:
         assert self.texts._indices is None, "rows come from the Arrow buffers: lines must not be shuffled or selected"
@@ -267,7 +267,7 @@ def load_pairs(data: DataConfig, split: str, *, cache: Path | None = None) -> da
 
 
 def measure(data: DataConfig, task: Literal["translation", "language_model"]) -> Amount:
-    """How much training text there is, with the rows that training will drop. Raises UserError like `load_pairs`."""
+    """The amount of training text, including the rows that training will drop. Raises UserError like `load_pairs`."""
     pairs, words, characters = 0.0, 0, set[str]()
     sources = [text_source(data, "train")] if task == "language_model" else pair_sources(data, "train")
     for source in sources:
@@ -352,10 +352,10 @@ def check_splits(
     *,
     cache: Path | None = None,
 ) -> None:
-    """Whether these splits can be found, in moments: their files, columns and languages, and a first row in each.
+    """Check quickly whether these splits can be read: their files, columns and languages, and a first row of each.
 
-    For the start of a program, as reading and learning a vocabulary may take minutes. Rows behind the first are not
-    looked at (but a JSON array is parsed whole). Raises the UserError that reading the split would raise.
+    A program calls this when it starts, because reading and learning a vocabulary may take minutes. Rows after the
+    first are not checked (but a JSON array is parsed as a whole). Raises the UserError that reading would raise.
     """
     for split in splits:
         for source in [text_source(data, split)] if task == "language_model" else pair_sources(data, split):
@@ -366,12 +366,12 @@ def check_splits(
 
 
 def training_tags(data: DataConfig) -> list[str]:
-    """The tags of all sources of training pairs, each once: pieces of their own in a vocabulary that is learned."""
+    """The tags of all sources of training pairs, each once; each becomes a single piece of a learned vocabulary."""
     return list(dict.fromkeys(source.tag for source in pair_sources(data, "train") if source.tag))
 
 
 def _concatenate(tables: list[datasets.Dataset]) -> datasets.Dataset:
-    """One table after the other; the rows stay where they are."""
+    """Concatenate tables without copying their rows."""
     return datasets.concatenate_datasets(tables) if len(tables) > 1 else tables[0]
 
 
@@ -409,7 +409,7 @@ def _segment(
     counts: FilterCounts,
     tag: str,
 ) -> pa.RecordBatch:
-    """The pairs that are kept, with their pieces; `counts` takes in all of them. A tag alone is no sentence."""
+    """The pairs that are kept, with their pieces; `counts` counts all pairs. A tag alone is not a sentence."""
     filled = [pair for pair in pairs if pair[0].strip() and pair[1].strip()]
     sources = source_vocabulary.encode_batch([source for source, _ in filled])
     targets = target_vocabulary.encode_batch([target for _, target in filled])
@@ -437,7 +437,7 @@ def _is_mismatched(source: str, target: str, max_length_ratio: float) -> bool:
 
 
 def _load_input(found: Input, cache: Path | None) -> datasets.Dataset:
-    """The rows of a source, cleaned, from the cache when they are there. A blank source text gets no tag."""
+    """The cleaned rows of a source, from the cache if it has them. A blank source text gets no tag."""
     schema = TEXT_SCHEMA if found.target_only else PAIR_SCHEMA
 
     def batches() -> Iterator[pa.RecordBatch]:
@@ -464,7 +464,7 @@ def _load_input(found: Input, cache: Path | None) -> datasets.Dataset:
 
 
 def _kind(found: Input) -> str:
-    """What the rows of a source are called in the cache."""
+    """The name of a source's rows in the cache."""
     return "lines" if found.target_only else "pairs"
 
 

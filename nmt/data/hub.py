@@ -1,6 +1,6 @@
 """Data sets of the Hugging Face hub.
 
-Without a network the hub's client tries for half a minute and prints ten lines; here its cache is asked at once.
+Without a network the hub's client tries for half a minute and prints ten lines; this module uses its cache at once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from urllib.request import getproxies
 import datasets
 
 TIMEOUT = 4.0
-"""Seconds that the hub has for accepting a connection."""
+"""Seconds within which the hub must accept a connection."""
 
 
 def load_split(path: str, name: str | None, split: str) -> datasets.Dataset:
@@ -40,7 +40,7 @@ def load_split(path: str, name: str | None, split: str) -> datasets.Dataset:
 
 
 def answers() -> bool:
-    """Whether the hub accepts a connection; True as well where a proxy has to find out, and in offline mode."""
+    """Whether the hub accepts a connection; also True in offline mode, and with a proxy, which has to find out."""
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE or getproxies():
@@ -54,7 +54,7 @@ def answers() -> bool:
             socket.create_connection((address.hostname or "", port), TIMEOUT).close()
             connected.set()
 
-    thread = threading.Thread(target=connect, daemon=True)  # looking up a name has no time limit of its own
+    thread = threading.Thread(target=connect, daemon=True)  # a name look-up has no time limit of its own
     thread.start()
     thread.join(TIMEOUT)
     return connected.is_set()
@@ -62,7 +62,7 @@ def answers() -> bool:
 
 @contextmanager
 def _offline() -> Iterator[None]:
-    """The offline mode of the hub's client, which is meant to be switched on before it is imported."""
+    """Switch on the offline mode of the hub's client, which normally must be set before it is imported."""
     from huggingface_hub import constants
 
     modules: list[Any] = [constants, datasets.config]
@@ -78,7 +78,7 @@ def _offline() -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the warnings of the hub's client: what matters is in the exception that it raises."""
+    """Silence the warnings of the hub's client; the exception that it raises says enough."""
     logger = logging.getLogger("huggingface_hub")
     level = logger.level
     logger.setLevel(logging.ERROR)

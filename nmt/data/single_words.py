@@ -1,4 +1,4 @@
-"""Single words that translate each other, found in the training pairs: what a dictionary would have."""
+"""A dictionary of single words that translate each other, extracted from the training pairs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from nmt.translation.shortlist import LexicalTable
 WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 
 LEAST_PROBABILITY = 0.4
-"""Probability of a word's translation from which on the two are a pair; the way back may have a quarter of it."""
+"""Minimum translation probability of a pair; in the opposite direction a quarter of it is enough."""
 
 LEAST_COUNT = 3
-"""Occurrences that each of the two words must have."""
+"""Minimum number of occurrences of each of the two words."""
 
 
 class Word(NamedTuple):
@@ -28,13 +28,13 @@ class Word(NamedTuple):
     source: str
     target: str
     frequency: int
-    """Occurrences of the rarer one."""
+    """Number of occurrences of the rarer of the two."""
 
 
 def single_words(sources: Sequence[str], targets: Sequence[str]) -> list[Word]:
-    """Words of some pairs of sentences that are each other's most probable translation by IBM model 1.
+    """Words of some sentence pairs that are each other's most probable translation according to IBM model 1.
 
-    A word has a capital letter where it mostly has one inside a sentence.
+    A word is capitalised if it mostly is inside a sentence.
     """
     (source_ids, source_words), (target_ids, target_words) = _number(sources), _number(targets)
     if not source_words or not target_words:
@@ -55,7 +55,7 @@ def single_words(sources: Sequence[str], targets: Sequence[str]) -> list[Word]:
 
 
 def _number(texts: Sequence[str]) -> tuple[list[list[int]], list[str]]:
-    """The words of each text as ids, and the word of each id, from `SPECIAL_PIECES` on."""
+    """The words of each text as ids, which start at `SPECIAL_PIECES`, and the word of each id."""
     split = [WORD.findall(text) for text in texts]
     inside: Counter[str] = Counter()
     for words in split:
@@ -72,7 +72,7 @@ def _number(texts: Sequence[str]) -> tuple[list[list[int]], list[str]]:
 
 
 def _best(table: LexicalTable) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """The most probable translation of each source word, and its probability; 0 for a word without any."""
+    """The most probable translation of each source word, and its probability; 0 for a word without translation."""
     order = np.lexsort((-table.target, table.probability, table.source))
     last = order[np.append(np.diff(table.source[order]) != 0, True)]
     best, probability = np.zeros(table.source_size, np.int64), np.zeros(table.source_size)

@@ -1,8 +1,8 @@
-"""Where the rows of a corpus come from: built-in corpora, files, folders, saved data sets, the Hugging Face hub.
+"""The sources of a corpus: built-in corpora, files, folders, saved data sets, the Hugging Face hub.
 
-A row has a text for each side: source and target, or the target alone. `find_input` finds what the configuration
-describes without reading it, so a mistake is known in moments. Local files are read by our own code, not by the
-builders of `datasets`: an error can then name the line, nothing opens a network connection, and no value is interpreted
+A row has a text for each side: source and target, or only the target. `find_input` finds the data that the
+configuration describes without reading them, so mistakes are reported at once. Our own code reads local files, not the
+builders of `datasets`: so errors can name the line, nothing opens a network connection, and no value is interpreted
 (pandas reads the sentence `None` as a missing value).
 """
 
@@ -39,7 +39,7 @@ from nmt.text.reading import (
 )
 
 SPLITS = ("train", "validation", "test")
-"""What a split is for; the configuration says what it is called."""
+"""The purposes of splits; the configuration says how each is called in the data."""
 
 BUILDERS = ("json", "csv", "tsv", "parquet", "text")
 """Values of `data.path` that read the files of `data.files`."""
@@ -56,28 +56,28 @@ UNREADABLE = {
     (".xlsx", ".xls", ".ods"): ("a spreadsheet", "save it as CSV with the languages in the first row (`csv`)"),
     (".docx", ".doc", ".odt", ".pdf", ".rtf"): ("a document", "save it as plain text with a sentence a line (`text`)"),
 }
-"""What cannot be read, by the end of a file's name: what it is, and what to do."""
+"""File formats that cannot be read, by file name suffix: what the file is, and what to do."""
 
 BATCH_ROWS = 4096
-"""Rows read, segmented and written at once."""
+"""Number of rows read, segmented and written at once."""
 
 Row = tuple[str, ...]
-"""The text of each side."""
+"""A row: the text of each side."""
 
 
 @dataclass
 class Source:
-    """One source of the rows of a split, as the configuration describes it."""
+    """One data source of a split, as the configuration describes it."""
 
     path: str
     name: str | None
     files: dict[str, str | list[str]]
     split: str
-    """What the split is called in the data."""
+    """Name of the split in the data."""
     split_setting: str
-    """The setting that says so: `train_split`."""
+    """The setting that gives this name: `train_split`."""
     unnamed_split: str
-    """The split that a saved data set without a name of its own is."""
+    """The split that a saved data set without split names counts as."""
     languages: tuple[str, str]
     """Source and target language."""
     probe_length: int
@@ -85,11 +85,11 @@ class Source:
     target_only: bool = False
     """Whether its rows have only the target side."""
     number: int = 0
-    """Its place in `data.extra`, counted from 1; 0 for the data themselves."""
+    """Its position in `data.extra`, counted from 1; 0 for the main data."""
     weight: float = 1.0
     tag: str = ""
     reversed: bool = False
-    """Whether source and target change sides."""
+    """Whether source and target are swapped."""
 
     @property
     def sides(self) -> tuple[str, ...]:
@@ -98,16 +98,16 @@ class Source:
 
     @property
     def intro(self) -> str:
-        """What a message about this source begins with."""
+        """The beginning of a message about this source."""
         return f"`data.extra` number {self.number}: " if self.number else ""
 
     def setting(self, name: str) -> str:
-        """What one of its settings is called in messages."""
+        """The name of one of its settings in messages."""
         return f"`{name}`" if self.number else f"`data.{name}`"
 
     @contextmanager
     def blamed(self) -> Iterator[None]:
-        """Whatever is wrong in the block is wrong with this source, and the message says so."""
+        """Errors raised in the block name this source in their message."""
         try:
             yield
         except UserError as error:
@@ -121,14 +121,14 @@ class Input:
     where: str
     """Its name in messages."""
     identity: list[Any]
-    """Everything the rows depend on: a key of the cache, in JSON."""
+    """Everything that the rows depend on, in JSON: a part of the cache key."""
     read: Callable[[], Iterable[Row]]
     tag: str = ""
-    """What to put before each source text; it is a part of `identity`."""
+    """The tag before each source text; it is a part of `identity`."""
     reversed: bool = False
-    """Whether source and target have to change places; it is a part of `identity`."""
+    """Whether source and target are swapped; it is a part of `identity`."""
     target_only: bool = False
-    """Whether its rows are texts instead of pairs."""
+    """Whether its rows are single texts instead of pairs."""
 
 
 def pair_sources(data: DataConfig, split: str) -> list[Source]:
@@ -173,7 +173,7 @@ def _main_source(data: DataConfig, split: str) -> Source:
 
 
 def find_input(source: Source) -> Input:
-    """Find the rows of a source; raises UserError when there are none, naming what there is instead."""
+    """Find the rows of a source; raises UserError if there are none, and says what was found instead."""
     if source.path in BUILDERS:
         found = _find_files(source)
     elif source.files:
@@ -201,7 +201,7 @@ def _find_path(source: Source) -> Input:
         raise UserError(_how_to_read(source, path))
     in_folder_here = (
         "/" in source.path and path.parent.is_dir()
-    )  # where there is a folder `runs/`, `runs/pairs` is no hub id
+    )  # if there is a folder `runs/`, `runs/pairs` is not a hub id
     if re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", source.path) and not in_folder_here:
         return _find_hub(source)
     raise UserError(f"{source.setting('path')}: folder `{source.path}` does not exist{similar_path(source.path)}")
@@ -242,7 +242,7 @@ def _find_builtin(source: Source) -> Input:
 
 
 def _checksum(file: str | Path) -> str:
-    """Checksum of what a built-in corpus is made from."""
+    """Checksum of the code and data from which a built-in corpus is made."""
     return hashlib.sha256(Path(file).read_bytes()).hexdigest()
 
 
@@ -275,14 +275,14 @@ def _find_files(source: Source) -> Input:
     if source.path == "parquet":
         return Input(where, identity, lambda: (row for path in paths for row in _iterate_parquet(path, source.sides)))
     iterate = {"json": iterate_json, "csv": iterate_csv, "tsv": iterate_tsv}[source.path]
-    first, last = source.sides[0], source.sides[-1]  # the target alone is read as both sides, and one is kept
+    first, last = source.sides[0], source.sides[-1]  # a single side is read as both sides, and one of them is kept
     if source.target_only:
         return Input(where, identity, lambda: (row[1:] for path in paths for row in iterate(path, first, last)))
     return Input(where, identity, lambda: (row for path in paths for row in iterate(path, first, last)))
 
 
 def _iterate_text(paths: Sequence[Path]) -> Iterator[Row]:
-    """Lines of one file, or of two side by side."""
+    """Lines of one file, or pairs of lines of two files."""
     return iterate_parallel(paths[0], paths[1]) if len(paths) == 2 else ((line,) for line in iterate_chunks(paths[0]))
 
 
@@ -318,7 +318,7 @@ def _find_saved(source: Source, folder: Path) -> Input:
     datasets.disable_progress_bars()
     try:
         loaded = datasets.load_from_disk(str(folder))
-    except Exception as error:  # whatever the library stumbles over, the folder is damaged
+    except Exception as error:  # any exception of the library means that the folder is damaged
         raise UserError(f"`{folder}` cannot be read as a saved data set: {_one_line(error)}; save it again") from None
     if isinstance(loaded, datasets.Dataset):
         splits = {str(loaded.split or source.unnamed_split): loaded}
@@ -331,10 +331,10 @@ def _find_saved(source: Source, folder: Path) -> Input:
 
 
 def _find_hub(source: Source) -> Input:
-    """A split of a data set of the Hugging Face hub, downloaded by `datasets` when it is not there yet."""
+    """A split of a data set of the Hugging Face hub, which `datasets` downloads if it is not on this machine yet."""
     try:
         loaded = hub.load_split(source.path, source.name or None, source.split)
-    except Exception as error:  # the library, its builders and its network layer have no common class
+    except Exception as error:  # exceptions of the library, its builders and its network layer have no common class
         message = _one_line(error)
         if isinstance(error, ValueError) and (listing := re.search(r"split.*\[(.*)\]", message)):
             raise _no_split(source, re.findall(r"'([^']*)'", listing[1])) from None
@@ -376,7 +376,7 @@ def _iterate_parquet(path: Path, sides: tuple[str, ...]) -> Iterator[Row]:
 
 
 def _side_columns(schema: pa.Schema, where: str, sides: tuple[str, ...]) -> list[str]:
-    """The columns that hold the sides: their own, or `translation` with their languages."""
+    """The columns that hold the sides: one for each side, or `translation` with both languages."""
     languages = []
     if "translation" in schema.names and pa.types.is_struct(schema.field("translation").type):
         languages = [field.name for field in schema.field("translation").type]
@@ -410,7 +410,7 @@ def _broken_text(columns: list[Any], where: str, first_row: int) -> UserError:
 
 
 def _how_to_read(source: Source, path: Path) -> str:
-    """What to write in the configuration instead of the path of a single file, or how to make it readable."""
+    """Advice on what to write in the configuration instead of a single file's path, or how to make it readable."""
     suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
     for suffixes, (what, advice) in UNREADABLE.items():
         if suffix in suffixes:
@@ -446,7 +446,7 @@ def _file_identity(path: Path) -> list[Any]:
 
 
 def _again(path: Path) -> Path:
-    """A file that can be read as often as wanted: of a pipe its copy."""
+    """A file that can be read several times: for a pipe, a copy of it."""
     status = path.stat()
     if not stat.S_ISFIFO(status.st_mode):
         return path
@@ -455,7 +455,7 @@ def _again(path: Path) -> Path:
 
 @cache
 def _copy_of_pipe(path: str, device: int, inode: int) -> tuple[IO[bytes], str]:
-    """A temporary file with all that comes through a pipe, which gives it only once, and its checksum.
+    """A temporary file with the contents of a pipe, which can be read only once, and its checksum.
 
     The file is deleted when the program ends.
     """

@@ -1,4 +1,4 @@
-"""Tables that are kept: memory-mapped Arrow files in the cache folder, each under a key of all it depends on.
+"""The cache of tables: memory-mapped Arrow files in the cache folder, each under a key of everything it depends on.
 
 An entry is NAME.arrow, and NAME.json with its checksum and description (`nmt.data.cache_folder`).
 """
@@ -21,7 +21,7 @@ from nmt.errors import UserError
 from nmt.model_files import file_checksum
 
 CACHE_FORMAT = 2
-"""Part of every cache key; raised when the stored files or the reading of their sources change."""
+"""Part of every cache key; it increases when the format of the files or the reading of sources changes."""
 
 
 def stored_table(
@@ -32,10 +32,10 @@ def stored_table(
     batches: Callable[[], Iterator[pa.RecordBatch]],
     describe: Callable[[], dict[str, Any]],
 ) -> tuple[datasets.Dataset, dict[str, Any]]:
-    """The memory-mapped entry of a key and its description; written first when it is missing or damaged.
+    """The memory-mapped entry of a key and its description; it is written first if it is missing or damaged.
 
-    Files are complete before they get their names. Two processes that write the same entry at once write the same
-    bytes, so it does not matter whose files remain.
+    Files are complete before they get their final names. Two processes that write the same entry write the same bytes,
+    so it does not matter whose files remain.
     """
     cache = cache or cache_folder()
     name = _entry_name(kind, key)
@@ -69,7 +69,7 @@ def is_stored(cache: Path | None, kind: str, key: list[Any]) -> bool:
 
 
 def record_batch(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.RecordBatch:
-    """Rows as columns."""
+    """Rows as an Arrow batch of columns."""
     columns = zip(*rows, strict=True) if rows else [()] * len(schema)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
     return pa.record_batch(arrays, schema)
@@ -80,7 +80,7 @@ def _entry_name(kind: str, key: list[Any]) -> str:
 
 
 def _open_entry(cache: Path, name: str) -> tuple[datasets.Dataset, dict[str, Any]] | None:
-    """An entry of the cache, None when it is missing or not what was written."""
+    """An entry of the cache; None if it is missing or does not match its checksum."""
     table = cache / f"{name}.arrow"
     try:
         stored = json.loads((cache / f"{name}.json").read_text())

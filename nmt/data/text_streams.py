@@ -1,7 +1,7 @@
-"""A text as parallel streams: what a language model trains on and is scored on.
+"""A text as parallel streams, for training and scoring a language model.
 
-The lines of a text, each between begin and end symbol, are one long sequence. It is cut into equal parts, which are
-read side by side, a chunk of positions at a time; the state goes on from chunk to chunk, the gradient does not.
+The lines of a text, each between begin and end symbol, form one long sequence. It is cut into equal parts, which are
+read in parallel, a chunk of positions at a time. The state is carried on from chunk to chunk, but the gradient is not.
 
 Mikolov et al. (2010), Recurrent neural network based language model, https://doi.org/10.21437/Interspeech.2010-343
 Zaremba et al. (2014), section 4.1, https://arxiv.org/abs/1409.2329 (parallel streams)
@@ -26,22 +26,22 @@ from nmt.scores.perplexity import perplexity
 from nmt.text.vocabulary import BEGIN, END
 
 SCORED_STREAMS = 64
-"""Most streams that a text is scored in: enough to keep a processor busy."""
+"""Maximum number of streams in which a text is scored: enough to keep a processor busy."""
 
 SCORED_LENGTH = 1024
-"""Least positions of a stream that is scored: what its first positions lack in context does not show."""
+"""Minimum length of a stream that is scored, so that the missing context of its first positions does not matter."""
 
 SCORED_CHUNK = 64
-"""Positions scored at once; the state is carried, so the score does not depend on it."""
+"""Number of positions scored at once; the state is carried on, so the score does not depend on it."""
 
 Text = npt.NDArray[np.int32]
 """All lines of a text, one after another: the pieces of each, then the end symbol, [positions]."""
 
 
 def join_lines(lines: Iterable[npt.NDArray[np.int32]], positions: int) -> Text:
-    """One sequence of the pieces of all lines.
+    """The pieces of all lines as one sequence.
 
-    positions: number of pieces and lines together
+    positions: number of pieces plus number of lines
     """
     text = np.full(positions, END, dtype=np.int32)
     place = 0
@@ -57,13 +57,13 @@ class Chunk:
     """The next positions of every stream, time-major."""
 
     inputs: Tensor
-    """What the model reads: the piece before each target, the begin symbol at the start of a line, [length, streams]"""
+    """The input: the piece before each target, and the begin symbol at the start of a line, [length, streams]."""
     targets: Tensor
-    """What it has to predict: pieces and end symbols, [length, streams]."""
+    """The symbols to predict: pieces and end symbols, [length, streams]."""
     target_tokens: int
     """Number of targets."""
     number: int
-    """Chunks of the text before this one; at 0 the state is that of the beginning."""
+    """Index of the chunk in the text; chunk 0 starts from the initial state."""
 
     def to(self, device: torch.device) -> Chunk:
         """The same chunk on a device."""
@@ -75,7 +75,7 @@ class Chunk:
 class Streams:
     """A text cut into equal streams, and these into chunks of `length` positions.
 
-    Every position is a target exactly once, but for the last ones of the text that do not fill a row of all streams.
+    Every position is a target exactly once, except for the last positions of the text, which do not fill all streams.
     """
 
     def __init__(self, text: Text, streams: int, length: int) -> None:
@@ -84,16 +84,16 @@ class Streams:
         before = np.concatenate([[np.int32(BEGIN)], np.where(used[:-1] == END, np.int32(BEGIN), used[:-1])])
         self.targets, self.inputs = used.reshape(streams, steps), before.reshape(streams, steps)
         self.rest = text[streams * steps :]
-        """What follows the last stream, fewer positions than there are streams."""
+        """The rest of the text after the last stream: fewer positions than there are streams."""
         self.length = length
         self.batches = range(math.ceil(steps / length))
-        """Numbers of the chunks."""
+        """Indices of the chunks."""
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def tokens(self, number: int) -> int:
-        """Targets of a chunk."""
+        """Number of targets of a chunk."""
         return len(self) * min(self.length, self.targets.shape[1] - number * self.length)
 
     def pieces(self, number: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -109,9 +109,9 @@ def make_chunk(inputs: npt.NDArray[np.int64], targets: npt.NDArray[np.int64], nu
 
 
 def choose_streams(positions: int, config: TrainingConfig) -> int:
-    """How many streams a training text has: `batch_size` (for unit tokens, batch_size / truncation).
+    """The number of streams of a training text: `batch_size` (for the unit `tokens`, batch_size / truncation).
 
-    A text that would leave a stream less than one chunk gets fewer.
+    A text whose streams would be shorter than one chunk gets fewer streams.
     """
     length = config.truncation
     wanted = config.batch_size if config.batch_unit == "sentences" else config.batch_size // length
@@ -120,14 +120,14 @@ def choose_streams(positions: int, config: TrainingConfig) -> int:
 
 @dataclass
 class TextScore:
-    """How well a model predicts a text."""
+    """The score of a text under a language model."""
 
     negative: float
     """Negative log-likelihood of the text, in nats."""
     pieces: int
-    """Pieces and ends of lines."""
+    """Number of pieces and ends of lines."""
     characters: int
-    """Characters, with one for the end of each line."""
+    """Number of characters, with one for the end of each line."""
 
     @property
     def loss(self) -> float:
@@ -136,12 +136,12 @@ class TextScore:
 
     @property
     def perplexity(self) -> float:
-        """exp(loss); depends on the pieces."""
+        """exp(loss); it depends on the segmentation into pieces."""
         return perplexity(self.loss)
 
     @property
     def bits_per_character(self) -> float:
-        """negative / (ln 2 * characters): compares models with other pieces."""
+        """negative / (ln 2 * characters), which is comparable between models with different pieces."""
         return self.negative / (math.log(2) * self.characters)
 
 
@@ -153,12 +153,12 @@ def score_text(
     precision: str = "fp32",
     check: Callable[[], None] = lambda: None,
 ) -> TextScore:
-    """The score of a text under a language model, the state carried from its beginning to its end.
+    """The score of a text under a language model, which carries its state from the beginning to the end.
 
-    A long text is read in up to 64 streams of at least 1,024 positions, each of which starts from a fresh state.
+    A long text is read in up to 64 streams of at least 1,024 positions, each of which starts from the initial state.
 
-        characters: of all lines, with one for the end of each
-        precision: of the products, as `training.precision`
+        characters: number of characters of all lines, with one for the end of each
+        precision: precision of matrix products, as `training.precision`
         check: called after each chunk; may raise
     """
     device = next(model.parameters()).device
@@ -174,7 +174,7 @@ def score_text(
             _, chunk_negative, state = model(chunk.inputs, chunk.targets, state, 0.0)
             negative += chunk_negative.item()
             check()
-        if len(streams.rest):  # goes on where the last stream ends
+        if len(streams.rest):  # it continues where the last stream ends
             last = Streams(text[-len(streams.rest) - 1 :], 1, SCORED_STREAMS)
             inputs, targets = (side[1:] for side in last.pieces(0))
             chunk = make_chunk(inputs, targets, 0).to(device)
