@@ -1,4 +1,4 @@
-"""Mistakes of the user rather than of the program, and work that failed."""
+"""Errors that are the user's and not the program's, and work that failed."""
 
 import os
 import shlex
@@ -7,31 +7,31 @@ from pathlib import Path
 
 
 class UserError(Exception):
-    """Bad input or wrong use. The message is one line: what is wrong, where, and what to do.
+    """Wrong input or usage. The message is one line: what is wrong, where, and what to do.
 
     The command line prints it without a traceback and exits with status 2.
     """
 
 
 class TrainingError(Exception):
-    """Work that failed or was stopped although the input was right; one line, exit status 1."""
+    """Work that failed or was stopped although the input was correct; one line, exit status 1."""
 
 
 def closest(word: str, known: Iterable[str]) -> str:
-    """The known word that is most like the given one; empty if none is."""
+    """The known word that is most similar to the given one; empty if none is similar."""
     from difflib import get_close_matches
 
     return next(iter(get_close_matches(word, list(known), 1, 0.7)), "")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """` (did you mean `x`?)` if one of the known words is like the given one, otherwise nothing."""
+    """` (did you mean `x`?)` if one of the known words is similar to the given one, otherwise empty."""
     close = closest(word, known)
     return f" (did you mean `{close}`?)" if close else ""
 
 
 def similar_path(path: str) -> str:
-    """The same for a path that does not exist: each part is looked for among the files that are there."""
+    """The same for a path that does not exist: each part is compared with the existing files."""
     found = Path()
     for part in Path(path).expanduser().parts:
         if not (found / part).exists():
@@ -61,11 +61,11 @@ def how_to_install(what: str) -> str:
 
 
 def needs_attention(what: str, advice: str = "", model: str = "this one has none") -> UserError:
-    """The mistake of asking a model without attention for what only attention gives.
+    """The error for asking a model without attention for something that needs attention.
 
     Parameters:
-        what: what is asked for, with its verb: "`replace_unknown` needs"
+        what: the subject and its verb: "`replace_unknown` needs"
         advice: what to do instead, as the end of the sentence
-        model: which model has no attention, and how one sees that
+        model: which model has no attention, and how the user can see that
     """
     return UserError(f"{what} a model with attention, but {model}{advice}")

@@ -1,4 +1,4 @@
-"""How many processors this process may use: fewer than the machine has, in a container or under `taskset`."""
+"""How many processors this process may use; in a container or under `taskset` these are fewer than the machine has."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 
 def available_processors(root: Path = Path("/")) -> int:
-    """The processors of the affinity mask, or as many as the quota of the control group comes to, if these are fewer.
+    """The number of processors in the affinity mask, or in the quota of the control group if that is smaller.
 
-    root: where `proc` and `sys` are
+    root: the folder that contains `proc` and `sys`
     """
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = cpu_quota(root)
@@ -17,7 +17,7 @@ def available_processors(root: Path = Path("/")) -> int:
 
 
 def cpu_quota(root: Path = Path("/")) -> float | None:
-    """Processors' worth of time that the control groups of this process allow, of both versions; None: no limit.
+    """The number of processors that the control groups (version 1 or 2) allow this process to use; None: no limit.
 
     See https://docs.kernel.org/admin-guide/cgroup-v2.html and
     https://docs.kernel.org/scheduler/sched-bwc.html.
@@ -38,13 +38,13 @@ def cpu_quota(root: Path = Path("/")) -> float | None:
 
 
 def _upwards(mounted: Path, path: str) -> list[Path]:
-    """A group's folder and those above it, up to where the file system is mounted; in a container it may be all."""
+    """A group's folder and its parents up to the mount point, which in a container may be the only one."""
     folder = mounted / path.lstrip("/")
     return [folder, *(above for above in folder.parents if mounted in above.parents or above == mounted)]
 
 
 def _quota(folder: Path, *names: str) -> float | None:
-    """Time and period of a group, in one file or two, as their ratio; None without a limit."""
+    """The ratio of a group's time and period, which are in one file or two; None without a limit."""
     try:
         quota, period = " ".join((folder / name).read_text() for name in names).split()[:2]
         return float(quota) / float(period) if float(quota) > 0 and float(period) > 0 else None

@@ -18,53 +18,53 @@ if TYPE_CHECKING:
     from nmt.config import Config, ModelConfig, TrainingConfig, VocabularyConfig
 
 AUTO: Any = "auto"
-"""The value of an open setting. Its type is Any, so that a field which is a number in every resolved configuration can
-have it as its default."""
+"""The value of an open setting. Its type is Any, so that it can be the default of a field that is a number in every
+resolved configuration."""
 
 BYTES = 256
-"""Pieces that `vocabulary.byte_fallback` adds."""
+"""Number of pieces that `vocabulary.byte_fallback` adds."""
 
 MOST_SPANS = 16
-"""Pieces of a vocabulary that stand for copied spans, at most: as many as a sentence can have."""
+"""Maximum number of pieces that represent copied spans, which is also the maximum number of spans in a sentence."""
 
 FEW_PAIRS = 5_000
-"""With fewer sentence pairs no setting gives translations that are of use."""
+"""With fewer sentence pairs, no settings give useful translations."""
 
 FEW_WORDS = 50_000
 """The same for a language model, in words of its text."""
 
 
 class Amount(NamedTuple):
-    """How much training text there is, and what it is trained with."""
+    """The amount of training text, and the conditions of the training."""
 
     pairs: int
-    """Sentence pairs that an epoch has; lines of the text of a language model."""
+    """Number of sentence pairs in an epoch; for a language model, of lines."""
     words: int
-    """Words of the whole text, of both sides together."""
+    """Number of words of the whole text, both sides together."""
     symbols: int
-    """Different characters, and the special pieces of a vocabulary."""
+    """Number of different characters, plus the special pieces of a vocabulary."""
     pieces: int | None = None
-    """Pieces of the vocabulary, where one is given; None: one is learned."""
+    """Size of the given vocabulary; None if one is learned."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """The fastest arithmetic that the device has."""
+    """The fastest number format that the device supports."""
 
 
 PAIR = 32
-"""Positions that a sentence pair takes in a batch, where batches are counted in tokens."""
+"""Number of positions that a sentence pair takes in a batch, if batches are counted in tokens."""
 
 NOMINAL = Amount(pairs=30_000, words=750_000, symbols=100)
-"""Stands for the amount where the data have not been read: a configuration is checked with it."""
+"""An amount for checking a configuration before the data have been read."""
 
 
 def resolve(config: Config, amount: Amount) -> Config:
-    """The configuration with a value for each open setting; the settings that have a value keep it."""
+    """The configuration with a value for each open setting; all other settings keep their value."""
     chosen = vocabulary_values(config, amount) | model_values(config, amount)
     config = _fill(config, chosen)
     return _fill(config, training_values(config, amount))
 
 
 def adopt(config: Config, resolved: Config) -> Config:
-    """The configuration with each open setting as it is in a resolved one: what a resumed run goes on with.
+    """The configuration with the value of each open setting from a resolved configuration, for a resumed run.
 
     One that an older version resolved has no noise.
     """
@@ -83,7 +83,7 @@ def open_settings(config: Config) -> list[str]:
 
 
 def _may_be_open(section: type) -> list[str]:
-    """The settings of a section whose type is annotated with AUTO."""
+    """The settings of a section that are annotated with AUTO."""
     hints = typing.get_type_hints(section, include_extras=True)
     return [key for key, hint in hints.items() if AUTO in getattr(hint, "__metadata__", ())]
 
@@ -94,7 +94,7 @@ def _value(config: Config, name: str) -> Any:
 
 
 def _fill(config: Config, chosen: dict[str, Any]) -> Config:
-    """The configuration with these values where it has none of its own."""
+    """The configuration with these values for its open settings."""
     sections: dict[str, dict[str, Any]] = {}
     for name, value in chosen.items():
         if _value(config, name) == AUTO:
@@ -105,12 +105,12 @@ def _fill(config: Config, chosen: dict[str, Any]) -> Config:
 
 
 def vocabulary_values(config: Config, amount: Amount) -> dict[str, Any]:
-    """The number of pieces to learn, and those of them for spans.
+    """The number of pieces to learn, and how many of them represent copied spans.
 
-    Small data want small vocabularies: Sennrich & Zhang (2019), section 5.2, gain 4.9 BLEU at 100,000 words by going
+    Small data need small vocabularies: Sennrich & Zhang (2019), section 5.2, gain 4.9 BLEU at 100,000 words by going
     from 14,000 to 2,000 merges. The rule 5 sqrt(words), rounded to hundreds and kept within 1,000 and 32,000, gives
-    4,100 for Multi30k and 16,000 for ten million words. A script of many different characters gets 500 pieces more than
-    these, the bytes, the spans and the special pieces.
+    4,100 for Multi30k and 16,000 for ten million words. A script with many different characters gets at least 500
+    pieces in addition to the characters, the bytes, the spans and the special pieces.
     """
     settings: VocabularyConfig = config.vocabulary
     size = min(32_000, max(1_000, round(5 * math.sqrt(amount.words) / 100) * 100))
@@ -128,7 +128,7 @@ def vocabulary_values(config: Config, amount: Amount) -> dict[str, Any]:
 
 
 def model_values(config: Config, amount: Amount) -> dict[str, Any]:
-    """The network: sizes and dropout by the amount of text, the rest by what the other settings allow."""
+    """The network: sizes and dropout depend on the amount of text, the rest on what the other settings allow."""
     model: ModelConfig = config.model
     if config.task == "language_model":
         return _language_model_values(config, amount)
@@ -192,7 +192,7 @@ def training_values(config: Config, amount: Amount) -> dict[str, Any]:
 
 
 def _updates(config: Config, settings: TrainingConfig, amount: Amount, length: int) -> float:
-    """About how many updates the training has, at least 10; impossible settings have not been refused yet."""
+    """The approximate number of updates, at least 10; impossible settings may not have been refused yet."""
     by_characters = config.vocabulary.model_type == "char"
     positions = amount.pairs * length
     if config.task == "language_model":
@@ -202,10 +202,10 @@ def _updates(config: Config, settings: TrainingConfig, amount: Amount, length: i
 
 
 def _epochs(pairs: float) -> int:
-    """12 at 29,000 pairs, fewer of more: so that an epoch twice as long costs a training 1.5 times as long."""
+    """12 at 29,000 pairs and fewer with more pairs: with twice as many pairs, training takes 1.5 times as long."""
     return max(2, min(60, round(12 * math.pow(29_000 / max(1, pairs), 0.4))))
 
 
 def _step(value: float, steps: dict[int, float]) -> float:
-    """The entry of the largest bound that a value reaches."""
+    """The entry for the largest bound that a value reaches."""
     return [entry for bound, entry in steps.items() if value >= bound][-1]

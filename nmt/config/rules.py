@@ -15,10 +15,10 @@ from nmt.sizing import NOMINAL, resolve
 
 @dataclass(frozen=True)
 class Values:
-    """Values of a setting, where they cannot all be listed."""
+    """Values of a setting that cannot all be listed."""
 
     words: str
-    """As they follow the setting's name in docs/configuration.md; empty if another setting of the rule says it."""
+    """Their description after the setting's name in docs/configuration.md; empty if another setting describes them."""
     holds: Callable[[Any], bool]
     """Whether a value is one of them."""
     examples: tuple[Any, ...]
@@ -36,7 +36,7 @@ def above(limit: float, *examples: float) -> Values:
 
 
 def some(words: str, example: Any) -> Values:
-    """A value that other settings of the rule judge."""
+    """A value that is refused or accepted depending on other settings of the rule."""
     return Values(words, lambda value: True, (example,))
 
 
@@ -49,18 +49,18 @@ HAS_REVERSED = Values("with `reversed = true`", lambda extra: any(one.reversed f
 
 
 class Rule(NamedTuple):
-    """Values of two settings or more that exclude each other."""
+    """Values of two or more settings that exclude each other."""
 
     together: Mapping[str, list[Any] | Values]
-    """The settings (`section.key`) with the values of which each is refused with each of the others'."""
+    """The settings (`section.key`) and their values; every combination of these values is refused."""
     blamed: str
     """The setting that the message names."""
     must: str
-    """What it must be, as it follows "must be"; empty where two other rules refuse the combination."""
+    """The condition, as it follows "must be"; empty if two other rules refuse the combination."""
     reason: str
-    """Why, for docs/configuration.md."""
+    """The reason, for docs/configuration.md."""
     when: Callable[[Config], bool] = lambda config: True
-    """What more it takes, where the values depend on each other."""
+    """A further condition, if the values depend on each other."""
     shown: bool = True
     """Whether the message shows the value."""
 
@@ -69,7 +69,7 @@ class Rule(NamedTuple):
         return all(value_of(config, name) in values for name, values in self.together.items()) and self.when(config)
 
     def message(self, config: Config) -> str:
-        """What is wrong with a configuration that breaks the rule."""
+        """The error message for a configuration that breaks the rule."""
         must = self.must.format(**vars(config))
         instead = f", but is {value_of(config, self.blamed)!r} instead" if self.shown else ""
         return f"`{self.blamed}` must be {must}{instead}"
@@ -95,7 +95,7 @@ def value_of(config: Config, name: str) -> Any:
 
 
 def minimum_risk(name: str, values: list[Any] | Values, must: str, reason: str) -> Rule:
-    """What does not go with the objective `minimum_risk`."""
+    """A rule on values that exclude the objective `minimum_risk`."""
     must += " with objective minimum_risk, whose candidates are the model's own"
     return Rule({"training.objective": ["minimum_risk"], name: values}, name, must, reason)
 
@@ -106,7 +106,7 @@ def language_model(
     reason: str = "a language model has no source",
     must: str = "left out for a language model",
 ) -> Rule:
-    """What does not go with the task `language_model`."""
+    """A rule on values that exclude the task `language_model`."""
     return Rule({"task": ["language_model"], name: values}, name, must, reason, shown=False)
 
 
@@ -270,7 +270,7 @@ RULES = [
 
 
 def check_config(config: Config) -> list[str]:
-    """Every impossible value or combination, one sentence each; open settings go with all others."""
+    """Every impossible value or combination, one sentence each; `auto` is compatible with all other settings."""
     config = resolve(config, NOMINAL)
     mistakes = [
         f"`{section}.{name}` must be {rule}, but is {value_of(config, f'{section}.{name}')!r} instead"

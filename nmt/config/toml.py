@@ -1,4 +1,4 @@
-"""Configurations as TOML: read with all mistakes at once, changed by `--set`, written."""
+"""Configurations as TOML: reading (reporting all errors at once), changes by `--set`, and writing."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ BACKSLASHES = "TOML reads a backslash in double quotes as an escape; write a Win
 
 
 def _about_backslashes(text: str, mistake: str) -> str:
-    """Advice, if the line of a mistake in TOML has a backslash in double quotes."""
+    """Advice if the line of a TOML error has a backslash in double quotes."""
     place = re.search(r"at line (\d+)", mistake)
     lines = text.splitlines()
     line = lines[int(place[1]) - 1] if place and int(place[1]) <= len(lines) else ""
@@ -74,7 +74,7 @@ def apply_setting(values: dict[str, Any], setting: str) -> None:
 
 
 def _is_text(keys: list[str]) -> bool:
-    """Whether the setting of that name is a text."""
+    """Whether the setting of that name is a string."""
     kind: Any = Config
     for key in keys:
         kind = type_hints(kind).get(key) if dataclasses.is_dataclass(kind) else None
@@ -94,7 +94,7 @@ def data_with(config: Config, settings: Sequence[str]) -> DataConfig:
 
 
 def parse_config(values: dict[str, Any], where: str) -> Config:
-    """Turn nested values into a checked Config; raises UserError with all mistakes, naming `where` they stand."""
+    """Turn nested values into a checked Config; raises UserError with all errors, naming `where` they were found."""
     if values.get("format", FORMAT) != FORMAT:
         raise UserError(
             f"{where}: `format` must be {FORMAT}, but is {values['format']!r}: written by another version of nmt"
@@ -137,7 +137,7 @@ def _parse_dataclass(kind: Any, values: dict[str, Any], prefix: str, mistakes: l
 
 
 def _known_keys(key: str, kind: Any, prefix: str) -> str:
-    """Which key may have been meant by an unknown one, or all that there are."""
+    """A suggestion for an unknown key, or a list of all keys."""
     hints = type_hints(kind)
     for section in SECTIONS:
         if key in type_hints(type_hints(Config)[section]) and f"{section}." != prefix:
@@ -149,7 +149,7 @@ def _known_keys(key: str, kind: Any, prefix: str) -> str:
 
 
 def _choices(hint: Any) -> list[Any]:
-    """The values to choose from, where a setting has a list of them."""
+    """The possible values of a setting that has a list of them."""
     if get_origin(hint) is Annotated:
         return [*_choices(get_args(hint)[0]), *([AUTO] if AUTO in get_args(hint) else [])]
     return list(get_args(hint)) if get_origin(hint) is Literal else []
@@ -202,12 +202,12 @@ def _table_of(hint: Any) -> Any:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether it is a number that a float can hold."""
+    """Whether the value is a number that a float can hold."""
     return isinstance(value, float) or (type(value) is int and abs(value) <= sys.float_info.max)
 
 
 def _describe(hint: Any) -> str:
-    """A type hint in the user's words."""
+    """A type hint in words for the user."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return f"{_describe(arguments[0])} or {AUTO}" if AUTO in arguments else _describe(arguments[0])

@@ -73,6 +73,7 @@ def _number(texts: Sequence[str]) -> tuple[list[list[int]], list[str]]:
 
 def _best(table: LexicalTable) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """The most probable translation of each source word, and its probability; 0 for a word without translation."""
+    # sorted by source word, then by probability: the last entry of each source word is its best (ties: the lower id)
     order = np.lexsort((-table.target, table.probability, table.source))
     last = order[np.append(np.diff(table.source[order]) != 0, True)]
     best, probability = np.zeros(table.source_size, np.int64), np.zeros(table.source_size)

@@ -1,1 +1,1 @@
-"""The training loop, its run folder, optimisers, averaging of weights, data diversification."""
+"""Training: the loop, its run folder, optimisers, checkpoint averaging, data diversification."""

@@ -1,10 +1,10 @@
-"""Averaging of checkpoints: one model whose weights are the mean of several models' weights.
+"""Checkpoint averaging: a model whose weights are the mean of several models' weights.
 
     w = 1/n sum_i w_i
 
-The last checkpoints of a run lie around the same optimum; their mean is nearer to it than most of them, translates
+The last checkpoints of a run lie around the same optimum. Their mean is nearer to it than most of them, translates
 nearly as well as their ensemble, and costs no more than one of them (Junczys-Dowmunt, Dwojak & Sennrich 2016,
-https://arxiv.org/abs/1605.04809). Models of different runs have no such common ground: theirs is an ensemble's task
+https://arxiv.org/abs/1605.04809). Models of different runs have different optima: combine them in an ensemble
 (`nmt.search.ensemble`). Nothing here imports torch.
 """
 
@@ -35,9 +35,9 @@ Weights = dict[str, npt.NDArray[Any]]
 
 
 def average_models(names: Sequence[str | Path], output: Path) -> ModelFolder:
-    """Write the mean of model folders as a model folder; its configuration is the first one's.
+    """Write the mean of several models as a model folder with the configuration of the first.
 
-    names: one or more model folders, run folders (their best model is meant) or hub ids
+    names: one or more model folders, run folders (their best model is used) or hub ids
     output: a new or an empty folder
 
     Raises UserError, before anything is written, when the models do not belong together or the output exists.
@@ -80,7 +80,7 @@ def check_same_model(first: ModelFolder, other: ModelFolder) -> None:
 
 
 def mean_weights(folders: Sequence[ModelFolder]) -> Weights:
-    """The mean of the folders' weights, added up in float64; whole numbers, such as counters, are the first folder's.
+    """The mean of the folders' weights, computed in float64; integers, such as counters, are those of the first folder.
 
     Raises UserError when a file is damaged or the weights differ in name, shape or type.
     """

@@ -1,4 +1,4 @@
-"""What a person sees of a training while it runs: a bar on a terminal or in a notebook, elsewhere a line a minute."""
+"""Progress of a training: a bar on a terminal or in a notebook, otherwise a line per minute."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 Say = Callable[[str], None]
 
 LINE_SECONDS = 60.0
-"""Time between two lines where there is no bar."""
+"""Seconds between two lines if there is no bar."""
 
 
 class Display:
-    """Shows how far a training is. Messages go through it, so that they do not run into the bar."""
+    """Shows the progress of a training. Messages are printed through it, so that they do not collide with the bar."""
 
     def __init__(self, say: Say, epochs: int) -> None:
         self._say, self.epochs = say, epochs
@@ -27,7 +27,7 @@ class Display:
         """Share of the training that was done when this process began."""
 
     def say(self, line: str) -> None:
-        """Say a line; the bar is taken away and drawn again below it."""
+        """Print a line; the bar is removed and drawn again below it."""
         if self.bar is None:
             self._say(line)
             return
@@ -35,7 +35,7 @@ class Display:
             self._say(line)
 
     def expect(self, done: int, total: int) -> None:
-        """Batches done and to be done altogether, as far as is known; draws the bar when called first."""
+        """Set the number of finished batches and the expected total; the first call draws the bar."""
         if self.bar is not None:
             self.bar.total = self.bar.n + total - done
         elif visible := find_bar():
@@ -45,15 +45,15 @@ class Display:
                 unit="batch",
                 desc="training",
                 dynamic_ncols=True,
-                miniters=1,  # tqdm's own guess leaves the bar standing when batches get slower
+                miniters=1,  # with its own estimate, tqdm would not update the bar when batches become slower
                 mininterval=0.5,
                 file=sys.stderr,
             )
 
     def advance(self, batches: int, share: float, where: str) -> None:
-        """Some batches are done.
+        """Count finished batches.
 
-        share: of the training that is done, 0 to 1
+        share: finished share of the training, 0 to 1
         where: the epoch and the update, in words
         """
         if self.first_share is None:
@@ -66,7 +66,7 @@ class Display:
 
     @contextlib.contextmanager
     def validating(self) -> Iterator[None]:
-        """For the time of a validation the bar says so."""
+        """Show on the bar that a validation is running."""
         if self.bar is not None:
             self.bar.set_description_str("validating")
         yield
@@ -74,7 +74,7 @@ class Display:
             self.bar.set_description_str("training")
 
     def wait(self, where: str) -> None:
-        """Something other than a batch goes on; the clock does not stand still meanwhile."""
+        """Update the clock while something other than a batch is running."""
         if self.bar is None:
             self._say_each_minute(f"{where}: validating")
         elif time.monotonic() - self.said > 1:
@@ -82,7 +82,7 @@ class Display:
             self.bar.refresh()
 
     def close(self) -> None:
-        """Leave the bar as it is."""
+        """Close the bar and leave it on the screen."""
         if self.bar is not None:
             self.bar.close()
             self.bar = None
@@ -101,7 +101,7 @@ class Display:
 
 
 def find_bar() -> Any:
-    """The class of tqdm's bar for where this runs; None where nobody could see a bar."""
+    """The class of tqdm's bar for this terminal or notebook; None where nobody would see a bar."""
     from tqdm.auto import tqdm
 
     notebook = any(kind.__name__ == "tqdm_notebook" for kind in tqdm.__mro__)

@@ -1,16 +1,16 @@
-"""Data diversification: more training text from the models' own translations of it.
+"""Data diversification: more training pairs from translations of the training text by models of both directions.
 
-Nguyen et al. (2020), section 3, https://arxiv.org/abs/1911.01986. From sentence pairs (S, T) models F_i are trained
-from S to T and models B_i from T to S; a last model learns from what they make of the same text as well,
+Nguyen et al. (2020), section 3, https://arxiv.org/abs/1911.01986. On sentence pairs (S, T), models F_i are trained from
+S to T and models B_i from T to S. A final model learns from the pairs and from the models' translations of them,
 
     (S, T)  +  sum_i (S, F_i(S))  +  sum_i (B_i(T), T)
 
-No other text is needed. F_i(S) says the same as T more simply, which is easier to learn (sequence-level distillation,
-Kim & Rush 2016, https://arxiv.org/abs/1606.07947); B_i(T) are new ways to say the source. The pairs serve for both
-directions: what is (S, F_i(S)) to one is a back-translation to the other.
+No other text is needed. F_i(S) says the same as T in a simpler form, which is easier to learn (sequence-level
+distillation, Kim & Rush 2016, https://arxiv.org/abs/1606.07947); B_i(T) is a paraphrase of the source. The pairs serve
+for both directions: (S, F_i(S)) for one direction is a back-translation for the other.
 
-All models start from one that has learned both directions at once (Ding et al. 2021, https://arxiv.org/abs/2109.07780),
-where they share a vocabulary: they end with a lower perplexity than from random weights after as long a training.
+With a joint vocabulary, all models start from one that learned both directions at once (Ding et al. 2021,
+https://arxiv.org/abs/2109.07780): this gives a lower perplexity than random weights after the same training time.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ Pair = tuple[str, str]
 def diversify(
     config: Config, output: Path, models: int = 1, *, device: str = "cpu", threads: int | None = None, say: Say
 ) -> None:
-    """Train models of both directions and write the pairs that they make of the training text.
+    """Train models of both directions and write the pairs that result from translating the training text.
 
-    The folder gets the files SOURCE-TARGET.SOURCE and SOURCE-TARGET.TARGET of the pairs (S, F(S)), and likewise
-    TARGET-SOURCE of (B(T), T): two splits that `[[data.extra]]` can name. Blank lines, pairs of the training text
-    itself and repeated ones are left out. Runs and translations stay beside them (SOURCE-TARGET-1, ...): what is there
-    already, of the same text, is not made again, and an interrupted training goes on. On a CPU the models translate as
-    8-bit exports (`nmt.export.exporter`).
+    The folder gets the files SOURCE-TARGET.SOURCE and SOURCE-TARGET.TARGET for the pairs (S, F(S)), and files
+    TARGET-SOURCE for the pairs (B(T), T): two splits that `[[data.extra]]` can name. Blank lines, pairs of the training
+    text itself and repeated ones are left out. The runs and translations are kept in the same folder (SOURCE-TARGET-1,
+    ...). What exists already for the same text is not made again, and an interrupted training continues. On a CPU the
+    models translate as 8-bit exports (`nmt.export.exporter`).
 
     With a joint vocabulary a model of both directions at once is trained first, in the folder `both`, for half as many
     epochs, and the others start from its last weights, unless the configuration has a `training.start_from`.
@@ -65,7 +65,7 @@ def diversify(
     if config.training.start_from is not None and not config.vocabulary.joint:
         raise UserError("`training.start_from` needs a joint vocabulary here: models of both directions start from it")
     if device == "cpu":
-        require_onnx()  # better now than after the first training
+        require_onnx()  # fail now rather than after the first training
     config = resolve_for_training(config, find_device(device), say)
     pairs = load_pairs(replace(config.data, extra=[]), "train")
     text: list[Pair] = list(zip(pairs["source"], pairs["target"], strict=True))
@@ -93,7 +93,7 @@ def diversify(
 
 
 def reverse(config: Config) -> Config:
-    """The configuration of the opposite direction: what belongs to one side belongs to the other."""
+    """The configuration of the opposite direction, with the settings of the two sides swapped."""
     data, vocabulary, model = config.data, config.vocabulary, config.model
     extra = [replace(source, files=_turned(source)) for source in data.extra]
     data = replace(
@@ -105,7 +105,7 @@ def reverse(config: Config) -> Config:
         files=_turned(data),
         extra=extra,
     )
-    if vocabulary.target is not None:  # without one, that of the source side is for both
+    if vocabulary.target is not None:  # if it is unset, the source vocabulary serves both sides
         vocabulary = replace(vocabulary, source=vocabulary.target, target=vocabulary.source)
     if model.tied_embeddings != "all":
         model = replace(model, source_embeddings=model.target_embeddings, target_embeddings=model.source_embeddings)
@@ -113,7 +113,7 @@ def reverse(config: Config) -> Config:
 
 
 def _turned(source: DataConfig | SourceConfig) -> dict[str, str | list[str]]:
-    """The files of each split, those of the two sides of `text` the other way round."""
+    """The files of each split; for `text`, the files of the two sides are swapped."""
     return {
         split: files[::-1] if source.path == "text" and isinstance(files, list) else files
         for split, files in source.files.items()
@@ -123,8 +123,8 @@ def _turned(source: DataConfig | SourceConfig) -> dict[str, str | list[str]]:
 def both_directions(config: Config) -> Config:
     """The configuration of a model that learns both directions at once, to start others from.
 
-    Each source of pairs is there a second time, reversed. As the training goes on in the models that start from this
-    one, its epochs are half as many, and its learning rate falls in the last tenth of them only.
+    Each data source occurs a second time, reversed. As the models that start from this one continue the training, it
+    has half as many epochs, and its learning rate decreases only in the last tenth of them.
     """
     data, training = config.data, config.training
     own = SourceConfig(data.path, data.name, data.files, data.train_split, data.weight, data.tag)
@@ -134,7 +134,7 @@ def both_directions(config: Config) -> Config:
 
 
 def _train(config: Config, run: Path, device: str, threads: int | None, say: Say) -> Path:
-    """The best model of a run, which goes on where it was interrupted; resuming refuses other data."""
+    """The best model of a run, which continues where it was interrupted; resuming refuses other data."""
     return train(config, run, resume=(run / STATE).exists(), device=device, threads=threads, say=say)
 
 
@@ -148,7 +148,7 @@ def _translated(
     checksum = hashlib.sha256(lines).hexdigest()
     if not path.exists() or not made_of.exists() or made_of.read_text() != checksum:
         folder = open_model(best)
-        if device == "cpu" and not folder.exported:  # it is made in a minute, and translates three times as fast
+        if device == "cpu" and not folder.exported:  # the export takes a minute and translates three times as fast
             try:
                 export_model(folder, integers=True, data=config.data, threads=threads, say=say)
             except TrainingError as error:
@@ -163,7 +163,7 @@ def _translated(
 
 
 def _distinct(text: Sequence[Pair], translations: Sequence[Sequence[str]]) -> Iterator[Pair]:
-    """Pairs of each source and its translations that are neither blank, nor known, nor repeated."""
+    """Pairs of each source and its translations that are not blank, not known and not repeated."""
     known = set(text)
     for lines in translations:
         for (source, _), translation in zip(text, lines, strict=True):

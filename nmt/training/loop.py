@@ -57,13 +57,13 @@ def train(
 ) -> Path:
     """Train a model; returns the folder of the best one.
 
-        resume: go on with the run in the folder, or start one where there is none
+        resume: continue the run in the folder, or start one if there is none
         overwrite: delete the run in the folder and start again
 
-    Raises UserError for bad input or an existing run folder, TrainingError when the loss is not finite or the run was
-    interrupted; what had been reached is saved then.
+    Raises UserError for bad input or an existing run folder, and TrainingError when the loss is not finite or the run
+    was interrupted; the progress is saved then.
     """
-    check_folder(config, output, resume, overwrite)  # before anything is touched, the lock included
+    check_folder(config, output, resume, overwrite)  # before anything is changed, including the lock
     folder = RunFolder(output)
     try:
         folder.lock()
@@ -87,12 +87,12 @@ def train(
 
 
 def prepare_process() -> None:
-    """Make the process fit for training; call it before torch computes anything.
+    """Prepare the process for training; call it before torch computes anything.
 
-    Numbers too small for a normalised float (below 1e-38) become zero: products that meet them are up to 25 times as
-    slow, and the gradients of attention are full of them (docs/experiments.md). Torch's threads take the setting over
-    when they are made. The C library keeps freed memory instead of returning it to the system after each step, which
-    saves 5 % of a step with 64 sentences; only glibc has the call.
+    Denormal numbers (below 1e-38) are flushed to zero: they make products up to 25 times as slow, and the gradients of
+    attention contain many of them (docs/experiments.md). Torch's threads inherit the setting when they are created. The
+    C library keeps freed memory instead of returning it to the system after each step, which saves 5 % of a step with
+    64 sentences; only glibc has this call.
     """
     torch.set_flush_denormal(True)
     with contextlib.suppress(OSError, AttributeError):
@@ -159,7 +159,7 @@ class Run:
                 self.say(load_into(weight, path, vocabulary, self.model.embedding_scale))
 
     def begin_folder(self) -> None:
-        """Make the run folder once all that can be wrong with the input has been checked; it can be resumed then."""
+        """Create the run folder after all checks of the input; from then on the run can be resumed."""
         self.folder.begin(self.config, self.vocabularies)
         self._save_state()
 
@@ -226,7 +226,7 @@ class Run:
         progress.pool = progress.batch = 0
 
     def _pool(self, pool: Any, pools: int) -> bool:
-        """The rest of a pool's batches; whether training should go on."""
+        """Train on the rest of a pool's batches; returns whether training should go on."""
         progress, settings = self.progress, self.settings
         while progress.batch < len(pool.batches):
             if self._validation_due(False) and progress.validated != progress.update:
@@ -255,12 +255,12 @@ class Run:
         return True
 
     def _where(self) -> str:
-        """The epoch, the update and the time spent, for a person."""
+        """The epoch, the update and the time spent, as text."""
         progress = self.progress
         return f"epoch {progress.epoch + 1}, update {progress.update}, {progress.seconds / 60:.1f} min"
 
     def _validation_due(self, at_end: bool) -> bool:
-        """Whether a validation belongs here: after each epoch or every so many updates, and at the very end."""
+        """Whether a validation is due: after each epoch or at the validation interval, and at the very end."""
         progress, interval = self.progress, self.settings.validation_interval
         if progress.update == 0:
             return False
@@ -347,7 +347,7 @@ class Run:
         )
 
     def _check_validation(self) -> None:
-        """What a validation does now and then: stop for a signal, and show that it goes on."""
+        """Called regularly during a validation: stop for a signal, and update the display."""
         self._check_interrupt()
         self.display.wait(self._where())
 
@@ -364,7 +364,7 @@ class Run:
 
     @contextlib.contextmanager
     def _averaged(self) -> Iterator[None]:
-        """The model with its averaged weights for the time of the block."""
+        """The model with its averaged weights, for the duration of the block."""
         if not self.average:
             yield
             return
@@ -389,7 +389,7 @@ class Run:
     # State, records, signals
 
     def _save_state(self) -> None:
-        """Write everything to resume from."""
+        """Write everything that is needed to resume."""
         tensors = {f"weight.{name}": tensor.detach() for name, tensor in model_tensors(self.model).items()}
         tensors |= {f"carried.{name}": tensor for name, tensor in self.task.carried.items()}
         if self.average:
@@ -401,7 +401,7 @@ class Run:
         self.saved = time.perf_counter()
 
     def _load_state(self) -> None:
-        """Go on from what `_save_state` wrote; raises UserError when the file is damaged or the data are others."""
+        """Restore what `_save_state` wrote; raises UserError when the file is damaged or the data have changed."""
         changes = check_resumed(self.folder.config(), self.config, self.output)
         with self.folder.damage_reported():
             tensors, self.progress, data = self.folder.read_state()
@@ -419,7 +419,7 @@ class Run:
         self.say(f"resumed at update {self.progress.update} (epoch {self.progress.epoch + 1})")
 
     def _adapt(self, changes: Changes) -> None:
-        """Make the progress fit settings that have changed, and a best model that has gone."""
+        """Adapt the progress to settings that have changed, and to a best model that was deleted."""
         progress = self.progress
         if changes:
             self.say(f"settings changed since the last start: {describe_changes(changes)}")
@@ -516,7 +516,7 @@ class Run:
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        """Note SIGINT and SIGTERM instead of dying; a second one kills."""
+        """Record SIGINT and SIGTERM instead of ending at once; a second signal kills the process."""
 
         def note(number: int, frame: Any) -> None:
             self.stop_signal = number
@@ -545,9 +545,9 @@ def dropout_seed(seed: int, update: int, number: int) -> int:
 
 
 def is_better(new: tuple[float, float], best: tuple[float | None, float | None], metric: str) -> bool:
-    """Whether a validation is better than the best one; each has its value of the metric, and its loss.
+    """Whether a validation is better than the best one; each is its value of the metric and its loss.
 
-    Values that are equal to two decimals, as they are shown, are decided by the loss. One that is no number loses.
+    If the values are equal to two decimals, as they are shown, the loss decides. A value that is NaN is never better.
     """
     (value, loss), (best_value, best_loss) = new, best
     if best_value is None:

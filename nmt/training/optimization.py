@@ -35,8 +35,8 @@ def learning_rate(config: TrainingConfig, update: int, progress: float) -> float
     Warm-up: rate * (update + 1) / warmup. Then, with x = (progress - decay_start) / (1 - decay_start) where positive:
     constant: rate; linear: rate (1 - x); cosine: rate (1 + cos(pi x)) / 2;
     inverse_sqrt: rate sqrt(warmup / (update + 1)) (Vaswani et al. 2017, section 5.3);
-    halving: rate / 2^(1 + floor(10 x)) from decay_start on (Sutskever et al. 2014, section 3.4, halve each half epoch
-    of the last 2.5; here each tenth of what is left).
+    halving: rate / 2^(1 + floor(10 x)) from decay_start on (Sutskever et al. 2014, section 3.4, halve the rate every
+    half epoch of the last 2.5; here it is halved each tenth of the rest of the training).
     """
     rate = config.learning_rate
     if update < config.warmup:
@@ -85,6 +85,6 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module, update: int) -> None:
-        """Take in the weights after the given number of updates."""
+        """Add the current weights to the average, after the given number of updates."""
         decay = min(self.decay, (1 + update) / (10 + update))
         torch._foreach_lerp_(list(self.weights.values()), [p.detach() for p in model.parameters()], 1 - decay)

@@ -1,4 +1,4 @@
-"""The folder of a run: whether it may be used, what it holds, and the state that a run resumes from.
+"""The run folder: whether it may be used, its files, and the state from which a run resumes.
 
 It holds best/ and last/ and, where wanted, checkpoints/UPDATE (model folders), state/training.safetensors (weights,
 their average, the optimiser, what the task carries from batch to batch and every counter, in one file), metrics.jsonl,
@@ -35,7 +35,7 @@ MODELS = ("best", "last", "checkpoints")
 
 @dataclass
 class Progress:
-    """Where a run stands: everything resumable but the tensors."""
+    """The progress of a run: everything that is needed to resume, except the tensors."""
 
     epoch: int = 0
     pool: int = 0
@@ -56,7 +56,7 @@ class Progress:
     """Time spent training and validating."""
     target_tokens: int = 0
     window: dict[str, float] = field(default_factory=lambda: {"loss": 0.0, "negative": 0.0, "tokens": 0.0, "norm": 0.0})
-    """Sums since the last training record."""
+    """Sums of losses and counts since the last training record."""
     window_updates: int = 0
 
 
@@ -87,7 +87,7 @@ def check_folder(config: Config, output: Path, resume: bool, overwrite: bool) ->
 
 
 def is_unused(output: Path) -> bool:
-    """Whether a folder is not there, is empty, or holds only what a start leaves that was killed before its end."""
+    """Whether a folder is missing, is empty, or contains only the leftovers of a start that was killed."""
     if not output.exists():
         return True
     found = {path.name for path in output.iterdir() if not _is_temporary(path)} - {".lock"}
@@ -114,7 +114,7 @@ class RunFolder:
         self._lock = FileLock(path / ".lock")
 
     def lock(self) -> None:
-        """Keep the folder for this process until `unlock` or its end; raises UserError when another one has it."""
+        """Reserve the folder for this process until `unlock` or its end; raises UserError if another process has it."""
         if self._lock.is_locked or not self.path.is_dir():
             return
         try:
@@ -171,7 +171,7 @@ class RunFolder:
         write_atomically(self.path / "config.toml", _config_text(config))
 
     def vocabularies(self, config: Config) -> tuple[Vocabulary, Vocabulary]:
-        """Those that the run was started with: source and target, which may be the same.
+        """The source and target vocabularies with which the run was started; they may be the same.
 
         Raises UserError when a file is damaged.
         """
@@ -220,7 +220,7 @@ class RunFolder:
             raise UserError(f"`{self.path / STATE}` is damaged: {reason}; use --overwrite to start again") from None
 
     def cut_back(self, progress: Progress) -> None:
-        """Drop the records and checkpoints later than a restored state, which will be written again."""
+        """Remove the records and checkpoints after the restored update, which will be written again."""
         cut_metrics(self.path / "metrics.jsonl", progress)
         for update in self.checkpoints():
             if update > progress.validated:
@@ -254,7 +254,7 @@ def _config_text(config: Config) -> bytes:
 
 
 def cut_metrics(path: Path, progress: Progress) -> None:
-    """Drop the records behind the restored update, which will be written again, and a half-written last line."""
+    """Remove the records after the restored update, which will be written again, and an incomplete last line."""
     kept = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
         try:
@@ -270,7 +270,7 @@ def cut_metrics(path: Path, progress: Progress) -> None:
 
 
 class TensorBoard:
-    """The records as TensorBoard shows them, where it is installed; training goes on without one that fails."""
+    """Writes the records for TensorBoard if it is installed; if that fails, training goes on without it."""
 
     def __init__(self, folder: Path, update: int, say: Any) -> None:
         self.say = say
@@ -281,7 +281,7 @@ class TensorBoard:
             self.writer = SummaryWriter(str(folder), purge_step=update + 1)
         except ImportError:
             pass
-        except Exception as error:  # an optional package of another's making may raise anything
+        except Exception as error:  # an optional third-party package may raise anything
             self._give_up(error)
 
     def add(self, record: dict[str, Any]) -> None:
@@ -294,7 +294,7 @@ class TensorBoard:
             self._give_up(error)
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write the remaining records."""
         try:
             if self.writer:
                 self.writer.close()

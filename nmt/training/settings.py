@@ -1,4 +1,4 @@
-"""Which settings may change between a run and what it goes on from: its own state, or another model's weights."""
+"""Which settings may change when a run continues from its own state or starts from another model's weights."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ AT_THE_START = frozenset(
     {"initialization", "initialization_scale", "forget_gate_bias"}
     | {"source_embeddings", "target_embeddings", "frozen_embeddings"}
 )
-"""Settings of the model that say what its weights begin as."""
+"""Settings of the model that determine its initial weights."""
 
 ORDER = frozenset(
     {"training.seed", "training.batch_size", "training.batch_unit", "training.truncation", "data.weight", "data.extra"}
     | {"training.source_sampling", "training.target_sampling", "training.noise"}
     | {f"training.{name}" for name in NOISES}
 )
-"""Settings that decide which batches an epoch has: where one changes, the epoch begins again."""
+"""Settings that determine the batches of an epoch: if one changes, the epoch starts again."""
 
 Changes = dict[str, tuple[Any, Any]]
-"""Settings that differ by name (`section.key`), with the old and the new value."""
+"""Changed settings by name (`section.key`), with the old and the new value."""
 
 
 def changed_settings(stored: Config, config: Config) -> Changes:
-    """What differs between two configurations."""
+    """The settings that differ between two configurations."""
     old, new = asdict(stored), asdict(config)
     return {
         f"{section}.{key}": (old[section][key], value)
@@ -47,7 +47,7 @@ def changed_settings(stored: Config, config: Config) -> Changes:
 
 
 def check_resumed(stored: Config, config: Config, output: Path) -> Changes:
-    """The settings with which a run is resumed that differ from those that it was started with.
+    """The settings of a resumed run that differ from those with which it was started.
 
     Everything about data, training and decoding may change: the data are known by the checksum of their pieces (see
     `Run`). Raises UserError where the weights would mean something else.
@@ -73,12 +73,12 @@ def check_resumed(stored: Config, config: Config, output: Path) -> Changes:
 
 
 def _same_vocabulary(given: str | None, own: Path) -> bool:
-    """Whether a vocabulary that is given at another path is the one that the run has."""
+    """Whether a vocabulary at another path is the one of the run."""
     return given is not None and Vocabulary.load(given).checksum == Vocabulary.load(own).checksum
 
 
 def describe_changes(changes: Changes) -> str:
-    """Changed settings for a person."""
+    """Changed settings as text."""
     return "; ".join(f"{name} is {new!r} instead of {old!r}" for name, (old, new) in changes.items())
 
 
