@@ -5,6 +5,7 @@ model.safetensors   weights only, with the checksums of the vocabularies they we
 joint.spm           SentencePiece model of both languages, or
 source.spm, target.spm; a language model has target.spm alone
 README.md           model card
+confidence.json     how its log-probabilities become a confidence (nmt/scores/confidence.py); many models have none
 onnx/               the exported model, written by `nmt export`; a folder with it may do without the weights
 """
 
@@ -36,11 +37,13 @@ from nmt.model_files import (
     unsealed_values,
 )
 from nmt.model_files import write_atomically as write_atomically
+from nmt.scores.confidence import Confidence
 from nmt.text.vocabulary import Vocabulary
 
 WEIGHTS = "model.safetensors"
 MANIFEST = "export.json"
 """What the export is and which weights it was made from."""
+CONFIDENCE = "confidence.json"
 IN_THE_BOX = Path(__file__).parent / "models"
 """Model folders that are part of the package, by name."""
 
@@ -54,6 +57,7 @@ class ModelFolder:
     source_vocabulary: Vocabulary
     """The same as `target_vocabulary` with a joint vocabulary, and for a language model, which has no source."""
     target_vocabulary: Vocabulary
+    confidence: Confidence | None = None
 
     @property
     def weights(self) -> Path:
@@ -117,7 +121,7 @@ def open_model(name: str | Path) -> ModelFolder:
             raise UserError(f"model folder `{path}` is damaged: `{needed}` is missing")
         check_file(path / needed, MOST_VOCABULARY if needed in names else None)
     vocabularies = [Vocabulary.load(path / needed) for needed in names]
-    folder = ModelFolder(path, config, vocabularies[0], vocabularies[-1])
+    folder = ModelFolder(path, config, vocabularies[0], vocabularies[-1], read_confidence(path))
     trained_with = read_manifest(path)["vocabularies"] if runtime_only else _metadata(folder)
     for needed, vocabulary in zip(names, vocabularies, strict=True):
         if trained_with.get(needed, vocabulary.checksum) != vocabulary.checksum:
@@ -126,6 +130,26 @@ def open_model(name: str | Path) -> ModelFolder:
                 "with; put that one back"
             )
     return folder
+
+
+def read_confidence(folder: Path) -> Confidence | None:
+    """What a model folder has on its confidence; raises UserError when it cannot be right."""
+    path = folder / CONFIDENCE
+    if not path.exists():
+        return None
+    try:
+        return Confidence.of_values(unsealed_values(read_file(path, MOST_TEXT)))
+    except ValueError as error:
+        raise damaged(path, f"{error}; delete it, and `nmt evaluate --calibrate` makes another") from None
+
+
+def write_confidence(folder: Path, confidence: Confidence | None) -> None:
+    """Write or replace it; None: there is none any more."""
+    if confidence is None:
+        (folder / CONFIDENCE).unlink(missing_ok=True)
+    else:
+        values = json.dumps(sealed_values(confidence.values()), indent=1)
+        write_atomically(folder / CONFIDENCE, f"{values}\n".encode())
 
 
 def _metadata(folder: ModelFolder) -> dict[str, str]:
@@ -328,6 +352,7 @@ def write_model(
     target_vocabulary: Vocabulary,
     weights: bytes,
     card: str,
+    confidence: Confidence | None = None,
 ) -> None:
     """Write a model folder; each file is replaced as a whole, the weights last.
 
@@ -338,6 +363,7 @@ def write_model(
     for name, vocabulary in _by_file(config, source_vocabulary, target_vocabulary).items():
         write_atomically(folder / name, vocabulary.model)
     write_atomically(folder / "README.md", card.encode())
+    write_confidence(folder, confidence)
     write_atomically(folder / WEIGHTS, *sealed_tensors(weights))
 
 

@@ -16,7 +16,9 @@ from toys import toy_config, write_reversal
 
 from nmt.config import Config
 from nmt.errors import UserError
+from nmt.export.exporter import export_model
 from nmt.model_folder import (
+    CONFIDENCE,
     ModelFolder,
     model_card,
     open_model,
@@ -27,6 +29,7 @@ from nmt.model_folder import (
     write_model,
 )
 from nmt.network.torch_engine import TorchEngine, find_device, load_engine
+from nmt.scores import confidence
 from nmt.search.beam import SearchSettings, beam_search
 from nmt.search.engine import Engine
 from nmt.text.vocabulary import Vocabulary, learn_vocabulary
@@ -40,7 +43,9 @@ LINES = ["a b c", "d", "h g f e d c", "", "a b c"]
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     config = toy_config(write_reversal(folder / "data"), model={"decoder_layers": 2}, training={"epochs": 3})
-    train(config, folder / "run", say=lambda line: None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(confidence, "LEAST", 20)  # the validation pairs of the toy
+        train(config, folder / "run", say=lambda line: None)
     return folder / "run"
 
 
@@ -53,6 +58,18 @@ def damaged(run: Path, tmp_path: Path) -> Path:
 def test_run_folder_means_its_best_model(run: Path) -> None:
     assert open_model(run).path == run / "best"
     assert open_model(run / "last").path == run / "last"
+
+
+def test_training_calibrates_the_confidence_and_an_export_tells_what_torch_tells(run: Path, damaged: Path) -> None:
+    folder = open_model(damaged)
+    assert folder.confidence is not None and folder.confidence.sentences == 20
+    assert open_model(run / "last").confidence is not None
+    before = [one.confidence for one in Translator.load(damaged, threads=1).translate(LINES)]
+    export_model(folder)
+    after = [one.confidence for one in Translator.load(damaged, threads=1).translate(LINES)]
+    assert None not in before and after == pytest.approx(before, abs=1e-3)
+    (damaged / CONFIDENCE).unlink()
+    assert Translator.load(damaged).translate(LINES)[0].confidence is None
 
 
 def test_translations_do_not_depend_on_the_batch(run: Path) -> None:

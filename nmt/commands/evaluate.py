@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from nmt.errors import UserError
 if TYPE_CHECKING:
     from nmt.config import DataConfig
     from nmt.model_folder import ModelFolder
+    from nmt.translation.translator import Translation
 
 
 TEXT = (
@@ -54,6 +56,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--report", metavar="DIR", help="folder for report.html, report.md and report.json")
     parser.add_argument(
         "--tree", type=positive, metavar="N", help="number of the sentence whose beam search the report draws"
+    )
+    parser.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="fit the model's confidence to the scores, and write it into its folder",
     )
     add_decoding_options(parser)
     add_machine_options(parser)
@@ -113,6 +120,9 @@ def run(options: argparse.Namespace) -> None:
         from nmt.report.card import write_results
 
         write_results(folders[0].path, evaluation, say)
+    if options.calibrate:
+        assert translations is not None
+        calibrate(folders[0], translations, [score.chrf for score in evaluation.sentence_scores])
     if options.report:
         scorer = PartScorer(hypotheses, references, **scoring)
         metrics = find_metrics(folders[0].path) if len(folders) == 1 else None
@@ -141,8 +151,33 @@ def check_evaluate_options(options: argparse.Namespace) -> None:
         raise UserError("search options have no effect with --hypothesis")
     if options.hypothesis and len(options.models) > 1:
         raise UserError("--hypothesis takes the place of the model's translation; name one MODEL at most")
+    if options.calibrate and (len(options.models) != 1 or options.hypothesis or options.language_model):
+        raise UserError("--calibrate needs a single MODEL that translates, without --hypothesis and --language-model")
+    if options.calibrate and (options.method == "sampling" or options.minimum_bayes_risk not in (None, "none")):
+        raise UserError(
+            "--calibrate needs the translations of beam search; leave out --method and --minimum-bayes-risk"
+        )
     if options.tree is not None and (options.report is None or options.hypothesis):
         raise UserError("--tree chooses the sentence whose beam search --report draws, of a MODEL's own translations")
+
+
+def calibrate(folder: ModelFolder, translations: Sequence[Translation], chrf: Sequence[float]) -> None:
+    """Fit a model's confidence to its translations and their chrF2, and write it into its folder."""
+    from nmt.model_folder import CONFIDENCE, write_confidence
+    from nmt.scores.confidence import GOOD, LEAST, fit_confidence
+
+    found = fit_confidence([translation.token_log_probs for translation in translations], chrf)
+    if found is None:
+        raise UserError(f"--calibrate needs at least {LEAST} sentences, but the set has {len(translations)}")
+    try:
+        write_confidence(folder.path, found)
+    except OSError as error:
+        raise UserError(f"`{folder.path / CONFIDENCE}` cannot be written: {error.strerror}") from None
+    say(
+        f"confidence in `{folder.path / CONFIDENCE}`: fitted to {found.sentences:,} translations, of which "
+        f"{found.good:.0%} are good (chrF2 of at least {GOOD:.0f}); calibration error {found.error:.3f}, each half "
+        "judged by the other"
+    )
 
 
 def read_set(
@@ -195,8 +230,8 @@ def read_baselines(options: argparse.Namespace, sources: list[str] | None, count
 def evaluate_text(options: argparse.Namespace, folder: ModelFolder) -> None:
     """`nmt evaluate` for a language model: its perplexity on a split of its data or on a file."""
     names = ("reference", "hypothesis", "target_language", "tokenizer", "baseline", "report", "tree")
-    for name in (*names, "language_model", *OPTIONS):
-        if getattr(options, name) not in (None, []):
+    for name in (*names, "calibrate", "language_model", *OPTIONS):
+        if getattr(options, name) not in (None, [], False):
             raise UserError(f"--{name.replace('_', '-')} is for translations, but `{folder.path}` is a language model")
     if options.source and (options.split is not None or options.set):
         raise UserError("--source excludes --split and --set, which choose from the model's data")

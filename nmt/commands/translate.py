@@ -51,6 +51,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="stop with an error at a line of which something is asked that cannot be met",
     )
     parser.add_argument(
+        "--warn-below",
+        type=float,
+        metavar="P",
+        help="name lines whose confidence (0 to 1) is lower on standard error",
+    )
+    parser.add_argument(
         "--split-sentences",
         action=argparse.BooleanOptionalAction,
         help="translate the sentences of a line one by one (default: unless the model is one for longer text)",
@@ -96,6 +102,7 @@ def run(options: argparse.Namespace) -> None:
             "keep": read_phrases(options.keep),
             "strict": options.strict,
             "split_sentences": options.split_sentences,
+            "warn_below": options.warn_below,
             "warn": progress.say,
             **overrides,
         }

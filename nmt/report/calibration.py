@@ -86,6 +86,10 @@ class SentenceCalibration:
     equal: list[float]
     """Share of the group that equals a reference. It would equal `probability` for a calibrated model if the reference
     were the only correct translation."""
+    confidence: list[float | None]
+    """Mean over the group of `Translation.confidence`; None if the model has no calibration."""
+    good: list[float]
+    """Share of the group whose chrF2 is at least `nmt.scores.confidence.GOOD`."""
 
 
 GROUPS = 5

@@ -35,6 +35,7 @@ from nmt.report.statistics import (
 )
 from nmt.report.training_data import TrainingOverlap, compare_with_training
 from nmt.report.words import words
+from nmt.scores.confidence import GOOD
 from nmt.scores.evaluation import Evaluation
 from nmt.scores.significance import PartScore, PartScorer
 from nmt.search.beam import SearchSettings
@@ -236,8 +237,9 @@ def add_translations(
     groups = sentence_groups(sure)
     whole = [math.exp(translations[place].log_prob) for place in known]
     equal = [evaluation.hypotheses[place] in (own[place] for own in evaluation.references) for place in known]
+    chrf = [evaluation.sentence_scores[place].chrf for place in known]
     report.sentence_calibration = SentenceCalibration(
-        correlation=rank_correlation(sure, [evaluation.sentence_scores[place].chrf for place in known]),
+        correlation=rank_correlation(sure, chrf),
         parts=[
             scorer.score(f"{min(sure[i] for i in own):.2f} to {max(sure[i] for i in own):.2f}", [known[i] for i in own])
             for own in groups
@@ -245,7 +247,15 @@ def add_translations(
         sureness=[sum(sure[i] for i in own) / len(own) for own in groups],
         probability=[sum(whole[i] for i in own) / len(own) for own in groups],
         equal=[sum(equal[i] for i in own) / len(own) for own in groups],
+        confidence=[_mean([translations[known[i]].confidence for i in own]) for own in groups],
+        good=[sum(chrf[i] >= GOOD for i in own) / len(own) for own in groups],
     )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """The mean; None if a value is missing."""
+    there = [value for value in values if value is not None]
+    return sum(there) / len(there) if len(there) == len(values) else None
 
 
 def add_model(report: Report, translator: Translator, place: int, **overrides: object) -> None:

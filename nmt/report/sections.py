@@ -14,6 +14,7 @@ from nmt.report.charts import Leaf, Series
 from nmt.report.contents import Report, SearchTree, TrainingPart
 from nmt.report.training_data import NEAR
 from nmt.report.words import Span, differences
+from nmt.scores.confidence import GOOD
 from nmt.scores.evaluation import Evaluation, Score
 from nmt.scores.moses import MOSES_NAME
 from nmt.scores.significance import PartScore
@@ -433,10 +434,13 @@ def _sureness(report: Report, commands: Commands) -> Section | None:
         return None
     rows = [
         [part.name, f"{part.sentences:,}", f"{sure:.3f}", f"{100 * probability:.2f}", f"{100 * equal:.2f}",
-         *_part_scores(part)]
-        for part, sure, probability, equal in zip(own.parts, own.sureness, own.probability, own.equal, strict=True)
+         "-" if confidence is None else f"{100 * confidence:.1f}", f"{100 * good:.1f}", *_part_scores(part)]
+        for part, sure, probability, equal, confidence, good in zip(
+            own.parts, own.sureness, own.probability, own.equal, own.confidence, own.good, strict=True
+        )
     ]  # fmt: skip
     head = ["mean probability", "sentences", "mean", "whole sentence, %", "equal to a reference, %"]
+    head += ["confidence, %", "good, %"]
     return Section(
         "Calibration of sentences",
         [
@@ -445,10 +449,11 @@ def _sureness(report: Report, commands: Commands) -> Section | None:
                 "equal size by the geometric mean of their pieces' probabilities. If each source had one correct "
                 "translation, a translation with probability 0.1 should equal the reference one time in ten. As there "
                 "usually are several, lower probabilities may be justified. Spearman's rank correlation of the mean "
-                f"probability with chrF2 is {own.correlation:.3f}."
+                f"probability with chrF2 is {own.correlation:.3f}. The confidence should equal the share of good translations, "
+                f"which are those with a chrF2 of at least {GOOD:.0f}."
             ),
             _parts_chart(own.parts, "mean probability of a piece", "BLEU by probability"),
-            Table([*head, "BLEU", "95 % interval", "chrF2"], rows, range(1, 8)),
+            Table([*head, "BLEU", "95 % interval", "chrF2"], rows, range(1, 10)),
         ],
         commands.evaluate,
     )

@@ -138,13 +138,18 @@ def sentence_scores(
     hypotheses: Sequence[str], references: Sequence[Sequence[str]], tokenizer: Tokenizer
 ) -> list[SentenceScore]:
     """BLEU and chrF2 of each sentence."""
-    bleu_metric, chrf_metric = make_bleu(tokenizer.language, tokenizer.name, effective_order=True), make_chrf()
+    metric = make_bleu(tokenizer.language, tokenizer.name, effective_order=True)
     return [
-        SentenceScore(
-            float(bleu_metric.sentence_score(hypothesis, sentence_references).score),
-            float(chrf_metric.sentence_score(hypothesis, sentence_references).score),
-        )
-        for hypothesis, *sentence_references in zip(hypotheses, *references, strict=True)
+        SentenceScore(float(metric.sentence_score(one, others).score), chrf)
+        for one, *others, chrf in zip(hypotheses, *references, sentence_chrf(hypotheses, references), strict=True)
+    ]
+
+
+def sentence_chrf(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
+    """chrF2 of each sentence."""
+    metric = make_chrf()
+    return [
+        float(metric.sentence_score(one, others).score) for one, *others in zip(hypotheses, *references, strict=True)
     ]
 
 

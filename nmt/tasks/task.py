@@ -22,6 +22,7 @@ from nmt.errors import UserError
 from nmt.network.language_model import LanguageModel
 from nmt.network.model import TranslationModel
 from nmt.network.precision import mixed_precision
+from nmt.scores.confidence import Confidence
 from nmt.text.vocabulary import Vocabulary, learn_vocabulary
 
 Say = Callable[[str], None]
@@ -39,6 +40,8 @@ class Validation:
     """For the person at the terminal."""
     results: dict[str, str]
     """For the model card."""
+    confidence: Confidence | None = None
+    """Of the model's translations, if it translates."""
 
 
 def make_vocabularies(config: Config, say: Say = lambda line: None) -> tuple[Vocabulary, Vocabulary]:

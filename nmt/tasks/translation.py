@@ -19,12 +19,13 @@ from nmt.errors import UserError, needs_attention
 from nmt.network.loss import output_cross_entropy
 from nmt.network.model import TranslationModel
 from nmt.network.torch_engine import TorchEngine
-from nmt.scores.metrics import choose_tokenizer, make_bleu, make_chrf
+from nmt.scores.confidence import fit_confidence
+from nmt.scores.metrics import choose_tokenizer, make_bleu, make_chrf, sentence_chrf
 from nmt.scores.perplexity import perplexity, perplexity_text
 from nmt.tasks.objectives import make_objective
 from nmt.tasks.task import Model, Say, Task, Validation
 from nmt.text.vocabulary import PAD, Vocabulary
-from nmt.translation.translator import Translator
+from nmt.translation.translator import Translation, Translator
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.bleu import BLEU
@@ -148,7 +149,8 @@ class TranslationTask(Task):
                 negative += negative_log_likelihood(model, batch.to(self.device), check)
             tokens += batch.target_tokens
             check()
-        hypotheses = self._translate(model, check)
+        translations = self._translate(model, check)
+        hypotheses = [translation.text for translation in translations]
         bleu = float(self.bleu.corpus_score(hypotheses, [self.references]).score)
         chrf = float(make_chrf().corpus_score(hypotheses, [self.references]).score)
         loss = negative / tokens
@@ -161,20 +163,23 @@ class TranslationTask(Task):
                 "validation chrF": f"{chrf:.2f}",
                 "validation perplexity per piece": perplexity_text(loss),
             },
+            confidence=fit_confidence(
+                [translation.token_log_probs for translation in translations],
+                sentence_chrf(hypotheses, [self.references]),
+            ),
         )
 
-    def _translate(self, model: TranslationModel, check: Callable[[], None]) -> list[str]:
+    def _translate(self, model: TranslationModel, check: Callable[[], None]) -> list[Translation]:
         """The model's translations of the validation sources."""
         decoding, beam_size = self.config.decoding, self.settings.validation_beam_size
         decoding = replace(decoding, beam_size=beam_size, groups=min(decoding.groups, beam_size))
         vocabularies = self.source_vocabulary, self.target_vocabulary
         translator = Translator(TorchEngine(model), *vocabularies, decoding, self.config.data.max_length)
-        hypotheses: list[str] = []
+        translations: list[Translation] = []
         for start in range(0, len(self.sources), 512):
-            part = translator.translate(self.sources[start : start + 512])
-            hypotheses += [translation.text for translation in part]
+            translations += translator.translate(self.sources[start : start + 512])
             check()
-        return hypotheses
+        return translations
 
 
 def count_short(bleu: BLEU, references: Sequence[str]) -> int:

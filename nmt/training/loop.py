@@ -322,11 +322,11 @@ class Run:
                 "minutes of training": f"{progress.seconds / 60:.1f}",
                 "written by": f"nmt {__version__}",
             }
-            self._write_model("last", results)
+            self._write_model("last", results, validation)
             if improved:
-                self._write_model("best", results)
+                self._write_model("best", results, validation)
             if self.settings.keep_checkpoints:
-                self._write_model(f"checkpoints/{progress.update}", results)
+                self._write_model(f"checkpoints/{progress.update}", results, validation)
                 for update in self.folder.checkpoints()[: -self.settings.keep_checkpoints]:
                     self.folder.remove_checkpoint(update)
         record = {
@@ -376,7 +376,7 @@ class Run:
         finally:
             copy_tensors(weights, current)
 
-    def _write_model(self, name: str, results: dict[str, Any]) -> None:
+    def _write_model(self, name: str, results: dict[str, Any], validation: Validation) -> None:
         tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in model_tensors(self.model).items()}
         write_model(
             self.output / name,
@@ -384,6 +384,7 @@ class Run:
             *self.vocabularies,
             safetensors.torch.save(tensors, weights_metadata(self.config, *self.vocabularies)),
             model_card(self.config, results),
+            validation.confidence,
         )
 
     # State, records, signals

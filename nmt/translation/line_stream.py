@@ -27,6 +27,8 @@ LONGEST_LINE = 1 << 20
 """Bytes of a line at most; the rest of a longer one is left out, as it may be a decompression bomb."""
 BLOCK = 1 << 16
 """Bytes that are read at once at most."""
+SHOWN = 200
+"""Characters of a translation that a warning shows at most."""
 PATIENCE = 0.002
 """Seconds to wait for more input before what is there is answered: what fills a pipe needs moments for it."""
 
@@ -71,6 +73,7 @@ class Output:
             "log_prob": finite(translation.log_prob),
             "token_log_probs": [finite(log_prob) for log_prob in translation.token_log_probs],
             "finished": translation.finished,
+            "confidence": None if translation.confidence is None else round(translation.confidence, 4),
         }
         if self.alignments:
             record["alignment"] = pharaoh(translation.alignment or [])
@@ -113,7 +116,8 @@ class LineOptions(NamedTuple):
     text, separated by tabs; a blank line has one, with score 0 and no text."""
     json: bool = False
     """An object for each line of input: `line`, `text`, `score`, `tokens`, `log_prob`, `token_log_probs`, `finished`,
-    on request `alignment`, `source_tokens` and `attention_weights`, and with `n_best` the list `n_best` of the same."""
+    `confidence`, on request `alignment`, `source_tokens` and `attention_weights`, and with `n_best` the list `n_best`
+    of the same."""
     json_input: bool = False
     """Each line of input is an object: `text`, and optionally `prefix`, `required`, `forbidden`, `keep` (`SourceLine`),
     and `id`, which `json` repeats. Any other line raises UserError with its number, after those before it are
@@ -137,6 +141,8 @@ class LineOptions(NamedTuple):
     max_length: int | None = None
     """Most source pieces of a sentence; the rest of a longer one is left out, with a warning. None: the longest that
     the model has been trained on."""
+    warn_below: float | None = None
+    """A warning names each line whose translation has a lower confidence."""
 
 
 OPTIONS = frozenset(LineOptions._fields)
@@ -297,6 +303,14 @@ class _Task:
             raise UserError(f"`max_length` must be at least 1, but is {options.max_length} instead")
         if options.split_sentences and options.attention_weights:
             raise UserError("attention weights are those of whole lines; leave out `split_sentences`")
+        if options.warn_below is not None:
+            if not 0 <= options.warn_below <= 1:
+                raise UserError(f"`warn_below` must be from 0 to 1, but is {options.warn_below:g} instead")
+            if self.translator.confidence is None:
+                raise UserError(
+                    "`warn_below` needs a single model whose confidence is calibrated: run `nmt evaluate MODEL "
+                    "--calibrate --source FILE --reference FILE` once, with at least a hundred lines and translations"
+                )
         candidates(self.decoding, self.n_best)
         self.line("", {})
         if self.decoding.minimum_bayes_risk != "none":
@@ -324,6 +338,10 @@ class _Task:
             first=first,
             warn=self.warn,
         )
+        for number, (best, *_) in enumerate(found, first):
+            if self.options.warn_below is not None and (best.confidence or 0) < self.options.warn_below:
+                text = best.text if len(best.text) <= SHOWN else f"{best.text[:SHOWN]}..."
+                self.warn(f'line {number}: confidence {best.confidence:.2f}: "{text}"')
         written = (
             self.output.line(number, translations, line.extra)
             for number, (translations, line) in enumerate(zip(found, lines, strict=True), first)

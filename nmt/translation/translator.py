@@ -14,6 +14,7 @@ import numpy as np
 
 from nmt.config import DataConfig, DecodingConfig, parse_config
 from nmt.errors import UserError, needs_attention
+from nmt.scores.confidence import Confidence
 from nmt.search.beam import Hypothesis, SearchSettings, beam_search
 from nmt.search.constraints import FREE, SPACE, Constraints, Forbidden, Phrase, Spelling, in_word
 from nmt.search.engine import Engine, Floats
@@ -92,6 +93,10 @@ class Translation:
     What the model itself adds to the source has the columns behind: each row sums to 1."""
     alignment: list[tuple[int, int]] | None = None
     """Which source word each target word comes from (`word_alignment`), with the attention weights only."""
+    confidence: float | None = None
+    """Probability that each of its sentences is good (`nmt.scores.confidence`), 0 where one has no word, repeats itself
+    or was cut off; None from a model without calibration, and from several models. It is calibrated for what beam
+    search finds best: samples, and what minimum Bayes risk decoding chooses, have the number of the same formula."""
 
 
 def word_alignment(
@@ -112,18 +117,19 @@ def word_alignment(
     return [(source, target) for target, source in enumerate(by_word.argmax(axis=1).tolist())]
 
 
-def empty_translation() -> Translation:
+def empty_translation(confidence: float | None = None) -> Translation:
     """The translation of a blank line, which no model has seen: certain, without pieces."""
-    return Translation("", 0.0, [], 0.0, [])
+    return Translation("", 0.0, [], 0.0, [], confidence=confidence)
 
 
-def unchanged_translation(text: str, score: float = 0.0) -> Translation:
+def unchanged_translation(text: str, score: float = 0.0, confidence: float | None = None) -> Translation:
     """The translation of a sentence without a word, which no model has seen: the sentence itself, for certain."""
     tokens = [f"{SPACE}{word}" for word in text.split()]
     weights = np.eye(len(tokens) + 1, len(tokens), dtype=np.float32)
     weights[-1, -1] = 1
     alignment = [(place, place) for place in range(len(tokens))]
-    return Translation(text, score, tokens, 0.0, [0.0] * (len(tokens) + 1), True, tokens, weights, alignment)
+    log_probs = [0.0] * (len(tokens) + 1)
+    return Translation(text, score, tokens, 0.0, log_probs, True, tokens, weights, alignment, confidence)
 
 
 class Sentence(NamedTuple):
@@ -168,6 +174,7 @@ class Translator:
         max_length: int = DataConfig.max_length,
         language_model: Engine | None = None,
         target_language: str = DataConfig.target,
+        confidence: Confidence | None = None,
     ) -> None:
         self.engine = engine
         self.source_vocabulary = source_vocabulary
@@ -182,6 +189,8 @@ class Translator:
         """Of the target side; fused (`nmt.search.ensemble.Fusion`) with `decoding.language_model_weight`."""
         self.target_language = target_language
         """Chooses the tokeniser of BLEU in minimum Bayes risk decoding."""
+        self.confidence = confidence
+        """How probable it is that a translation is good; None if that is not known."""
         self._spelling: Spelling | None = None
         self._forbidden: dict[tuple[str, ...], Forbidden] = {}
         self._named: dict[tuple[str, ...], Named] = {}
@@ -232,6 +241,7 @@ class Translator:
             max_length=min(folder.config.data.max_length for folder in folders),
             language_model=None if language_model is None else _load_engine(language_model, device, threads),
             target_language=folders[0].config.data.languages[1],
+            confidence=folders[0].confidence if len(folders) == 1 and language_model is None else None,
         )
         translator.decoding = translator.decoding_with(language_model_weight=language_model_weight)
         return translator
@@ -334,16 +344,16 @@ class Translator:
         found = iter(self.translate_ids(sentences, decoding, n_best, attention_weights=attention_weights))
         least_risk = decoding.minimum_bayes_risk != "none"
         sampled = decoding.method == "sampling" and not least_risk
-        joined = []
+        joined, certain = [], self._certain
         for line in lines:
             parts = [
                 next(found)
                 if one.unchanged is None
-                else [unchanged_translation(one.unchanged, 100.0 * least_risk)] * (n_best if sampled else 1)
+                else [unchanged_translation(one.unchanged, 100.0 * least_risk, certain)] * (n_best if sampled else 1)
                 for one in line.sentences
             ]
             if not parts:
-                best = [empty_translation()]
+                best = [empty_translation(certain)]
             elif len(parts) == 1:
                 best = parts[0]
             else:
@@ -445,6 +455,11 @@ class Translator:
             raise UserError(f"{what} must be of known characters, but {text!r} has some that the vocabulary lacks")
         return tuple(ids)
 
+    @property
+    def _certain(self) -> float | None:
+        """The confidence in what needs no translation."""
+        return None if self.confidence is None else 1.0
+
     @cached_property
     def copying(self) -> Copying:
         """What the model can copy."""
@@ -524,7 +539,7 @@ class Translator:
                 for i, hypotheses in zip(batch, found, strict=True)
             ]
 
-        results = [[] if one.ids else [empty_translation()] for one in sentences]
+        results = [[] if one.ids else [empty_translation(self._certain)] for one in sentences]
         for batch, translated in zip(batches, _results(translate, batches, workers), strict=True):
             for i, translations in zip(batch, translated, strict=True):
                 results[i] = translations
@@ -602,6 +617,10 @@ class Translator:
             text = one_line(self.target_vocabulary.join_pieces(tokens))
         if not self._spans.isdisjoint(hypothesis.tokens):
             text, tokens = restored(text, tokens, sentence.text, sentence.copies)
+        confidence = None
+        if self.confidence is not None:
+            wrong = ran_away(sentence.ids, tokens, hypothesis.finished)
+            confidence = 0.0 if wrong else self.confidence.of(hypothesis.token_log_probs)
         translation = Translation(
             text=text,
             score=hypothesis.score,
@@ -609,6 +628,7 @@ class Translator:
             log_prob=hypothesis.log_prob,
             token_log_probs=hypothesis.token_log_probs,
             finished=hypothesis.finished,
+            confidence=confidence,
         )
         if attention_weights and weights is not None:
             source_tokens = self.source_vocabulary.pieces(sentence.ids)
