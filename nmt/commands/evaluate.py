@@ -18,6 +18,8 @@ from nmt.errors import UserError
 if TYPE_CHECKING:
     from nmt.config import DataConfig
     from nmt.model_folder import ModelFolder
+    from nmt.scores.evaluation import Evaluation
+    from nmt.scores.significance import PartScorer
     from nmt.translation.translator import Translation
 
 
@@ -75,8 +77,7 @@ def run(options: argparse.Namespace) -> None:
         check_evaluate_options(options)
     from nmt.config import data_with
     from nmt.model_folder import open_model, open_models
-    from nmt.report import Commands, describe, write_report
-    from nmt.report.contents import gather
+    from nmt.report import describe
     from nmt.report.curves import find_metrics
     from nmt.scores.evaluation import evaluate_translations
     from nmt.scores.significance import PartScorer, compare_systems
@@ -127,12 +128,26 @@ def run(options: argparse.Namespace) -> None:
         scorer = PartScorer(hypotheses, references, **scoring)
         metrics = find_metrics(folders[0].path) if len(folders) == 1 else None
         model: dict[str, Any] = {"translator": translator, "translations": translations, "overrides": overrides}
-        place = None if options.tree is None else options.tree - 1
-        report = gather(evaluation, scorer, data=data, metrics=metrics, place=place, **model)
-        training = shlex.join(["nmt", "train", str(metrics.parent / "config.toml")]) if metrics else ""
-        write_report(report, Path(options.report), Commands(options.command_line, training))
-        say(f"report in `{options.report}`")
+        make_report(options, evaluation, scorer, metrics, data=data, **model)
     print_lines([describe(evaluation)])
+
+
+def make_report(
+    options: argparse.Namespace, evaluation: Evaluation, scorer: PartScorer, metrics: Path | None, **model: Any
+) -> None:
+    """Write the report.
+
+    metrics: the training records of the model, if it is in its run folder
+    model: what else `nmt.report.contents.gather` takes
+    """
+    from nmt.report import Commands, write_report
+    from nmt.report.contents import gather
+
+    place = None if options.tree is None else options.tree - 1
+    report = gather(evaluation, scorer, metrics=metrics, place=place, **model)
+    training = shlex.join(["nmt", "train", str(metrics.parent / "config.toml")]) if metrics else ""
+    write_report(report, Path(options.report), Commands(options.command_line, training))
+    say(f"report in `{options.report}`")
 
 
 def check_evaluate_options(options: argparse.Namespace) -> None:
