@@ -449,8 +449,8 @@ def _sureness(report: Report, commands: Commands) -> Section | None:
                 "equal size by the geometric mean of their pieces' probabilities. If each source had one correct "
                 "translation, a translation with probability 0.1 should equal the reference one time in ten. As there "
                 "usually are several, lower probabilities may be justified. Spearman's rank correlation of the mean "
-                f"probability with chrF2 is {own.correlation:.3f}. The confidence should equal the share of good translations, "
-                f"which are those with a chrF2 of at least {GOOD:.0f}."
+                f"probability with chrF2 is {own.correlation:.3f}. The confidence should equal the share of good "
+                f"translations, which are those with a chrF2 of at least {GOOD:.0f}."
             ),
             _parts_chart(own.parts, "mean probability of a piece", "BLEU by probability"),
             Table([*head, "BLEU", "95 % interval", "chrF2"], rows, range(1, 10)),
