@@ -86,7 +86,9 @@ class Capitals(Engine):
 
 
 def translator(mapping=None, **decoding):
-    decoding = DecodingConfig(**{"beam_size": 2, "batch_size": 4, "max_length_factor": 1.0, **decoding})
+    """With a single search: the engine has no log-probabilities for the second one."""
+    given = {"beam_size": 2, "batch_size": 4, "max_length_factor": 1.0, "retry": False, **decoding}
+    decoding = DecodingConfig(**given)
     return Translator(Capitals(), Characters(), Characters(mapping), decoding)
 
 
@@ -199,6 +201,7 @@ def opened(monkeypatch):
             ),
             source_vocabulary=Letters(),
             target_vocabulary=Letters(),
+            confidence=None,
         )
         for name, beam, longest in [("capital", 3, 2), ("small", 4, 5), ("lm", 5, 1)]
     }
@@ -388,8 +391,9 @@ def test_json_lines():
         "log_prob": pytest.approx(-0.6),
         "token_log_probs": pytest.approx([-0.1, -0.5]),
         "finished": True,
+        "confidence": None,
     }
-    nothing = {"tokens": [], "log_prob": 0.0, "token_log_probs": [], "finished": True}
+    nothing = {"tokens": [], "log_prob": 0.0, "token_log_probs": [], "finished": True, "confidence": None}
     assert second == {"line": 2, "text": "", "score": 0.0, **nothing}
     assert "Ä" in output
     output, _ = stream(b"a\n", json=True, n_best=2)
