@@ -411,7 +411,7 @@ def test_a_dead_end_is_valid_json():
     model = translator()
     model.engine = Nothing()
     output, _ = stream(b"a\n", model, json=True)
-    nothing = {"tokens": [], "log_prob": None, "token_log_probs": [None], "finished": False}
+    nothing = {"tokens": [], "log_prob": None, "token_log_probs": [None], "finished": False, "confidence": None}
     assert json.loads(output) == {"line": 1, "text": "", "score": None, **nothing}
     assert stream(b"a\n", model)[0] == "\n"
 
