@@ -6,7 +6,7 @@ import itertools
 import random
 from typing import Any, get_args
 
-from nmt.config import CellName, Config, check_config
+from nmt.config import AttentionName, CellName, Config, check_config
 from nmt.config.rules import RULES
 
 Case = dict[str, Any]
@@ -21,7 +21,7 @@ MODEL_OPTIONS: dict[str, list[Any]] = {
     "model.reverse_source": [False, True],
     "model.input_normalization": ["none", "layer", "batch"],
     "model.context_input": ["none", "first", "all"],
-    "model.attention": ["none", "dot", "general", "additive", "multi_head"],
+    "model.attention": list(get_args(AttentionName)),
     "model.input_feeding": ["none", "luong", "bahdanau"],
     "model.coverage": [False, True],
     "model.tied_embeddings": ["none", "decoder", "all"],

@@ -26,7 +26,7 @@ from nmt.errors import TrainingError, UserError
 from nmt.export.exporter import Expectation, export_model, write_graphs
 from nmt.export.onnx_graph import LARGEST, Graph, quantize_rows
 from nmt.model_folder import EXPORT, ModelFolder, open_model, weights_metadata, write_manifest, write_model
-from nmt.network.attention import DotAttention
+from nmt.network.attention import ATTENTIONS, DotAttention
 from nmt.network.cells import CELLS
 from nmt.network.language_model import LanguageModel
 from nmt.network.torch_engine import TorchEngine, build_model, model_tensors
@@ -47,7 +47,7 @@ NETWORKS: list[dict[str, Any]] = [
     *(
         {"attention": attention, "input_feeding": feeding, "coverage": feeding != "none", "decoder_layers": 2}
         for attention, feeding in itertools.product(
-            ("dot", "general", "additive", "multi_head"), ("none", "luong", "bahdanau")
+            ATTENTIONS, ("none", "luong", "bahdanau")
         )
     ),
     *(

@@ -38,6 +38,8 @@ BATCH_HYPOTHESES = 320
 """Number of hypotheses that are searched together, unless `decoding.batch_size` is set."""
 
 
+AttentionName = Literal["none", "dot", "general", "additive", "multi_head"]
+"""Attentions; the classes are in `nmt.network.attention`."""
 CellName = Literal[
     "lstm",
     "peephole_lstm",
@@ -207,7 +209,7 @@ class ModelConfig:
     context_input: Literal["none", "first", "all"] = "none"
     """Where the encoder's last state is fed at every step (Cho et al. 2014): nowhere, into the first layer, or into all
     layers and the output. Use `all` for models without attention; with attention `none` is enough."""
-    attention: Annotated[Literal["none", "dot", "general", "additive", "multi_head"], AUTO] = AUTO
+    attention: Annotated[AttentionName, AUTO] = AUTO
     """How a decoder state is compared with the source positions (Luong et al. 2015; Bahdanau et al. 2015; Vaswani et
     al. 2017). `auto`: `dot`, and `none` for a language model. With `none` one vector must hold the whole sentence,
     which works for short sentences only. `general` has one more matrix than `dot`; `additive` is the slowest;

@@ -6,9 +6,9 @@ import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
-from nmt.config.fields import SECTIONS, Config, SourceConfig
+from nmt.config.fields import SECTIONS, AttentionName, Config, SourceConfig
 from nmt.config.ranges import out_of_range
 from nmt.sizing import NOMINAL, resolve
 
@@ -255,7 +255,7 @@ RULES = [
     language_model("model.encoder_layers", above(1, 2, 3)),
     language_model("model.reverse_source", [True]),
     language_model("model.context_input", ["first", "all"]),
-    language_model("model.attention", ["dot", "general", "additive", "multi_head"]),
+    language_model("model.attention", [name for name in get_args(AttentionName) if name != "none"]),
     language_model("model.input_feeding", ["luong", "bahdanau"]),
     language_model("model.coverage", [True]),
     language_model("model.tied_embeddings", ["all"], must="none or decoder for a language model, which has no source"),

@@ -182,4 +182,4 @@ class MultiHeadAttention(Attention):
 ATTENTIONS: dict[str, type[Attention]] = {
     attention.name: attention for attention in (DotAttention, GeneralAttention, AdditiveAttention, MultiHeadAttention)
 }
-"""Attention classes by their names in the configuration."""
+"""Attention classes by their names in the configuration, in the order of `nmt.config.AttentionName`."""
