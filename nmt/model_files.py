@@ -1,7 +1,7 @@
-"""Files of models, which may be damaged or come from strangers: read within limits, and known by their checksums.
+"""Model files, which may be damaged or come from strangers: size limits, checksums and atomic writing.
 
-A checksum is a CRC-32, which notices every flipped bit and every file of another model, at 0.6 ms a megabyte. It is no
-signature: whoever changes a file on purpose can write its checksum as well, so values are checked too.
+A checksum is a CRC-32. It detects every flipped bit and every file of another model, and takes 0.6 ms per megabyte. It
+is not a signature: whoever changes a file on purpose can also write its checksum, so values are checked too.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from typing import Any
 from nmt.errors import UserError
 
 MOST_TEXT = 1 << 20
-"""Bytes of a configuration or manifest at most."""
+"""Maximum number of bytes of a configuration or manifest."""
 MOST_VOCABULARY = 1 << 26
-"""Bytes of a SentencePiece model at most."""
+"""Maximum number of bytes of a SentencePiece model."""
 MOST_HEADER = 1 << 26
-"""Bytes of the header of a safetensors file at most."""
+"""Maximum number of bytes of the header of a safetensors file."""
 BLOCK = 1 << 20
-"""Bytes that a checksum is computed from at once."""
+"""Number of bytes that are read at once for a checksum."""
 EXPORT = "onnx"
 """Folder of the exported model inside a model folder."""
 DATA_CHECKSUM, HEADER_CHECKSUM = "crc32", "crc32 of the rest"
@@ -57,7 +57,7 @@ def read_file(path: Path, most: int) -> bytes:
 
 
 def damaged(path: Path, reason: object) -> UserError:
-    """A file of a model folder is not what it must be."""
+    """The error for a damaged file of a model folder."""
     folder, name = path.parent, path.name
     if folder.name == EXPORT:
         folder, name = folder.parent, f"{EXPORT}/{name}"
@@ -80,7 +80,7 @@ def note_files(folder: Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def check_files(folder: Path, noted: dict[str, dict[str, Any]]) -> None:
-    """Raises UserError unless the files are those that `note_files` has noted."""
+    """Raises UserError unless the files have the sizes and checksums that `note_files` recorded."""
     for name, expected in noted.items():
         path = folder / name
         check_file(path)
@@ -93,13 +93,13 @@ def check_files(folder: Path, noted: dict[str, dict[str, Any]]) -> None:
 
 
 def sealed_values(values: dict[str, Any]) -> dict[str, Any]:
-    """Values for a JSON file with a checksum of them all."""
+    """Values for a JSON file, with a checksum over all of them."""
     rest = {name: value for name, value in values.items() if name != "checksum"}
     return {**rest, "checksum": _values_checksum(rest)}
 
 
 def unsealed_values(content: bytes) -> dict[str, Any]:
-    """The values of a JSON file, whose checksum must be theirs if it has one; raises ValueError."""
+    """The values of a JSON file; raises ValueError if it has a checksum that does not match."""
     try:
         values = json.loads(content)
     except RecursionError:
@@ -126,16 +126,16 @@ def sealed_text(text: str) -> str:
 
 
 def check_text(path: Path) -> None:
-    """Raises UserError when a configuration file has a checksum, and it is that of another text."""
+    """Raises UserError if a configuration file has a checksum that does not match."""
     found = SEALED.fullmatch(read_file(path, MOST_TEXT))
     if found and f"{zlib.crc32(found[1]):08x}" != found[2].decode():
         raise damaged(path, "its checksum differs; if you changed it yourself, delete its last line, which says so")
 
 
 def sealed_tensors(content: bytes) -> list[bytes | memoryview]:
-    """A safetensors file with its checksums in the metadata, in parts to be written one behind another.
+    """A safetensors file with its checksums in the metadata, in parts to be written one after another.
 
-    The file: the length of the header, 8 bytes; the header, JSON; the data.
+    The file consists of the length of the header (8 bytes), the header (JSON), and the data.
     """
     (length,) = struct.unpack("<Q", content[:8])
     header, data = json.loads(content[8 : 8 + length]), memoryview(content)[8 + length :]
@@ -148,7 +148,7 @@ def sealed_tensors(content: bytes) -> list[bytes | memoryview]:
 
 
 def check_tensors(path: Path) -> None:
-    """Raises UserError when a safetensors file has checksums, and they are those of other content."""
+    """Raises UserError if a safetensors file has checksums that do not match."""
     check_file(path)
     try:
         verify_tensors(path)
@@ -157,7 +157,7 @@ def check_tensors(path: Path) -> None:
 
 
 def verify_tensors(path: Path) -> None:
-    """As `check_tensors`, but what it raises is a ValueError or OSError with the reason alone."""
+    """As `check_tensors`, but raises a ValueError or OSError with only the reason."""
     try:
         with open(path, "rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
@@ -174,7 +174,7 @@ def verify_tensors(path: Path) -> None:
 
 
 def write_atomically(path: Path, *content: bytes | memoryview) -> None:
-    """Write a file so that at every moment either the old or the new content is there, even after a power cut."""
+    """Write a file so that at any time either the old or the new content exists, even after a power cut."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     remove_abandoned(path.parent, f".{path.name}.", ".tmp")
     try:
@@ -190,14 +190,14 @@ def write_atomically(path: Path, *content: bytes | memoryview) -> None:
 
 
 def replace_folder(new: Path, old: Path) -> None:
-    """Put a complete folder in the place of another one, or of none; `new` is gone then.
+    """Replace a folder, if there is one, by a complete new one; `new` no longer exists afterwards.
 
-    On Linux the two change places in one step, so that whenever the process is killed one of them is there, and whole.
-    Elsewhere there may be neither for a moment.
+    On Linux the two are exchanged in one step, so that one of them exists and is complete even if the process is
+    killed. On other systems neither may exist for a moment.
     """
     for path in new.iterdir():
         with open(path, "rb") as file:
-            os.fsync(file.fileno())  # the names must not get to the disk before the content
+            os.fsync(file.fileno())  # the content must reach the disk before the names
     if old.exists() and not _exchange(new, old):
         aside = old.with_name(f".{old.name}.{os.getpid()}.old")
         old.rename(aside)
@@ -209,7 +209,7 @@ def replace_folder(new: Path, old: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Let two folders change places in one step; False where the system has no such call."""
+    """Exchange two folders in one step; returns False if the system has no such call."""
     try:
         rename = ctypes.CDLL(None).renameat2
     except (OSError, AttributeError):
@@ -219,9 +219,9 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def remove_abandoned(folder: Path, prefix: str, suffix: str = "") -> None:
-    """Remove the files and folders PREFIX, process id, SUFFIX of processes that have ended without doing so.
+    """Remove files and folders named PREFIX, process id, SUFFIX that ended processes have left behind.
 
-    Between the process id and the suffix there may be more, after a hyphen.
+    The name may have more text after a hyphen between the process id and the suffix.
     """
     for path in folder.glob(f"{glob.escape(prefix)}*{suffix}"):
         process = path.name.removeprefix(prefix).removesuffix(suffix).split("-")[0]
@@ -233,7 +233,7 @@ def remove_abandoned(folder: Path, prefix: str, suffix: str = "") -> None:
 
 
 def _is_running(process: int) -> bool:
-    """Whether there is a process of this number on this machine; where that cannot be asked, there is."""
+    """Whether a process with this id exists on this machine; True if that cannot be determined."""
     if os.name == "nt":
         return True
     try:

@@ -6,7 +6,7 @@ joint.spm           SentencePiece model of both languages, or
 source.spm, target.spm; a language model has target.spm alone
 README.md           model card
 confidence.json     how its log-probabilities become a confidence (nmt/scores/confidence.py); many models have none
-onnx/               the exported model, written by `nmt export`; a folder with it may do without the weights
+onnx/               the exported model, written by `nmt export`; a folder with it does not need the weights
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ from nmt.text.vocabulary import Vocabulary
 
 WEIGHTS = "model.safetensors"
 MANIFEST = "export.json"
-"""What the export is and which weights it was made from."""
+"""Name of the file that describes the export and the weights from which it was made."""
 CONFIDENCE = "confidence.json"
 IN_THE_BOX = Path(__file__).parent / "models"
-"""Model folders that are part of the package, by name."""
+"""Folder of the bundled models, which are part of the package."""
 
 
 @dataclass
@@ -61,7 +61,7 @@ class ModelFolder:
 
     @property
     def weights(self) -> Path:
-        """The file of the weights."""
+        """The path of the weights file."""
         return self.path / WEIGHTS
 
     @property
@@ -81,25 +81,25 @@ def vocabulary_files(config: Config) -> list[str]:
 
 
 def weights_metadata(config: Config, source_vocabulary: Vocabulary, target_vocabulary: Vocabulary) -> dict[str, str]:
-    """What belongs into the metadata of the file of the weights: the checksum of each SentencePiece model.
+    """The metadata of the weights file: the checksum of each SentencePiece model.
 
-    By it `open_model` notices a vocabulary that was swapped for another: the ids would mean other pieces then.
+    With it `open_model` detects a vocabulary that was replaced by another one, whose ids mean other pieces.
     """
     made = _by_file(config, source_vocabulary, target_vocabulary)
     return {name: vocabulary.checksum for name, vocabulary in made.items()}
 
 
 def _by_file(config: Config, source_vocabulary: Vocabulary, target_vocabulary: Vocabulary) -> dict[str, Vocabulary]:
-    """The vocabularies that are written, by file name."""
+    """The vocabularies to write, by file name."""
     names = vocabulary_files(config)
     return {names[0]: source_vocabulary, names[-1]: target_vocabulary}
 
 
 def open_model(name: str | Path) -> ModelFolder:
-    """Read a model folder, the best model of a run folder, a model in the box (`de-en`), or a hub id.
+    """Read a model folder, the best model of a run folder, a bundled model (`de-en`), or a hub id.
 
-    A folder that exists comes before a model in the box of that name. Raises UserError when there is no such folder or
-    something in it is missing, damaged or foreign.
+    An existing folder has priority over a bundled model of the same name. Raises UserError if there is no such folder,
+    or if a file in it is missing, damaged or from another model.
     """
     path = Path(name)
     if not path.exists():
@@ -153,7 +153,7 @@ def write_confidence(folder: Path, confidence: Confidence | None) -> None:
 
 
 def _metadata(folder: ModelFolder) -> dict[str, str]:
-    """The metadata of the file of the weights; only its head is read."""
+    """The metadata of the weights file; only its header is read."""
     try:
         with safe_open(folder.weights, "numpy") as file:
             return file.metadata() or {}
@@ -162,11 +162,11 @@ def _metadata(folder: ModelFolder) -> dict[str, str]:
 
 
 EXPORT_FORMAT = 1
-"""Number of the export's format; raised when an engine would misread an export of before."""
+"""Version of the export's format; it increases when an engine would misread an older export."""
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """What `nmt export` wrote about its export into a model folder; raises UserError when a value cannot be right."""
+    """The manifest that `nmt export` wrote into a model folder; raises UserError if a value is impossible."""
     path = folder / EXPORT / MANIFEST
     try:
         manifest = unsealed_values(read_file(path, MOST_TEXT))
@@ -189,7 +189,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def _is_size(value: object) -> bool:
-    """Whether it is a size of a network: a whole number from 1 on, not beyond all measure."""
+    """Whether a value is a possible size of a network: a positive whole number within a limit."""
     return type(value) is int and 1 <= value <= 1 << 24
 
 
@@ -198,7 +198,7 @@ def _is_count(value: object) -> bool:
 
 
 def _is_table(value: object, *kinds: Callable[[Any], bool], **needed: Callable[[Any], bool]) -> bool:
-    """Whether it is a table whose values are each of one of the kinds, and which has what is needed."""
+    """Whether a value is a table with the required keys whose values are of the given kinds."""
     return (
         isinstance(value, dict)
         and all(any(is_kind(one) for is_kind in kinds) for one in value.values() if kinds)
@@ -232,11 +232,11 @@ MANIFEST_VALUES: dict[str, Callable[[Any], bool]] = {
         and all(name == Path(name).name for name in value)
     ),
 }
-"""What each value of a manifest must be."""
+"""The check of each value of a manifest."""
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Write or replace export.json, with the checksums of the files beside it.
+    """Write or replace export.json, with the checksums of the other files in its folder.
 
     folder: the folder of the export
     """
@@ -246,21 +246,21 @@ def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
 
 
 def weights_identity(folder: ModelFolder) -> dict[str, Any]:
-    """By what an export knows the weights it was made from: their checksum, and size and time to find it sooner."""
+    """The identity of the weights from which an export is made: checksum, and size and time for a quick comparison."""
     status = folder.weights.stat()
     return {"checksum": weights_checksum(folder), "size": status.st_size, "time": status.st_mtime_ns}
 
 
 def weights_checksum(folder: ModelFolder) -> str:
-    """SHA-256 of the file of the weights."""
+    """SHA-256 of the weights file."""
     with open(folder.weights, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_export(folder: ModelFolder) -> None:
-    """Whether the export belongs to the weights; a folder without weights has nothing to compare it with.
+    """Check that the export was made from the weights; without weights there is nothing to compare.
 
-    Raises UserError when it was made from others: a training that went on has left it behind.
+    Raises UserError if it was made from other weights, for example because the training was continued.
     """
     made_from = read_manifest(folder.path)["weights"]
     if not folder.weights.exists():
@@ -278,10 +278,10 @@ def check_export(folder: ModelFolder) -> None:
 def open_models(
     names: Sequence[str | Path | ModelFolder], language_model: str | Path | None = None
 ) -> tuple[list[ModelFolder], ModelFolder | None]:
-    """The folders of translation models that translate together, and of the language model they ask, if one is named.
+    """The folders of translation models that form an ensemble, and of the language model for fusion if one is named.
 
-    Raises UserError when one cannot be opened, is of the wrong task, or does not share the first one's vocabularies
-    and direction.
+    Raises UserError if one cannot be opened, has the wrong task, or does not have the vocabularies and the direction of
+    the first.
     """
     if not names:
         raise UserError("a model folder is needed, but none is given")
@@ -308,7 +308,7 @@ def open_models(
 
 
 def check_same_vocabularies(first: ModelFolder, other: ModelFolder) -> None:
-    """Whether ids mean the same to two models; of a language model only the target side is asked.
+    """Check that ids mean the same to two models; for a language model only the target side matters.
 
     Raises UserError naming both folders.
     """
@@ -324,12 +324,12 @@ def check_same_vocabularies(first: ModelFolder, other: ModelFolder) -> None:
 
 
 def models_in_the_box() -> list[str]:
-    """Names of the models that are part of the package."""
+    """Names of the bundled models."""
     return sorted(folder.name for folder in IN_THE_BOX.glob("*"))
 
 
 def _download(name: str) -> Path:
-    """A model folder from the Hugging Face hub, when the name looks like a hub id and not like a path from here."""
+    """A model folder from the Hugging Face hub, if the name looks like a hub id and not like a local path."""
     parts = name.split("/")
     if len(parts) != 2 or not all(parts) or Path(parts[0]).is_dir():
         raise UserError(f"model `{name}` does not exist; these come with the program: {', '.join(models_in_the_box())}")
@@ -339,7 +339,7 @@ def _download(name: str) -> Path:
         raise UserError(f"model `{name}` does not exist here; a hub id needs `pip install huggingface_hub`") from None
     try:
         return Path(snapshot_download(name))
-    except Exception as error:  # the hub's client raises many kinds; each means that the model cannot be had
+    except Exception as error:  # the hub's client raises many exceptions; each means that the model is not available
         raise UserError(
             f"model `{name}` is neither a folder here nor to be had from the hub ({type(error).__name__})"
         ) from None
@@ -354,7 +354,7 @@ def write_model(
     card: str,
     confidence: Confidence | None = None,
 ) -> None:
-    """Write a model folder; each file is replaced as a whole, the weights last.
+    """Write a model folder; each file is replaced atomically, the weights last.
 
     weights: a safetensors file with `weights_metadata` in its metadata
     """

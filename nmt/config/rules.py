@@ -125,7 +125,7 @@ RULES = [
         {"vocabulary.joint": [True], "vocabulary.normalization": ["nfkc"]},
         "vocabulary.normalization",
         "identity with a joint vocabulary",
-        "the target would be rewritten too, and translations must come out as people write",
+        "it would also normalise the target, but translations must be written as people write",
     ),
     Rule(
         {"data.extra": HAS_REVERSED, "vocabulary.joint": [False]},
@@ -137,7 +137,7 @@ RULES = [
         {"data.extra": HAS_REVERSED, "vocabulary.normalization": ["nfkc"]},
         "vocabulary.normalization",
         "",
-        "the one needs a joint vocabulary, the other needs two",
+        "reversed pairs need a joint vocabulary, and `nfkc` needs two vocabularies",
     ),
     Rule(
         {"vocabulary.target": SET, "vocabulary.source": UNSET},
@@ -150,7 +150,7 @@ RULES = [
             {"vocabulary.model_type": ["char"], f"training.{side}_sampling": above(0, 0.3)},
             f"training.{side}_sampling",
             "0 with a character vocabulary",
-            "there is only one way to cut a text into characters",
+            "there is only one way to segment a text into characters",
         )
         for side in ("source", "target")
     ),
@@ -194,19 +194,19 @@ RULES = [
         {"model.input_feeding": ["luong", "bahdanau"], "model.input_normalization": ["batch"]},
         "model.input_normalization",
         "none or layer with input feeding: batch statistics need all positions at once",
-        "statistics of a batch need all positions at once, and input feeding takes them one by one",
+        "batch statistics need all positions at once, but input feeding computes them one by one",
     ),
     Rule(
         {"model.tied_embeddings": ["all"], "vocabulary.joint": [False]},
         "model.tied_embeddings",
         "none or decoder without a joint vocabulary",
-        "one matrix can hold the pieces of one vocabulary only",
+        "one matrix can only hold the pieces of one vocabulary",
     ),
     Rule(
         {"model.tied_embeddings": ["all"], "vocabulary.normalization": ["nfkc"]},
         "vocabulary.normalization",
         "",
-        "the one needs a joint vocabulary, the other needs two",
+        "tying all embeddings needs a joint vocabulary, and `nfkc` needs two vocabularies",
     ),
     Rule(
         {"model.tied_embeddings": ["all"], "model.source_embeddings": SET},
@@ -218,34 +218,34 @@ RULES = [
         {"model.frozen_embeddings": [True], "model.source_embeddings": UNSET, "model.target_embeddings": UNSET},
         "model.frozen_embeddings",
         "false unless embeddings are read from a file",
-        "only what was read from a file is kept as it is",
+        "only embeddings that were read from a file can be frozen",
     ),
-    minimum_risk("training.risk_candidates", [1], "at least 2", "the candidates' costs are weighed against each other"),
+    minimum_risk("training.risk_candidates", [1], "at least 2", "it compares the costs of several candidates"),
     minimum_risk(
-        "training.scheduled_sampling", GRADUALLY, "none", "the decoder reads whole translations of its own already"
+        "training.scheduled_sampling", GRADUALLY, "none", "the decoder already reads whole translations of its own"
     ),
     minimum_risk(
         "training.target_word_dropout",
         above(0, 0.1),
         "0",
-        "candidates are weighed by their probability, which takes all of their words",
+        "candidates are weighted by their probability, which depends on all of their words",
     ),
     minimum_risk(
-        "training.label_smoothing", above(0, 0.1), "0", "there is no reference whose probability could be spread out"
+        "training.label_smoothing", above(0, 0.1), "0", "the loss does not contain the probability of a reference"
     ),
     minimum_risk(
         "training.r_drop",
         above(0, 1.0),
         "0",
-        "it draws together two predictions of the reference, which is not what is trained on",
+        "R-Drop compares two predictions of the reference, which the model is not trained on",
     ),
-    minimum_risk("training.truncation", above(0, 3), "0", "the cost is known of whole translations only"),
-    language_model("data.extra", Values("set", bool, (EXTRA, REVERSED)), "its text is read in order, as one"),
+    minimum_risk("training.truncation", above(0, 3), "0", "the cost is only known for whole translations"),
+    language_model("data.extra", Values("set", bool, (EXTRA, REVERSED)), "its text is read in order, as one sequence"),
     language_model(
-        "data.weight", Values("other than 1", lambda weight: weight != 1, (2.0,)), "its text is read once in an epoch"
+        "data.weight", Values("other than 1", lambda weight: weight != 1, (2.0,)), "its text is read once per epoch"
     ),
     language_model("data.tag", SET, "tags are put on the source side, and it has none"),
-    language_model("vocabulary.copied_spans", above(0, 16), "it copies nothing"),
+    language_model("vocabulary.copied_spans", above(0, 16), "a language model copies nothing"),
     language_model(
         "training.truncation",
         [0],
@@ -262,10 +262,10 @@ RULES = [
     language_model("model.source_embeddings", SET),
     language_model("training.source_sampling", above(0, 0.3)),
     language_model("training.source_word_dropout", above(0, 0.1)),
-    language_model("training.noise", above(0, 1.0), "it changes pairs of sentences"),
-    language_model("training.objective", ["minimum_risk"], "the cost is that of translations"),
-    language_model("training.scheduled_sampling", GRADUALLY, "what it drew would stay in the state that is carried on"),
-    language_model("training.r_drop", above(0, 1.0), "its two passes would have two states to carry on"),
+    language_model("training.noise", above(0, 1.0), "noise changes sentence pairs"),
+    language_model("training.objective", ["minimum_risk"], "the cost is defined for translations"),
+    language_model("training.scheduled_sampling", GRADUALLY, "its samples would stay in the carried state"),
+    language_model("training.r_drop", above(0, 1.0), "its two passes would have to carry on two different states"),
 ]
 
 

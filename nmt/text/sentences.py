@@ -1,8 +1,8 @@
-"""The sentences of a line: splitting and joining, by rules that need no language to be named.
+"""Splitting a line into sentences and joining them, by rules that do not depend on the language.
 
-A full stop ends a sentence unless the word before it is an abbreviation or an ordinal number and what follows agrees.
-The words below are those of the European languages that a newspaper or a letter has; where one language's abbreviation
-is another's word, the following word decides.
+A full stop ends a sentence unless the word before it is an abbreviation or an ordinal number and the following word
+agrees with that. The words below occur in newspapers and letters in European languages; if an abbreviation of one
+language is a word of another, the following word decides.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ _WORD = re.compile(r"[^\s(\[„“\"‚‘«–—/]+$")
 _INITIALS = re.compile(r"(?:(?<![^\s.(\[])[^\W\d_]\.\s?)+$")
 _NO_SPACE_AFTER = r"[。！？][」』”’）]*$"
 LOOKED_AT = 32
-"""Characters before and after a mark that decide whether it ends a sentence."""
+"""Number of characters before and after a mark that are examined to decide whether it ends a sentence."""
 
 
 def split_sentences(text: str) -> list[str]:
@@ -84,7 +84,7 @@ def split_sentences(text: str) -> list[str]:
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
-    """Where the sentences of a line begin and end.
+    """The start and end of each sentence of a line.
 
     One ends after `.`, `!`, `?` or `…` before a space, and after the marks of other scripts, such as `。`, `।` and `؟`;
     closing quotes and brackets belong to it. None ends before a lower-case letter (unless the whole line is
@@ -152,7 +152,7 @@ def _goes_on(word: str, previous: str, next_word: str, before: str) -> bool:
 
 
 def join_sentences(sentences: Sequence[str], gaps: Sequence[str] | None = None) -> str:
-    """The sentences as one line; those that are empty leave no trace.
+    """The sentences as one line; empty ones are left out.
 
     gaps: white space between each sentence of the source and the next
     """
@@ -166,8 +166,8 @@ def join_sentences(sentences: Sequence[str], gaps: Sequence[str] | None = None) 
 
 
 def white_space_before(sentence: str, previous: str, gap: str) -> str:
-    """What separates a sentence from the previous one: the source's white space, or a space where it has none.
+    """The white space before a sentence: that of the source, or a space if the source has none.
 
-    Nothing does after `。`, `！` and `？`.
+    After `。`, `！` and `？` there is none.
     """
     return "" if re.search(_NO_SPACE_AFTER, previous[-8:]) else gap or " "
