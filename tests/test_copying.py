@@ -235,3 +235,12 @@ def test_a_shortlist_has_the_spans_of_its_sentence() -> None:
     table = LexicalTable([[4, 5], [5, 6]], [[7, 8], [8, 9]], 20, 30)
     _, translations = table.lists(2, 3, False, [(10, 20), (11, 21)])
     assert translations[10, 0] == 20 and translations[11, 0] == 21
+
+
+def test_a_line_that_is_read_as_a_whole_says_that_it_has_too_many_spans(vocabulary: Vocabulary) -> None:
+    line = " und ".join(["der Hund", *(f"{{x{i}}}" for i in range(18)), "\ue003"])
+    with pytest.warns(UserWarning, match="line 1: its 19 spans to copy are too many for one sentence"):
+        (found,) = translator(vocabulary).translate([SourceLine(line, prefix="eine")])
+    assert all(f"{{x{i}}}" in found.text for i in range(16)) and found.text.startswith("eine")
+    (found,) = translator(vocabulary).translate([SourceLine(line)])
+    assert all(f"{{x{i}}}" in found.text for i in range(18)) and found.text.count("\ue003") == 1

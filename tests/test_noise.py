@@ -314,7 +314,9 @@ def test_a_pair_that_became_too_long_gets_its_text_back(
 
 def test_resumed_with_all_noise_is_uninterrupted(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nmt.data.batching.POOL", 150)
+    """With copied spans as well."""
     config = configured(folder, noise=1.0, source_sampling=0.3, epochs=1, batch_size=32, **EVERYTHING)
+    config.vocabulary.copied_spans, config.vocabulary.size = 16, 166
     train(config, tmp_path / "whole", say=quiet)
     with monkeypatch.context() as patch:
         stop_after(patch, 7, send(signal.SIGINT))

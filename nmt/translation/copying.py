@@ -37,6 +37,8 @@ class SourceSentence(NamedTuple):
     """The spans, in the order of their characters."""
     unchanged: str | None = None
     """The sentence as it is in the line, where it has no word but numbers, marks and spans: its own translation."""
+    too_many: int = 0
+    """Further spans, which are read as they are written."""
 
 
 class Copying:
@@ -83,12 +85,14 @@ class Copying:
         ends = [0, *(end for _, end in spans)]
         between = zip(ends, [*(start for start, _ in spans), len(text)], strict=True)
         unchanged = None if any(_LETTER.search(text, *place) for place in between) or not self.has_words else text
+        too_many = max(0, len(spans) - self.most) if self.most else 0
         spans = spans[: self.most]
         if not spans:
             return SourceSentence(text, (), unchanged)
         rest = text[spans[-1][1] :].translate(_NO_SPANS)
         read = replace_spans(text[: spans[-1][1]], spans, range(len(spans)))
-        return SourceSentence(clean_line(read + rest), tuple(text[start:end] for start, end in spans), unchanged)
+        copies = tuple(text[start:end] for start, end in spans)
+        return SourceSentence(clean_line(read + rest), copies, unchanged, too_many)
 
     def pair(self, source: str, target: str) -> tuple[SourceSentence, str]:
         """A source and its given translation, with characters in place of the spans that both have."""

@@ -42,6 +42,10 @@ CANNOT_COPY = (
     "train one with `vocabulary.copied_spans`"
 )
 """What is said of phrases to keep where a model cannot."""
+TOO_MANY = (
+    "its {} spans to copy are too many for one sentence, as which a line with a prefix or required phrases is read"
+)
+"""What is said of a line that may not be cut."""
 OVERRIDES = "decoding options"
 """What messages call the settings that a call overrides."""
 WORKER_ROWS = 64
@@ -299,6 +303,7 @@ class Translator:
             problems.append(CANNOT_COPY)
         whole = bool(line.prefix or line.required)
         sentences, gaps = self.copying.sentences(line.text, split_sentences, named, whole)
+        problems += [TOO_MANY.format(one.too_many + self.copying.most) for one in sentences if one.too_many]
         copies = sentences[0].copies if whole and sentences else ()
         if copies:
             line = replace(
