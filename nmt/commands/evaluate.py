@@ -233,7 +233,7 @@ def read_baselines(options: argparse.Namespace, sources: list[str] | None, count
         if Path(name).is_file():
             baselines[name] = read_lines(Path(name))
         elif sources is None:
-            raise UserError(f"--baseline `{name}` is no file; a model needs the source to translate: give --source")
+            raise UserError(f"--baseline `{name}` is not a file; a model needs the source to translate: give --source")
         else:
             translator = Translator.load(name, device=options.device, threads=options.threads)
             baselines[name] = [translation.text for translation in translator.translate(sources)]

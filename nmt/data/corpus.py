@@ -144,7 +144,7 @@ class _Rows:
         rows = np.asarray(indices, np.int64)
         if rows.size and (rows.min() < 0 or rows.max() >= self.starts[-1]):
             raise IndexError(f"rows must be in 0 to {self.starts[-1] - 1}, but are in {rows.min()} to {rows.max()}")
-        chunks = np.searchsorted(self.starts, rows, side="right") - 1
+        chunks = np.searchsorted(self.starts, rows, side="right") - 1  # the chunk of each row, [rows]
         taken = []
         for chunk, row in zip(chunks.tolist(), (rows - self.starts[chunks]).tolist(), strict=True):
             offsets = self.offsets[chunk]

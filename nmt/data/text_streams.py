@@ -81,6 +81,7 @@ class Streams:
     def __init__(self, text: Text, streams: int, length: int) -> None:
         steps = len(text) // streams
         used = text[: streams * steps]
+        # the input is the previous target, with the begin symbol after the end of a line
         before = np.concatenate([[np.int32(BEGIN)], np.where(used[:-1] == END, np.int32(BEGIN), used[:-1])])
         self.targets, self.inputs = used.reshape(streams, steps), before.reshape(streams, steps)
         self.rest = text[streams * steps :]

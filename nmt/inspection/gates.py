@@ -86,7 +86,7 @@ def read(subject: Subject, sources: Sequence[str], targets: Sequence[str], layer
                 model.decode(batch.inputs, memory, start)
         cell = layer.cells[-1]
         steps = record[cell]
-        told = torch.cat([after[-1] for after in steps.after])
+        told = torch.cat([after[-1] for after in steps.after])  # [length, hidden]; of an LSTM's state the cell
         value = told.tanh() if len(cell.state_names) > 1 else told
         read_ids = (batch.source if layer.side == "source" else batch.inputs)[:, 0].tolist()
         if layer.backward:  # in the order of the text

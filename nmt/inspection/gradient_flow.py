@@ -110,6 +110,7 @@ def step_jacobian(cell: Cell, steps: Steps, position: int) -> Tensor:
         parts = torch.split(state.unsqueeze(0), size, -1)
         return torch.cat(cell.step(total.unsqueeze(0), parts, products), -1).squeeze(0)
 
+    # `jacrev` differentiates one sequence, `vmap` does so for each sequence of the batch; the input is held constant
     flat = torch.cat(before, -1).detach()
     jacobian: Tensor = torch.func.vmap(torch.func.jacrev(after))(flat, projected.detach())
     return jacobian.detach()
@@ -126,8 +127,9 @@ def state_norms(layer: NamedLayer, record: dict[Cell, Steps]) -> tuple[Tensor, T
     first = layer.layer.cell
     size, width = first.hidden_size, first.hidden_size * len(first.state_names)
     state = record[first].before[0][0]
+    # dh_T/ds_T: the first `size` rows of the identity, as h is the first part of the state; [batch, size, width]
     product = torch.eye(width, dtype=state.dtype)[:size].expand(len(state), -1, -1)
-    kept = layer.layer.zoneout / 256
+    kept = layer.layer.zoneout / 256  # zoneout is a whole number of 256ths
     norms, memory = [], []
 
     def measure() -> None:
@@ -136,7 +138,7 @@ def state_norms(layer: NamedLayer, record: dict[Cell, Steps]) -> tuple[Tensor, T
             memory.append(torch.linalg.matrix_norm(product[..., size:], 2))
 
     measure()
-    for position in range(len(record[first].before) - 1, -1, -1):
+    for position in range(len(record[first].before) - 1, -1, -1):  # from the last step to the first
         whole = torch.eye(width, dtype=state.dtype)
         for cell in layer.cells:
             whole = step_jacobian(cell, record[cell], position) @ whole
@@ -156,7 +158,8 @@ def measure(
     """Gradients of every layer of a model.
 
         losses: functions without arguments; each runs the model and returns the losses [batch] of its sequences
-        learning_rate, clip_norm: of the update by plain gradient descent on the mean loss; clip_norm 0 is none
+        learning_rate, clip_norm: settings of the update by plain gradient descent on the mean loss; clip_norm 0
+            turns clipping off
         longest: steps back that are looked at; None: as many as the shortest sequence has
 
     Returns: a flow for each layer, averaged over all sequences
@@ -174,6 +177,7 @@ def measure(
             steps = record[layer.cells[-1]]
             zeros = torch.zeros_like(steps.after[0][0])
             gradients = [state[0].grad if state[0].grad is not None else zeros for state in steps.after]
+            # [distances, batch]; the record is from before zoneout, which scales the gradient by 1 - z
             arriving = torch.stack(gradients[::-1]).norm(dim=-1) / (1 - layer.layer.zoneout / 256)
             found[layer.name].append((arriving, *state_norms(layer, record)))
     weights = {id(weight): weight.grad / count for weight in model.parameters() if weight.grad is not None}

@@ -102,6 +102,7 @@ def calibration(predictions: Predictions) -> Calibration:
     sum_b n_b / n |accuracy_b - confidence_b|
     """
     confidence, correct = predictions.confidence, predictions.correct.astype(np.float64)
+    # the interval of each prediction, [positions]; its upper end belongs to an interval
     places = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
     bins = []
     for place in np.unique(places).tolist():
@@ -130,6 +131,7 @@ def predict_references(
 
         sources, targets: ids of each sentence, without begin and end symbol
     """
+    # longest first, so that the sentences of a batch are of similar length
     order = sorted((i for i in range(len(sources)) if len(sources[i])), key=lambda i: -len(targets[i]))
     parts: list[Predictions] = []
     for start in range(0, len(order), batch_size):

@@ -223,9 +223,7 @@ def add_translations(
     report.pieces["hypothesis"] = count_pieces([own.tokens for own in translations], unknown_piece)
     report.cut = sum(not own.finished for own in translations)
     if fused:
-        evaluation.notes.append(
-            "scores that a language model has a say in are no probabilities: no calibration of sentences"
-        )
+        evaluation.notes.append("scores with a language model are not probabilities: no calibration of sentences")
         return
     report.sureness = [
         math.exp(own.log_prob / len(own.token_log_probs)) if own.token_log_probs else None for own in translations

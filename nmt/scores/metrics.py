@@ -65,7 +65,7 @@ def choose_tokenizer(target_language: str, references: Sequence[str] = (), token
     If the package of a tokeniser (MeCab) is missing, `char` replaces it, and the reason says so.
 
     Parameters:
-        target_language: name or code; `target`, or another name of a column, is no language
+        target_language: name or code; `target` or another name of a column does not count as a language
         references: texts in that language
         tokenizer: the user's choice, which has priority
     """

@@ -36,7 +36,7 @@ class Constraints(NamedTuple):
     copied: Phrase = ()
     """It contains each of these pieces exactly once."""
     not_copied: Phrase = ()
-    """It contains none of these pieces, which stand for spans of other sentences."""
+    """It contains none of these pieces, which represent spans of other sentences."""
     unknown: bool = False
     """It may contain the unknown piece, which the caller then replaces."""
 

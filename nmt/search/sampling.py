@@ -44,6 +44,7 @@ def next_probabilities(log_probs: Floats, decoding: DecodingConfig) -> Probabili
     scaled = np.exp((scaled - scaled.max(axis=1, keepdims=True)) / decoding.temperature)
     probabilities: Probabilities = scaled / scaled.sum(axis=1, keepdims=True)
     if decoding.top_k and decoding.top_k < probabilities.shape[1]:
+        # The k-th largest probability of each row, [rows, 1]. Ties with it get the remaining room, lower ids first.
         smallest = np.partition(probabilities, -decoding.top_k, axis=1)[:, -decoding.top_k, None]
         above = probabilities > smallest
         equal = probabilities == smallest
@@ -67,9 +68,10 @@ def draw_ids(probabilities: Probabilities, chance: npt.NDArray[np.float64]) -> I
         chance: a number from 0 to below 1 for each row, [rows]; the id is the first whose cumulative probability
             exceeds it
     """
+    # The last cumulative sum may differ from 1 by rounding, so `chance` is scaled to it.
     cumulative = np.cumsum(probabilities, axis=1)
     chosen = (cumulative <= chance[:, None] * cumulative[:, -1:]).sum(axis=1)
-    last = probabilities.shape[1] - 1 - (probabilities[:, ::-1] > 0).argmax(axis=1)  # rounding may exceed it
+    last = probabilities.shape[1] - 1 - (probabilities[:, ::-1] > 0).argmax(axis=1)  # the last possible id
     ids: Integers = np.minimum(chosen, last).astype(np.int64)
     return ids
 

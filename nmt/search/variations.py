@@ -179,7 +179,7 @@ class CopiedSpans(Variation):
 
     @classmethod
     def of(cls, decoding: DecodingConfig, constraints: Sequence[Constraints]) -> CopiedSpans | None:
-        """For sentences one of which has spans."""
+        """The variation if any sentence has copied spans."""
         return cls(constraints) if any(one.copied for one in constraints) else None
 
     def _progress(self, rows: Rows) -> tuple[Booleans, Booleans, Integers]:

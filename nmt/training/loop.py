@@ -273,6 +273,7 @@ class Run:
         progress, settings = self.progress, self.settings
         tokens: int = sum(batch.target_tokens for batch in batches)
         self.model.train()
+        # Gradients add up over the batches. `tokens` counts all of them, so that the sum is the mean over all targets.
         for number, batch in enumerate(batches):
             seed = dropout_seed(settings.seed, progress.update, number)
             loss, negative = self.task.backward(self.model, batch, tokens=tokens, seed=seed, progress=self.done)

@@ -97,7 +97,7 @@ def is_unused(output: Path) -> bool:
     if metrics.exists() and metrics.stat().st_size:
         return False
     if not state.exists():
-        return not found or metrics.exists()  # somebody's own config.toml is no run
+        return not found or metrics.exists()  # a config.toml alone is not a run
     return state.is_dir() and all(path.suffix == ".spm" or _is_temporary(path) for path in state.iterdir())
 
 
@@ -211,7 +211,7 @@ class RunFolder:
     def damage_reported(self) -> Iterator[None]:
         """Turns what a damaged state raises into a UserError.
 
-        It is no safetensors file, or one without progress, with other weights, or with weights of other shapes.
+        The file may not be a safetensors file, lack the progress, or have other weights or other shapes.
         """
         try:
             yield
