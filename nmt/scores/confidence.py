@@ -51,8 +51,8 @@ class Confidence:
 
         token_log_probs: of its pieces and the end symbol
         """
-        mean = sum(token_log_probs) / len(token_log_probs) if token_log_probs else 0.0
-        return float(_probability(np.array([self.intercept, self.slope]), _inputs([mean]))[0])
+        z = self.intercept + self.slope * _input(token_log_probs)
+        return 0.5 + 0.5 * math.tanh(z / 2)  # 1 / (1 + exp(-z)), without overflow
 
     def values(self) -> dict[str, Any]:
         """For a file."""
@@ -83,10 +83,10 @@ def fit_confidence(token_log_probs: Sequence[Sequence[float]], chrf: Sequence[fl
         token_log_probs: of each translation, its end symbol included; an empty translation has none and is left out
         chrf: chrF2 of each translation, 0 to 100
     """
-    pairs = [(sum(own) / len(own), score >= GOOD) for own, score in zip(token_log_probs, chrf, strict=True) if own]
+    pairs = [(_input(own), score >= GOOD) for own, score in zip(token_log_probs, chrf, strict=True) if own]
     if len(pairs) < LEAST:
         return None
-    inputs, good = _inputs([mean for mean, _ in pairs]), np.array([is_good for _, is_good in pairs])
+    inputs, good = np.array([(1.0, x) for x, _ in pairs]), np.array([is_good for _, is_good in pairs])
     held_out, first = np.empty(len(good)), np.random.default_rng(0).permutation(len(good)) % 2 == 0
     for half in (first, ~first):
         held_out[half] = _probability(_fit(inputs[~half], good[~half]), inputs[half])
@@ -100,14 +100,14 @@ def calibration_error(probability: Floats, good: npt.NDArray[np.bool_], bins: in
     return float(np.abs(np.bincount(place, probability - good)).sum() / len(good))
 
 
-def _inputs(means: Sequence[float]) -> Floats:
-    """[translations, 2]: 1 and x."""
-    lost = np.clip(np.nan_to_num(-np.asarray(means, np.float64), nan=np.inf), 0, 1e6)
-    return np.stack([np.ones(len(lost)), -np.log(SOFTENING + lost)], 1)
+def _input(token_log_probs: Sequence[float]) -> float:
+    """x of a translation; one that is impossible, or whose log-probabilities are no numbers, has the least."""
+    mean = sum(token_log_probs) / len(token_log_probs) if token_log_probs else 0.0
+    return -math.log(SOFTENING + max(0.0, min(1e6, -mean)))  # in this order NaN becomes 1e6
 
 
 def _probability(weights: Floats, inputs: Floats) -> Floats:
-    """1 / (1 + exp(-z)), written with tanh, which does not overflow."""
+    """P(good), [translations], for inputs [translations, 2], which are 1 and x."""
     return np.asarray(0.5 + 0.5 * np.tanh(inputs @ weights / 2))
 
 

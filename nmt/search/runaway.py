@@ -45,7 +45,8 @@ def ran_away(source: Sequence[object], tokens: Sequence[str], finished: bool) ->
     """
     if not finished or not any(character.isalnum() for token in tokens for character in token):
         return True
-    return repetitions(tokens) >= LOOPED_PIECES + repetitions(source)
+    looped = repetitions(tokens) - LOOPED_PIECES
+    return looped >= 0 and looped >= repetitions(source)
 
 
 def second_search(decoding: DecodingConfig) -> DecodingConfig:
