@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from nmt.config import DecodingConfig
 from nmt.model_folder import open_model
 from nmt.text.capitals import lower, upper, without_capitals
 from nmt.text.vocabulary import Vocabulary
+from nmt.translation.translator import Sentence, SourceLine, Translator
+
+GREEDY = DecodingConfig(beam_size=1)
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +49,29 @@ def test_others_and_acronyms_stay(text: str, vocabulary: Vocabulary) -> None:
 def test_capitals_of_a_language() -> None:
     assert (lower("IĞDIR İL", "tr"), lower("IT", "en")) == ("ığdır il", "it")
     assert (upper("Istanbul, ılık su iç", "tr"), upper("Straße in", "de")) == ("ISTANBUL, ILIK SU İÇ", "STRASSE IN")
+
+
+def test_a_line_in_capitals_is_translated_as_otherwise_and_written_in_capitals() -> None:
+    translator = Translator.load("de-en")
+    usual = "Ich habe Hunger. Wo ist das Haus?"
+    [capitals], [other] = (translator.translate([line], beam_size=2) for line in (usual.upper(), usual))
+    assert capitals.text == other.text.upper() and capitals.text != other.text
+    assert [token.upper() for token in other.tokens] == capitals.tokens
+    assert capitals.token_log_probs == other.token_log_probs
+    mixed, acronym = translator.translate(["DAS HAUS. Das Haus.", "USA"], beam_size=1)
+    first, second = mixed.text.split(". ")
+    assert first.isupper() and not second.isupper() and second.casefold() == f"{first}.".casefold()
+    assert acronym.tokens == translator.translate_ids([Sentence(translator.encode(["USA"])[0])], GREEDY, 1)[0][0].tokens
+    [found] = translator.translate_n_best(["WO IST DAS HAUS?"], 5)
+    assert len({one.text for one in found}) == len(found) > 1 and all(one.text.isupper() for one in found)
+
+
+def test_what_is_asked_of_a_translation_is_asked_of_the_line_as_it_is() -> None:
+    translator = Translator.load("de-en")
+    for line in (
+        SourceLine("ICH HABE HUNGER.", prefix="I'm"),
+        SourceLine("ICH HABE HUNGER.", required=["cat"]),
+        SourceLine("ICH HABE HUNGER.", forbidden=["hungry"]),
+    ):
+        [sentence] = translator.prepare(line).sentences
+        assert sentence.text == "ICH HABE HUNGER." and not sentence.capitals

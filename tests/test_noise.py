@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 import re
 import signal
+import string
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -194,9 +196,11 @@ def test_typing_errors_leave_target_names_and_numbers(known: Knowledge) -> None:
 
 
 def test_layout_gives_both_sides_the_same_signs(known: Knowledge) -> None:
-    german = Knowledge(known.names, known.capitalised, known.marks, ("„“", '""'), known.words, "de")
+    german = replace(known, quotes=("„“", '""'), characters=known.characters | set("()[]-*:"))
     found = changed(layout, ("Das ist gut.", "That is good."), german, 400)
-    for source, target in found:
+    named = changed(layout, ("Tom schläft.", "Tom sleeps."), german, 200)
+    assert ("„Hund“ schläft.", '"Dog" sleeps.') in named and ("Tom (Hund) schläft.", "Tom (dog) sleeps.") in named
+    for source, target in found | named:
         for sign in "()[]:-–*1":
             assert source.count(sign) == target.count(sign), (source, target)
         assert sum(map(source.count, '„“"')) == target.count('"')
@@ -206,6 +210,14 @@ def test_layout_gives_both_sides_the_same_signs(known: Knowledge) -> None:
         ("- Das ist gut.", "- That is good."),
     } <= found
     assert {("Das ist gut (Hund).", "That is good (dog)."), ("Haus: Das ist gut.", "House: That is good.")} <= found
+
+
+def test_a_noise_writes_no_character_that_the_text_does_not_have(known: Knowledge) -> None:
+    assert " km" in known.units and " €" not in known.units and not known.brackets
+    allowed = {*known.characters, *'"', *string.digits, *string.ascii_letters}
+    for noise in (layout, names):
+        for pair in pairs(100):
+            assert allowed.issuperset("".join(text for one in changed(noise, pair, known, 5) for text in one))
 
 
 def test_pairs_with_numbers_are_added(known: Knowledge) -> None:
@@ -228,6 +240,7 @@ def test_single_words_are_found(known: Knowledge) -> None:
     assert all(NUMBER.findall(source) == NUMBER.findall(target) for source, target in drawn)
     assert all(source.count(",") == target.count(",") for source, target in drawn if not NUMBER.search(source))
     assert any(source.count(",") == 2 for source, _ in drawn)
+    assert all(target[0].isupper() for source, target in drawn if "," in source and source[0].isupper())
 
 
 def noise_with(known: Knowledge, max_length: int = 60, **shares: float) -> Noise:

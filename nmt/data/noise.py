@@ -1,7 +1,7 @@
 """Training noise: pairs written as people write, and pairs with other names, other numbers, or single words.
 
 A model learns from clean sentences and is then asked to translate what people type. Each noise below changes a share of
-an epoch's pairs (settings `training.noise_*`); the idea is that of OpusTrainer's modifiers (Aulamo et al. 2023,
+an epoch's pairs (settings `training.noise_*`); the idea is that of OpusTrainer's modifiers (Bogoychev et al. 2023,
 https://arxiv.org/abs/2311.14838). What a noise writes follows from the random generator that it is given. Private-use
 characters, which represent copied spans, stay as they are.
 """
@@ -38,23 +38,11 @@ QUOTED = re.compile(r"(?<!\w)([\"„“«»])[^\"„“”«»]+([\"“”«»])
 BULLETS = ("- ", "- ", "– ", "* ", "1. ", "2. ", "3. ", "a) ", "b) ")
 PRIVATE = re.compile(r"[\ue000-\uf8ff]")
 NUMBER_FORMS = (
-    *(
-        "##",
-        "###",
-        "###",
-        "####",
-        "#####",
-        "#.##",
-        "#,##",
-        "#.###",
-        "#,###",
-        "##:##",
-        "##.##.",
-        "##.##.####",
-        "#.###,##",
-    ),
-    *("A##", "AA###", "#-#", "##%", "## %", "## km", "# kg", "### m", "##/##"),
+    *("##", "###", "###", "####", "#####", "#.##", "#,##", "#.###", "#,###", "#.###,##"),
+    *("##:##", "##.##.", "##.##.####", "A##", "AA###", "#-#", "##/##"),
 )
+UNITS = ("%", " %", " km", " km/h", " kg", " g", " cm", " m", " ml", " °C", " €", " €", "€", " $")
+BRACKETS = ("()", "()", "[]")
 CODE_LETTERS = "ABCDEFGHKLMNPRSTUVWXZ"
 KEYS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 
@@ -76,8 +64,14 @@ class Knowledge:
     words: list[Word] = field(default_factory=list)
     """Single words that translate each other."""
     source_language: str = ""
+    characters: frozenset[str] = frozenset()
+    """Those of the text: a noise writes no others, as the vocabulary may have no pieces for them."""
 
     def __post_init__(self) -> None:
+        self.number_forms, self.units, self.bullets, self.brackets = (
+            [sign for sign in signs if self.characters.issuperset(sign.strip("A# "))]
+            for signs in (NUMBER_FORMS, UNITS, BULLETS, BRACKETS)
+        )
         self.is_name = frozenset(self.names)
         self.word_weights = list(itertools.accumulate(math.sqrt(word.frequency) for word in self.words))
 
@@ -104,6 +98,7 @@ def learn(sources: Sequence[str], targets: Sequence[str], languages: tuple[str, 
         (_quotes(sources), _quotes(targets)),
         single_words(sources, targets) if words else [],
         languages[0],
+        frozenset("".join(sources)) | frozenset("".join(targets)),
     )
 
 
@@ -164,29 +159,39 @@ def _quotes(texts: Sequence[str]) -> str:
 
 
 def layout(pair: Pair, draw: random.Random, known: Knowledge) -> Pair:
-    """Both sides get quotation marks, brackets, a bullet or a heading, or a word in such signs at the end."""
+    """Both sides get quotation marks, brackets, a bullet or a heading, or a word in such signs inside or at the end."""
+    source, target = pair
+    is_bracket = bool(known.brackets) and draw.random() < 0.5
     signs = (draw.choice((known.quotes[0], '""')), known.quotes[1])
-    if draw.random() < 0.5:
-        signs = draw.choice((("()", "()"), ("()", "()"), ("[]", "[]")))
+    if is_bracket:
+        signs = (draw.choice(known.brackets),) * 2
     choice = draw.random()
-    if choice < 0.25:
-        return _enclosed(pair[0], signs[0]), _enclosed(pair[1], signs[1])
-    if choice < 0.4:
-        bullet = draw.choice(BULLETS)
-        return bullet + pair[0], bullet + pair[1]
+    if choice < 0.2:
+        return _enclosed(source, signs[0]), _enclosed(target, signs[1])
+    if choice < 0.35 and known.bullets:
+        bullet = draw.choice(known.bullets)
+        return bullet + source, bullet + target
     name = made_up_name(draw, known) if known.names else "Tom"
     word = word_pair(draw, known, plain=True) if known.words and draw.random() < 0.7 else (name, name)
-    if choice < 0.6:
-        here, there = (f"{one[:1].upper()}{one[1:]}: " for one in word)
-        return here + pair[0], there + pair[1]
-    (kind, here), (other, there) = map(_final_mark, pair)
+    capitals = tuple(f"{one[:1].upper()}{one[1:]}" for one in word)
+    if choice < 0.5:
+        return f"{capitals[0]}: {source}", f"{capitals[1]}: {target}"
+    shared = [one for one in LETTERS.findall(target) if one in known.is_name and source.count(one) == 1]
+    if shared:  # in the place of a name, or behind it in brackets
+        old, kept = shared[0], f"{shared[0]} " if is_bracket else ""
+        at_start = not is_bracket and (target.startswith(old) or source.startswith(old))
+        here, there = capitals if at_start else word
+        return (
+            source.replace(old, kept + _enclosed(here, signs[0])),
+            target.replace(old, kept + _enclosed(there, signs[1]), 1),
+        )
+    (kind, here), (other, end) = map(_final_mark, pair)
     if kind != other:
         return pair
-    before = " " if signs[0] in ("()", "[]") else ": "
-    bare = pair[0][: len(pair[0]) - len(here)], pair[1][: len(pair[1]) - len(there)]
+    before = " " if is_bracket else ": "
     return (
-        f"{bare[0]}{before}{_enclosed(word[0], signs[0])}{here}",
-        f"{bare[1]}{before}{_enclosed(word[1], signs[1])}{there}",
+        f"{source[: len(source) - len(here)]}{before}{_enclosed(word[0], signs[0])}{here}",
+        f"{target[: len(target) - len(end)]}{before}{_enclosed(word[1], signs[1])}{end}",
     )
 
 
@@ -297,11 +302,13 @@ def _other_number(run: str, draw: random.Random, alone: bool) -> str:
     return "0" * zeros + first + "".join(draw.choices("0123456789", k=length - 1))
 
 
-def made_up_number(draw: random.Random) -> str:
-    """A number, an amount, a time, a date or a code, as it may stand anywhere in a text."""
-    form = draw.choice(NUMBER_FORMS)
+def made_up_number(draw: random.Random, known: Knowledge) -> str:
+    """A number, an amount, a time, a date or a code, as it may stand anywhere in a text, some with a unit."""
+    form = draw.choice(known.number_forms)
     digits = (draw.choice("0123456789" if i else "123456789") for i in range(len(form)))
-    return "".join(next(digits) if sign == "#" else draw.choice(CODE_LETTERS) if sign == "A" else sign for sign in form)
+    letters = (draw.choice(CODE_LETTERS) for _ in form)
+    number = "".join(next(digits) if sign == "#" else next(letters) if sign == "A" else sign for sign in form)
+    return number + draw.choice(known.units) if known.units and draw.random() < 0.3 else number
 
 
 def made_up_name(draw: random.Random, known: Knowledge) -> str:
@@ -329,7 +336,7 @@ def names(pair: Pair, draw: random.Random, known: Knowledge) -> Pair:
         if genitive and other[-1] in "sxzß":
             other += "o"
         elif not genitive and draw.random() < 0.15:
-            other = made_up_number(draw)
+            other = made_up_number(draw, known)
         new |= {name: other, plural: f"{other}s"}
     return _replaced(source, LETTERS, new), _replaced(target, LETTERS, new)
 
@@ -352,11 +359,13 @@ def word_pair(draw: random.Random, known: Knowledge, plain: bool = False) -> Pai
     if plain:
         return source, target
     if choice < 0.15:
-        number = made_up_number(draw)
-        return f"{source} {number}", f"{target} {number}"
-    if choice < 0.25:
+        number = made_up_number(draw, known)
+        source, target = f"{source} {number}", f"{target} {number}"
+    elif choice < 0.25:
         source, target = ", ".join(word.source for word in words), ", ".join(word.target for word in words)
-    elif choice < 0.5:
+    if choice < 0.25:  # what is no single word begins alike on both sides
+        choice = 0.3 if source[:1].isupper() else draw.random()
+    if choice < 0.5:
         source, target = source[:1].upper() + source[1:], target[:1].upper() + target[1:]
     elif choice < 0.7:
         source = lower(source, known.source_language)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from nmt.text.vocabulary import SPECIAL_PIECES
 from nmt.translation.shortlist import LexicalTable
@@ -16,7 +15,7 @@ from nmt.translation.shortlist import LexicalTable
 WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 
 LEAST_PROBABILITY = 0.4
-"""Minimum translation probability of a pair; in the opposite direction a quarter of it is enough."""
+"""Minimum translation probability of a pair; in the opposite direction an eighth of it is enough."""
 
 LEAST_COUNT = 3
 """Minimum number of occurrences of each of the two words."""
@@ -32,7 +31,7 @@ class Word(NamedTuple):
 
 
 def single_words(sources: Sequence[str], targets: Sequence[str]) -> list[Word]:
-    """Words of some sentence pairs that are each other's most probable translation according to IBM model 1.
+    """Words of some sentence pairs with their most probable translation according to IBM model 1, if it is certain.
 
     A word is capitalised if it mostly is inside a sentence.
     """
@@ -42,15 +41,17 @@ def single_words(sources: Sequence[str], targets: Sequence[str]) -> list[Word]:
     sizes = len(source_words) + SPECIAL_PIECES, len(target_words) + SPECIAL_PIECES
     forth = LexicalTable(source_ids, target_ids, *sizes)
     back = LexicalTable(target_ids, source_ids, *sizes[::-1])
-    best, probability = _best(forth)
-    returned, way_back = _best(back)
-    counts = np.minimum(back.counts, forth.counts[best])
-    ids = np.arange(sizes[0])
-    is_pair = (returned[best] == ids) & (best >= SPECIAL_PIECES) & (ids >= SPECIAL_PIECES) & (counts >= LEAST_COUNT)
-    is_pair &= (probability >= LEAST_PROBABILITY) & (way_back[best] >= LEAST_PROBABILITY / 4)
+    order = np.lexsort((forth.target, forth.probability, forth.source))
+    best = order[np.append(np.diff(forth.source[order]) != 0, True)]  # the last of each source word
+    source, target, probability = forth.source[best], forth.target[best], forth.probability[best]
+    way_back = back.probability_of(target, source)
+    counts = np.minimum(back.counts[source], forth.counts[target])
+    is_pair = (source >= SPECIAL_PIECES) & (target >= SPECIAL_PIECES) & (counts >= LEAST_COUNT)
+    is_pair &= (probability >= LEAST_PROBABILITY) & (way_back >= LEAST_PROBABILITY / 8)
+    columns = source[is_pair] - SPECIAL_PIECES, target[is_pair] - SPECIAL_PIECES, counts[is_pair]
     return [
-        Word(source_words[i - SPECIAL_PIECES], target_words[int(best[i]) - SPECIAL_PIECES], int(counts[i]))
-        for i in np.flatnonzero(is_pair).tolist()
+        Word(source_words[one], target_words[other], count)
+        for one, other, count in zip(*(column.tolist() for column in columns), strict=True)
     ]
 
 
@@ -69,14 +70,3 @@ def _number(texts: Sequence[str]) -> tuple[list[list[int]], list[str]]:
         for words in split
     ]
     return numbered, list(ids)
-
-
-def _best(table: LexicalTable) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """The most probable translation of each source word, and its probability; 0 for a word without translation."""
-    # sorted by source word, then by probability: the last entry of each source word is its best (ties: the lower id)
-    order = np.lexsort((-table.target, table.probability, table.source))
-    last = order[np.append(np.diff(table.source[order]) != 0, True)]
-    best, probability = np.zeros(table.source_size, np.int64), np.zeros(table.source_size)
-    best[table.source[last]] = table.target[last]
-    probability[table.source[last]] = table.probability[last]
-    return best, probability

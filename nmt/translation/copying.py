@@ -39,6 +39,8 @@ class SourceSentence(NamedTuple):
     """The sentence as it is in the line, where it has no word but numbers, marks and spans: its own translation."""
     too_many: int = 0
     """Further spans, which are read as they are written."""
+    capitals: bool = False
+    """Whether the sentence is all in capitals in the line, and its translation shall be."""
 
 
 class Copying:

@@ -173,6 +173,12 @@ class LexicalTable:
             probability = expected / np.bincount(source_piece, expected)[source_piece]
         return source_piece, target_piece, probability
 
+    def probability_of(self, source: Integers, target: Integers) -> npt.NDArray[np.float64]:
+        """t(target | source) of some pairs; 0 where they never meet."""
+        keys, wanted = self.source * self.target_size + self.target, source * self.target_size + target
+        places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        return np.where(keys[places] == wanted, self.probability[places], 0.0)
+
     def lists(
         self, frequent: int, translations: int, joint: bool, spans: Sequence[tuple[int, int]] = ()
     ) -> tuple[Integers, npt.NDArray[np.int32]]:

@@ -22,6 +22,7 @@ from nmt.search.ensemble import Ensemble, Fusion
 from nmt.search.runaway import ran_away, second_search
 from nmt.search.sampling import sample_translations
 from nmt.search.scoring import Scorer, force_decode
+from nmt.text.capitals import upper, without_capitals
 from nmt.text.cleaning import clean_line, clean_target, one_line
 from nmt.text.spans import Named, restore_spans
 from nmt.text.vocabulary import BEGIN, END, UNK, Vocabulary
@@ -146,6 +147,8 @@ class Sentence(NamedTuple):
     constraints: Constraints = FREE
     copies: Sequence[str] = ()
     """The spans that are copied, in the order of their numbers."""
+    capitals: bool = False
+    """Whether the translation is written in capitals."""
 
 
 class PreparedLine(NamedTuple):
@@ -179,6 +182,7 @@ class Translator:
         language_model: Engine | None = None,
         target_language: str = DataConfig.target,
         confidence: Confidence | None = None,
+        source_language: str = DataConfig.source,
     ) -> None:
         self.engine = engine
         self.source_vocabulary = source_vocabulary
@@ -192,7 +196,8 @@ class Translator:
         self.language_model = language_model
         """Of the target side; fused (`nmt.search.ensemble.Fusion`) with `decoding.language_model_weight`."""
         self.target_language = target_language
-        """Chooses the tokeniser of BLEU in minimum Bayes risk decoding."""
+        """Chooses the tokeniser of BLEU in minimum Bayes risk decoding, and says how it writes capitals."""
+        self.source_language = source_language
         self.confidence = confidence
         """How probable it is that a translation is good; None if that is not known."""
         self._spelling: Spelling | None = None
@@ -246,6 +251,7 @@ class Translator:
             language_model=None if language_model is None else _load_engine(language_model, device, threads),
             target_language=folders[0].config.data.languages[1],
             confidence=folders[0].confidence if len(folders) == 1 and language_model is None else None,
+            source_language=folders[0].config.data.languages[0],
         )
         translator.decoding = translator.decoding_with(language_model_weight=language_model_weight)
         return translator
@@ -313,7 +319,14 @@ class Translator:
             )
         if whole or (line.forbidden and any(phrase in line.text for phrase in line.forbidden)):
             sentences = [sentence._replace(unchanged=None) for sentence in sentences]
+        if not whole and not line.forbidden:
+            sentences = [self._without_capitals(sentence) for sentence in sentences]
         return PreparedLine(sentences, gaps, self.constraints(line), problems)
+
+    def _without_capitals(self, sentence: SourceSentence) -> SourceSentence:
+        """A sentence all in capitals as it is usually written; any other stays as it is."""
+        text = without_capitals(sentence.text, self.source_vocabulary, self.source_language)
+        return sentence if text is None else sentence._replace(text=text, capitals=True)
 
     def translate_prepared(
         self,
@@ -345,7 +358,7 @@ class Translator:
             constraints = lines[number].constraints
             if one.copies:
                 constraints = self._with_copies(constraints, ids[:most])
-            sentences.append(Sentence(ids[:most], one.text, constraints, one.copies))
+            sentences.append(Sentence(ids[:most], one.text, constraints, one.copies, one.capitals))
         found = iter(self.translate_ids(sentences, decoding, n_best, attention_weights=attention_weights))
         least_risk = decoding.minimum_bayes_risk != "none"
         sampled = decoding.method == "sampling" and not least_risk
@@ -539,10 +552,18 @@ class Translator:
 
         def translate(batch: list[int]) -> list[list[Translation]]:
             found = self._search(engine, [sentences[i] for i in batch], decoding, settings, count)
-            return [
+            translated = [
                 [self._translation(hypothesis, sentences[i], attention_weights) for hypothesis in hypotheses]
                 for i, hypotheses in zip(batch, found, strict=True)
             ]
+            if decoding.method == "beam":  # what differs in capitals alone is now the same
+                translated = [
+                    list({one.text: one for one in hypotheses[::-1]}.values())[::-1]
+                    if sentences[i].capitals
+                    else hypotheses
+                    for i, hypotheses in zip(batch, translated, strict=True)
+                ]
+            return translated
 
         results = [[] if one.ids else [empty_translation(self._certain)] for one in sentences]
         for batch, translated in zip(batches, _results(translate, batches, workers), strict=True):
@@ -620,6 +641,8 @@ class Translator:
         if UNK in hypothesis.tokens:
             tokens = self._copied(tokens, hypothesis, sentence)
             text = one_line(self.target_vocabulary.join_pieces(tokens))
+        if sentence.capitals:
+            text, *tokens = (upper(written, self.target_language) for written in (text, *tokens))
         if not self._spans.isdisjoint(hypothesis.tokens):
             text, tokens = restored(text, tokens, sentence.text, sentence.copies)
         confidence = None
