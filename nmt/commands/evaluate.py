@@ -37,7 +37,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--split", help="split of the model's data: train, validation, or test (default: test)")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="data.KEY=VALUE", help="use other data than the training's"
+        "--set",
+        action="append",
+        default=[],
+        metavar="data.KEY=VALUE",
+        help="change where the data are, to use other data",
     )
     parser.add_argument(
         "--source", metavar="FILE", help="source text, one sentence per line; any text for a language model"

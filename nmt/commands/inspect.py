@@ -42,7 +42,13 @@ def add_sentences(parser: argparse.ArgumentParser, count: int, model: str | None
     add("--source", metavar="FILE", help="source text, one sentence per line; any text for a language model")
     add("--target", metavar="FILE", help="the translation of --source")
     add("--split", default="test", help="split of the model's data (default: test)")
-    add("--set", action="append", default=[], metavar="data.KEY=VALUE", help="use other data than the training's")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="data.KEY=VALUE",
+        help="change where the data are, to use other data",
+    )
     add("--sentences", type=positive, default=count, metavar="N", help=f"maximum number of sentences (default {count})")
 
 
@@ -135,7 +141,7 @@ WHATS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]] = {
         add_attention,
     ),
     "bottleneck": (
-        "Quality against sentence length for models that it trains with and without attention and source reversal.",
+        "Train models with and without attention and source reversal, and compare their quality by sentence length.",
         "--task copy",
         add_bottleneck,
     ),

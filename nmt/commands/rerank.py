@@ -24,13 +24,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--weights", type=finite, nargs="+", metavar="W", help="weight of each MODEL (default 1)")
     parser.add_argument("--reverse-model", metavar="MODEL", help="model of the opposite direction")
-    parser.add_argument("--reverse-weight", type=finite, default=1.0, metavar="W", help="its weight (default 1)")
+    parser.add_argument(
+        "--reverse-weight", type=finite, default=1.0, metavar="W", help="weight of its score (default 1)"
+    )
     parser.add_argument("--language-model", metavar="MODEL", help="language model of the target side")
-    parser.add_argument("--language-model-weight", type=finite, default=1.0, metavar="W", help="its weight (default 1)")
+    parser.add_argument(
+        "--language-model-weight", type=finite, default=1.0, metavar="W", help="weight of its score (default 1)"
+    )
     parser.add_argument(
         "--list-weight", type=finite, default=0.0, metavar="W", help="weight of the scores in the list (default 0)"
     )
-    parser.add_argument("--length-weight", type=finite, default=0.0, metavar="W", help="added per piece (default 0)")
+    parser.add_argument(
+        "--length-weight", type=finite, default=0.0, metavar="W", help="bonus for each piece (default 0)"
+    )
     parser.add_argument("--best", action="store_true", help="print only the best translation of each line")
     add_machine_options(parser)
     parser.set_defaults(command=run)
