@@ -21,7 +21,7 @@ from nmt.scores.significance import PartScore
 from nmt.text.vocabulary import END
 
 EXAMPLES_SEED = 1
-"""Seed of the random examples: two systems on the same set are shown on the same sentences."""
+"""Seed of the random examples, so that two systems on the same set are mostly shown on the same sentences."""
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """The training loop: updates, validations, interrupts, and resuming bit for bit.
 
-`nmt.tasks` says what is trained, `nmt.training.run_folder` keeps the files. All chance follows from (seed, epoch,
-batch), so the state needs no random generator and a resumed run equals one that was never stopped.
+`nmt.tasks` defines what is trained, and `nmt.training.run_folder` manages the files. All random numbers depend only on
+(seed, epoch, batch), so the state needs no random generator and a resumed run equals one that was never stopped.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ METRIC_NAMES = {"bleu": "BLEU", "chrf": "chrF", "loss": "loss"}
 
 
 class Interrupted(Exception):
-    """A signal asked the run to stop."""
+    """Raised when a signal asked the run to stop."""
 
 
 def train(
@@ -202,7 +202,7 @@ class Run:
         return 0 < self.settings.patience <= self.progress.bad_validations
 
     def _epoch(self) -> None:
-        """The rest of an epoch; leaves the progress at the start of the next one."""
+        """Train on the rest of an epoch; the progress is then at the start of the next one."""
         progress = self.progress
         pools = self.task.pools(progress.epoch)
         while True:
@@ -353,7 +353,7 @@ class Run:
         self.display.wait(self._where())
 
     def _compare(self, validation: Validation) -> bool:
-        """Whether a validation is the best so far; counts it."""
+        """Whether a validation is the best so far; also counts validations without improvement."""
         progress = self.progress
         value, loss = validation.metrics[self.task.best_by], validation.metrics["loss"]
         if is_better((value, loss), (progress.best, progress.best_loss), self.task.best_by):
@@ -562,7 +562,7 @@ def is_better(new: tuple[float, float], best: tuple[float | None, float | None],
 
 
 def check_precision(precision: str, device: torch.device) -> None:
-    """bf16 is refused where it would be emulated; raises UserError."""
+    """Raises UserError for bf16 on a device that would emulate it."""
     if precision == "bf16" and device.type == "cpu" and not has_bf16(device):
         raise UserError("training.precision `bf16` needs a CPU with AVX-512 bf16 or a GPU; use `fp32` here")
 
@@ -579,7 +579,7 @@ def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def first_not_finite(model: nn.Module, run: Callable[[], Any]) -> str:
-    """The first module, in the order of the computation, whose output is not finite; else the first such gradient."""
+    """The first module, in order of computation, whose output is not finite; otherwise the first such gradient."""
     found: list[str] = []
 
     def tensors(value: Any) -> Iterator[Tensor]:
