@@ -7,7 +7,7 @@ piece of its vocabulary (`Vocabulary.span_ids`), and writes the same character; 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from nmt.sizing import MOST_SPANS
 
@@ -109,14 +109,22 @@ _CODE = rf"""
   | (?<!\.) [A-Za-z]\w*+(?:\.[A-Za-z]\w*+)*+\(\)
 """
 
-_DIGITS = r"""
-    (?: [0-9]{1,3}+ (?:[ \u00a0\u202f][0-9]{3}(?![0-9]))++ (?:[.,][0-9]++)?
-      | [0-9]++ (?:[.,:/'’×-][0-9]++)++
-      | [0-9]{3,}+ )
+_UNITS = (
+    "°[CF]?|%|‰|[€$£¥]|EUR|USD|CHF|GBP|km/h|m/s|mph|(?:k|c|d|m|µ)?m[²³]?|(?:k|m|µ)?g|(?:m|c|d)?l|(?:k|M|G)?Wh?|"
+    "(?:k|M|G)?Hz|(?:k|K|M|G|T)i?B|px|dpi|min|h|ms"
+)
+_UNIT = rf"(?:[ \u00a0\u202f]?+(?:{_UNITS})(?![\w/²³-]))"
+# A single 1 is left to the model, as nouns agree with it, and so is what has an ending: 3rd, 2x, 90er, 3-mal.
+_DIGITS = rf"""
+    (?: [0-9]{{1,3}}+ (?:[ \u00a0\u202f][0-9]{{3}}(?![0-9]))++ (?:[.,][0-9]++)? {_UNIT}?
+      | [0-9]++ (?:[.,:/'’×-][0-9]++)++ {_UNIT}?
+      | [0-9]{{3,}}+ {_UNIT}?
+      | [0-9]{{1,2}}+ {_UNIT}
+      | (?!1(?![0-9])) [0-9]{{1,2}}+ (?![\w’'] | -[^\W\d_]) )
 """
 _SIGNED = rf"""
     (?<![\w.]) \+[0-9]{{1,3}} (?:[ /()-]{{1,2}}[0-9]{{2,}}+){{2,}}+ (?!\w)
-  | (?<![^\s(\[„“"'=:]) [-+−±] {_DIGITS}
+  | (?<![^\s(\[„“"'=:]) (?: [-+−±] [€$£¥]? | [€$£¥][ ]? ) {_DIGITS}
 """
 
 # Nothing begins inside a word of English letters and digits.
@@ -175,17 +183,20 @@ class Named:
                     break
 
 
-def find_spans(text: str, named: Named | None = None, unreadable: str = "") -> list[Span]:
+def find_spans(text: str, named: Named | None = None, unreadable: str = "", words: Collection[str] = ()) -> list[Span]:
     """Where the spans of a text begin and end, in order; none overlaps another.
 
     Parameters:
         named: phrases that are spans as well
         unreadable: characters that the model cannot read; a word with one of them is a span
+        words: words that are spans as well
     """
     spans = list(_recognised(text)) if _SIGN_OF_SPAN.search(text) else []
     more = list(named.find(text)) if named is not None else []
     if unreadable:
         more += _words_with(text, unreadable)
+    if words:
+        more += [match.span() for match in re.finditer(r"[^\W\d_]+", text) if match[0] in words]
     return _united([*spans, *more]) if more else spans
 
 
@@ -253,14 +264,14 @@ def replace_spans(text: str, spans: Sequence[Span], numbers: Iterable[int]) -> s
 
 
 def equal_spans(
-    source: str, target: str, named: Named | None = None, unreadable: str = ""
+    source: str, target: str, named: Named | None = None, unreadable: str = "", words: Collection[str] = ()
 ) -> Iterator[tuple[Span, Span]]:
     """The spans of two texts that are equal, each of them once, in the order of the first text."""
-    spans = find_spans(source, named, unreadable)
+    spans = find_spans(source, named, unreadable, words)
     if not spans:
         return
     there: dict[str, list[Span]] = {}
-    for start, end in reversed(find_spans(target, named, unreadable)):
+    for start, end in reversed(find_spans(target, named, unreadable, words)):
         there.setdefault(target[start:end], []).append((start, end))
     for start, end in spans:
         if there.get(source[start:end]):

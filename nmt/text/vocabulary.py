@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +31,18 @@ SPECIAL_PIECES = 4
 
 MOST_LINES = 2_000_000
 """Maximum number of lines from which a vocabulary is learned."""
+
+
+UNUSUAL = 2.5
+"""Characters per piece up to which a word's spelling counts as unusual."""
+
+MOST_FAMILIAR = 200_000
+"""Different words that are looked at for the unusual ones, the most frequent first."""
+
+FAMILIAR_WORDS = b"familiar words of nmt\n"
+"""What the list of these words begins with, at the end of a vocabulary file."""
+
+_WORD = re.compile(r"[^\W\d_]{3,}")
 
 
 class Vocabulary:
@@ -125,6 +138,26 @@ class Vocabulary:
             self._readable[character] = UNK not in ids and not any(map(self._processor.is_byte, ids))
         return "".join(sorted(character for character in characters if not self._readable[character]))
 
+    @cached_property
+    def familiar(self) -> frozenset[str] | None:
+        """Words with an unusual spelling in the text that it was learned from, in small letters; None if unknown."""
+        _, mark, words = self.model.rpartition(FAMILIAR_WORDS)
+        return frozenset(words.decode("utf-8", "replace").split("\n")) if mark else None
+
+    def unfamiliar(self, text: str) -> list[str]:
+        """Words with a capital letter and an unusual spelling that are not in the text that it was learned from.
+
+        Most of them are names: a word of the language that is rare has the pieces of other words.
+        """
+        if self.familiar is None:
+            return []
+        words = {word for word in _WORD.findall(text) if word[0].isupper() and not word.isupper()}
+        return sorted(word for word in words if self.is_unusual(word) and word.lower() not in self.familiar)
+
+    def is_unusual(self, word: str) -> bool:
+        """Whether the pieces of a word have few characters."""
+        return len(word) <= UNUSUAL * len(self.encode(word))
+
     def starts_word(self) -> list[bool]:
         """For each id whether its piece begins a word; special pieces do not."""
         pieces = self.pieces(range(len(self)))
@@ -189,7 +222,25 @@ def learn_vocabulary(
             ) from None
         reason = re.sub(r"^INTERNAL: \S+ ", "", reason)
         raise UserError(f"vocabulary.size {size} cannot be learned from this text: {reason}") from None
-    return Vocabulary(output.getvalue())
+    learned = Vocabulary(output.getvalue())
+    return Vocabulary(learned.model + _familiar_words(texts, learned)) if copied_spans else learned
+
+
+def _familiar_words(texts: Sequence[str], vocabulary: Vocabulary) -> bytes:
+    """The words of a text that are unusual when written with a capital letter, as a field of a SentencePiece model.
+
+    A word counts if it occurs twice: names that the model has met once had better be copied. The field has a number
+    that SentencePiece leaves to others (`extensions 200 to max` in its sentencepiece_model.proto).
+    """
+    counts = Counter(word for text in texts for word in _WORD.findall(text.lower()))
+    words = [word for word, count in counts.most_common(MOST_FAMILIAR) if count > 1]
+    unusual = sorted(word for word in words if vocabulary.is_unusual(word[:1].upper() + word[1:]))
+    content = FAMILIAR_WORDS + "\n".join(unusual).encode()
+    size, length = len(content), bytearray()
+    while size > 127:  # a protocol buffer's integer: 7 bits a byte, the lowest first
+        length.append(size & 127 | 128)
+        size >>= 7
+    return b"\xc2\x0c" + bytes([*length, size]) + content  # the key of field 200 with a length: 200 << 3 | 2
 
 
 def _symbols(tags: Sequence[str], characters: str, rule: str) -> dict[str, Any]:

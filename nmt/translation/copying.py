@@ -68,7 +68,7 @@ class Copying:
         text, spans = clean_line(line), list[Span]()
         if self.most:
             written = one_line(line)
-            spans = find_spans(written, named, self.source.unreadable(text))
+            spans = find_spans(written, named, *self._unknown(text))
             text = written if spans else text  # spans stay as they are written
         places = sentence_spans(text) if split else [(0, len(text))] if text else []
         if spans:
@@ -80,6 +80,13 @@ class Copying:
             own = spans[bisect_left(starts, start) : bisect_left(starts, end)]
             sentences.append(self._read(text[start:end], [(first - start, last - start) for first, last in own]))
         return sentences, [text[end:start] for (_, end), (start, _) in pairwise(places)]
+
+    def _unknown(self, text: str) -> tuple[str, list[str]]:
+        """The characters that the model cannot read, and the words that it does not know: of a text with several words.
+
+        A single word may be all that there is to translate.
+        """
+        return self.source.unreadable(text), self.source.unfamiliar(text) if " " in text.strip() else []
 
     def _read(self, text: str, spans: list[Span]) -> SourceSentence:
         """A sentence with the characters of its spans."""
@@ -100,7 +107,7 @@ class Copying:
         """A source and its given translation, with characters in place of the spans that both have."""
         if not self.most:
             return SourceSentence(source), target
-        found = list(equal_spans(source, target, None, self.source.unreadable(clean_line(source))))[: self.most]
+        found = list(equal_spans(source, target, None, *self._unknown(clean_line(source))))[: self.most]
         order = sorted(range(len(found)), key=lambda i: found[i][1])
         read = replace_spans(source, [one for one, _ in found], range(len(found)))
         copies = tuple(source[start:end] for (start, end), _ in found)
