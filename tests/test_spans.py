@@ -60,7 +60,7 @@ Etwa ⟦1/2⟧ Liter, ⟦3-4⟧ Tage, ⟦2:1⟧ gewonnen
 ⟦1 000 000⟧ Menschen
 Bei ⟦-273,15⟧ Grad
 Die ⟦1990⟧er Jahre
-Nimm ⟦100⟧ % davon, ⟦100⟧%ig.
+Nimm ⟦100 %⟧ davon, ⟦100⟧%ig.
 ⟦192.168.0.1⟧
 Fach ⟦A4-12⟧ und ⟦B12_x⟧, Artikel ⟦SKU-991⟧.
 ⟦DE89 3704 0044 0532 0130 00⟧
@@ -80,17 +80,22 @@ Danke⟦😀⟧Tom
 Weiter ⟦→⟧ hier ⟦✓⟧
 Gut ⟦:)⟧ und ⟦;-)⟧ und ⟦:D⟧ und ⟦<3⟧
 Ja! ⟦:-(⟧
+Am ⟦3⟧. Mai und am ⟦12⟧. Juni.
+Es ist ⟦20⟧ Uhr, er ist ⟦2⟧ Jahre alt.
+Der Preis stieg um ⟦5 %⟧, also ⟦10%⟧.
+Kapitel ⟦3⟧, Seite ⟦5⟧, Band II.
+Es kostet ⟦$5⟧ oder ⟦5 €⟧ oder ⟦£3.50⟧, nicht ⟦1 €⟧.
+Nur ⟦5 km/h⟧, ⟦5km⟧ weit, ⟦20 m²⟧ groß, ⟦10kg⟧ schwer
+Bei ⟦-5 °C⟧ nimm ⟦250 g⟧ Mehl und ⟦1 l⟧ Milch.
+No. ⟦5⟧, Nr. ⟦7⟧, § ⟦3⟧
 Text \ue123 hier
 """
 
 PLAIN = """
 Das ist z.B. ein Satz, d.h. ein kurzer.
 The U.S. Army and the U.K. agree, i.e. both.
-Mann und/oder Frau, er/sie, 5 km/h
+Mann und/oder Frau, er/sie
 Das war 3-mal so viel.
-Am 3. Mai und am 12. Juni.
-Es ist 20 Uhr, er ist 2 Jahre alt.
-Sie hat 5 Hunde und 12 Katzen.
 Don't do that, it's John's.
 L'homme qu'il a vu aujourd'hui.
 Das E-Mail-Programm und die U-Bahn.
@@ -98,14 +103,11 @@ Nun ja ... ich weiß nicht… Hm...
 "Wirklich?", fragte er: »Ja!«
 Er sagte: Ich komme; sie nicht.
 Herr Dr. Müller (geb. Schmidt) kam.
-Der Preis stieg um 5 %, also 10%.
 McDonald und Lehrerinnen, GmbH, USA, NATO.
 Die LehrerInnen und StudentInnen kamen.
 Wie geht's? Gut!
 Ende.Und weiter ohne Leerzeichen.
-Kapitel 3, Seite 5, Band II.
-50%ige Lösung? Nein: 50 %ige.
-Es kostet $5 oder 5 € oder 5€.
+50%ige Lösung
 Tom & Jerry, A & B
 a < b und b > c, x<y and y>z
 Er rief: Halt!
@@ -113,7 +115,7 @@ Er rief: Halt!
 Sternchen *wichtig* und _betont_
 The 21st century, the 3rd of May, 2nd.
 Die 90er Jahre, 80s music
-Ein 16jähriger Junge, 5km weit, 10kg
+Ein 16jähriger Junge, 1 Jahr alt, Bus 1
 Um 20Uhr kommt er.
 TCP/IP und AC/DC, HTTP
 pH-Wert und kWh
@@ -125,7 +127,6 @@ Kopf- und Fußzeile, Vor-/Nachname
 z. B. u. a. usw. bzw. etc.
 She said 'hello' and "bye".
 ``Quoted'' text and `another' one
-No. 5, Nr. 7, § 3
 Ja/Nein?
 {das ist ein Kommentar}
 Was?! Nein!!

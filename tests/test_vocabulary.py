@@ -10,7 +10,16 @@ from nmt.config import VocabularyConfig, parse_config
 from nmt.errors import UserError
 from nmt.tasks.task import make_vocabularies
 from nmt.text.spans import SPAN_CHARACTERS
-from nmt.text.vocabulary import BEGIN, END, PAD, SPECIAL_PIECES, UNK, Vocabulary, learn_vocabulary
+from nmt.text.vocabulary import (
+    BEGIN,
+    END,
+    FAMILIAR_WORDS,
+    PAD,
+    SPECIAL_PIECES,
+    UNK,
+    Vocabulary,
+    learn_vocabulary,
+)
 
 TEXT = [
     "Ein Hund läuft über die Wiese.", "Eine Frau liest ein Buch.", "Der Mann trinkt Kaffee am Fenster.",
@@ -174,3 +183,20 @@ def test_fewer_pieces_than_asked_for_are_one_line(model_type: str, what: str, tm
     assert len(lines) == 1 and lines[0].startswith(f"vocabulary of {pieces} pieces instead of 8,000: ")
     assert f"the training text has no more {what}" in lines[0]
     assert make(pieces) == (pieces, [])
+
+
+@pytest.mark.parametrize("model_type", ["unigram", "bpe"])
+def test_names_that_the_text_lacks_are_unfamiliar(model_type: str) -> None:
+    config = VocabularyConfig(model_type=model_type)  # type: ignore[arg-type]
+    vocabulary = learn_vocabulary([*TEXT, "Zbigniew Wojciech.", "Zbigniew."], config, 340, "identity", copied_spans=4)
+    text = "Frau Szymanska und Zbigniew sehen Wojciech am Fenster, qwrtz QWRTZ."
+    assert vocabulary.unfamiliar(text) == ["Szymanska", "Wojciech"]  # one occurrence is not enough
+    assert Vocabulary(vocabulary.model).unfamiliar(text) == vocabulary.unfamiliar(text)
+
+
+def test_the_list_of_familiar_words_changes_nothing_else() -> None:
+    config = VocabularyConfig()
+    without = learn_vocabulary(TEXT, config, 340, "identity")
+    spans = learn_vocabulary(TEXT, config, 340 + 4, "identity", copied_spans=4)
+    assert without.familiar is None and without.unfamiliar("Zbigniew Szymanska sieht.") == []
+    assert spans.encode_batch(TEXT) == Vocabulary(spans.model.rpartition(FAMILIAR_WORDS)[0][:-4]).encode_batch(TEXT)

@@ -154,7 +154,7 @@ class VocabularyConfig:
     room for 256 more pieces."""
     copied_spans: Annotated[int, AUTO, Range("auto or 0 to 16", lambda value: 0 <= value <= 16)] = AUTO
     """Number of placeholder pieces for text that a translation copies unchanged: addresses, placeholders, tags, code,
-    long numbers, emoji, characters without a piece. A sentence can contain this many copied spans; a sentence with more
+    numbers with their units, emoji, words that it does not know. A sentence can contain this many; a sentence with more
     is cut into parts. 0 turns copying off. `auto`: 16, and 0 for a language model."""
     split_digits: bool = True
     """Make each digit a piece of its own, so that a model learns to copy any number. Use `false` to reproduce older
@@ -370,7 +370,7 @@ class TrainingConfig:
     rely on the source; for little data. `auto`: 0.08, for a language model and with `minimum_risk` 0."""
     copied_spans_share: Annotated[float, PROBABILITY] = 0.5
     """Share of the epochs in which the pieces of `vocabulary.copied_spans` replace text that both sides of a pair have
-    in common: addresses, long numbers and the like, and less often names. With 0 these pieces are never learned."""
+    in common: addresses, numbers and the like, and less often names. With 0 these pieces are never learned."""
     noise: Annotated[float, AUTO, Range("at least 0 and at most 10", lambda value: 0 <= value <= 10)] = AUTO
     """Strength of all training noise: each share below is multiplied by it, and 0 turns all of them off. With noise a
     model learns to translate what people type: text without capitals or final mark, typing errors, names and numbers

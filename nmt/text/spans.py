@@ -1,4 +1,4 @@
-"""Spans of a text that a translation copies as they are: addresses, placeholders, tags, code, long numbers, emoji.
+"""Spans of a text that a translation copies as they are: addresses, placeholders, tags, code, numbers, emoji.
 
 A model reads each span of a sentence as one character, U+E000 for number 0, U+E001 for number 1 and so on, which is a
 piece of its vocabulary (`Vocabulary.span_ids`), and writes the same character; `restore_spans` puts the text back.
@@ -120,7 +120,7 @@ _DIGITS = rf"""
       | [0-9]++ (?:[.,:/'’×-][0-9]++)++ {_UNIT}?
       | [0-9]{{3,}}+ {_UNIT}?
       | [0-9]{{1,2}}+ {_UNIT}
-      | (?!1(?![0-9])) [0-9]{{1,2}}+ (?![\w’'] | -[^\W\d_]) )
+      | (?!1(?![0-9])) [0-9]{{1,2}}+ (?! [\w’'] | -[^\W\d_] | %\w) )
 """
 _SIGNED = rf"""
     (?<![\w.]) \+[0-9]{{1,3}} (?:[ /()-]{{1,2}}[0-9]{{2,}}+){{2,}}+ (?!\w)
