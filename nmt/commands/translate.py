@@ -37,7 +37,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--n-best", type=positive, metavar="N", help="N translations a line: number, rank, score, text")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument(
-        "--json-input", action="store_true", help="read JSON objects: text, prefix, required, forbidden, keep, id"
+        "--json-input",
+        action="store_true",
+        help="read JSON objects: text, prefix, required, forbidden, keep, glossary, markup, id",
     )
     parser.add_argument("--alignments", action="store_true", help="source word-target word pairs, behind a tab")
     parser.add_argument("--attention", action="store_true", help="attention weights; with --json")
@@ -45,10 +47,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--required", metavar="FILE", help="phrases that each translation contains, one a line")
     parser.add_argument("--forbidden", metavar="FILE", help="phrases that no translation contains, one a line")
     parser.add_argument("--keep", metavar="FILE", help="phrases that are copied and not translated, one a line")
+    parser.add_argument("--glossary", metavar="FILE", help="terms and their translations: a TSV, CSV or TBX file")
     parser.add_argument(
-        "--strict",
-        action="store_true",
-        help="stop with an error at a line of which something is asked that cannot be met",
+        "--markup", choices=["html", "xml"], default="", help="tags are put around the words that correspond"
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="exit with status 2 if what is asked of a translation is not met"
     )
     parser.add_argument(
         "--warn-below",
@@ -100,6 +104,8 @@ def run(options: argparse.Namespace) -> None:
             "required": read_phrases(options.required),
             "forbidden": read_phrases(options.forbidden),
             "keep": read_phrases(options.keep),
+            "glossary": translator.glossary(options.glossary) if options.glossary else None,
+            "markup": options.markup,
             "strict": options.strict,
             "split_sentences": options.split_sentences,
             "warn_below": options.warn_below,
@@ -122,9 +128,11 @@ def check_files(options: argparse.Namespace, source: BinaryIO) -> None:
     """Raises UserError when the output would overwrite or lengthen what is read."""
     output: str | BinaryIO = options.output or sys.stdout.buffer
     name = f"--output `{options.output}`" if options.output else "standard output"
-    for read in filter(None, (source, options.required, options.forbidden, options.keep)):
+    for read in filter(None, (source, options.required, options.forbidden, options.keep, options.glossary)):
         if is_same_file(output, read):
-            what = "the input" if read is source else "the file of phrases"
+            what = (
+                "the input" if read is source else "the glossary" if read == options.glossary else "the file of phrases"
+            )
             raise UserError(f"{name} is {what}; choose another file")
 
 

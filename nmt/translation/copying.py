@@ -41,6 +41,8 @@ class SourceSentence(NamedTuple):
     """Further spans, which are read as they are written."""
     capitals: bool = False
     """Whether the sentence is all in capitals in the line, and its translation shall be."""
+    required: tuple[tuple[int, ...], ...] = ()
+    """Pieces of terms that its translation contains, in addition to what is required of the line."""
 
 
 class Copying:

@@ -102,6 +102,7 @@ def _join(parts: Sequence[Translation], gaps: Sequence[str] | None) -> Translati
         source_tokens=[token for part in parts for token in part.source_tokens],
         attention_weights=None,
         alignment=alignment,
+        parts=parts,
     )
 
 

@@ -17,7 +17,17 @@ from typing import Any, BinaryIO, NamedTuple
 
 from nmt.config import DecodingConfig
 from nmt.errors import UserError, needs_attention
-from nmt.translation.translator import PreparedLine, SourceLine, Translation, Translator, candidates
+from nmt.text.glossary import Glossary
+from nmt.text.markup import KINDS
+from nmt.translation.translator import (
+    CANNOT_COPY,
+    PreparedLine,
+    SourceLine,
+    Translation,
+    Translator,
+    candidates,
+    with_common,
+)
 
 WINDOW_BATCHES = 64
 """Batches of lines that are read ahead at most, to put sentences of similar length together."""
@@ -83,6 +93,8 @@ class Output:
             record["attention_weights"] = None if weights is None else [
                 [round(weight, 6) for weight in row] for row in weights.tolist()
             ]  # fmt: skip
+        if translation.problems:
+            record["problems"] = list(translation.problems)
         return record
 
 
@@ -116,12 +128,12 @@ class LineOptions(NamedTuple):
     text, separated by tabs; a blank line has one, with score 0 and no text."""
     json: bool = False
     """An object for each line of input: `line`, `text`, `score`, `tokens`, `log_prob`, `token_log_probs`, `finished`,
-    `confidence`, on request `alignment`, `source_tokens` and `attention_weights`, and with `n_best` the list `n_best`
-    of the same."""
+    `confidence`, on request `alignment`, `source_tokens` and `attention_weights`, where something is not met
+    `problems`, and with `n_best` the list `n_best` of the same."""
     json_input: bool = False
-    """Each line of input is an object: `text`, and optionally `prefix`, `required`, `forbidden`, `keep` (`SourceLine`),
-    and `id`, which `json` repeats. Any other line raises UserError with its number, after those before it are
-    written."""
+    """Each line of input is an object: `text`, and optionally `prefix`, `required`, `forbidden`, `keep`, `glossary`,
+    `markup` (`SourceLine`), and `id`, which `json` repeats. Any other line raises UserError with its number, after
+    those before it are written."""
     alignments: bool = False
     """The alignment follows each translation, after a tab."""
     attention_weights: bool = False
@@ -133,8 +145,12 @@ class LineOptions(NamedTuple):
     """Of every line, in addition to the line's own."""
     keep: Sequence[str] = ()
     """Of every line, in addition to the line's own."""
+    glossary: Glossary | None = None
+    """Of every line, in addition to the line's own."""
+    markup: str = ""
+    """`html` or `xml` if the lines have tags."""
     strict: bool = False
-    """What is asked of a line and cannot be met raises UserError, instead of a warning."""
+    """Where what is asked of a line is not met, UserError is raised after all lines are written."""
     split_sentences: bool | None = None
     """Whether each sentence of a line is translated by itself. It concerns every line, so that a sentence's translation
     does not depend on what surrounds it. None: as `Translator.translate`."""
@@ -173,7 +189,7 @@ def translate_stream(
     """
     lines = LineOptions(**{name: value for name, value in options.items() if name in OPTIONS})
     overrides = {name: value for name, value in options.items() if name not in OPTIONS}
-    task = _Task(translator, translator.decoding_with(**overrides), lines, warn)
+    task = _Task(translator, translator.decoding_with(**overrides), lines, warn, first)
     task.check()  # a mistake in the settings must be found before anything is read
     size = task.decoding.batch_sentences
     reader = source if isinstance(source, LineReader) else LineReader(source)
@@ -196,6 +212,7 @@ def translate_stream(
     if task.invalid:
         lines_held = "1 line held" if task.invalid == 1 else f"{task.invalid} lines held"
         warn(f"{lines_held} invalid UTF-8, replaced by U+FFFD; the first is line {task.first_invalid}")
+    task.end()
 
 
 class LineReader:
@@ -284,11 +301,13 @@ class _Task:
     decoding: DecodingConfig
     options: LineOptions
     warn: Callable[[str], None]
+    first: int = 1
+    """Number of the first line."""
     invalid: int = 0
     """Lines with invalid UTF-8."""
     first_invalid: int = 0
-    said: set[str] = field(default_factory=set)
-    """Problems of lines that a warning has named."""
+    unmet: list[str] = field(default_factory=list)
+    """What was asked and is not met; the first of each line."""
 
     def __post_init__(self) -> None:
         options = self.options
@@ -319,6 +338,7 @@ class _Task:
             make_utility(self.decoding.minimum_bayes_risk, self.translator.target_language)
         wanted = {
             "alignments and attention weights need": options.alignments or options.attention_weights,
+            "markup needs": bool(options.markup),
             "`replace_unknown` needs": self.decoding.replace_unknown,
             "`coverage_penalty` needs": self.decoding.coverage_penalty > 0,
         }
@@ -342,11 +362,26 @@ class _Task:
             if self.options.warn_below is not None and (best.confidence or 0) < self.options.warn_below:
                 text = best.text if len(best.text) <= SHOWN else f"{best.text[:SHOWN]}..."
                 self.warn(f'line {number}: confidence {best.confidence:.2f}: "{text}"')
-        written = (
-            self.output.line(number, translations, line.extra)
-            for number, (translations, line) in enumerate(zip(found, lines, strict=True), first)
-        )
+        if first == self.first and self.options.glossary is not None:
+            self.report("", self.options.glossary.problems)
+        written = []
+        for number, (translations, line) in enumerate(zip(found, lines, strict=True), first):
+            self.report(f"line {number}: ", translations[0].problems)
+            written.append(self.output.line(number, translations, line.extra))
         return "".join(written), mistake
+
+    def report(self, where: str, problems: Sequence[str]) -> None:
+        """Say what is not met; that a model cannot copy at all is said once."""
+        for problem in problems:
+            if problem != CANNOT_COPY or not any(CANNOT_COPY in said for said in self.unmet):
+                self.warn(where + problem)
+        self.unmet += [where + problem for problem in problems[:1]]
+
+    def end(self) -> None:
+        """Raises UserError if that is asked for and something was not met."""
+        if self.options.strict and self.unmet:
+            more = f" ({len(self.unmet) - 1} more)" if len(self.unmet) > 1 else ""
+            raise UserError(f"what is asked of the translation is not met: {self.unmet[0]}{more}")
 
     def parse(self, window: Sequence[bytes], first: int) -> tuple[list[_Line], UserError | None]:
         """The lines of a window that begins with line number `first`, up to one that is wrong, and what is wrong."""
@@ -355,12 +390,6 @@ class _Task:
             text = self.decode(content, number)
             try:
                 line = self.line("", _read_object(text)) if self.options.json_input else self.line(text, {})
-                for problem in line.prepared.problems:
-                    if self.options.strict:
-                        raise UserError(problem)
-                    if problem not in self.said:
-                        self.warn(f"line {number}: {problem}")
-                    self.said.add(problem)
                 lines.append(line)
             except UserError as error:
                 return lines, UserError(f"line {number}: {error}")
@@ -385,11 +414,19 @@ class _Task:
             (*common.required, *record.get("required", ())),
             (*common.forbidden, *record.get("forbidden", ())),
             (*common.keep, *record.get("keep", ())),
+            record.get("glossary"),
+            record.get("markup", ""),
         )
-        if source.required and self.decoding.method == "sampling":
-            raise UserError("required phrases need beam search; leave out sampling")
+        asked = with_common(source, common.markup, common.glossary)
+        needs_beam = {
+            "required phrases": source.required,
+            "glossaries": isinstance(asked, SourceLine) and asked.glossary,
+        }
+        for what, is_asked in needs_beam.items():
+            if is_asked and self.decoding.method == "sampling":
+                raise UserError(f"{what} need beam search; leave out sampling")
         extra = {"id": record["id"]} if "id" in record else {}
-        return _Line(self.translator.prepare(source, self.split), extra)
+        return _Line(self.translator.prepare(asked, self.split), extra)
 
 
 def _read_object(text: str) -> dict[str, Any]:
@@ -409,10 +446,15 @@ def _read_object(text: str) -> dict[str, Any]:
         elif name in ("required", "forbidden", "keep"):
             ok = isinstance(value, list) and all(isinstance(phrase, str) for phrase in value)
             rule = "a list of texts"
+        elif name == "glossary":
+            ok = isinstance(value, dict) and all(isinstance(term, str) for term in value.values())
+            rule = 'an object of terms and their translations: {"term": "translation"}'
+        elif name == "markup":
+            ok, rule = value in ("", *KINDS), '"html" or "xml"'
         elif name == "id":
             ok, rule = isinstance(value, str | int) and not isinstance(value, bool), "text or a whole number"
         else:
-            ok, rule = False, "left out; the keys are text, prefix, required, forbidden, keep, id"
+            ok, rule = False, "left out; the keys are text, prefix, required, forbidden, keep, glossary, markup, id"
         if not ok:
             raise UserError(f"`{name}` must be {rule}")
     return record

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,7 @@ from nmt.search.sampling import sample_translations
 from nmt.search.scoring import Scorer, force_decode
 from nmt.text.capitals import upper, without_capitals
 from nmt.text.cleaning import clean_line, clean_target, one_line
+from nmt.text.glossary import Glossary
 from nmt.text.spans import Named, restore_spans
 from nmt.text.vocabulary import BEGIN, END, UNK, Vocabulary
 from nmt.translation.copying import Copying, SourceSentence, restored
@@ -66,8 +67,13 @@ class SourceLine:
     """Phrases that the translation does not contain as whole words, unless the prefix does."""
     keep: Sequence[str] = ()
     """Phrases that are copied as they are wherever they occur as whole words."""
+    glossary: Glossary | Mapping[str, str] | None = None
+    """Terms and their translations, which the translation contains where a term occurs."""
+    markup: str = ""
+    """`html` or `xml` if the text has tags, which are put around the words that correspond to those inside them."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "glossary", Glossary.of(self.glossary))
         for name in ("required", "forbidden", "keep"):
             if isinstance(getattr(self, name), str):  # it would be taken letter by letter
                 raise UserError(f"`{name}` must be a list of phrases, but is a single text instead; put it into a list")
@@ -102,6 +108,10 @@ class Translation:
     """Probability that each of its sentences is good (`nmt.scores.confidence`), 0 where one has no word, repeats itself
     or was cut off; None from a model without calibration, and from several models. It is calibrated for what beam
     search finds best: samples, and what minimum Bayes risk decoding chooses, have the number of the same formula."""
+    problems: Sequence[str] = ()
+    """What was asked of the translation and is not met."""
+    parts: Sequence[Translation] = field(default=(), compare=False, repr=False)
+    """The translations of the sentences, where the line has several."""
 
 
 def word_alignment(
@@ -161,6 +171,26 @@ class PreparedLine(NamedTuple):
     constraints: Constraints = FREE
     problems: Sequence[str] = ()
     """What is asked of the line and cannot be met; it is translated without it."""
+    terms: Sequence[str] = ()
+    """Translations of terms that it contains."""
+    finish: Callable[[Translation], Translation] | None = None
+    """What is done with each translation, which needs attention weights: tags are put into it."""
+
+    def unmet(self, translation: Translation) -> list[str]:
+        """What was asked of the line and its translation does not have."""
+        text = translation.text.casefold()  # a sentence in capitals has them in capitals
+        missing = [term for term in self.terms if term.casefold() not in text]
+        return [*self.problems, *(f"the term {term!r} is not in the translation" for term in missing)]
+
+
+def with_common(line: str | SourceLine, markup: str, glossary: Glossary | None) -> str | SourceLine:
+    """A line with what is asked of every line, in addition to its own."""
+    if not markup and glossary is None:
+        return line
+    line = SourceLine(line) if isinstance(line, str) else line
+    own = Glossary.of(line.glossary)
+    own = (own or Glossary()).over(glossary) if glossary is not None else own
+    return replace(line, markup=line.markup or markup, glossary=own)
 
 
 LONGEST_SENTENCE = 256
@@ -198,6 +228,7 @@ class Translator:
         self.target_language = target_language
         """Chooses the tokeniser of BLEU in minimum Bayes risk decoding, and says how it writes capitals."""
         self.source_language = source_language
+        """With the target language, it chooses the terms of a glossary of many languages."""
         self.confidence = confidence
         """How probable it is that a translation is good; None if that is not known."""
         self._spelling: Spelling | None = None
@@ -257,7 +288,13 @@ class Translator:
         return translator
 
     def translate(
-        self, lines: Sequence[str | SourceLine], *, split_sentences: bool | None = None, **overrides: Any
+        self,
+        lines: Sequence[str | SourceLine],
+        *,
+        split_sentences: bool | None = None,
+        markup: str = "",
+        glossary: Glossary | Mapping[str, str] | str | Path | None = None,
+        **overrides: Any,
     ) -> list[Translation]:
         """The best translation of each line; it does not depend on the other lines.
 
@@ -267,9 +304,12 @@ class Translator:
 
             split_sentences: False translates each line as a whole; None does so for models of longer text than
                 sentences, and for lines with a prefix or required phrases
+            markup: `html` or `xml` for lines with tags
+            glossary: of every line, in addition to the line's own: terms and their translations, or a file of them
             overrides: fields of `nmt.config.DecodingConfig`, such as `beam_size=1`
         """
-        return [found[0] for found in self.translate_n_best(lines, 1, split_sentences=split_sentences, **overrides)]
+        asked = {"split_sentences": split_sentences, "markup": markup, "glossary": glossary, **overrides}
+        return [found[0] for found in self.translate_n_best(lines, 1, **asked)]
 
     def translate_n_best(
         self,
@@ -278,7 +318,9 @@ class Translator:
         *,
         attention_weights: bool = False,
         split_sentences: bool | None = None,
-        **overrides: object,
+        markup: str = "",
+        glossary: Glossary | Mapping[str, str] | str | Path | None = None,
+        **overrides: Any,
     ) -> list[list[Translation]]:
         """Up to `n_best` translations of each line, different as text, best first; otherwise as `translate`.
 
@@ -291,22 +333,35 @@ class Translator:
         decoding = self.decoding_with(**overrides)
         if split_sentences is None and attention_weights:
             split_sentences = False
-        prepared = [self.prepare(line, split_sentences) for line in lines]
-        for number, line in enumerate(prepared, 1):
-            for problem in line.problems:
-                warnings.warn(f"line {number}: {problem}", stacklevel=2)
-        return self.translate_prepared(prepared, decoding, n_best, attention_weights=attention_weights)
+        common = self.glossary(glossary) if isinstance(glossary, str | Path) else Glossary.of(glossary)
+        prepared = [self.prepare(with_common(line, markup, common), split_sentences) for line in lines]
+        translated = self.translate_prepared(prepared, decoding, n_best, attention_weights=attention_weights)
+        problems = list(common.problems) if common is not None else []
+        problems += [f"line {i}: {problem}" for i, found in enumerate(translated, 1) for problem in found[0].problems]
+        for problem in problems:
+            warnings.warn(problem, stacklevel=2)
+        return translated
+
+    def glossary(self, path: str | Path) -> Glossary:
+        """Read a TSV, CSV or TBX file of terms of the model's languages."""
+        return Glossary.load(path, (self.source_language, self.target_language))
 
     def prepare(self, line: str | SourceLine, split_sentences: bool | None = None) -> PreparedLine:
         """A line cleaned, split if it is to be, and with what is asked of its translation."""
         line = SourceLine(line) if isinstance(line, str) else line
+        if line.markup:
+            from nmt.translation.markup import prepare_marked
+
+            return prepare_marked(self, line, split_sentences)
         if split_sentences is None:
             split_sentences = self.split_sentences and not line.prefix and not line.required
         elif split_sentences and (line.prefix or line.required):
             raise UserError("a prefix and required phrases are for whole lines; leave out `split_sentences`")
-        named, problems = self._name(line.keep) if line.keep else None, []
-        if named is not None and not self.copying.most:
-            problems.append(CANNOT_COPY)
+        problems = [CANNOT_COPY] if line.keep and not self.copying.most else []
+        glossary = Glossary.of(line.glossary)
+        if glossary and self.copying.most:
+            line = replace(line, keep=(*line.keep, *glossary.kept(line.text)))
+        named = self._name(line.keep) if line.keep else None
         whole = bool(line.prefix or line.required)
         sentences, gaps = self.copying.sentences(line.text, split_sentences, named, whole)
         problems += [TOO_MANY.format(one.too_many + self.copying.most) for one in sentences if one.too_many]
@@ -321,7 +376,31 @@ class Translator:
             sentences = [sentence._replace(unchanged=None) for sentence in sentences]
         if not whole and not line.forbidden:
             sentences = [self._without_capitals(sentence) for sentence in sentences]
-        return PreparedLine(sentences, gaps, self.constraints(line), problems)
+        prepared = PreparedLine(sentences, gaps, self.constraints(line), problems)
+        return prepared if glossary is None else self._with_terms(prepared, glossary)
+
+    def _with_terms(self, line: PreparedLine, glossary: Glossary) -> PreparedLine:
+        """The line with the translations of the terms that occur in its sentences."""
+        sentences, terms, problems = [], list[str](), [*line.problems, *glossary.problems]
+        for sentence in line.sentences:
+            required: list[Phrase] = []
+            for match in glossary.find(sentence.text) if sentence.unchanged is None else ():
+                try:
+                    phrase = self._phrase(match.target, "the translation of a term", True)
+                except UserError as error:
+                    problems.append(f"{error}; the term is left out")
+                    continue
+                if line.constraints.forbidden is not None and line.constraints.forbidden.occurs_in(phrase):
+                    problems.append(f"the term {match.target!r} is left out, as it contains a forbidden phrase")
+                elif len(required) == MOST_REQUIRED:
+                    problems.append(
+                        f"the term {match.target!r} is left out, as the sentence has {MOST_REQUIRED} others"
+                    )
+                elif phrase not in required:
+                    required.append(phrase)
+                    terms.append(self._text(list(phrase)))
+            sentences.append(sentence._replace(required=tuple(required)))
+        return line._replace(sentences=sentences, problems=problems, terms=terms)
 
     def _without_capitals(self, sentence: SourceSentence) -> SourceSentence:
         """A sentence all in capitals as it is usually written; any other stays as it is."""
@@ -356,9 +435,14 @@ class Translator:
                 what = "a sentence of " if len(lines[number].sentences) > 1 else ""
                 warn(f"{what}line {first + number} is cut from {len(ids)} to {most} pieces")
             constraints = lines[number].constraints
+            if one.required:
+                constraints = constraints._replace(
+                    required=tuple(dict.fromkeys((*constraints.required, *one.required)))
+                )
             if one.copies:
                 constraints = self._with_copies(constraints, ids[:most])
             sentences.append(Sentence(ids[:most], one.text, constraints, one.copies, one.capitals))
+        attention_weights = attention_weights or any(line.finish is not None for line in lines)
         found = iter(self.translate_ids(sentences, decoding, n_best, attention_weights=attention_weights))
         least_risk = decoding.minimum_bayes_risk != "none"
         sampled = decoding.method == "sampling" and not least_risk
@@ -378,7 +462,9 @@ class Translator:
                 best = join_samples(parts, line.gaps) if sampled else join_translations(parts, n_best, line.gaps)
                 if least_risk:  # an expected utility, from 0 to 100
                     best = [replace(one, score=one.score / len(parts)) for one in best]
-            joined.append(best)
+            if line.terms or line.problems:
+                best = [replace(one, problems=line.unmet(one)) for one in best]
+            joined.append(best if line.finish is None else [line.finish(one) for one in best])
         return joined
 
     def _with_copies(self, constraints: Constraints, ids: Sequence[int]) -> Constraints:

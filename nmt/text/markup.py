@@ -1,0 +1,370 @@
+"""Lines with HTML or XML markup as segments of plain text, and the tags that belong to them.
+
+Block tags (`<p>`, `<li>`) separate segments. Inline tags are taken out of a segment's text and keep their places in it,
+counted in letters: everything but white space. What must not be translated (`<code>`, comments) is kept as it is.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from nmt.errors import UserError
+from nmt.text.cleaning import clean_line
+
+KINDS = ("html", "xml")
+"""What `markup` can be."""
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_HTML_BLOCKS = _names(
+    "address article aside base blockquote body caption center col colgroup dd details dialog div dl dt fieldset "
+    "figcaption figure footer form h1 h2 h3 h4 h5 h6 head header hr html iframe legend li link main menu meta nav "
+    "noscript ol optgroup option p pre script section select style summary table tbody td textarea tfoot th thead "
+    "title tr ul"
+)
+_XML_BLOCKS = _names("item li note p para seg segment source target title")
+_EMPTY = _names("area br embed img input param track wbr")
+"""Inline elements of HTML that have no end tag."""
+_KEPT = _names("code kbd math pre samp script style svg textarea")
+"""Elements whose content is not translated."""
+_RAW = frozenset(("script", "style", "textarea"))
+"""Elements of HTML in whose content nothing is a tag."""
+_CODES = _names("bpt ept it ph ut")
+"""Elements of XLIFF and TMX whose content is the code of another format."""
+_BREAKS = _names("br img lb")
+"""Empty elements that separate words even without white space."""
+
+# A value may contain `<` and `>`; its length is limited, so that no line takes long.
+_TAG = r"""</?([A-Za-z_][^\s<>/"'=]*+)(?:[^<>"']++|"[^"]{0,2000}+"|'[^']{0,2000}+')*+>"""
+_TOKEN = re.compile(
+    rf"{_TAG}|<!--|<!\[CDATA\[|<\?|<![A-Za-z]|&(?:\#[0-9]{{1,7}}|\#[xX][0-9A-Fa-f]{{1,6}}|[A-Za-z][A-Za-z0-9]{{1,31}});"
+)
+_ENDS = {"<!--": "-->", "<![CDATA[": "]]>", "<?": "?>"}
+_NO_TRANSLATION = (
+    r"""(?i)\stranslate\s*=\s*["']?no\b|:translate\s*=\s*["']no\b"""
+    r"""|\sclass\s*=\s*["'](?:[^"']*\s)?notranslate\b"""
+)
+_PAIR = r"""\s(?:rid|startRef|i|id)\s*=\s*["']([^"']*)"""
+_MARK = re.compile(r"[.,;:!?…)\]”»’]")
+PLACEHOLDERS = range(0xF0000, 0xFFFFE)
+"""Characters that a text has in place of what is kept, for a model that copies spans: private-use ones."""
+
+
+class Tag(NamedTuple):
+    """A tag or whatever else is written as it is."""
+
+    raw: str = ""
+    before: bool = False
+    """Whether white space is before it."""
+    after: bool = False
+    """Whether white space is behind it."""
+
+
+NO_TAG = Tag()
+
+
+@dataclass
+class Element:
+    """An element inside a segment, or something empty: a tag alone, a comment, a space that is an entity."""
+
+    start: int
+    """Letters of the segment before it."""
+    end: int
+    opening: Tag = NO_TAG
+    """Without text where the element began in an earlier segment."""
+    closing: Tag = NO_TAG
+    """Without text where the element ends in a later segment, or is empty."""
+    children: list[Element] = field(default_factory=list)
+    is_space: bool = False
+    """Whether it is a space that is an entity."""
+    is_break: bool = False
+    """Whether it separates words even without white space."""
+
+
+@dataclass
+class Segment:
+    """Text that is translated on its own, without its tags."""
+
+    text: str = ""
+    letters: int = 0
+    root: Element = field(default_factory=lambda: Element(0, 0))
+    """It contains the elements."""
+    written: dict[int, str] = field(default_factory=dict)
+    """How characters of the text are written in the markup, for `str.translate`: `&amp;`, and what is kept."""
+
+
+class Marked(NamedTuple):
+    """A line with markup."""
+
+    parts: list[str | Segment]
+    """Block tags and the like as they are, and the segments between them."""
+    unmatched: list[str]
+    """Tags that have no partner; each is placed like an empty element."""
+
+
+class _Token(NamedTuple):
+    raw: str
+    kind: str
+    """`text`, `entity`, `open`, `close`, `empty`, `kept` or `block`."""
+    name: str = ""
+
+
+def parse_markup(line: str, kind: str, *, copied: bool = False, whole: bool = False) -> Marked:
+    """The segments of a line and what is between them.
+
+    Parameters:
+        kind: `html` or `xml`
+        copied: whether a model reads something in place of what is kept, and copies it
+        whole: whether block tags separate nothing
+    """
+    if kind not in KINDS:
+        raise UserError(f"`markup` must be `html` or `xml`, but is {kind!r} instead")
+    tokens = list(_tokens(line, kind))
+    partners = _partners(tokens)
+    tokens, partners = _joined(tokens, partners, kind)
+    builder = _Builder(line, copied)
+    for place, token in enumerate(tokens):
+        around = place > 0 and tokens[place - 1].raw[-1:].isspace(), tokens[place + 1 : place + 2]
+        tag = Tag(token.raw, around[0], bool(around[1]) and around[1][0].raw[:1].isspace())
+        if token.kind == "block" and not whole:
+            builder.separate(token.raw)
+        elif token.kind in ("open", "close") and place in partners:
+            builder.open(tag) if token.kind == "open" else builder.close(tag)
+        elif token.kind in ("text", "entity"):
+            builder.text(tag, token.kind == "entity")
+        else:
+            builder.empty(tag, token)
+    builder.separate("")
+    codes = [token.name.partition(" ")[0] in ("bpt", "ept", "sc", "ec") for token in tokens]
+    unmatched = [
+        token.raw
+        for place, token in enumerate(tokens)
+        if token.kind in ("open", "close") and place not in partners and not codes[place]
+    ]
+    return Marked(builder.parts, unmatched)
+
+
+def _tokens(line: str, kind: str) -> Iterator[_Token]:
+    """The line cut into tags, entities and what is between them; nothing is lost."""
+    position = start = 0
+    absent: set[str] = set()  # nothing is looked for twice in vain
+
+    def find(text: str, place: int) -> int:
+        found = -1 if text in absent else line.find(text, place)
+        if found < 0:
+            absent.add(text)
+            return -1
+        return found + len(text)
+
+    while match := _TOKEN.search(line, position):
+        position, token = match.end(), match[0]
+        if token[0] == "&":
+            made = _Token(token, "entity")
+        elif match[1]:
+            made = _tag(token, match[1], kind)
+            name = made.name.partition(" ")[0]
+            inside = name in _RAW if kind == "html" else name in _CODES
+            end = find(f"</{match[1]}>", position) if inside and token[1] != "/" and token[-2] != "/" else -1
+            if end > 0:
+                position = end
+                code = made.kind if name in ("bpt", "ept") else "empty"
+                made = _Token(line[match.start() : end], "block" if kind == "html" else code, made.name)
+        else:
+            end = find(_ENDS.get(token, ">"), position)
+            if end < 0:
+                continue
+            position = end
+            made = _Token(line[match.start() : end], "kept" if token == "<![CDATA[" else "empty")
+        if match.start() > start:
+            yield _Token(line[start : match.start()], "text")
+        yield made
+        start = position
+    if start < len(line):
+        yield _Token(line[start:], "text")
+
+
+def _tag(raw: str, name: str, kind: str) -> _Token:
+    """What a tag is."""
+    is_html = kind == "html"
+    name = name.lower() if is_html else name.rpartition(":")[2]
+    if not is_html and name in ("bpt", "ept", "sc", "ec") and raw[1] != "/":
+        pair = re.search(_PAIR, raw)
+        return _Token(raw, "open" if name in ("bpt", "sc") else "close", f"{name} {pair[1] if pair else ''}")
+    if name in (_HTML_BLOCKS if is_html else _XML_BLOCKS):
+        return _Token(raw, "block", name)
+    if raw[1] == "/":
+        return _Token(raw, "close", name)
+    return _Token(raw, "empty" if raw.endswith("/>") or (is_html and name in _EMPTY) else "open", name)
+
+
+def _partners(tokens: Sequence[_Token]) -> dict[int, int]:
+    """For each tag with a partner the partner's place; elements are nested in each other."""
+    partners: dict[int, int] = {}
+    stack: list[tuple[str, int]] = []
+    opened: Counter[str] = Counter()
+    for place, token in enumerate(tokens):
+        keeps = token.kind == "block" and token.name in _KEPT and not token.raw.endswith("/>")
+        if token.kind == "open" or (keeps and token.raw[1] != "/"):
+            stack.append((token.name, place))
+            opened[token.name] += 1
+        elif token.kind == "close" or keeps:
+            code, _, number = token.name.partition(" ")
+            name = {"ept": f"bpt {number}", "ec": f"sc {number}"}.get(code, token.name)
+            # Codes may overlap elements, which elements themselves may not.
+            if not opened[name] or (name != token.name and stack[-1][0] != name):
+                continue
+            while stack:
+                other, start = stack.pop()
+                opened[other] -= 1
+                if other == name:
+                    partners[start], partners[place] = place, start
+                    break
+    return partners
+
+
+def _joined(tokens: list[_Token], partners: dict[int, int], kind: str) -> tuple[list[_Token], dict[int, int]]:
+    """The tokens with each element that is not translated as a single one."""
+    joined: list[_Token] = []
+    moved: dict[int, int] = {}
+    place = 0
+    while place < len(tokens):
+        token, end = tokens[place], partners.get(place, -1)
+        is_kept = token.name in _KEPT and kind == "html"
+        if end > place and (is_kept or re.search(_NO_TRANSLATION, token.raw)):
+            raw = "".join(one.raw for one in tokens[place : end + 1])
+            joined.append(_Token(raw, "block" if token.kind == "block" else "kept", token.name))
+            place = end
+        else:
+            moved[place] = len(joined)
+            joined.append(token)
+        place += 1
+    pairs = {moved[one]: moved[other] for one, other in partners.items() if one in moved and other in moved}
+    return joined, {one: other for one, other in pairs.items() if joined[one].kind in ("open", "close")}
+
+
+class _Builder:
+    """The segments of a line while they are read."""
+
+    def __init__(self, line: str, copied: bool) -> None:
+        self.parts: list[str | Segment] = []
+        self._free = (code for code in PLACEHOLDERS if chr(code) not in line) if copied else None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._segment = Segment()
+        self._stack = [self._segment.root]
+        self._text: list[str] = []
+        self._plain: set[str] = set()
+        """Characters of the text that are no entities."""
+        self._entities: dict[str, str] = {}
+        self._empty_before = ""
+        """The name of the empty element that was read last, `` if text followed it."""
+
+    def separate(self, raw: str) -> None:
+        """The segment ends before a block tag."""
+        segment = self._segment
+        segment.text = "".join(self._text)
+        for node in self._stack:
+            node.end = segment.letters
+        entities = {sign: raw for sign, raw in self._entities.items() if sign not in self._plain}
+        entities = {"&": "&amp;", "<": "&lt;", **({} if ">" in self._plain else {">": "&gt;"}), **entities}
+        segment.written.update({ord(sign): text for sign, text in entities.items()})
+        if segment.text or segment.root.children:
+            self.parts.append(segment if segment.root.children or segment.text.strip() else segment.text)
+        if raw:
+            self.parts.append(raw)
+        self._begin()
+
+    def open(self, tag: Tag) -> None:
+        """An element begins."""
+        node = Element(self._segment.letters, 0, opening=tag)
+        self._stack[-1].children.append(node)
+        self._stack.append(node)
+
+    def close(self, tag: Tag) -> None:
+        """The innermost element ends; it may have begun in an earlier segment."""
+        if len(self._stack) > 1:
+            node = self._stack.pop()
+        else:
+            root = self._segment.root
+            node = Element(0, 0, children=root.children)
+            root.children = [node]
+        node.end, node.closing = self._segment.letters, tag
+
+    def text(self, tag: Tag, is_entity: bool) -> None:
+        """Text, or a character that is an entity."""
+        text = html.unescape(tag.raw) if is_entity else tag.raw
+        if is_entity:
+            if text.isspace():
+                self._add_empty(tag, is_space=True)
+                text = " "
+            elif text == tag.raw or not text.isprintable() or text in map(chr, range(0x80, 0xA0)):
+                self.empty(tag, _Token(tag.raw, "kept"))  # unknown
+                return
+            elif len(text) == 1:
+                self._entities.setdefault(text, tag.raw)
+        else:
+            self._plain.update(text)
+        self._write(text)
+
+    def empty(self, tag: Tag, token: _Token) -> None:
+        """Something that has no text to translate."""
+        if token.kind == "kept" and self._free is not None and (code := next(self._free, None)):
+            self._segment.written[code] = tag.raw
+            self._write(chr(code))
+            return
+        self._add_empty(tag, is_break=token.name in _BREAKS)
+        self._empty_before = token.name or token.kind
+
+    def _add_empty(self, tag: Tag, *, is_space: bool = False, is_break: bool = False) -> None:
+        place = self._segment.letters
+        element = Element(place, place, opening=tag, is_space=is_space, is_break=is_break)
+        self._stack[-1].children.append(element)
+
+    def _write(self, text: str) -> None:
+        before = self._text[-1][-1:] if self._text else ""
+        if before.isspace():
+            text = text.lstrip()
+            if self._empty_before and _MARK.match(text):
+                self._text[-1] = self._text[-1].rstrip()
+        elif self._empty_before in _BREAKS and before and not text[:1].isspace():
+            text = f" {text}"
+        if text:
+            self._text.append(text)
+            self._segment.letters += len(letters(text))
+            self._empty_before = ""
+
+
+def letters(text: str) -> str:
+    """A text as the model reads it without its white space."""
+    return "".join(clean_line(f"x{text}x").split())[1:-1]
+
+
+# Words as far as tags are concerned: without the marks around them; a mark is a unit of its own, and so is each
+# character of a script without spaces.
+_EAST_ASIAN = r"\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef\U00020000-\U0003ffff"
+_IN_WORD = rf"[^\s!-/:-@\[-`{{-~¡¿«»„“”‘’‚‹›–—…·{_EAST_ASIAN}]"
+_UNIT = re.compile(rf"(?P<word>{_IN_WORD}++(?:(?:['’&@/_-]|[.,:](?=\d)){_IN_WORD}++)*+)|(?P<sign>\S)")
+
+
+class Units(NamedTuple):
+    """The words and marks of a text."""
+
+    starts: list[int]
+    ends: list[int]
+    are_words: list[bool]
+
+    @classmethod
+    def of(cls, text: str) -> Units:
+        """Where the units of a text begin and end."""
+        found = list(_UNIT.finditer(text))
+        words = [bool(one["word"]) or one[0].isalnum() for one in found]
+        return cls([one.start() for one in found], [one.end() for one in found], words)

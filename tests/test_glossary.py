@@ -1,0 +1,168 @@
+"""Terms are found where they occur, and their translations are in the translation of that sentence."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_markup import TAG, WORDS, stream, toy
+
+from nmt.cli import main
+from nmt.errors import UserError
+from nmt.text.glossary import Glossary
+from nmt.translation.translator import SourceLine
+
+
+def found(text: str, terms: dict[str, str]) -> list[tuple[str, str]]:
+    return [(text[match.start : match.end], match.target) for match in Glossary(terms).find(text)]
+
+
+def test_terms_are_found_as_whole_words() -> None:
+    terms = {"Hund": "dog", "Vertrag": "contract", "rote Karte": "red card", "C++": "C++", "網": "net"}
+    assert found("Der Hund, die Hundehütte und der Schäferhund.", terms) == [("Hund", "dog")]
+    assert found("Hunde", terms) == []  # too short a word for its inflected forms
+    assert found("Des Vertrages und der Verträge", terms) == [("Vertrages", "contract")]
+    assert found("vertragliche Vertragspartner im Vertragsheft", terms) == []
+    assert found("Eine rote Karte und C++, bitte", terms) == [("rote Karte", "red card"), ("C++", "C++")]
+    assert found("網です", terms) == [("網", "net")]
+
+
+def test_only_the_first_word_of_a_sentence_may_have_another_capital() -> None:
+    assert found("»Agreement« is an Agreement, no agreement", {"agreement": "A"}) == [
+        ("Agreement", "A"),
+        ("agreement", "A"),
+    ]
+    assert found("It is bold. BOLD", {"It": "X", "Bold": "Y"}) == [("It", "X")]
+
+
+def test_the_longest_term_counts_and_the_exact_form() -> None:
+    terms = {"New York": "1", "New York Times": "2", "Times Square": "3", "Kunde": "4", "Kunden": "5", "York": "6"}
+    assert found("The New York Times Square", terms) == [("New York Times", "2")]
+    assert found("Kunden und Kunde in York", terms) == [("Kunden", "5"), ("Kunde", "4"), ("York", "6")]
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+TBX2 = """<?xml version="1.0"?><!DOCTYPE martif SYSTEM "TBXcoreStructV02.dtd"><martif><text><body>
+<termEntry><langSet xml:lang="de-DE"><tig><term>Hund</term></tig><tig><term>Köter</term></tig></langSet>
+<langSet xml:lang="en"><tig><term>dog &amp; Co</term></tig></langSet></termEntry>
+<termEntry><langSet xml:lang="fr"><tig><term>chat</term></tig></langSet></termEntry></body></text></martif>"""
+TBX3 = """<tbx type="TBX-Core"><text><body><conceptEntry><langSec xml:lang="en"><termSec><term>cat</term></termSec>
+</langSec><langSec xml:lang="de"><termSec><term>Katze</term></termSec></langSec></conceptEntry></body></text></tbx>"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "terms"),
+    [
+        ("a.tsv", "Hund\tdog\n\nKatze\tcat, kitty\n", {"Hund": "dog", "Katze": "cat, kitty"}),
+        ("a.csv", 'Hund,dog\n"Katze, jung","""kitten"""\n', {"Hund": "dog", "Katze, jung": '"kitten"'}),
+        ("a.csv", "Source,Note,Target\nHund,n,dog\n", {"Hund": "dog"}),
+        ("a.tsv", "en\tde\ndog\tHund\n", {"Hund": "dog"}),
+        ("a.tbx", TBX2, {"Hund": "dog & Co", "Köter": "dog & Co"}),
+        ("a.xml", TBX3, {"Katze": "cat"}),
+    ],
+)
+def test_files_of_each_format(tmp_path: Path, name: str, text: str, terms: dict[str, str]) -> None:
+    glossary = Glossary.load(write(tmp_path / name, text), ("de", "en"))
+    assert len(glossary) == len(terms) and not glossary.problems
+    for source, target in terms.items():
+        assert [match.target for match in glossary.find(source)] == [target]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("one\ntwo\n", "is no glossary: its lines must have a source and a target term"),
+        ("", "has no terms"),
+        ("<tmx></tmx>", "translation memory"),
+        ("<html><p>a</p></html>", "its root is <html>"),
+        ("<martif><text></martif>", "not valid XML"),
+        ('<!DOCTYPE martif [<!ENTITY a "b">]><martif>&a;</martif>', "declares XML entities"),
+        (TBX3.replace('"de"', '"pl"'), "its languages are en, pl"),
+        ('a,"b\n', "line 1 is not valid CSV"),
+    ],
+)
+def test_a_file_that_is_no_glossary_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        Glossary.load(write(tmp_path / "a", text), ("de", "en"))
+
+
+def test_wrong_lines_of_a_file_are_left_out_and_said(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tsv", "Hund\tdog\nein\tzwei\tdrei\nKatze\t \n")
+    glossary = Glossary.load(path, ("de", "en"))
+    assert len(glossary) == 1
+    name = f"glossary `{path}`"
+    assert glossary.problems == [
+        f"{name} line 2 is left out: a term has a tab",
+        f"{name} line 3 is left out: its target term is empty",
+    ]
+    source = "Hund\ndie Katze\n"
+    written, said = stream(toy(), source, glossary=glossary, strict=True)
+    assert len(written) == 2 and said[:2] == glossary.problems and said[-1].startswith("error: what is asked")
+
+
+def test_translations_of_terms_are_in_the_translation_of_their_sentence() -> None:
+    draw = random.Random(5)
+    terms = {"Hund": "Katze spielen", "Katze": "der", "sieht": "wir sehen", "sehen": "ist", "schläft": "was der"}
+    made = toy()
+    lines = [" ".join(draw.choices([*WORDS, "schläft.", "Und"], k=draw.randint(1, 12))) for _ in range(60)]
+    plain = made.translate(lines)
+    for line, one, without in zip(lines, made.translate(lines, glossary=terms), plain, strict=True):
+        wanted = [match.target for match in Glossary(terms).find(line)]
+        assert all(target in one.text for target in wanted) and not one.problems
+        if not wanted:
+            assert one == without
+
+
+def test_markup_and_glossary_together() -> None:
+    (one,) = toy().translate(["<b>ein Hund</b> und <i>Katze</i>"], markup="html", glossary={"Hund": "wir sehen"})
+    assert "wir sehen" in " ".join(TAG.sub("", one.text).split())
+    assert all(one.text.count(tag) == 1 for tag in ("<b>", "</b>", "<i>", "</i>"))
+
+
+def test_a_term_that_is_its_own_translation_is_copied() -> None:
+    (one,) = toy(spans=16).translate(["ein Zgrrk und Hund"], glossary={"Zgrrk": "Zgrrk"})
+    assert one.text.count("Zgrrk") == 1
+
+
+def test_what_cannot_be_met_is_said_and_the_line_is_translated_without_it() -> None:
+    made = toy()
+    source = '{"text": "ein Hund", "glossary": {"Hund": "狗", "ein": "", "x": "a\\tb"}}\n{"text": "Hund"}\n'
+    written, said = stream(made, source, json_input=True, json=True, strict=True)
+    texts = [json.loads(line)["text"] for line in written]
+    assert texts == [one.text for one in made.translate(["ein Hund", "Hund"])]
+    assert len(json.loads(written[0])["problems"]) == 3 and "problems" not in json.loads(written[1])
+    assert "has some that the vocabulary lacks; the term is left out" in " ".join(said)
+    assert said[-1].startswith("error: what is asked of the translation is not met: line 1:")
+    made = toy(method="sampling")
+    with pytest.raises(UserError, match="need beam search"):
+        made.translate(["ein Hund"], glossary={"Hund": "Katze"})
+    _, said = stream(toy(), '{"text": "a", "glossary": ["b"]}\n', json_input=True)
+    assert "`glossary` must be an object of terms" in said[0]
+
+
+def test_the_line_s_own_terms_come_first() -> None:
+    both = Glossary({"Hund": "wir"}).over(Glossary({"Hund": "was", "Katze": "der"}))
+    assert [match.target for match in both.find("Hund Katze")] == ["wir", "der"]
+    (one,) = toy().translate([SourceLine("ein Hund", glossary={"Hund": "wir"})], glossary={"Hund": "was"})
+    assert "wir" in one.text
+
+
+def test_the_command_translates_every_line_and_exits_with_2(
+    tmp_path: Path, capsysbinary: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "g.tsv", "Vertrag\ttreaty\nBier\tale\textra\n")
+    lines = write(tmp_path / "in.txt", "Der Vertrag ist <b>gut</b>.\n<i>Hallo!\n")
+    arguments = ["translate", "--model", "de-en", "--input", str(lines), "--glossary", str(path), "--markup", "html"]
+    assert main([*arguments, "--strict"]) == 2
+    written, said = capsysbinary.readouterr()
+    first, second, end = written.decode().split("\n")
+    assert "treaty" in first and "<b>good</b>" in first and "<i>" in second and end == ""
+    assert b"line 2 is left out: a term has a tab" in said and b"line 2: the markup is unbalanced" in said
+    assert main(arguments) == 0
