@@ -34,7 +34,7 @@ def load_config(path: str | Path, settings: list[str] | None = None) -> Config:
         raise UserError(f"configuration `{path}` cannot be read: {error}") from None
     try:
         values = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # RecursionError: brackets in brackets
+    except (ValueError, RecursionError) as error:  # RecursionError: nested brackets
         mistake = str(error).splitlines()[0]
         advice = _about_backslashes(text, mistake)
         raise UserError(f"configuration `{path}` is not valid TOML: {mistake}{advice}") from None
@@ -165,7 +165,7 @@ def _has_escapes(value: Any) -> bool:
 
 
 def _convert(hint: Any, value: Any) -> tuple[bool, Any]:
-    """Whether a TOML value fits a type hint, and the value as that type."""
+    """Whether a TOML value matches a type hint, and the value converted to that type."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return (True, value) if value == AUTO and AUTO in arguments else _convert(arguments[0], value)
@@ -196,7 +196,7 @@ def _convert(hint: Any, value: Any) -> tuple[bool, Any]:
 
 
 def _table_of(hint: Any) -> Any:
-    """The dataclass of the tables that a setting is a list of; None for other settings."""
+    """The dataclass of the elements of a setting that is a list of tables; None for other settings."""
     kind = get_args(hint)[0] if get_origin(hint) is list else None
     return kind if dataclasses.is_dataclass(kind) else None
 

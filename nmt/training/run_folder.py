@@ -61,7 +61,7 @@ class Progress:
 
 
 def check_folder(config: Config, output: Path, resume: bool, overwrite: bool) -> bool:
-    """Whether the run folder may be used, and whether there is a run in it to resume; nothing is written yet."""
+    """Check that the run folder may be used, and whether it has a run to resume; nothing is written yet."""
     if resume and overwrite:
         raise UserError("--resume and --overwrite exclude each other")
     start = config.training.start_from
@@ -141,9 +141,9 @@ class RunFolder:
             raise UserError(f"run folder `{self.path}` cannot be made: {error.strerror}") from None
 
     def begin(self, config: Config, vocabularies: Sequence[Vocabulary]) -> None:
-        """Clear the folder of an older run and write what a new one starts with; a state makes it complete.
+        """Remove an older run from the folder and write the first files of a new one; a state makes it complete.
 
-        The old state goes first: without it, nothing can be resumed from what a killed process leaves.
+        The old state is removed first, so that nobody can resume from the remains of a killed process.
         """
         text = _config_text(config)
         self.make()
@@ -167,7 +167,7 @@ class RunFolder:
         return adopt(config, config)
 
     def write_config(self, config: Config) -> None:
-        """Replace it."""
+        """Replace that configuration."""
         write_atomically(self.path / "config.toml", _config_text(config))
 
     def vocabularies(self, config: Config) -> tuple[Vocabulary, Vocabulary]:
@@ -190,7 +190,7 @@ class RunFolder:
     def write_state(
         self, tensors: dict[str, Tensor], progress: Progress, data: str, vocabularies: dict[str, str]
     ) -> None:
-        """Everything to resume from, in one file that is replaced at once.
+        """Write everything that is needed to resume, in one file that is replaced atomically.
 
         data: the checksum of the data
         vocabularies: their checksums, by the names of their files
@@ -209,7 +209,7 @@ class RunFolder:
 
     @contextlib.contextmanager
     def damage_reported(self) -> Iterator[None]:
-        """Turns what a damaged state raises into a UserError.
+        """Turns the exceptions that a damaged state raises into a UserError.
 
         The file may not be a safetensors file, lack the progress, or have other weights or other shapes.
         """
@@ -242,7 +242,7 @@ class RunFolder:
         return sorted(int(path.name) for path in (self.path / "checkpoints").glob("*") if path.name.isdecimal())
 
     def remove_checkpoint(self, update: int) -> None:
-        """Delete one of them."""
+        """Delete one of these models."""
         shutil.rmtree(self.path / "checkpoints" / str(update))
 
 
