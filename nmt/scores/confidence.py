@@ -1,9 +1,9 @@
-"""How probable it is that a translation is good: logistic regression on the mean log-probability m of its pieces.
+"""Confidence: the probability that a translation is good, by logistic regression on its pieces' mean log-probability m.
 
     P(good) = 1 / (1 + exp(-(intercept + slope x))),   x = -log(SOFTENING - m)
 
-A translation is good if its chrF2 against a reference is at least GOOD. The two numbers are fitted by Newton's method
-to translations that have references, after Platt (1999), Probabilistic outputs for support vector machines: his
+A translation is good if its chrF2 against a reference is at least GOOD. Intercept and slope are fitted by Newton's
+method to translations that have references, after Platt (1999), Probabilistic outputs for support vector machines: his
 targets (good + 1) / (good + 2) and 1 / (bad + 2), instead of 1 and 0, keep them finite when all translations are good.
 Measured on Tatoeba and Multi30k: the lowest log-probability of a piece and the length add nothing to the mean, and the
 logarithm fits the confident translations better than m itself.
@@ -22,29 +22,29 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 GOOD = 50.0
-"""chrF2 from which on a translation counts as good. Two thirds of the bundled models' translations of Tatoeba reach it;
-between 30 and 80 the probabilities tell good from bad equally well (area under the curve 0.7 to 0.8)."""
+"""Minimum chrF2 of a good translation. Two thirds of the bundled models' translations of Tatoeba reach it; with any
+value from 30 to 80 the probabilities separate good from bad equally well (area under the curve 0.7 to 0.8)."""
 SOFTENING = 0.2
-"""Nats that are added to the mean negative log-probability: from 0.1 to 0.5 the fit is equally good."""
+"""Nats that are added to the mean negative log-probability; values from 0.1 to 0.5 fit equally well."""
 LEAST = 100
-"""Translations that a fit needs; the standard error of a share is up to 5 % then."""
+"""Minimum number of translations for a fit; the standard error of a share is then at most 5 %."""
 FORMAT = 1
-"""Number of the format, raised when the numbers get another meaning."""
+"""Version of the file format; it increases when the numbers change their meaning."""
 
 
 @dataclass(frozen=True)
 class Confidence:
-    """A fitted regression, and what it was fitted to."""
+    """A fitted regression, and a description of the translations to which it was fitted."""
 
     intercept: float
     slope: float
     """At least 0: a higher probability never means a lower confidence."""
     sentences: int
-    """Translations that it was fitted to."""
+    """Number of translations to which it was fitted."""
     good: float
-    """Share of them that was good."""
+    """Share of good translations among them."""
     error: float
-    """Expected calibration error, 0 to 1, each half judged by a fit to the other half."""
+    """Expected calibration error, 0 to 1, where each half is judged by a fit to the other half."""
 
     def of(self, token_log_probs: Sequence[float]) -> float:
         """The probability that a translation is good.
@@ -55,12 +55,12 @@ class Confidence:
         return 0.5 + 0.5 * math.tanh(z / 2)  # 1 / (1 + exp(-z)), without overflow
 
     def values(self) -> dict[str, Any]:
-        """For a file."""
+        """The values for a file."""
         return {"format": FORMAT, **asdict(self)}
 
     @classmethod
     def of_values(cls, values: dict[str, Any]) -> Confidence:
-        """From a file; raises ValueError when a value cannot be right."""
+        """The confidence with these values of a file; raises ValueError if a value is impossible."""
         if values.get("format") != FORMAT:
             raise ValueError(f"it must have format {FORMAT}, but has {str(values.get('format'))[:60]}")
         found = {}
@@ -73,11 +73,11 @@ class Confidence:
 
 
 RANGES = {"intercept": (-1e6, 1e6), "slope": (0, 1e6), "sentences": (0, 1e12), "good": (0, 1), "error": (0, 1)}
-"""What the values in a file can be."""
+"""The range of each value in a file."""
 
 
 def fit_confidence(token_log_probs: Sequence[Sequence[float]], chrf: Sequence[float]) -> Confidence | None:
-    """The regression for translations that have references; None if there are fewer than LEAST.
+    """Fit the regression to translations that have references; None if there are fewer than LEAST.
 
     Parameters:
         token_log_probs: of each translation, its end symbol included; an empty translation has none and is left out
@@ -101,7 +101,7 @@ def calibration_error(probability: Floats, good: npt.NDArray[np.bool_], bins: in
 
 
 def _input(token_log_probs: Sequence[float]) -> float:
-    """x of a translation; one that is impossible, or whose log-probabilities are no numbers, has the least."""
+    """x of a translation; an impossible one, or one whose log-probabilities are NaN, has the smallest x."""
     mean = sum(token_log_probs) / len(token_log_probs) if token_log_probs else 0.0
     return -math.log(SOFTENING + max(0.0, min(1e6, -mean)))  # in this order NaN becomes 1e6
 
@@ -112,7 +112,7 @@ def _probability(weights: Floats, inputs: Floats) -> Floats:
 
 
 def _fit(inputs: Floats, good: npt.NDArray[np.bool_]) -> Floats:
-    """Intercept and slope with the least cross-entropy, by Newton's method with steps that are halved as needed."""
+    """Intercept and slope with the smallest cross-entropy, by Newton's method with step halving."""
     targets = np.where(good, (good.sum() + 1) / (good.sum() + 2), 1 / ((~good).sum() + 2))
 
     def loss(weights: Floats) -> float:
