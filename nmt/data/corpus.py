@@ -284,9 +284,9 @@ def measure(data: DataConfig, task: Literal["translation", "language_model"]) ->
 def load_texts(data: DataConfig, split: str, *, cache: Path | None = None) -> datasets.Dataset:
     """All lines of a split in the target language, cleaned and in order, blank ones too: column `text`, memory-mapped.
 
-    The same places are read as for pairs, but nothing of the source language is asked for: of a folder the target's
-    file, of a table the target's column; the builder `text` takes one file for each split. Raises UserError like
-    `load_pairs`, and for further sources, weights and tags, which are of no use to a language model.
+    The data are found as for pairs, but without the source language: a folder needs only the target's file, a table
+    only the target's column, and the builder `text` takes one file for each split. Raises UserError like `load_pairs`,
+    and for further sources, weights and tags, which a language model cannot use.
     """
     return _load_input(find_input(text_source(data, split)), cache)
 
@@ -301,10 +301,10 @@ def prepare_corpus(
 ) -> Corpus:
     """Pairs of a split, segmented and filtered; a second call with the same files and vocabularies reads neither.
 
-    From `train`, which has the pairs of all sources, go pairs that are empty, too long or mismatched in length (see
-    FilterCounts). From `validation` and `test` go only pairs with an empty side, which have no loss; a score of
-    translations counts those as well, so it is computed from `load_pairs`. Raises UserError like `load_pairs`, and
-    when no pair of a source is kept.
+    From `train`, which has the pairs of all sources, pairs that are empty, too long or mismatched in length are removed
+    (see FilterCounts). From `validation` and `test` only pairs with an empty side are removed, because they have no
+    loss; scores of translations count them, so they are computed from `load_pairs`. Raises UserError like
+    `load_pairs`, and when no pair of a source is kept.
     """
     max_length, max_length_ratio = (data.max_length, data.max_length_ratio) if split == "train" else (None, None)
     tables, parts = [], []

@@ -87,9 +87,9 @@ def evaluate_translations(
     hypotheses: one translation per sentence
     references: `references[r][sentence]`, one or more whole sets
     target_language: chooses the tokeniser of BLEU (see `choose_tokenizer`) unless `tokenizer` names one
-    bootstrap: samples behind the confidence intervals; 1 or less gives intervals of no width. sacrebleu holds all
-        samples at once: about 75 kB a sentence at 1,000.
-    seed: of the samples; sacrebleu's own default gives sacrebleu's own intervals
+    bootstrap: number of samples for the confidence intervals; 1 or less gives intervals of width 0. sacrebleu keeps
+        all samples in memory: about 75 kB per sentence with 1,000 samples.
+    seed: seed of the samples; with sacrebleu's default the intervals equal sacrebleu's
 
     Raises UserError if the sets differ in length or are empty, or a tokeniser is unknown or not installed.
     """
