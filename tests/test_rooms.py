@@ -81,3 +81,10 @@ def test_upper_rooms_import_no_torch(room):
         if statement.col_offset == 0 and name.split(".")[0] in ("torch", "datasets", "onnx")
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_function_is_longer_than_60_lines(path):
+    functions = (node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.FunctionDef))
+    sizes = {node.name: (node.end_lineno or 0) - node.lineno + 1 for node in functions}
+    assert {name: size for name, size in sizes.items() if size > 60} == {}

@@ -624,31 +624,20 @@ class Translator:
                 one._replace(constraints=one.constraints._replace(unknown=True)) if UNK in one.ids else one
                 for one in sentences
             ]
-        by_length = sorted((i for i, one in enumerate(sentences) if len(one.ids)), key=lambda i: -len(sentences[i].ids))
         engine = self.engine_for(decoding)
         sharing, workers = engine.side_by_side()
-        shared = worker_share(decoding, workers)
-        batches = []
-        for kind in ((False, False), (True, False), (True, True)):
-            order = [i for i in by_length if _kind(sentences[i].constraints) == kind]
-            ranges = make_batches([len(sentences[i].ids) for i in order], shared)
-            batches += [[order[i] for i in batch] for batch in ranges]
+        batches = _batches(sentences, worker_share(decoding, workers))
         if len(batches) > 1 and workers > 1:
             engine = sharing
 
         def translate(batch: list[int]) -> list[list[Translation]]:
             found = self._search(engine, [sentences[i] for i in batch], decoding, settings, count)
-            translated = [
-                [self._translation(hypothesis, sentences[i], attention_weights) for hypothesis in hypotheses]
-                for i, hypotheses in zip(batch, found, strict=True)
-            ]
-            if decoding.method == "beam":  # what differs in capitals alone is now the same
-                translated = [
-                    list({one.text: one for one in hypotheses[::-1]}.values())[::-1]
-                    if sentences[i].capitals
-                    else hypotheses
-                    for i, hypotheses in zip(batch, translated, strict=True)
-                ]
+            translated = []
+            for i, hypotheses in zip(batch, found, strict=True):
+                one = [self._translation(hypothesis, sentences[i], attention_weights) for hypothesis in hypotheses]
+                if sentences[i].capitals and decoding.method == "beam":  # what differed in capitals alone is the same
+                    one = list({translation.text: translation for translation in one[::-1]}.values())[::-1]
+                translated.append(one)
             return translated
 
         results = [[] if one.ids else [empty_translation(self._certain)] for one in sentences]
@@ -844,6 +833,18 @@ def _least_risk(found: Sequence[Translation], decoding: DecodingConfig, utility:
     expected = expected_utilities([one.text for one in found], weights, utility)
     by_text = {one.text: one for one in found[::-1]}
     return [replace(by_text[text], score=expected[text]) for text in sorted(expected, key=lambda text: -expected[text])]
+
+
+def _batches(sentences: Sequence[Sentence], decoding: DecodingConfig) -> list[list[int]]:
+    """The places of the sentences that are searched together, the longest first; empty sentences are in no batch."""
+    by_length = sorted((i for i, one in enumerate(sentences) if len(one.ids)), key=lambda i: -len(sentences[i].ids))
+    batches = []
+    for kind in ((False, False), (True, False), (True, True)):
+        order = [i for i in by_length if _kind(sentences[i].constraints) == kind]
+        batches += [
+            [order[i] for i in batch] for batch in make_batches([len(sentences[i].ids) for i in order], decoding)
+        ]
+    return batches
 
 
 def make_batches(lengths: Sequence[int], decoding: DecodingConfig) -> Iterator[range]:
