@@ -8,12 +8,26 @@ import torch
 from torch import Tensor
 
 from nmt.network.precision import low_precision
+from nmt.text.vocabulary import PAD
 
 CHUNK = 1024
 """Rows whose logits exist at a time: 1024 x 8000 floats are 33 MB."""
 
 ROWS = 64
 """In bf16, chunks are filled up to a multiple of this: for each number of rows it has met, oneDNN keeps 1.5 MB."""
+
+
+def real_positions(readout: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The positions of a batch that are no padding, as rows for the functions below.
+
+    Parameters:
+        readout: [length, batch, size]
+        targets: ids [length, batch], PAD where there is nothing to predict
+
+    Returns: the readouts [rows, size], their targets [rows], and for each row its sentence [rows]
+    """
+    real = (targets.flatten() != PAD).nonzero().squeeze(1)
+    return readout.flatten(0, 1).index_select(0, real), targets.flatten()[real], real % targets.size(1)
 
 
 def output_cross_entropy(

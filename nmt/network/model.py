@@ -15,7 +15,7 @@ from nmt.network.decoder import Decoder, DecoderState, Grid
 from nmt.network.dropout import Dropout
 from nmt.network.encoder import Encoder, mirror, reorder
 from nmt.network.layers import Connection
-from nmt.network.loss import output_cross_entropy
+from nmt.network.loss import output_cross_entropy, real_positions
 from nmt.text.vocabulary import PAD
 
 
@@ -104,6 +104,14 @@ class DecoderModel(nn.Module):
         readout, _, state = self.decoder(self.embed(self.target_embedding, inputs), memory, state, lengths)
         return readout, state
 
+    def cross_entropy(self, readout: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
+        """Loss and negative log-likelihood of targets [length, batch] that are not PAD, summed, in nats.
+
+        readout: [length, batch, readout_size]
+        """
+        rows, wanted, _ = real_positions(readout, targets)
+        return output_cross_entropy(rows, self.output_weight, self.output_bias, wanted, label_smoothing)
+
     def output(self, readout: Tensor) -> Tensor:
         """The output layer: readout [..., readout_size] -> logits [..., vocabulary]."""
         return F.linear(readout, self.output_weight, self.output_bias)
@@ -166,8 +174,4 @@ class TranslationModel(DecoderModel):
         """
         memory, state = self.encode(source, lengths)
         readout, _ = self.decode(inputs, memory, state, (targets != PAD).sum(0))
-        real = (targets.flatten() != PAD).nonzero().squeeze(1)
-        rows = readout.flatten(0, 1).index_select(0, real)
-        return output_cross_entropy(
-            rows, self.output_weight, self.output_bias, targets.flatten()[real], label_smoothing
-        )
+        return self.cross_entropy(readout, targets, label_smoothing)

@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from nmt.config import Config, TrainingConfig
 from nmt.data.batching import Batch
-from nmt.network.loss import output_cross_entropy, pair_cross_entropy, row_negative_log_likelihood
+from nmt.network.loss import output_cross_entropy, pair_cross_entropy, real_positions, row_negative_log_likelihood
 from nmt.network.model import TranslationModel
 from nmt.network.precision import mixed_precision
 from nmt.network.torch_engine import TorchEngine
@@ -149,14 +149,12 @@ class Likelihood:
 
     def _loss(self, model: TranslationModel, readout: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Loss and negative log-likelihood of targets [length, batch], read out once or twice side by side."""
-        position, sentence = (targets != PAD).nonzero(as_tuple=True)
-        first = position * readout.size(1) + sentence
-        layer = model.output_weight, model.output_bias, targets[position, sentence], self.settings.label_smoothing
-        rows = readout.flatten(0, 1)
-        if not self.settings.r_drop:
-            return output_cross_entropy(rows.index_select(0, first), *layer)
-        both = torch.cat((first, first + targets.size(1)))
-        return pair_cross_entropy(rows.index_select(0, both), *layer, self.settings.r_drop)
+        smoothing, alpha = self.settings.label_smoothing, self.settings.r_drop
+        if not alpha:
+            return model.cross_entropy(readout, targets, smoothing)
+        both = [real_positions(each, targets) for each in readout.chunk(2, 1)]
+        rows, wanted = torch.cat([rows for rows, _, _ in both]), both[0][1]
+        return pair_cross_entropy(rows, model.output_weight, model.output_bias, wanted, smoothing, alpha)
 
 
 @torch.no_grad()
@@ -260,9 +258,7 @@ class MinimumRisk:
             memory, state = model.encode(batch.source, batch.lengths)
             lengths = (targets != PAD).sum(0)
             readout, _ = model.decode(inputs, _select(memory, sentence), _select(state, sentence), lengths)
-            real = (targets.flatten() != PAD).nonzero().squeeze(1)
-            rows, wanted = readout.flatten(0, 1).index_select(0, real), targets.flatten()[real]
-            candidate = real % len(flat)
+            rows, wanted, candidate = real_positions(readout, targets)
             layer = rows, model.output_weight, model.output_bias, wanted
             negative = row_negative_log_likelihood(*layer)
             log_probs = torch.zeros(len(flat), dtype=torch.double)

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from nmt.config import Config
 from nmt.data.batching import Batch, Batcher, Pool
 from nmt.data.corpus import check_splits, load_pairs, prepare_corpus
 from nmt.data.noise import Noise
 from nmt.errors import UserError, needs_attention
-from nmt.network.loss import output_cross_entropy
 from nmt.network.model import TranslationModel
 from nmt.network.torch_engine import TorchEngine
 from nmt.scores.confidence import fit_confidence
@@ -200,8 +198,6 @@ def negative_log_likelihood(model: TranslationModel, batch: Batch, check: Callab
     for start in range(0, len(batch.inputs), length):
         targets = batch.targets[start : start + length]
         readout, state = model.decode(batch.inputs[start : start + length], memory, state, (targets != PAD).sum(0))
-        real: Tensor = (targets.flatten() != PAD).nonzero().squeeze(1)
-        rows = readout.flatten(0, 1).index_select(0, real)
-        total += output_cross_entropy(rows, model.output_weight, model.output_bias, targets.flatten()[real])[1].item()
+        total += model.cross_entropy(readout, targets)[1].item()
         check()
     return total
