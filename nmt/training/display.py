@@ -20,8 +20,10 @@ class Display:
     def __init__(self, say: Say, epochs: int) -> None:
         self._say, self.epochs = say, epochs
         self.bar: Any = None
-        self.summary = ""
-        """The latest figures, in words."""
+        self.perplexity = ""
+        """The latest one of training, in words."""
+        self.speed = ""
+        """The latest one of training, in words."""
         self.began = self.said = time.monotonic()
         self.first_share: float | None = None
         """Share of the training that was done when this process began."""
@@ -59,10 +61,11 @@ class Display:
         if self.first_share is None:
             self.first_share = share
         if self.bar is not None:
-            self.bar.set_postfix_str(self.summary, refresh=False)
+            self.bar.set_postfix_str(self.perplexity, refresh=False)  # with the speed it is wider than 80 columns
             self.bar.update(batches)
         else:
-            self._say_each_minute(f"{where}: {self.summary}{', ' if self.summary else ''}{self._time_left(share)}")
+            known = [text for text in (self.perplexity, self.speed, self._time_left(share)) if text]
+            self._say_each_minute(f"{where}: {', '.join(known)}")
 
     @contextlib.contextmanager
     def validating(self) -> Iterator[None]:
@@ -96,8 +99,7 @@ class Display:
         done = share - (self.first_share or 0.0)
         if done <= 0:
             return "time left unknown"
-        minutes = (time.monotonic() - self.began) / done * (1 - share) / 60
-        return f"about {minutes:.0f} minutes left" if minutes < 120 else f"about {minutes / 60:.1f} hours left"
+        return f"{duration((time.monotonic() - self.began) / done * (1 - share) / 60)} left"
 
 
 def find_bar() -> Any:
@@ -107,6 +109,13 @@ def find_bar() -> Any:
     notebook = any(kind.__name__ == "tqdm_notebook" for kind in tqdm.__mro__)
     terminal = sys.stderr is not None and sys.stderr.isatty()
     return tqdm if notebook or terminal else None
+
+
+def duration(minutes: float) -> str:
+    """`less than a minute`, `about 12 minutes`, `about 3.5 hours`."""
+    if minutes < 1:
+        return "less than a minute"
+    return f"about {counted(round(minutes), 'minute')}" if minutes < 120 else f"about {minutes / 60:.1f} hours"
 
 
 def counted(number: int, noun: str) -> str:

@@ -33,7 +33,7 @@ from nmt.sizing import adopt
 from nmt.tasks import TASKS
 from nmt.tasks.resolving import resolve_for_training
 from nmt.tasks.task import Say, Validation, make_vocabularies
-from nmt.training.display import Display, counted
+from nmt.training.display import Display, counted, duration
 from nmt.training.optimization import WeightAverage, clip_gradients, gradient_norm, learning_rate, make_optimizer
 from nmt.training.run_folder import Progress, RunFolder, TensorBoard, check_folder
 from nmt.training.settings import ORDER, Changes, check_resumed, describe_changes, open_start
@@ -477,7 +477,8 @@ class Run:
             "seconds": round(progress.seconds, 3),
         }
         self._record(record)
-        self.display.summary = f"perplexity {perplexity_text(negative)}, {speed:,.0f} target tokens/s"
+        self.display.perplexity = f"perplexity {perplexity_text(negative)}"
+        self.display.speed = f"{speed:,.0f} target tokens/s"
         progress.window = {"loss": 0.0, "negative": 0.0, "tokens": 0.0, "norm": 0.0, "seconds": progress.seconds}
         progress.window_updates = 0
 
@@ -507,7 +508,7 @@ class Run:
         minutes, epochs, batches = seconds / seen * epoch_tokens / 60, self.settings.epochs, len(tokens) * len(pools)
         self.say(
             f"about {counted(batches, 'batch')} and {epoch_tokens:,} target tokens an epoch; estimated {minutes:.1f} "
-            f"minutes an epoch, {minutes * epochs:.0f} minutes for {counted(epochs, 'epoch')}, without validation"
+            f"minutes an epoch, {duration(minutes * epochs)} for {counted(epochs, 'epoch')}, without validation"
         )
         updates = -(-len(tokens) // self.settings.accumulation) * len(pools) * epochs
         if self.settings.warmup >= updates:

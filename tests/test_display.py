@@ -1,0 +1,70 @@
+"""What is seen of a training: the bar on a terminal of 80 columns, and the lines where there is none."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import struct
+import sys
+
+import pytest
+
+from nmt.training import display
+from nmt.training.display import Display, duration
+
+termios = pytest.importorskip("termios")
+
+
+def train(shown: Display) -> None:
+    """A resumed run: 40 of 100 batches are done."""
+    shown.expect(40, 100)
+    shown.perplexity, shown.speed = "perplexity 1450.77", "12,345 target tokens/s"
+    for update in range(41, 51):
+        shown.advance(1, update / 100, f"epoch 1, update {update}, 0.1 min")
+        shown.bar.refresh()
+    with shown.validating():
+        shown.wait("epoch 1")
+    shown.say("epoch 1, update 50: validation perplexity 7.00 (best)")
+    shown.expect(50, 120)
+    shown.advance(1, 0.425, "epoch 2")
+    shown.close()
+
+
+def test_the_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    with open(theirs, "w", encoding="utf-8", buffering=1) as terminal, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", terminal)
+        train(Display(lambda line: print(line, file=sys.stderr, flush=True), epochs=2))
+        seen = os.read(ours, 1 << 20).decode()
+    os.close(ours)
+    assert "epoch 1, update 50: validation perplexity 7.00 (best)\r\n" in seen
+    before, after = seen.split("epoch 1, update 50")
+    assert before.endswith(" " * 70 + "\r")  # the line of the bar was cleared, so nothing is glued to the message
+    bars = [part for part in re.split("[\r\n]+", seen) if "batch" in part]
+    assert bars[0].startswith("training:  40%") and " 40/100 " in bars[0]
+    assert " 50/100 " in before and "validating:  50%" in before and "/120 " in after
+    assert all(len(bar) <= 80 for bar in bars)
+    assert sum("perplexity 1450.77]" in bar for bar in bars) > 10  # whole, and not cut at the last column
+
+
+def test_a_line_a_minute_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 10_000, 50))
+    monkeypatch.setattr(display, "find_bar", lambda: None)
+    monkeypatch.setattr(display.time, "monotonic", lambda: float(next(clock)))
+    said: list[str] = []
+    shown = Display(said.append, epochs=2)
+    shown.perplexity, shown.speed = "perplexity 9.00", "12,345 target tokens/s"
+    for update in range(1, 21):
+        shown.expect(update - 1, 100)
+        shown.advance(1, update / 100, f"epoch 1, update {update}")
+    assert all(re.fullmatch(r"epoch 1, update \d+: perplexity 9\.00, 12,345 target tokens/s, .* left( unknown)?", line)
+               for line in said)  # fmt: skip
+    assert 5 < len(said) < 20 and said[-1].endswith("hours left")
+
+
+def test_durations() -> None:
+    assert [duration(minutes) for minutes in (0.2, 1.2, 59.6, 119, 210)] == [
+        "less than a minute", "about 1 minute", "about 60 minutes", "about 119 minutes", "about 3.5 hours",
+    ]  # fmt: skip
