@@ -35,6 +35,7 @@ DISTURBED = {
     "tag characters": PLAIN + "\U000e0041\U000e0042",
     "full width": "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in PLAIN),
     "carriage return": PLAIN + "\r",
+    "colours of a terminal": "\x1b[1;31m" + PLAIN.replace("Tür", "\x1b[mTür") + "\x1b[0m",
 }
 
 

@@ -123,3 +123,10 @@ def test_every_window_is_ranked() -> None:
 def test_mistakes_name_the_line(lines: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         list(rerank_lines(["s"] * 5, lines, [], best=True))
+
+
+def test_the_utility_counts_characters_without_mecab(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sacrebleu.tokenizers.tokenizer_ja_mecab.MeCab", None)
+    utility = make_utility("bleu", "ja")
+    assert utility("犬が猫を見る", "犬が猫を見る") == pytest.approx(100)
+    assert utility("犬が猫を見る", "犬が家を見る") < 80

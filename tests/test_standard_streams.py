@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import lzma
 import re
 import subprocess
 import sys
@@ -10,6 +11,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+from nmt.commands.translate import open_output
+from nmt.errors import UserError
 
 TEXT = "Ich habe keine Zeit.\nJa.\n"
 
@@ -73,6 +77,18 @@ def test_compressed_output(folder: Path) -> None:
     assert (
         gzip.decompress((folder / "out.gz").read_bytes()).decode() == (folder / "plain.gz").read_text("utf-8") == plain
     )
+
+
+def test_the_name_of_the_output_is_believed(tmp_path: Path) -> None:
+    for name, opened in (("a.gz", gzip.open), ("b.GZ", gzip.open), ("c.xz", lzma.open), ("d.txt", open)):
+        with open_output(str(tmp_path / name), 0) as file:
+            file.write(b"text")
+        with opened(tmp_path / name, "rb") as file:
+            assert file.read() == b"text"
+    (tmp_path / "old.zst").write_bytes(b"kept")
+    with pytest.raises(UserError, match=r"old\.zst`: \.zst is not written, only text, also compressed as \.gz"):
+        open_output(str(tmp_path / "old.zst"), 0)
+    assert (tmp_path / "old.zst").read_bytes() == b"kept"
 
 
 def test_the_input_does_not_grow_by_its_translation(folder: Path) -> None:

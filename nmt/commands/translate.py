@@ -156,16 +156,20 @@ def size_of_file(stream: BinaryIO) -> int:
 
 def open_output(path: str, kept: int) -> BinaryIO:
     """Open the output file, behind the bytes that are kept; compressed if its name says so."""
-    from nmt.text.files import COMPRESSED
+    from nmt.text.files import COMPRESSED, UNWRITTEN
 
+    suffix = Path(path).suffix.lower()
+    if suffix in UNWRITTEN:
+        raise UserError(f"--output `{path}`: {suffix} is not written, only text, also compressed as .gz, .bz2 or .xz")
     if kept:
         file = open_file(path, "r+b")
         file.truncate(kept)
         file.seek(kept)
         return file
     file = open_file(path, "wb")
-    if Path(path).suffix in COMPRESSED:
-        return cast(BinaryIO, COMPRESSED[Path(path).suffix][1](file, "wb"))
+    if suffix in COMPRESSED:
+        file.close()  # what compresses opens it again, and then closes it, too
+        return cast(BinaryIO, COMPRESSED[suffix][1](path, "wb"))
     return file
 
 

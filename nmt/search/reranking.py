@@ -21,12 +21,15 @@ Utility = Callable[[str, str], float]
 
 
 def make_utility(kind: Literal["bleu", "chrf"], language: str) -> Utility:
-    """A utility from sacrebleu: `bleu` (smoothed sentence BLEU for a target language) or `chrf` (chrF2)."""
+    """A utility from sacrebleu: `bleu` (smoothed sentence BLEU for a target language) or `chrf` (chrF2).
+
+    BLEU counts characters where the package of the language's tokeniser is missing.
+    """
     metric: Any
     if kind == "bleu":
-        from nmt.scores.metrics import make_bleu
+        from nmt.scores.metrics import choose_tokenizer, make_bleu
 
-        metric = make_bleu(language, effective_order=True)
+        metric = make_bleu(language, choose_tokenizer(language).name, effective_order=True)
     else:
         from sacrebleu.metrics.chrf import CHRF
 

@@ -60,10 +60,8 @@ class TranslationTask(Task):
         if config.model.attention == "none":
             for name in config.decoding.needing_attention():
                 raise needs_attention(f"`decoding.{name}` needs", model="`model.attention` is none")
-        language, training = config.data.languages[1], config.training
+        language = config.data.languages[1]
         make_bleu(language, choose_tokenizer(language).name)
-        if training.objective == "minimum_risk" and training.risk_metric == "bleu":
-            make_bleu(language)
         check_splits(config.data)
 
     def prepare(self, say: Say) -> None:

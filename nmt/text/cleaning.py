@@ -12,6 +12,7 @@ import unicodedata
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 """Control characters, and characters that some programs treat as the end of a line."""
 
+_TERMINAL_CODE = r"\x1b\[[0-?]*[ -/]*[@-~]"
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 # U+0085 is left out because it ends a line for many programs, the others because Windows-1252 does not define them.
@@ -42,9 +43,11 @@ def one_line(text: str) -> str:
 
     U+0080 to U+009F are read as the Windows-1252 characters that are usually meant (U+0092 is an apostrophe). Other
     control characters, tabs and everything that may count as a line break (CR, U+0085, U+2028, ...) become a space, or
-    nothing at the ends; half of a surrogate pair becomes U+FFFD.
+    nothing at the ends; the colours of a terminal are dropped; half of a surrogate pair becomes U+FFFD.
     """
     if CONTROL.search(text):
+        if "\x1b" in text:
+            text = re.sub(_TERMINAL_CODE, "", text)
         text = CONTROL.sub(" ", text.translate(_WINDOWS_1252)).strip(" ")
     return _SURROGATE.sub("\ufffd", text)
 

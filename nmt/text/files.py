@@ -25,6 +25,8 @@ COMPRESSED: dict[str, tuple[bytes, Callable[..., Any]]] = {
     ".xz": (b"\xfd7zXZ\x00", lzma.open),
 }
 """For each suffix, the first bytes of such a file and the function that opens it for reading and writing."""
+UNWRITTEN = (".zst", ".zip", ".7z", ".rar", ".tar", ".tgz", ".docx", ".xlsx", ".odt", ".pdf", ".parquet", ".tmx")
+"""Suffixes that promise another form than text, of files that are not written here."""
 DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 """The exceptions that reading a damaged compressed file raises."""
 _MARKS = {  # those of UTF-32 first: the one for UTF-16 is the beginning of one of them
@@ -99,6 +101,8 @@ def _no_text(file: io.BufferedReader, head: bytes) -> str:
             return what
     if head.startswith(b"PK\x03\x04"):
         return _what_is_zipped(file, head)
+    if head.lstrip(codecs.BOM_UTF8).lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        return "an HTML page; save its text first"
     if head.lstrip(codecs.BOM_UTF8).lstrip().startswith(b"<"):
         for tag, what in _XML.items():
             if tag in head:

@@ -39,7 +39,7 @@ def find_done(path: Path, reader: LineReader, translator: Translator, settings: 
     """
     if not path.exists():
         return Done()
-    if path.suffix in COMPRESSED:
+    if path.suffix.lower() in COMPRESSED:
         raise UserError(f"--resume cannot go on with `{path}`, as it is compressed; write to a plain file")
     lines = size = 0
     last: deque[tuple[bytes, bytes]] = deque(maxlen=COMPARED)
