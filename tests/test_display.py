@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
 import struct
 import sys
+import threading
 
 import pytest
 
@@ -31,14 +33,25 @@ def train(shown: Display) -> None:
     shown.close()
 
 
+def read_all(terminal: int, blocks: list[bytes]) -> None:
+    """What is written to a terminal until nobody has it open any more."""
+    with contextlib.suppress(OSError):
+        while block := os.read(terminal, 1 << 16):
+            blocks.append(block)
+
+
 def test_the_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     with open(theirs, "w", encoding="utf-8", buffering=1) as terminal, monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", terminal)
+        blocks: list[bytes] = []
+        reader = threading.Thread(target=read_all, args=(ours, blocks))
+        reader.start()
         train(Display(lambda line: print(line, file=sys.stderr, flush=True), epochs=2))
-        seen = os.read(ours, 1 << 20).decode()
+    reader.join()
     os.close(ours)
+    seen = b"".join(blocks).decode()
     assert "epoch 1, update 50: validation perplexity 7.00 (best)\r\n" in seen
     before, after = seen.split("epoch 1, update 50")
     assert before.endswith(" " * 70 + "\r")  # the line of the bar was cleared, so nothing is glued to the message
