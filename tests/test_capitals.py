@@ -31,6 +31,7 @@ def vocabulary() -> Vocabulary:
         ("XYLOPHONE", "Xylophone"),  # long, though the vocabulary does not have it
         ("LH2043 IST DAS HAUS", "LH2043 ist das Haus"),
         ("\ue000 NICHT STÖREN", "\ue000 Nicht stören"),
+        ("İSTANBUL IST GROSS", "İstanbul ist groß"),
     ],
 )
 def test_a_sentence_in_capitals_is_read_as_it_is_usually_written(
@@ -40,7 +41,7 @@ def test_a_sentence_in_capitals_is_read_as_it_is_usually_written(
 
 
 @pytest.mark.parametrize(
-    "text", ["USA", "USA!", "XYZ", "LH2043", "A", "12.30", "", "...", "Ich SAGTE nein", "我", "\ue000"]
+    "text", ["USA", "USA!", "XYZ", "LH2043", "A", "12.30", "", "...", "Ich SAGTE nein", "我", "\ue000", "Ⓐ", "Ⅷ Ⓑ"]
 )
 def test_others_and_acronyms_stay(text: str, vocabulary: Vocabulary) -> None:
     assert without_capitals(text, vocabulary, "de") is None

@@ -41,6 +41,9 @@ class Characters:
     def encode_batch(self, texts):
         return [[ord(character) + SPECIAL_PIECES for character in text] for text in texts]
 
+    def cost(self, text):
+        return sum(map(str.islower, text)), 0.0  # capitals are as usual as small letters
+
     def decode(self, ids):
         return "".join(self.mapping.get(character, character) for character in self.pieces(ids))
 

@@ -46,11 +46,14 @@ def without_capitals(sentence: str, vocabulary: Pieces, language: str) -> str | 
     if not sentence.replace("ß", "").isupper():
         return None
     text = _WORD.sub(lambda word: _usual_form(word[0], vocabulary, language), sentence)
+    if text == sentence:  # acronyms, codes, letters that are none for str.isalpha
+        return None
     words = [word for word in _WORD.findall(text) if word.isalpha()]
     if len(words) == 1 and len(words[0]) < _LONG and vocabulary.cost(words[0])[0] > 1:
         return None
     first = next(place for place, sign in enumerate(text) if sign.isalpha())
-    text = text[:first] + sentence[first] + text[first + 1 :]
+    if text[first] != sentence[first]:
+        text = text[:first] + sentence[first] + text[first + len(lower(sentence[first], language)) :]
     return None if text == sentence else text
 
 
