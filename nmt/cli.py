@@ -23,10 +23,10 @@ from nmt.errors import TrainingError, UserError, how_to_install
 from nmt.text.files import DAMAGED
 
 COMMANDS = (
-    *("vocab", "train", "evaluate", "inspect", "diversify", "average", "export", "sample"),
+    *("import_", "vocab", "train", "evaluate", "inspect", "diversify", "average", "export", "sample"),
     *("translate", "score", "rerank", "cache"),
 )
-"""The commands; each is a file of `nmt.commands`."""
+"""The commands; each is a file of `nmt.commands`, where a name that Python reserves ends with `_`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -112,7 +112,9 @@ def make_parser() -> argparse.ArgumentParser:
     for name in COMMANDS:
         command = import_module(f"nmt.commands.{name}")
         short = command.TEXT.split(". ")[0].rstrip(".")
-        command.add_options(subparsers.add_parser(name, help=short, **describe(command.TEXT, command.EXAMPLE)))
+        command.add_options(
+            subparsers.add_parser(name.rstrip("_"), help=short, **describe(command.TEXT, command.EXAMPLE))
+        )
     return parser
 
 

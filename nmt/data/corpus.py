@@ -25,11 +25,9 @@ from nmt.data.table_cache import is_stored, record_batch, stored_table
 from nmt.errors import UserError
 from nmt.sizing import Amount
 from nmt.text.cleaning import clean_line, clean_target
+from nmt.text.pair_filters import is_mismatched
 from nmt.text.reading import chunks
 from nmt.text.vocabulary import SPECIAL_PIECES
-
-RATIO_CHARACTERS = 20
-"""Pairs whose longer side has at most this many characters never count as mismatched: `Ja` can be `Yes, of course`."""
 
 BATCH_CHARACTERS = 1 << 24
 """Maximum number of characters read, segmented and written at once, unless `BATCH_ROWS` rows come first."""
@@ -423,17 +421,12 @@ def _segment(
             counts.empty += 1
         elif counts.max_length is not None and max(len(source), len(target)) > counts.max_length:
             counts.too_long += 1
-        elif max_length_ratio is not None and _is_mismatched(pair[0][tag_characters:], pair[1], max_length_ratio):
+        elif max_length_ratio is not None and is_mismatched(pair[0][tag_characters:], pair[1], max_length_ratio):
             counts.mismatched += 1
         else:
             rows.append((*pair, source, target))
     counts.kept += len(rows)
     return record_batch(rows, CORPUS_SCHEMA)
-
-
-def _is_mismatched(source: str, target: str, max_length_ratio: float) -> bool:
-    shorter, longer = sorted((len(source.strip()), len(target.strip())))
-    return longer > RATIO_CHARACTERS and longer > max_length_ratio * shorter
 
 
 def _load_input(found: Input, cache: Path | None) -> datasets.Dataset:

@@ -45,15 +45,16 @@ BUILDERS = ("json", "csv", "tsv", "parquet", "text")
 """Values of `data.path` that read the files of `data.files`."""
 
 UNREADABLE = {
-    (".zip", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".zst"): (
+    (".zip", ".tar", ".tgz", ".7z", ".rar"): (
         "an archive",
         "unpack it and give the folder or the files that were in it",
     ),
-    (".tmx", ".xlf", ".xliff", ".xml", ".sdlxliff"): (
-        "a translation memory or another kind of XML",
-        "export it as tab-separated text with a header (`tsv`) or as two files with a sentence a line (`text`)",
+    (".tmx", ".xlf", ".xliff", ".xml", ".sdlxliff", ".po", ".tbx"): (
+        "a translation memory or another file of translations",
+        "make text of it: nmt import {path} --output FOLDER",
     ),
-    (".xlsx", ".xls", ".ods"): ("a spreadsheet", "save it as CSV with the languages in the first row (`csv`)"),
+    (".xlsx",): ("a spreadsheet", "make text of it: nmt import {path} --output FOLDER"),
+    (".xls", ".ods"): ("a spreadsheet", "save it as .xlsx or CSV and make text of it with `nmt import`"),
     (".docx", ".doc", ".odt", ".pdf", ".rtf"): ("a document", "save it as plain text with a sentence a line (`text`)"),
 }
 """File formats that cannot be read, by file name suffix: what the file is, and what to do."""
@@ -411,10 +412,10 @@ def _broken_text(columns: list[Any], where: str, first_row: int) -> UserError:
 
 def _how_to_read(source: Source, path: Path) -> str:
     """Advice on what to write in the configuration instead of a single file's path, or how to make it readable."""
-    suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
+    suffix = Path(re.sub(r"\.(gz|bz2|xz|zst)$", "", path.name)).suffix.lower()
     for suffixes, (what, advice) in UNREADABLE.items():
         if suffix in suffixes:
-            return f"{source.setting('path')}: `{path}` is {what}, which cannot be read; {advice}"
+            return f"{source.setting('path')}: `{path}` is {what}, which is not read here; {advice.format(path=path)}"
     builders = {".json": "json", ".jsonl": "json", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet"}
     builder = builders.get(suffix, "text")
     is_half = builder == "text" and not source.target_only

@@ -1,7 +1,7 @@
 """Opening text files. The first bytes of a file decide what it is, not its name.
 
-gzip, bzip2 and xz are decompressed; UTF-16 and UTF-32 with a byte order mark become UTF-8. A file that is not text is
-refused with one line that says what it is.
+gzip, bzip2, xz and zstd are decompressed; UTF-16 and UTF-32 with a byte order mark become UTF-8. A file that is not
+text is refused with one line that says what it is.
 """
 
 from __future__ import annotations
@@ -11,18 +11,48 @@ import codecs
 import gzip
 import io
 import lzma
+import sys
 import zlib
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, BinaryIO, cast
 
-from nmt.errors import UserError
+from nmt.errors import UserError, how_to_install
 
 HEAD = 4096
 """Number of bytes that are examined."""
+
+
+def _open_zstd(file: Any, mode: str = "rb") -> Any:
+    """A file compressed by zstd; Python reads it from 3.14 on, and before that a package with the same code."""
+    try:
+        zstd = import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
+    except ImportError:
+        raise UserError(f"zstd needs backports.zstd, which is not installed: {how_to_install('[import]')}") from None
+    return _ZstdFile(zstd.open(file, mode), zstd.ZstdError) if mode == "rb" else zstd.open(file, mode)
+
+
+class _ZstdFile(io.RawIOBase):
+    """A decompressed file whose damage is reported as that of the other formats."""
+
+    def __init__(self, file: Any, damage: type[Exception]) -> None:
+        self._file, self._damage = file, damage
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        try:
+            return int(self._file.readinto(buffer))
+        except self._damage as error:
+            raise EOFError(str(error)) from None
+
+
 COMPRESSED: dict[str, tuple[bytes, Callable[..., Any]]] = {
     ".gz": (b"\x1f\x8b", gzip.open),
     ".bz2": (b"BZh", bz2.open),
     ".xz": (b"\xfd7zXZ\x00", lzma.open),
+    ".zst": (b"\x28\xb5\x2f\xfd", _open_zstd),
 }
 """For each suffix, the first bytes of such a file and the function that opens it for reading and writing."""
 UNWRITTEN = (".zst", ".zip", ".7z", ".rar", ".tar", ".tgz", ".docx", ".xlsx", ".odt", ".pdf", ".parquet", ".tmx")
@@ -39,7 +69,6 @@ _NO_TEXT = {
     b"%PDF-": "a PDF document; extract its text first",
     b"\xd0\xcf\x11\xe0": "an old Office document (.doc, .xls, .ppt); save it as text",
     b"{\\rtf": "an RTF document; save it as text",
-    b"\x28\xb5\x2f\xfd": "compressed by zstd; decompress it first (`zstd -d`)",
     b"7z\xbc\xaf\x27\x1c": "a 7z archive; unpack it first",
     b"Rar!": "a RAR archive; unpack it first",
     b"PAR1": 'a Parquet file; as training data it is read with `data.path = "parquet"`',
@@ -51,14 +80,14 @@ _NO_TEXT = {
 }
 _ZIP = {
     "word/": "a Word document (.docx); save it as text, a sentence a line",
-    "xl/": "an Excel workbook (.xlsx); save its sheet as CSV or TSV",
+    "xl/": "an Excel workbook (.xlsx); `nmt import` makes text of it",
     "ppt/": "a PowerPoint presentation (.pptx); save it as text",
     "content.xml": "an OpenDocument file (.odt, .ods, .odp); save it as text",
     "OEBPS/": "an e-book (.epub); save it as text",
 }
 _XML = {
-    b"<tmx": "a translation memory (TMX); convert it to two text files or a TSV file first",
-    b"<xliff": "an XLIFF file; convert it to two text files or a TSV file first",
+    b"<tmx": "a translation memory (TMX); `nmt import` makes text of it",
+    b"<xliff": "an XLIFF file; `nmt import` makes text of it",
 }
 
 
@@ -79,11 +108,34 @@ def open_text(source: str | BinaryIO, name: str = "") -> io.BufferedReader:
         raise
 
 
-def _decoded(file: io.BufferedReader, name: str) -> io.BufferedReader:
+def open_plain(path: str) -> io.BufferedReader:
+    """The bytes of a file, decompressed if it is compressed; nothing is asked about what they are."""
+    return _decompressed(io.BufferedReader(io.FileIO(path)))
+
+
+def read_plain(path: str, most: int) -> bytes:
+    """All bytes of a file of at most `most` bytes, decompressed; raises UserError."""
+    try:
+        with open_plain(path) as file:
+            data = file.read(most + 1)
+    except (OSError, *DAMAGED) as error:
+        raise UserError(f"`{path}` cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if len(data) > most:
+        raise UserError(f"`{path}` has more than {most:,} bytes, which such a file may have at most")
+    return data
+
+
+def _decompressed(file: io.BufferedReader) -> io.BufferedReader:
     head = file.peek(HEAD)[:HEAD]
     for suffix, (magic, open_compressed) in COMPRESSED.items():
         if head.startswith(magic) and (suffix != ".bz2" or head[4:10] == b"1AY&SY"):
-            return _decoded(_Layer(open_compressed(file), file), name)
+            return _decompressed(_Layer(open_compressed(file), file))
+    return file
+
+
+def _decoded(file: io.BufferedReader, name: str) -> io.BufferedReader:
+    file = _decompressed(file)
+    head = file.peek(HEAD)[:HEAD]
     for mark, encoding in _MARKS.items():
         if head.startswith(mark):
             return _Layer(_Recoded(file, encoding, name), file)

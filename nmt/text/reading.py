@@ -136,10 +136,20 @@ def iterate_parallel(source: str | Path, target: str | Path) -> Iterator[tuple[s
 
 
 def iterate_json(path: str | Path, source: str, target: str) -> Iterator[tuple[str, str]]:
-    """Pairs of a file with one JSON object per line (blank lines are skipped), or with one JSON array of objects.
+    """Pairs of a file of JSON objects (`iterate_records`).
 
     An object has the two sides as its fields `source` and `target`, or inside its field `translation`.
     """
+    for place, record in iterate_records(path):
+        where = f"`{path}` {place}"
+        translation = record.get("translation")
+        languages = list(translation) if isinstance(translation, dict) else []
+        sides = record if find_sides(where, list(record), languages, source, target) else record["translation"]
+        yield clean_text(sides[source], where, source), clean_text(sides[target], where, target)
+
+
+def iterate_records(path: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The objects of a file with a JSON object a line (blank lines are skipped) or a JSON array, and their places."""
     lines = iterate_lines(path, sys.maxsize - 1)  # a whole array may be in one line
     head = []
     for line in lines:
@@ -149,13 +159,9 @@ def iterate_json(path: str | Path, source: str, target: str) -> Iterator[tuple[s
     lines = itertools.chain(head, lines)
     is_array = bool(head) and head[-1].lstrip().startswith("[")
     for place, record in _json_array(path, lines) if is_array else _json_lines(path, lines):
-        where = f"`{path}` {place}"
         if not isinstance(record, dict):
-            raise UserError(f"{where} must be a JSON object, but is {_shorten(record)} instead")
-        translation = record.get("translation")
-        languages = list(translation) if isinstance(translation, dict) else []
-        sides = record if find_sides(where, list(record), languages, source, target) else record["translation"]
-        yield clean_text(sides[source], where, source), clean_text(sides[target], where, target)
+            raise UserError(f"`{path}` {place} must be a JSON object, but is {_shorten(record)} instead")
+        yield place, record
 
 
 def _json_lines(path: str | Path, lines: Iterator[str]) -> Iterator[tuple[str, Any]]:

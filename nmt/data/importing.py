@@ -1,0 +1,279 @@
+"""`nmt import`: files of translations become a folder of training, validation and test text.
+
+The pairs of all files are cleaned, filtered and written to temporary files as they are read. Of each pair three numbers
+stay in memory: the hashes of the pair and of the near keys of its sides. From these follow the duplicates and the
+split, and the temporary files are read once more into those of the splits. So the memory needed is 24 bytes a pair.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import shlex
+import tempfile
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nmt.errors import UserError
+from nmt.model_files import remove_abandoned
+from nmt.text.cleaning import clean_line, clean_target
+from nmt.text.formats.finding import Found, find_files
+from nmt.text.formats.pair import READING_REASONS, Reading
+from nmt.text.pair_filters import MESSAGES, PairFilter, near_key
+
+REPORT = "import.txt"
+"""The report in the folder; a folder without it was not made here and is not overwritten."""
+CONFIG = "config.toml"
+LARGEST_SPLIT = 2000
+"""Pairs of validation and of test at most: BLEU changes little with more."""
+SPLIT_SHARE = 0.05
+"""Share of the pairs that is for validation, and the same for test, while that is less than `LARGEST_SPLIT`."""
+FEWEST = 20
+"""Pairs that must be left."""
+SAMPLES = 5
+"""Dropped pairs of each reason in the report."""
+REASONS = {**READING_REASONS, **MESSAGES, "near copy": "nearly the same as a sentence of validation or test"}
+
+FILES = ("train", "val", "test")
+TRAIN, VALIDATION, TEST, DUPLICATE, NEAR_COPY = range(5)
+"""Where a pair goes that passed the filters: to a file, or away."""
+DROPPED = {DUPLICATE: "duplicate", NEAR_COPY: "near copy"}
+
+
+@dataclass
+class Dropped:
+    """What is dropped for which reason, with samples drawn at random."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    samples: dict[str, list[str]] = field(default_factory=dict)
+    draw: random.Random = field(default_factory=lambda: random.Random(0))
+
+    def add(self, reason: str, source: str, target: str, where: str) -> None:
+        """Count a pair."""
+        self.counts[reason] += 1
+        kept = self.samples.setdefault(reason, [])
+        place = len(kept) if len(kept) < SAMPLES else self.draw.randrange(self.counts[reason])
+        if place < SAMPLES:
+            kept[place : place + 1] = [f"{source[:200]}\n    {target[:200]}\n    {where}".rstrip()]
+
+
+@dataclass
+class Hashes:
+    """Three hashes of each pair that passed the filters."""
+
+    pairs: array[int] = field(default_factory=lambda: array("q"))
+    sources: array[int] = field(default_factory=lambda: array("q"))
+    """Of the near key of the source side."""
+    targets: array[int] = field(default_factory=lambda: array("q"))
+
+    def add(self, source: str, target: str) -> None:
+        """Take in a pair."""
+        self.pairs.append(hash((source, target)))
+        self.sources.append(hash(near_key(source)))
+        self.targets.append(hash(near_key(target)))
+
+
+def import_files(
+    files: Sequence[str],
+    output: Path,
+    reading: Reading,
+    filters: dict[str, Any] | None = None,
+    *,
+    validation: int | None = None,
+    test: int | None = None,
+    seed: int = 1,
+    overwrite: bool = False,
+    command: str = "nmt import",
+    say: Callable[[str], None],
+) -> None:
+    """Write the folder; it is complete when it gets its name.
+
+    Parameters:
+        files: paths, folders and patterns
+        filters: settings of `PairFilter`
+        validation, test: pairs of these splits; they follow from the number of pairs if None
+        command: how this was called, for the report
+
+    Raises UserError for files that cannot be read, and when too few pairs are left.
+    """
+    _check_output(output, overwrite)
+    found, reading = find_files(files, reading)
+    keep = PairFilter(reading.source, reading.target, **(filters or {}))
+    languages = (reading.source, reading.target)
+    prefix = f".{output.name}.importing-"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(output.parent, prefix)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f"{prefix}{os.getpid()}-") as temporary:
+        kept, made = Path(temporary), Path(temporary, "made")
+        made.mkdir()
+        dropped, read = Dropped(), Counter[str]()
+        hashes = _filter(found, reading, keep, kept, dropped, read)
+        split = assign(hashes, validation, test, seed, "duplicate" not in keep.off)
+        _distribute(kept, made, languages, split, dropped)
+        lines = _summary(read, dropped, split, languages)
+        for line in lines:
+            say(line)
+        (made / REPORT).write_text("\n".join([command, "", *lines, *_samples(dropped)]) + "\n", encoding="utf-8")
+        (made / CONFIG).write_text(_config(output, languages), encoding="utf-8")
+        if output.exists():
+            os.rename(output, kept / "replaced")
+        os.rename(made, output)
+    say(f"samples of what was dropped: {output / REPORT}")
+    say(f"next: nmt train {shlex.quote(str(output / CONFIG))} --output {shlex.quote(f'runs/{output.name}')}")
+
+
+def _filter(
+    found: Sequence[Found], reading: Reading, keep: PairFilter, folder: Path, dropped: Dropped, read: Counter[str]
+) -> Hashes:
+    """Clean all pairs and write those that pass the filters to the files `kept`; returns their hashes.
+
+    dropped, read: take in what is dropped, and how many pairs each file has
+    """
+    hashes = Hashes()
+    with _writers(folder, ("kept",), (reading.source, reading.target)) as (write,):
+        for file in found:
+            name = str(file)
+            for pair in file.read(reading):
+                read[name] += 1
+                source, target = _cleaned(clean_line(pair.source)), _cleaned(clean_target(pair.target))
+                if reason := pair.left_out or keep.reason(source, target, pair.score):
+                    dropped.add(reason, source, target, f"{name} {pair.place}")
+                else:
+                    hashes.add(source, target)
+                    write(source, target)
+    return hashes
+
+
+def _check_output(output: Path, overwrite: bool) -> None:
+    if output.exists() and not output.is_dir():
+        raise UserError(f"output `{output}` must be a folder, but is a file")
+    if output.exists() and any(output.iterdir()):
+        if not (output / REPORT).exists():
+            raise UserError(f"`{output}` was not made by `nmt import` and is not overwritten; choose another --output")
+        if not overwrite:
+            raise UserError(f"folder `{output}` exists already; use --overwrite to replace it")
+
+
+def _cleaned(text: str) -> str:
+    """Without spaces at the ends, and with one between words: XML is often indented."""
+    text = text.strip()
+    return " ".join(part for part in text.split(" ") if part) if "  " in text else text
+
+
+@contextlib.contextmanager
+def _writers(
+    folder: Path, names: Sequence[str], languages: tuple[str, str]
+) -> Iterator[list[Callable[[str, str], None]]]:
+    """Functions that write a pair to the two files of each name."""
+    with contextlib.ExitStack() as stack:
+
+        def writer(name: str) -> Callable[[str, str], None]:
+            first, second = (
+                stack.enter_context(open(folder / f"{name}.{language}", "w", encoding="utf-8", newline="\n"))
+                for language in languages
+            )
+
+            def write(source: str, target: str) -> None:
+                first.write(f"{source}\n")
+                second.write(f"{target}\n")
+
+            return write
+
+        yield [writer(name) for name in names]
+
+
+def assign(
+    hashes: Hashes, validation: int | None, test: int | None, seed: int, drop_duplicates: bool
+) -> npt.NDArray[np.int8]:
+    """For each pair the split that it goes to, DUPLICATE, or NEAR_COPY: nearly the same as one of another split.
+
+    Validation and test are drawn from the pairs neither side of which is nearly the same as in another pair. Only
+    where these are too few, others are drawn as well, and what is nearly the same as they are is dropped.
+    """
+    pairs, sources, targets = (
+        np.frombuffer(values, np.int64) for values in (hashes.pairs, hashes.sources, hashes.targets)
+    )
+    split = np.full(len(pairs), TRAIN, np.int8)
+    if drop_duplicates:
+        split[:] = DUPLICATE
+        split[np.unique(pairs, return_index=True)[1]] = TRAIN
+    remaining = np.flatnonzero(split == TRAIN)
+    if len(remaining) < FEWEST:
+        raise UserError(f"only {len(remaining)} pairs are left, but training needs {FEWEST} at least")
+    share = max(1, min(LARGEST_SPLIT, round(len(remaining) * SPLIT_SHARE)))
+    sizes = [share if size is None else size for size in (validation, test)]
+    if 2 * sum(sizes) > len(remaining):
+        raise UserError(
+            f"validation and test must be half of the {len(remaining)} pairs at most, but are {sum(sizes)} instead"
+        )
+    others = _occurrences(sources[remaining]) + _occurrences(targets[remaining])
+    shuffled = np.random.default_rng(seed).permutation(len(remaining))
+    order = remaining[shuffled[np.argsort(others[shuffled], kind="stable")]]
+    split[order[: sizes[0]]] = VALIDATION
+    split[order[sizes[0] : sum(sizes)]] = TEST
+    for held_out, rest in ((VALIDATION, (TRAIN, TEST)), (TEST, (TRAIN,))):
+        chosen = split == held_out
+        near = np.isin(sources, sources[chosen]) | np.isin(targets, targets[chosen])
+        split[near & np.isin(split, rest)] = NEAR_COPY
+    return split
+
+
+def _occurrences(values: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
+    """How often each value occurs."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return counts[places]
+
+
+def _distribute(
+    kept: Path, made: Path, languages: tuple[str, str], split: npt.NDArray[np.int8], dropped: Dropped
+) -> None:
+    """Write the pairs that passed the filters to the files of their splits."""
+    with contextlib.ExitStack() as stack:
+        writers = stack.enter_context(_writers(made, [name for i, name in enumerate(FILES) if i in split], languages))
+        write = dict(zip([i for i in range(len(FILES)) if i in split], writers, strict=True))
+        sides = [stack.enter_context(open(kept / f"kept.{language}", encoding="utf-8")) for language in languages]
+        for number, lines in enumerate(zip(*sides, strict=True)):
+            source, target = (line[:-1] for line in lines)
+            place = int(split[number])
+            if place in write:
+                write[place](source, target)
+            else:
+                dropped.add(DROPPED[place], source, target, "")
+
+
+def _summary(
+    read: Counter[str], dropped: Dropped, split: npt.NDArray[np.int8], languages: tuple[str, str]
+) -> list[str]:
+    """What was read, dropped and kept, as lines."""
+    lines = [f"{count:,} pairs read from {name}" for name, count in list(read.items())[:20]]
+    if len(read) > 1:
+        more = f" ({len(read) - 20} more)" if len(read) > 20 else ""
+        lines.append(f"{read.total():,} pairs read from {len(read)} files{more}")
+    for reason, count in dropped.counts.most_common():
+        switch = f" [{reason}]" if reason in MESSAGES else ""
+        lines.append(f"{count:,} dropped ({100 * count / read.total():.1f} %): {REASONS[reason]}{switch}")
+    counts = [int(np.count_nonzero(split == i)) for i in range(len(FILES))]
+    names = ", ".join(f"{name} {count:,}" for name, count in zip(FILES, counts, strict=True))
+    return [*lines, f"{sum(counts):,} pairs kept from `{languages[0]}` to `{languages[1]}`: {names}"]
+
+
+def _samples(dropped: Dropped) -> Iterator[str]:
+    """Some of the pairs that were dropped for each reason, drawn at random."""
+    for reason, count in dropped.counts.most_common():
+        yield f"\n{REASONS[reason]}: {count:,}"
+        yield from (f"  - {sample}" for sample in dropped.samples[reason])
+
+
+def _config(output: Path, languages: tuple[str, str]) -> str:
+    """A configuration that names the data and leaves everything else to `auto`."""
+    path, source, target = (json.dumps(text, ensure_ascii=False) for text in (str(output), *languages))
+    return f"[data]\npath = {path}\nsource = {source}\ntarget = {target}\n"

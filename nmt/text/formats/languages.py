@@ -1,0 +1,92 @@
+"""Codes and names of languages, as files write them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cache
+
+from nmt.errors import UserError
+
+NAMES = {
+    "ar": "arabic arabisch العربية",
+    "bg": "bulgarian bulgarisch български",
+    "cs": "czech tschechisch čeština",
+    "da": "danish dänisch dansk",
+    "de": "german deutsch allemand alemán tedesco",
+    "el": "greek griechisch ελληνικά",
+    "en": "english englisch anglais inglés inglese",
+    "es": "spanish spanisch español espagnol spagnolo",
+    "et": "estonian estnisch eesti",
+    "fi": "finnish finnisch suomi",
+    "fr": "french französisch français francés francese",
+    "he": "hebrew hebräisch עברית",
+    "hi": "hindi हिन्दी",
+    "hr": "croatian kroatisch hrvatski",
+    "hu": "hungarian ungarisch magyar",
+    "it": "italian italienisch italiano italien",
+    "ja": "japanese japanisch 日本語",
+    "ko": "korean koreanisch 한국어",
+    "lt": "lithuanian litauisch lietuvių",
+    "lv": "latvian lettisch latviešu",
+    "nl": "dutch niederländisch nederlands",
+    "no": "norwegian norwegisch norsk",
+    "pl": "polish polnisch polski",
+    "pt": "portuguese portugiesisch português",
+    "ro": "romanian rumänisch română",
+    "ru": "russian russisch русский",
+    "sk": "slovak slowakisch slovenčina",
+    "sl": "slovenian slowenisch slovenščina",
+    "sr": "serbian serbisch српски srpski",
+    "sv": "swedish schwedisch svenska",
+    "tr": "turkish türkisch türkçe",
+    "uk": "ukrainian ukrainisch українська",
+    "vi": "vietnamese vietnamesisch việt",
+    "zh": "chinese chinesisch 中文",
+}
+"""Names of languages that people write above the columns of a table, by code."""
+
+_CODES = {name: code for code, names in NAMES.items() for name in names.split()}
+
+
+@cache
+def normal_code(language: str) -> str:
+    """A language in one way of writing it: `DE_at`, `de-AT` and `De-at` are `de-at`, `German` is `de`."""
+    code = language.strip().lower().replace("_", "-")
+    return _CODES.get(code, code)
+
+
+@cache
+def is_language(code: str, wanted: str) -> bool:
+    """Whether a code means a language: `de-DE` is `de`, but `de` is not `de-AT`."""
+    code, wanted = normal_code(code), normal_code(wanted)
+    return bool(wanted) and (code == wanted or code.startswith(f"{wanted}-"))
+
+
+def is_code(text: str) -> bool:
+    """Whether a text can be the code or the name of a language."""
+    return bool(re.fullmatch(r"[a-z]{2}(-[a-z]{2,4})?", normal_code(text)))
+
+
+def is_turned(where: str, source: str, target: str, wanted: tuple[str, str]) -> bool:
+    """Whether a file of two languages has the wanted ones the other way round; one that it does not name is any.
+
+    Raises UserError when it has other languages.
+    """
+    own = (source, target)
+    for turned in (False, True):
+        first, second = wanted[::-1] if turned else wanted
+        if all(not code or is_language(code, language) for code, language in zip(own, (first, second), strict=True)):
+            return turned
+    raise UserError(
+        f"{where} is from `{source or '?'}` to `{target or '?'}`, but --source is `{wanted[0]}` and --target "
+        f"`{wanted[1]}`"
+    )
+
+
+def no_such_language(where: str, wanted: tuple[str, str], found: Iterable[str]) -> UserError:
+    """The mistake of asking a file for languages that it does not have."""
+    return UserError(
+        f"{where} has no pair in `{wanted[0]}` and `{wanted[1]}`; its languages are "
+        f"{', '.join(sorted(found)) or 'not named'}; set --source and --target"
+    )

@@ -1,0 +1,94 @@
+"""JSON, a line an object or one array, and Parquet: objects with fields that may be inside one another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from nmt.errors import UserError
+from nmt.text.formats.languages import is_language
+from nmt.text.formats.pair import Pair, Reading, needs
+from nmt.text.reading import iterate_records
+
+_MISSING = object()
+
+
+def read(path: str, reading: Reading) -> Iterator[Pair]:
+    """The pairs of a file of JSON."""
+    yield from _pairs(iterate_records(path), reading, path)
+
+
+def read_parquet(path: str, reading: Reading) -> Iterator[Pair]:
+    """The pairs of a Parquet file."""
+    yield from _pairs(_parquet_records(path), reading, path)
+
+
+def _parquet_records(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet
+    except ImportError:
+        raise needs("pyarrow", f"`{path}`") from None
+    try:
+        with pa.parquet.ParquetFile(path) as file:
+            number = 0
+            for batch in file.iter_batches(4096):
+                for record in batch.to_pylist():
+                    number += 1
+                    yield f"row {number}", record
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise UserError(f"`{path}` cannot be read as Parquet: {' '.join(str(error).split())[:200]}") from None
+
+
+def _pairs(records: Iterator[tuple[str, dict[str, Any]]], reading: Reading, path: str) -> Iterator[Pair]:
+    fields: tuple[list[str], list[str]] | None = None
+    score = reading.score_field.split(".") if reading.score_field else []
+    for place, record in records:
+        fields = fields or _find_fields(record, reading, path)
+        texts = [_value(record, names) for names in fields]
+        for text, names in zip(texts, fields, strict=True):
+            if text is _MISSING or not (text is None or isinstance(text, str)):
+                what = "is missing" if text is _MISSING else f"must be a text, but is {text!r:.50} instead"
+                raise UserError(f"`{path}` {place}: `{'.'.join(names)}` {what}")
+        value = _value(record, score) if score else ""
+        yield Pair(texts[0] or "", texts[1] or "", place, "" if value in (None, _MISSING) else str(value))
+
+
+def _value(record: Any, names: list[str]) -> Any:
+    for name in names:
+        if not isinstance(record, dict) or name not in record:
+            return _MISSING
+        record = record[name]
+    return record
+
+
+def _find_fields(record: dict[str, Any], reading: Reading, path: str) -> tuple[list[str], list[str]]:
+    """The fields of the sides: those that are asked for, or those named after the languages or `source` and `target`.
+
+    They are looked for in the record, and then in each object inside it.
+    """
+    asked = reading.source_field, reading.target_field
+    if all(asked):
+        found = asked[0].split("."), asked[1].split(".")
+        if all(_value(record, names) is not _MISSING for names in found):
+            return found
+    elif not any(asked):
+        inside = [[name] for name, value in record.items() if isinstance(value, dict)]
+        for way in ([], *inside):
+            names = list(_value(record, way))
+            for sides in ((reading.source, reading.target), ("source", "target")):
+                own = [next((name for name in names if is_language(name, side)), None) for side in sides]
+                if own[0] and own[1]:
+                    return [*way, own[0]], [*way, own[1]]
+    known = ", ".join(_all_names(record))
+    raise UserError(
+        f"`{path}`: set --source-field and --target-field to fields that are there: {known[:300] or 'none'}"
+    )
+
+
+def _all_names(record: dict[str, Any]) -> Iterator[str]:
+    for name, value in record.items():
+        if isinstance(value, dict):
+            yield from (f"{name}.{inner}" for inner in _all_names(value))
+        else:
+            yield name

@@ -1,0 +1,258 @@
+"""Tables: the columns of the two sides are found, and CSV or TSV is read whatever its delimiter and encoding."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Literal
+
+from nmt.errors import UserError
+from nmt.text.files import DAMAGED, open_plain
+from nmt.text.formats.languages import is_code, is_language, normal_code
+from nmt.text.formats.pair import Pair, Reading
+from nmt.text.reading import LONGEST_LINE
+
+Row = tuple[str, list[str]]
+"""The place of a row (`line 12`) and its fields."""
+
+LOOKED_AT = 200
+"""Rows that are looked at to find the columns."""
+SAMPLE = 1 << 16
+"""Characters that are looked at to find the delimiter."""
+DELIMITERS = "\t;,|"
+"""Of those that fit equally well the first is taken."""
+CODE_PAGES = {
+    "cp1250": "cs hr hu pl ro sk sl bs sq",
+    "cp1251": "be bg kk mk ru sr uk",
+    "cp1253": "el",
+    "cp1254": "tr az",
+    "cp1255": "he",
+    "cp1256": "ar fa ur",
+    "cp1257": "et lt lv",
+    "cp1258": "vi",
+    "cp874": "th",
+    "cp932": "ja",
+    "cp949": "ko",
+    "gb18030": "zh",
+}
+"""The encoding in which Excel writes the text of a language where it does not write UTF-8; of all others cp1252."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a table are read."""
+
+    source: int
+    target: int
+    score: int | None = None
+    has_header: bool = False
+
+
+def languages(path: str) -> list[str]:
+    """The two languages that the first row names, in the order of their columns."""
+    return header_languages(next((row for _, row in _rows(path, Reading(say=lambda _: None))), []))
+
+
+def header_languages(header: Sequence[str]) -> list[str]:
+    """The languages that name columns, if they are two."""
+    found = [normal_code(cell) for cell in header if is_code(cell) and normal_code(cell) not in ("id", "nr")]
+    return found if len(set(found)) == 2 else []
+
+
+def read(path: str, reading: Reading) -> Iterator[Pair]:
+    """The pairs of a CSV or TSV file."""
+    yield from pairs_of_rows(_rows(path, reading), reading, f"`{path}`", is_rectangular=True)
+
+
+def pairs_of_rows(rows: Iterator[Row], reading: Reading, where: str, is_rectangular: bool = False) -> Iterator[Pair]:
+    """The pairs of any table; says which columns are read where that was not clear.
+
+    is_rectangular: whether a row with more fields than most rows is broken
+    """
+    head = list(itertools.islice((row for row in rows if any(map(str.strip, row[1]))), LOOKED_AT))
+    if not head:
+        return
+    widths = [len(row) for _, row in head]
+    width = Counter(widths).most_common(1)[0][0] if is_rectangular else max(widths)
+    columns = find_columns([row + [""] * (width - len(row)) for _, row in head], reading, where)
+    last = max(columns.source, columns.target, -1 if columns.score is None else columns.score)
+    for place, row in itertools.chain(head[columns.has_header :], rows):
+        if len(row) <= last:
+            row = row + [""] * (last + 1 - len(row))
+        score = "" if columns.score is None else row[columns.score]
+        broken = "broken" if is_rectangular and len(row) > width and any(row[width:]) else ""
+        if broken or any(row):
+            yield Pair(row[columns.source], row[columns.target], place, score, broken)
+
+
+def find_columns(head: Sequence[Sequence[str]], reading: Reading, where: str) -> Columns:
+    """The columns of the sides: those that are asked for, those named after the languages, or the two longest."""
+    names = [name.strip() for name in head[0]]
+    score = _asked(names, reading.score_field, where, "--score-field") if reading.score_field else None
+    if reading.source_field or reading.target_field:
+        if not (reading.source_field and reading.target_field):
+            raise UserError(f"{where}: set both --source-field and --target-field, or neither")
+        source = _asked(names, reading.source_field, where, "--source-field")
+        target = _asked(names, reading.target_field, where, "--target-field")
+        asked = [name for name in (reading.source_field, reading.target_field) if _named(names, name) is not None]
+        has_header = bool(asked) if reading.header is None else reading.header
+        return Columns(source, target, score, has_header)
+    if (named := _named_after_languages(names, reading)) and reading.header is not False:
+        return Columns(*named, score, True)
+    return _longest(head, reading, where, score)
+
+
+def _asked(names: list[str], name: str, where: str, option: str) -> int:
+    found = _named(names, name)
+    if found is None and re.fullmatch("[A-Za-z]{1,2}", name):
+        found = 0
+        for letter in name.upper():
+            found = 26 * found + ord(letter) - ord("A") + 1
+        found = found - 1 if found <= len(names) else None
+    if found is None:
+        columns = ", ".join(f"{_letter(i)} `{name[:40]}`" for i, name in enumerate(names))
+        raise UserError(f"{where} has no column `{name}` ({option}); its columns are {columns}")
+    return found
+
+
+def _named(names: list[str], name: str) -> int | None:
+    return next((i for i, own in enumerate(names) if own.lower() == name.lower()), None)
+
+
+def _letter(column: int) -> str:
+    """What a spreadsheet calls a column: A, B, ..., Z, AA."""
+    name = ""
+    while column >= 0:
+        name = chr(ord("A") + column % 26) + name
+        column = column // 26 - 1
+    return name
+
+
+def _named_after_languages(names: list[str], reading: Reading) -> tuple[int, int] | None:
+    for wanted in ((reading.source, reading.target), ("source", "target")):
+        found = [[i for i, name in enumerate(names) if is_language(name, side)] for side in wanted]
+        if found[0] and found[1]:
+            return found[0][0], found[1][0]
+    return None
+
+
+def _longest(head: Sequence[Sequence[str]], reading: Reading, where: str, score: int | None) -> Columns:
+    """The two columns with the most letters; the first row is a header where it is much shorter than the rest."""
+    width = len(head[0])
+    body = [row for row in head[1:] if len(row) >= width] or list(head)
+    letters = [sum(sum(map(str.isalpha, row[i])) for row in body) for i in range(width)]
+    if sum(count > 0 for count in letters) < 2:
+        raise UserError(f"{where} has no two columns of text; its first row is {' | '.join(head[0])[:80]!r}")
+    source, target = sorted(sorted(range(width), key=lambda i: -letters[i])[:2])
+    chosen = (source, target)
+    has_header = reading.header
+    if has_header is None:
+        words = [median(len(row[i].split()) for row in body) for i in chosen]
+        has_header = (
+            len(head) > 1
+            and min(words) > 2
+            and all(len(head[0][i].split()) <= 2 and not re.search(r"[.!?]\s*$", head[0][i]) for i in chosen)
+        )
+    first = body[0]
+    reading.say(
+        f"{where}: column {_letter(source)} ({first[source][:30]!r}) is read as {reading.source} and column "
+        f"{_letter(target)} ({first[target][:30]!r}) as {reading.target}, "
+        f"{'without the' if has_header else 'with its'} first row; "
+        "--source-field, --target-field and --header change that"
+    )
+    return Columns(source, target, score, has_header)
+
+
+def _rows(path: str, reading: Reading) -> Iterator[Row]:
+    """The rows of a CSV or TSV file."""
+    encoding = reading.encoding or find_encoding(path, reading)
+    try:
+        with io.TextIOWrapper(open_plain(path), encoding, newline="") as file:
+            sample = file.read(SAMPLE)
+        with io.TextIOWrapper(open_plain(path), encoding, newline="") as file:
+            if "\0" in sample:
+                raise UserError(f"`{path}` is no text: it has NUL characters; save it as CSV in UTF-8")
+            delimiter, has_quotes = find_delimiter(sample, path)
+            if sample.startswith("sep="):
+                file.readline(SAMPLE)
+            lines = iter(lambda: file.readline(LONGEST_LINE), "")
+            reader = csv.reader(lines, delimiter=delimiter, quoting=_quoting(has_quotes), strict=has_quotes)
+            skipped = sample.startswith("sep=")
+            while True:
+                number = reader.line_num + 1 + skipped
+                try:
+                    row = next(reader)
+                except StopIteration:
+                    return
+                except csv.Error as error:
+                    what = str(error).partition(" - ")[0]
+                    raise UserError(f"`{path}` line {number} is not valid CSV: {what} (quotation marks?)") from None
+                yield f"line {number}", row
+    except UnicodeDecodeError as error:
+        raise UserError(f"`{path}` is not valid {encoding}: {error.reason}; set --encoding") from None
+    except LookupError:
+        raise UserError(f"--encoding `{encoding}` is not known; write utf-8, cp1252, ...") from None
+    except (OSError, *DAMAGED) as error:
+        raise UserError(f"`{path}` cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def find_encoding(path: str, reading: Reading) -> str:
+    """UTF-8, or UTF-16 with a byte order mark; otherwise the code page of the languages, which is said."""
+    try:
+        with open_plain(path) as file:
+            head = file.peek(2)[:2]
+            if head in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+                return "utf-16"
+            decoder = codecs.getincrementaldecoder("utf-8")()
+            while block := file.read(1 << 20):
+                decoder.decode(block)
+            decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        pass
+    except (OSError, *DAMAGED) as error:
+        raise UserError(f"`{path}` cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    else:
+        return "utf-8-sig"
+    own = {normal_code(language).partition("-")[0] for language in (reading.source, reading.target)}
+    encoding = next((page for page, codes in CODE_PAGES.items() if own & set(codes.split())), "cp1252")
+    reading.say(f"`{path}` is not UTF-8 and is read as {encoding}; --encoding changes that")
+    return encoding
+
+
+def _quoting(has_quotes: bool) -> Literal[0, 3]:
+    return csv.QUOTE_MINIMAL if has_quotes else csv.QUOTE_NONE
+
+
+def find_delimiter(sample: str, path: str) -> tuple[str, bool]:
+    """The delimiter, and whether quotation marks enclose fields.
+
+    The delimiter is the one that gives most rows the same number of fields, of at least two. With tabs, quotation marks
+    are text unless one inside a field is doubled, as Excel does it.
+    """
+    if declared := re.match(r"sep=(.)\r?\n", sample):
+        return declared[1], True
+    lines = sample.splitlines(keepends=True)
+    if len(sample) >= SAMPLE:
+        lines = lines[:-1] or lines
+    best, best_share = "", 0.0
+    for delimiter in DELIMITERS:
+        quoting = _quoting(delimiter != "\t")
+        try:
+            widths = [len(row) for row in csv.reader(lines, delimiter=delimiter, quoting=quoting) if row]
+        except csv.Error:
+            continue
+        width, count = Counter(widths).most_common(1)[0] if widths else (0, 0)
+        if width > 1 and count / len(widths) > best_share + 0.01:
+            best, best_share = delimiter, count / len(widths)
+    if not best and sample.strip():
+        raise UserError(f"`{path}` has no columns: none of tab, semicolon, comma and | separates its first lines")
+    return best or ",", best != "\t" or bool(
+        re.search(r'(?:^|\t)"(?:[^"\t]|"")*""(?:[^"\t]|"")*"(?:\t|\r?$)', sample, re.M)
+    )
