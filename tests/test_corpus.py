@@ -200,14 +200,17 @@ def test_folder_errors(tmp_path):
         ("x.jsonl.gz", 'write path = "json" and'),
         ("x.tsv", 'write path = "tsv" and'),
         ("x.de", 'x.de", "TARGET FILE"], ...}'),
-        ("x.zip", "x.zip` is an archive, which cannot be read; unpack it and give the folder or the files"),
+        ("x.zip", "x.zip` is an archive, which is not read here; unpack it and give the folder or the files"),
         ("x.de-en.tar.gz", "is an archive"),
-        ("x.tmx", "x.tmx` is a translation memory or another kind of XML, which cannot be read; export it as tab-sep"),
+        (
+            "x.tmx",
+            "x.tmx` is a translation memory or another file of translations, which is not read here; make text of",
+        ),
         (
             "X.XLSX",
-            "X.XLSX` is a spreadsheet, which cannot be read; save it as CSV with the languages in the first row",
+            "X.XLSX` is a spreadsheet, which is not read here; make text of it: nmt import ",
         ),
-        ("x.docx", "x.docx` is a document, which cannot be read; save it as plain text with a sentence a line"),
+        ("x.docx", "x.docx` is a document, which is not read here; save it as plain text with a sentence a line"),
     ],
 )
 def test_path_of_a_file(tmp_path, name, text):

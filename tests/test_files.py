@@ -61,7 +61,7 @@ def test_what_is_read_whatever_its_name(kind: str, name: str, tmp_path: Path) ->
     ("content", "what"),
     [
         (zipped("[Content_Types].xml", "word/document.xml"), "a Word document (.docx); save it as text"),
-        (zipped("[Content_Types].xml", "xl/workbook.xml"), "an Excel workbook (.xlsx); save its sheet as CSV"),
+        (zipped("[Content_Types].xml", "xl/workbook.xml"), "an Excel workbook (.xlsx); `nmt import` makes text of it"),
         (zipped("mimetype", "content.xml"), "an OpenDocument file (.odt, .ods, .odp)"),
         (zipped("train.de", "train.en"), "a zip archive; unpack it first"),
         (b"%PDF-1.7 ...", "a PDF document"),

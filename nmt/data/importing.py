@@ -117,6 +117,8 @@ def import_files(
         made.mkdir()
         dropped, read = Dropped(), Counter[str]()
         hashes = _filter(found, reading, keep, kept, dropped, read)
+        if len(hashes.pairs) < FEWEST:
+            raise UserError(f"only {len(hashes.pairs)} pairs are left: {'; '.join(_counts(read, dropped))}")
         split = assign(hashes, validation, test, seed, "duplicate" not in keep.off)
         _distribute(kept, made, languages, split, dropped)
         lines = _summary(read, dropped, split, languages)
@@ -258,12 +260,19 @@ def _summary(
     if len(read) > 1:
         more = f" ({len(read) - 20} more)" if len(read) > 20 else ""
         lines.append(f"{read.total():,} pairs read from {len(read)} files{more}")
-    for reason, count in dropped.counts.most_common():
-        switch = f" [{reason}]" if reason in MESSAGES else ""
-        lines.append(f"{count:,} dropped ({100 * count / read.total():.1f} %): {REASONS[reason]}{switch}")
+    lines += _counts(read, dropped)
     counts = [int(np.count_nonzero(split == i)) for i in range(len(FILES))]
     names = ", ".join(f"{name} {count:,}" for name, count in zip(FILES, counts, strict=True))
     return [*lines, f"{sum(counts):,} pairs kept from `{languages[0]}` to `{languages[1]}`: {names}"]
+
+
+def _counts(read: Counter[str], dropped: Dropped) -> list[str]:
+    """How many pairs were dropped for each reason."""
+    return [
+        f"{count:,} dropped ({100 * count / read.total():.1f} %): {REASONS[reason]}"
+        f"{f' [{reason}]' if reason in MESSAGES else ''}"
+        for reason, count in dropped.counts.most_common()
+    ]
 
 
 def _samples(dropped: Dropped) -> Iterator[str]:

@@ -27,7 +27,7 @@ LOOKED_AT = 200
 SAMPLE = 1 << 16
 """Characters that are looked at to find the delimiter."""
 DELIMITERS = "\t;,|"
-"""Of those that fit equally well the first is taken."""
+"""Where all fit equally well, the first is taken."""
 CODE_PAGES = {
     "cp1250": "cs hr hu pl ro sk sl bs sq",
     "cp1251": "be bg kk mk ru sr uk",
@@ -233,7 +233,8 @@ def _quoting(has_quotes: bool) -> Literal[0, 3]:
 def find_delimiter(sample: str, path: str) -> tuple[str, bool]:
     """The delimiter, and whether quotation marks enclose fields.
 
-    The delimiter is the one that gives most rows the same number of fields, of at least two. With tabs, quotation marks
+    The delimiter is the one that gives most rows the same number of fields, of at least two; of those that fit equally
+    well, the one that is next to most quotation marks. With tabs, quotation marks
     are text unless one inside a field is doubled, as Excel does it.
     """
     if declared := re.match(r"sep=(.)\r?\n", sample):
@@ -241,7 +242,7 @@ def find_delimiter(sample: str, path: str) -> tuple[str, bool]:
     lines = sample.splitlines(keepends=True)
     if len(sample) >= SAMPLE:
         lines = lines[:-1] or lines
-    best, best_share = "", 0.0
+    best, best_fit = "", (0.0, 0)
     for delimiter in DELIMITERS:
         quoting = _quoting(delimiter != "\t")
         try:
@@ -249,8 +250,9 @@ def find_delimiter(sample: str, path: str) -> tuple[str, bool]:
         except csv.Error:
             continue
         width, count = Counter(widths).most_common(1)[0] if widths else (0, 0)
-        if width > 1 and count / len(widths) > best_share + 0.01:
-            best, best_share = delimiter, count / len(widths)
+        at_quotes = sample.count(f'{delimiter}"') + sample.count(f'"{delimiter}')
+        if width > 1 and (fit := (count / len(widths), at_quotes)) > best_fit:
+            best, best_fit = delimiter, fit
     if not best and sample.strip():
         raise UserError(f"`{path}` has no columns: none of tab, semicolon, comma and | separates its first lines")
     return best or ",", best != "\t" or bool(
