@@ -386,7 +386,7 @@ class TrainingConfig:
     """Share of the pairs that get quotation marks, brackets, a bullet or a heading, on both sides alike."""
     noise_numbers: Annotated[float, PROBABILITY] = 0.02
     """Pairs that are added with changed numbers (the same ones on both sides), as a share of all pairs."""
-    noise_names: Annotated[float, PROBABILITY] = 0.25
+    noise_names: Annotated[float, PROBABILITY] = 0.12
     """Share of the pairs in which names that are equal on both sides are replaced on both sides by other names of the
     training text, by made-up names and by numbers, so that the model learns to copy words that it has never seen."""
     noise_joined: Annotated[float, PROBABILITY] = 0.02
