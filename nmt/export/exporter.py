@@ -7,7 +7,7 @@ weights.bin         their large constants, stored once
 shortlist.npz       frequent pieces, and the best translations of each source piece
 export.json         what the export is, which weights it was made from, what was measured
 
-Everything is written beside the old export and checked against torch before it takes its place.
+Everything is written into a new folder and checked against torch before it replaces the old export.
 """
 
 from __future__ import annotations
@@ -69,9 +69,10 @@ class Deviation:
     sentences: int
     """Sentences of the sample."""
     different: int
-    """Of these, how many have another best translation."""
+    """Number of these that have another best translation."""
     n_best: int
-    """Of these, how many have other n-best lists, beyond the order of scores closer than the tolerance."""
+    """Number of these that have another n-best list. Translations whose scores are closer than the tolerance may change
+    places."""
 
     def check(self, integers: bool) -> None:
         """Raises TrainingError if the export is too far from torch."""
@@ -119,14 +120,14 @@ def export_model(
     engine = load_engine(folder, threads=threads)
     expected = Expectation(engine, sample_sources(folder), folder.config.decoding)
     vocabularies = weights_metadata(folder.config, folder.source_vocabulary, folder.target_vocabulary)
-    final, beside = folder.path / EXPORT, folder.path / f".{EXPORT}.{os.getpid()}.new"
+    final, new = folder.path / EXPORT, folder.path / f".{EXPORT}.{os.getpid()}.new"
     shutil.rmtree(folder.path / f".{EXPORT}.new", ignore_errors=True)  # of an earlier version
     for suffix in (".new", ".old"):
         remove_abandoned(folder.path, f".{EXPORT}.", suffix)
     try:
         # Rounding would hide a mistake in the graphs, so those in 8 bits are made after those in fp32 were right.
         for kind in ("fp32", "8-bit integers") if integers else ("fp32",):
-            made = beside / kind
+            made = new / kind
             (made / EXPORT).mkdir(parents=True)
             manifest = write_graphs(engine.model, made / EXPORT, kind != "fp32", small)
             manifest |= {"weights": weights_identity(folder), "vocabularies": vocabularies}
@@ -139,7 +140,7 @@ def export_model(
         write_manifest(made / EXPORT, manifest)
         replace_folder(made / EXPORT, final)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(new, ignore_errors=True)
     size = sum(file.stat().st_size for file in final.iterdir()) / 2**20
     say(f"{final}: {kind}, {size:.1f} MB (weights: {folder.weights.stat().st_size / 2**20:.1f} MB)")
     say(
@@ -151,7 +152,7 @@ def export_model(
 
 def _add_shortlist(
     folder: ModelFolder,
-    beside: Path,
+    new: Path,
     manifest: dict[str, Any],
     data: DataConfig,
     threads: int | None,
@@ -159,7 +160,7 @@ def _add_shortlist(
 ) -> dict[str, Any] | None:
     """Add the smallest shortlist that costs no more than `LARGEST_LOSS` on the validation split.
 
-    Returns: what it is and costs; None if there is none, for reasons that are said
+    Returns: its sizes and its cost; None if there is none, for a reason that is printed
     """
     from nmt.data.corpus import load_pairs
     from nmt.scores import metrics
@@ -180,12 +181,12 @@ def _add_shortlist(
         lines = [translation.text for translation in translator.translate(sources)]
         return metrics.bleu(lines, [references], data.languages[1])
 
-    full = bleu(OnnxEngine(beside, threads))
+    full = bleu(OnnxEngine(new, threads))
     for frequent, translations in SIZES:
         lists = table.lists(frequent, translations, folder.config.vocabulary.joint, spans)
-        write_shortlist(beside / EXPORT, *lists)
-        write_manifest(beside / EXPORT, {**manifest, "shortlist": True})
-        engine = OnnxEngine(beside, threads)
+        write_shortlist(new / EXPORT, *lists)
+        write_manifest(new / EXPORT, {**manifest, "shortlist": True})
+        engine = OnnxEngine(new, threads)
         assert engine.shortlist is not None
         encoded = folder.source_vocabulary.encode_batch(sources)
         allowed = [engine.shortlist.allowed([ids])[:, SPECIAL_PIECES:].sum() for ids in encoded if ids]
@@ -199,7 +200,7 @@ def _add_shortlist(
         if kept:
             return {"frequent": frequent, "translations": translations, "pieces": size, "loss": loss, "bleu": full}
     say("no shortlist: each costs too much")
-    (beside / EXPORT / SHORTLIST).unlink()
+    (new / EXPORT / SHORTLIST).unlink()
     return None
 
 
@@ -261,7 +262,7 @@ def sample_sources(folder: ModelFolder) -> list[list[int]]:
 
 
 class Expectation:
-    """What torch makes of some sentences, against which exports are held.
+    """Torch's translations of some sentences and their log-probabilities, which exports are compared with.
 
     Log-probabilities are compared on torch's best translations, n-best lists as far as the scores tell them apart.
     """
@@ -276,7 +277,7 @@ class Expectation:
         self.log_probs = self._log_probs(engine)
 
     def _log_probs(self, engine: Engine) -> list[Floats]:
-        """Of torch's best translations, for each sentence [tokens + 1, vocabulary]."""
+        """An engine's log-probabilities along torch's best translations, for each sentence [tokens + 1, vocabulary]."""
         best = [hypotheses[0].tokens for hypotheses in self.translations]
         return [
             np.concatenate([step.log_probs for step in force(engine, [source], [tokens])])
@@ -301,7 +302,7 @@ class Expectation:
 
 
 def _same_n_best(expected: Sequence[Hypothesis], found: Sequence[Hypothesis]) -> bool:
-    """Whether two lists have the same scores, and the same translation wherever a score stands alone."""
+    """Whether two lists have the same scores, and the same translation wherever no other score is close."""
     if len(expected) != len(found):
         return False
     scores = np.array([hypothesis.score for hypothesis in expected])

@@ -62,7 +62,7 @@ class Graph:
         return name
 
     def output(self, name: str, tensor: str, kind: int, shape: Sequence[str | int]) -> None:
-        """Give a tensor a name to the outside."""
+        """Declare an output: the name under which callers get a tensor."""
         self._outside[name] = tensor
         self.outputs.append(helper.make_tensor_value_info(name, kind, list(shape)))
 
@@ -109,16 +109,12 @@ class Graph:
             self.nodes, self.inputs, self.outputs, self._quantized = outside
 
     def total(self, *tensors: str | None) -> str:
-        """The sum of those that are there."""
+        """The sum of the tensors that are not None."""
         present = [tensor for tensor in tensors if tensor is not None]
         total = present[0]
         for tensor in present[1:]:
             total = self.op("Add", total, tensor)
         return total
-
-    def split(self, tensor: str, count: int) -> list[str]:
-        """Equal parts of the last dimension."""
-        return self.ops("Split", count, tensor, axis=-1, num_outputs=count)
 
     def columns(self, tensor: str, start: int, end: int) -> str:
         """Part of the last dimension."""
@@ -171,7 +167,7 @@ class Graph:
         """Inputs [..., size] as unsigned bytes around `ZERO`, and the scale of each row [..., 1].
 
         Inputs known to lie in [-1, 1] have the fixed scale 1 / 127 (None). Otherwise every row has a scale of its own,
-        its largest magnitude / 127. In both cases what becomes of a row does not depend on others.
+        its largest magnitude / 127. In both cases the result of a row does not depend on other rows.
         """
         if inputs not in self._quantized:
             zero, scale = self.constant(ZERO, np.uint8), None
@@ -263,7 +259,7 @@ class WeightStore:
         return tensor
 
     def offset(self, array: Array) -> int:
-        """Where the bytes of an array stand in the file; they are added if they are not there."""
+        """The offset of an array's bytes in the file; they are added if the file does not have them."""
         content = array.tobytes()
         digest = hashlib.sha256(content).hexdigest()
         if digest not in self._known:
@@ -291,7 +287,7 @@ class Body:
 
 
 ZERO: Final = 128
-"""The byte that stands for 0 in quantised inputs."""
+"""The byte that means 0 in quantised inputs."""
 LARGEST: Final = 64
 """Largest magnitude of a quantised weight. Processors without VNNI add pairs of byte products in 16 bits, where
 2 * 255 * 64 has room and 2 * 255 * 127 has none: with 64 all processors compute the same."""

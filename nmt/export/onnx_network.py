@@ -251,8 +251,8 @@ class Step:
     """`Decoder.step`, recorded, to be written into graphs."""
 
     program: GraphModule
-    """Of embedded tokens, memory, state, and the tensors of a `Grid`; returns the readout, the attention weights in a
-    list that is empty without attention, and the next state."""
+    """Takes embedded tokens, memory, state, and the tensors of a `Grid`; returns the readout, the attention weights in
+    a list that is empty without attention, and the next state."""
     memory: dict[str, Shape]
     state: dict[str, Shape]
 
@@ -280,7 +280,7 @@ def record_step(model: TranslationModel | LanguageModel) -> Step:
 
 
 class DecoderGraph:
-    """One position of every row; `output` says what comes out.
+    """The graph that takes one step for every row. `output` names its outputs:
 
         table: look up the first layer's product of embedding and weights, instead of taking it
 
@@ -344,16 +344,17 @@ class DecoderGraph:
             log_probs = graph.op("LogSoftmax", graph.op("Concat", special, logits, axis=-1), axis=-1)
             graph.output("log_probs", log_probs, FLOAT, ["rows", len(weight)])
             return
-        # First the pieces alone, then all of them together beside each special symbol: [rows, 1 + special symbols]
+        # A softmax over the pieces alone; then one over the sum of the pieces and each special symbol, which corrects
+        # it: [rows, 1 + special symbols]
         k = graph.input("k", INT64, [1])
         among = graph.op("LogSoftmax", logits, axis=-1)
         best, columns = graph.ops("TopK", 2, among, k, axis=-1)
         first = graph.input("always", INT64, [1]) if self.output == "shortlist" else graph.integers_of(0)
         of_pieces = graph.op("Sub", *(graph.op("Gather", each, first, axis=-1) for each in (logits, among)))
-        beside = graph.op("LogSoftmax", graph.op("Concat", of_pieces, special, axis=-1), axis=-1)
-        end = graph.op("Gather", beside, graph.constant(1 + END, np.int64), axis=-1)
+        joint = graph.op("LogSoftmax", graph.op("Concat", of_pieces, special, axis=-1), axis=-1)
+        end = graph.op("Gather", joint, graph.constant(1 + END, np.int64), axis=-1)
         graph.output("end", end, FLOAT, ["rows"])
-        graph.output("best", graph.op("Add", best, graph.columns(beside, 0, 1)), FLOAT, ["rows", "k"])
+        graph.output("best", graph.op("Add", best, graph.columns(joint, 0, 1)), FLOAT, ["rows", "k"])
         if self.output == "best":
             tokens = graph.op("Add", columns, graph.constant(SPECIAL_PIECES, np.int64))
         else:

@@ -36,9 +36,9 @@ class Traced:
 
 @dataclass(frozen=True)
 class LookedUp:
-    """Rows of a table that depends on weights alone, by ids that are a tensor of the graph.
+    """Rows of a table of constants, looked up by ids that are a tensor of the graph.
 
-    With `write(..., tables=True)`, what is computed from each row alone is computed once for the whole table.
+    With `write(..., tables=True)`, operators that compute each row by itself are applied once to the whole table.
     """
 
     table: Tensor
@@ -221,12 +221,6 @@ def _zeros_like(graph: Graph, tensor: Traced, **options: Any) -> str:
     return graph.op("ConstantOfShape", graph.op("Shape", tensor.name))
 
 
-def _index(graph: Graph, tensor: Traced, places: Sequence[Traced]) -> str:
-    """tensor[places], along the first dimension."""
-    (first,) = places
-    return graph.op("Gather", tensor.name, first.name, axis=0)
-
-
 def _index_select(graph: Graph, tensor: Traced, axis: int, places: Traced) -> str:
     return graph.op("Gather", tensor.name, places.name, axis=axis)
 
@@ -258,11 +252,6 @@ def _layer_norm(
     return graph.op("LayerNormalization", inputs.name, scale, *shift, axis=-len(shape), epsilon=epsilon)
 
 
-def _same(graph: Graph, tensor: Traced, *options: Any) -> str:
-    """What changes the type in torch; in a graph every tensor is in float32."""
-    return tensor.name
-
-
 OPERATORS: dict[Any, Callable[..., str | list[str]]] = {
     aten.linear.default: _linear,
     aten.addmm.default: _addmm,
@@ -285,12 +274,12 @@ OPERATORS: dict[Any, Callable[..., str | list[str]]] = {
     aten.sum.dim_IntList: _reduce("ReduceSum"),
     aten.where.Scalar: _simple("Where"),
     aten.zeros_like.default: _zeros_like,
-    aten.to.dtype: _same,
+    aten.to.dtype: lambda graph, tensor, dtype: tensor.name,  # everything is in float32
     aten.chunk.default: _chunk,
     aten.split_with_sizes.default: _split,
     aten.slice.Tensor: _slice,
     aten.select.int: _select,
-    aten.index.Tensor: _index,
+    aten.index.Tensor: lambda graph, tensor, places: _index_select(graph, tensor, 0, *places),
     aten.index_select.default: _index_select,
     aten.pad.default: _pad,
     aten.cat.default: _cat,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 Memory = dict[str, Tensor]
-"""What the decoder reads of each source sentence, by name; dimension 0 is the sentence."""
+"""The tensors that the decoder reads for each source sentence, by name; dimension 0 is the sentence."""
 
 
 class Attention(nn.Module):
@@ -85,7 +85,7 @@ class Attention(nn.Module):
         return contexts if self.output is None else self.output(contexts)
 
     def attend(self, queries: Tensor, memory: Memory, coverage: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """`forward` between `ask` and `answer`, which are the same whatever the source."""
+        """The part of `forward` that reads the memory: everything between `ask` and `answer`."""
         queries = self._split(queries.to(memory["values"].dtype))
         # These matrices are small and vary in size: bf16 gains nothing, and oneDNN keeps 0.5 MB for each size it met.
         with torch.autocast(queries.device.type, enabled=False):

@@ -1,4 +1,6 @@
-"""Dropout and zoneout. Random numbers come from torch's generator, which training seeds for each update."""
+"""Dropout, and the random bytes that zoneout draws from as well. Random numbers come from
+torch's generator, which training seeds for each update.
+"""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ class Encoder(nn.Module):
 
     Sutskever et al. (2014), https://arxiv.org/abs/1409.3215; both directions: Schuster & Paliwal (1997).
 
-    The backward direction reads each sentence from its own last word, so padding, which stands behind the words,
+    The backward direction reads each sentence from its own last word, so padding, which follows the words,
     reaches no final state.
     """
 
@@ -36,7 +36,7 @@ class Encoder(nn.Module):
             lengths: [batch], words of each sentence
 
         Returns: the top layer's outputs [source_length, batch, hidden] and each layer's final state (of both directions
-        side by side; its first tensor is the layer's output there, what leads around it included), [batch, hidden] each
+        side by side; its first tensor is the layer's output there, with its skip connection), [batch, hidden] each
         """
         mirrored = mirror(inputs.size(0), lengths)
         finals: list[LayerState] = []

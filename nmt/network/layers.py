@@ -230,7 +230,7 @@ class BatchNormalization(nn.BatchNorm1d):
         self.num_batches_tracked = None
 
     def running_map(self) -> tuple[Tensor, Tensor]:
-        """What the running statistics make of normalising: factors and summands of the units, [size] each."""
+        """Normalisation by the running statistics as an affine map: its factors and its summands, [size] each."""
         assert self.running_mean is not None and self.running_var is not None
         gain = self.weight / (self.running_var + self.eps).sqrt()
         return gain, self.bias - self.running_mean * gain
@@ -271,7 +271,7 @@ class Layers(nn.ModuleList):
 
 
 class Connection(nn.Module):
-    """What leads around a layer, from its input x to its output h: [.., size] each.
+    """The skip connection around a layer with input x and output h, [..., size] each.
 
     none: y = h; residual: y = h + x (He et al. 2016, https://arxiv.org/abs/1512.03385);
     highway: y = t * h + (1 - t) * x, t = sigmoid(W x + b) (Srivastava et al. 2015, equation 3,

@@ -181,7 +181,9 @@ class _CrossEntropy(torch.autograd.Function):
 
 
 class _PairCrossEntropy(torch.autograd.Function):
-    """R-Drop, likewise. With z the logits, d = log p_1 - log p_2 and J = KL(p_1 || p_2) + KL(p_2 || p_1):
+    """R-Drop; gradients are taken like those of `_CrossEntropy`.
+
+    With z the logits, d = log p_1 - log p_2 and J = KL(p_1 || p_2) + KL(p_2 || p_1):
 
     dJ/dz_1 = p_1 (d - KL(p_1 || p_2)) + p_1 - p_2
     dJ/dz_2 = p_2 (-d - KL(p_2 || p_1)) + p_2 - p_1

@@ -20,7 +20,7 @@ from nmt.text.vocabulary import PAD
 
 
 class DecoderModel(nn.Module):
-    """What a translation model and a language model share: target embeddings, decoder, output layer.
+    """The part that translation models and language models share: target embeddings, decoder, output layer.
 
     p(y_t | y_{<t}, x) = softmax(W r_t + b)[y_t], with r_t of the decoder
     """
@@ -31,7 +31,7 @@ class DecoderModel(nn.Module):
         size, tied = config.embedding_size, config.tied_embeddings != "none"
         self.target_embedding = nn.Embedding(target_size, size)
         self.embedding_scale = config.embedding_deviation * math.sqrt(size)
-        """What embeddings are multiplied with before a layer reads them."""
+        """Embeddings are multiplied with this number before a layer reads them."""
         self.embedding_dropout = Dropout(config.embedding_dropout, config.variational_dropout)
         readout_size = size if tied or config.context_input == "all" else config.hidden_size
         self.decoder = Decoder(config, readout_size)
@@ -148,7 +148,7 @@ class TranslationModel(DecoderModel):
     def encode(self, source: Tensor, lengths: Tensor) -> tuple[Memory, DecoderState]:
         """Read source ids [source_length, batch] of the given lengths [batch], with their end symbols.
 
-        Returns: what is kept of each sentence, and the decoder's initial state
+        Returns: the memory of each sentence, and the decoder's initial state
         """
         mirrored = mirror(source.size(0), lengths) if self.config.reverse_source else None
         if mirrored is not None:

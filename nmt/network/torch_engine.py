@@ -31,7 +31,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def use_threads(threads: int | None) -> None:
-    """Let torch use so many threads; None: as many as there are processors for this process, or fewer."""
+    """Set the number of torch's threads; None: at most the number of processors that this process may use."""
     torch.set_num_threads(threads or min(torch.get_num_threads(), available_processors()))
 
 
@@ -46,7 +46,7 @@ class TorchEngine(Engine):
     def start(self, sources: Sequence[Sequence[int]]) -> tuple[Any, dict[str, Any]]:
         """Encode sentences: the state has one row for each.
 
-        A language model has no source: whatever the ids, each sentence has a row with the state before any text.
+        A language model has no source: each sentence has a row with the state before any text, and the ids are ignored.
         """
         self.model.eval()
         rows = np.arange(len(sources))

@@ -1,4 +1,4 @@
-"""What a training step minimises: the likelihood of the references, or the risk of the model's own translations.
+"""The objectives of training: the likelihood of the references, or the risk of the model's own translations.
 
 An objective runs the forward and backward pass of one batch. All its chance follows from a seed.
 """
@@ -82,7 +82,7 @@ class Likelihood:
     """Teacher forcing: cross-entropy of the references with label smoothing.
 
     With scheduled sampling the decoder reads pieces of its own at some positions (`mixed_inputs`). With R-Drop the
-    batch stands side by side with itself, so that each sentence passes under two dropout masks, and the loss is
+    batch is doubled, so that each sentence passes under two dropout masks, and the loss is
     `nmt.network.loss.pair_cross_entropy`. Masks that belong to the weights (weight drop) are the same for both.
 
     Truncated backpropagation through time (Williams & Peng 1990, https://doi.org/10.1162/neco.1990.2.4.490): the target
@@ -192,7 +192,7 @@ class MinimumRisk:
 
     The candidates are found without dropout; their probabilities are those of the training pass, dropout included.
     The loss is the mean risk of the batch's sentences times its target tokens: then loss / tokens, which is minimised
-    and recorded, is the expected cost of a sentence, from 0 to 1, whatever the size of the batch.
+    and recorded, is the expected cost of a sentence, from 0 to 1, for any size of the batch.
     """
 
     def __init__(self, config: Config, target_vocabulary: Vocabulary) -> None:

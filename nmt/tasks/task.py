@@ -35,7 +35,7 @@ class Validation:
     """How good a model is on the validation split."""
 
     metrics: dict[str, float]
-    """What is recorded: `loss` (nats per target piece), `perplexity`, and what else the task measures."""
+    """The recorded numbers: `loss` (nats per target piece), `perplexity`, and others that the task measures."""
     summary: str
     """For the person at the terminal."""
     results: dict[str, str]
@@ -89,7 +89,7 @@ class Task(ABC):
     best_by: str
     """The metric of a `Validation` that chooses the best model; of `loss` less is better, of all others more."""
     carried: dict[str, Tensor]
-    """What a batch leaves for the next one beside the weights; saved and restored with the training state."""
+    """The tensors, apart from the weights, that a batch leaves for the next one; saved with the training state."""
 
     def __init__(self, config: Config, vocabularies: tuple[Vocabulary, Vocabulary], device: torch.device) -> None:
         self.config, self.settings, self.device = config, config.training, device
@@ -101,7 +101,7 @@ class Task(ABC):
     @staticmethod
     @abstractmethod
     def check(config: Config) -> None:
-        """What can be told to be wrong before anything is read; raises UserError."""
+        """Raise UserError for mistakes that show before anything is read."""
 
     @abstractmethod
     def prepare(self, say: Say) -> None:

@@ -185,7 +185,8 @@ def count_short(bleu: BLEU, references: Sequence[str]) -> int:
 
 @torch.no_grad()
 def negative_log_likelihood(model: TranslationModel, batch: Batch, check: Callable[[], None] = lambda: None) -> float:
-    """Of a batch's references, in nats; the decoder reads a stretch of positions at a time, which bounds its memory.
+    """Negative log-likelihood of a batch's references, in nats. The decoder reads some positions at a time,
+    which bounds its memory.
 
     check: called after each stretch; may raise
     """

@@ -1,9 +1,9 @@
 """The engine of search that runs exported models: ONNX Runtime and numpy, no torch.
 
-The head of `nmt.export.onnx_network` says what the graphs take and give. A state holds its tensors as the graph gave
-them and, as `parents`, the rows of them that it stands for: the next step brings them together, so selecting rows
-copies nothing. What a graph gives is written into arrays made for it: fetching the runtime's own took 8 % of a greedy
-step.
+The docstring of `nmt.export.onnx_network` lists the inputs and outputs of the graphs. A state holds the tensors of the
+last step as they are and, as `parents`, the row of them that each of its rows continues. The next step gathers these
+rows, so selecting rows copies nothing. Outputs are written into arrays that we allocate: fetching the runtime's own
+took 8 % of a greedy step.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Tensor(NamedTuple):
 
 @dataclass
 class Memory:
-    """What is kept of a batch of sentences."""
+    """The encoded sentences of a batch."""
 
     sentences: int
     tensors: dict[str, Tensor] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class Memory:
     candidates: int = 0
     """Pieces that any of them may use."""
     bindings: dict[str, _Binding] = field(default_factory=dict)
-    """What each graph was last given for this batch."""
+    """Each graph with its inputs bound for this batch."""
 
 
 class OnnxEngine(Engine):
@@ -233,7 +233,7 @@ PLACES = ("grid", "places", "sentences")
 
 
 def tensor(array: npt.NDArray[Any]) -> Tensor:
-    """An array as the runtime takes it, not copied if its numbers stand in a row."""
+    """An array as the runtime takes it; it is not copied if it is contiguous."""
     import onnxruntime
 
     array = np.ascontiguousarray(array)
@@ -256,8 +256,8 @@ def place_rows(sentences: Integers, count: int) -> tuple[Integers, Integers]:
 
         sentences: the sentence of each row, in any order; count: how many sentences there are
 
-    Returns: the rows of each sentence, padded with row 0, [count, most rows of a sentence]; where each row stands
-    there, flattened, [rows]
+    Returns: the rows of each sentence, padded with row 0, [count, most rows of a sentence]; the place of each row
+    in it, flattened, [rows]
     """
     rows = len(sentences)
     if count == 1:
@@ -291,7 +291,7 @@ def prepare_runtime() -> None:
 LOADING = RLock()
 """Held while a graph is loaded, and while this process forks."""
 SESSIONS: WeakSet[_Session] = WeakSet()
-"""All that this process has loaded."""
+"""All sessions that this process has loaded."""
 
 
 def _forget_sessions() -> None:
@@ -351,10 +351,10 @@ class _Session:
             raise damaged(self.path, error) from None
 
     def _read_shapes(self, outputs: Mapping[str, Output]) -> None:
-        """What the graph takes and gives; raises UserError when it does not give `outputs`."""
+        """Read names and shapes of inputs and outputs; raises UserError if one of `outputs` is missing or different."""
         try:
             self.inputs = [value.name for value in self.session.get_inputs()]
-            # Output dimensions are numbers or names, and a name stands for a dimension of some input.
+            # Output dimensions are numbers or names; a name is a dimension of some input.
             self.outputs: dict[str, Output] = {
                 value.name: (value.shape, TYPES[value.type]) for value in self.session.get_outputs()
             }

@@ -1,4 +1,4 @@
-"""What every recurrent cell offers."""
+"""The base class of recurrent cells."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class OnnxOperator(NamedTuple):
     gates: tuple[int, ...]
     """For each of the operator's gates, in its order, the index among the cell's `gate_names`."""
     attributes: dict[str, Any]
-    """Of one direction; a list has an entry for each direction."""
+    """Further attributes for one direction; a list has an entry for each direction."""
 
 
 class Cell(nn.Module):

@@ -75,7 +75,7 @@ class LSTM(ScannedCell):
 
     @classmethod
     def factors(cls, saved: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """What the gradients of later positions are multiplied with, for all positions at once.
+        """The factors that the gradients of later positions are multiplied with, for all positions at once.
 
         Returns: the gates' factors, (dc for i, f, g; dh for o) times which is the gradient of their totals; dc = dh
         times the second; dc_{t-1} = dc_t times the third

@@ -13,7 +13,7 @@ from nmt.network.cells.scan import Gradients, ScannedCell, padded, positions, ro
 
 
 class ResetBeforeCell(ScannedCell):
-    """What these cells have in common; gates in the order r, z, n.
+    """The base class of these cells; gates are in the order r, z, n.
 
         r_t = sigmoid(W_r x_t + R_r(h_{t-1}) + b_r)             reset gate
         z_t = sigmoid(W_z x_t + R_z(h_{t-1}) + b_z)             update gate

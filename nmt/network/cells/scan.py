@@ -20,7 +20,7 @@ from nmt.network.precision import low_precision, repeated_product
 
 
 class Gradients(NamedTuple):
-    """What a backward pass finds."""
+    """The gradients that a backward pass computes."""
 
     projected: Tensor
     """[length, batch, gates * hidden]"""
@@ -28,20 +28,20 @@ class Gradients(NamedTuple):
     """For each recurrent block, over all positions: the gradient of its product [length, batch, rows of the block] and
     what was multiplied with it [length, batch, hidden]."""
     state: State
-    """Of the state before the first position, [batch, hidden] each."""
+    """Gradients of the state before the first position, [batch, hidden] each."""
     parameters: tuple[Tensor, ...] = ()
-    """Of the cell's `scan_parameters()`."""
+    """Gradients of the cell's `scan_parameters()`."""
 
 
 class ScannedCell(Cell):
     """A cell whose scan has a backward pass of its own."""
 
     def prepare(self, projected: Tensor) -> Tensor:
-        """What `unroll` reads in place of W_ih x + input_bias(), of the same shape [..., gates * hidden]."""
+        """The tensor that `unroll` reads instead of W_ih x + input_bias(), of the same shape [..., gates * hidden]."""
         return projected
 
     def scan_parameters(self) -> tuple[Tensor, ...]:
-        """What `unroll` needs besides the recurrent weights and learns a gradient for."""
+        """The further parameters that `unroll` needs and that get a gradient."""
         return ()
 
     @classmethod
@@ -81,7 +81,7 @@ class ScannedCell(Cell):
 
 
 class _Scan(torch.autograd.Function):
-    """What the scans of all cells have in common: products, their types, and the gradient of the recurrent weights."""
+    """The parts that the scans of all cells share: products, their types, and the gradient of the recurrent weights."""
 
     @staticmethod
     def forward(ctx: Any, cell: type[ScannedCell], projected: Tensor, weight_hh: Tensor, *rest: Tensor) -> State:
