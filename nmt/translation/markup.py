@@ -69,16 +69,21 @@ def _letters(piece: str) -> int:
 
 
 def _word_weights(translation: Translation, source: _Side, target: _Side) -> Floats:
-    """The attention weights from target words to source words, [target units, source units]; marks have none."""
-    weights: Floats = np.zeros((len(target.starts), len(source.starts)), np.float32)
+    """The attention weights from target words to source words, [target units, source units]; marks have none.
+
+    Units behind the source pieces are left out.
+    """
+    read = sum(map(_letters, translation.source_tokens))  # a long sentence is cut
+    width = int(np.searchsorted(source.starts, read, "left"))
+    weights: Floats = np.zeros((len(target.starts), width), np.float32)
     attention = translation.attention_weights
     if attention is not None and translation.tokens and translation.source_tokens and weights.size:
         of_target = target.shares(translation.tokens)
         of_target /= np.maximum(of_target.sum(axis=0), np.float32(1e-9))
         attention = attention[: len(translation.tokens), : len(translation.source_tokens)]
-        weights = np.asarray(of_target.T @ attention @ source.shares(translation.source_tokens), np.float32)
+        weights = np.asarray(of_target.T @ attention @ source.shares(translation.source_tokens)[:, :width], np.float32)
     weights[~target.are_words] = 0
-    weights[:, ~source.are_words] = 0
+    weights[:, ~source.are_words[:width]] = 0
     return weights
 
 
@@ -173,7 +178,8 @@ class _Layout:
         """The run of a sentence's units whose words get most from some source words, and least from others."""
         start, weights = int(self.first[number]), self.weights[number]
         chosen = np.zeros(weights.shape[1], bool)
-        chosen[inside[self.sentence[inside] == number] - self.first_source[number]] = True
+        places = inside - self.first_source[number]
+        chosen[places[(places >= 0) & (places < len(chosen))]] = True
         enclosed = weights[:, chosen].max(axis=1, initial=0.0)
         values = enclosed - weights[:, ~chosen].max(axis=1, initial=0.0)
         free = self.owner[start : start + len(values)] == owner
@@ -207,13 +213,10 @@ class _Layout:
 
     def free(self, start: int, end: int, owner: int) -> Run | None:
         """The longest run between two places that belongs to the parent alone."""
-        best, begun = (start, start), start
-        for place in range(start, end):
-            if self.owner[place] != owner:
-                begun = place + 1
-            elif place + 1 - begun > best[1] - best[0]:
-                best = begun, place + 1
-        return best if best[1] > best[0] else None
+        taken = np.flatnonzero(self.owner[start:end] != owner) + start
+        begins, ends = np.append(start, taken + 1), np.append(taken, end)
+        longest = int((ends - begins).argmax())
+        return (int(begins[longest]), int(ends[longest])) if ends[longest] > begins[longest] else None
 
     def with_marks(self, run: Run, first: int, last: int, owner: int) -> Run:
         """A run with the marks around it that the element encloses in the source as well."""
