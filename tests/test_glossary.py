@@ -13,7 +13,7 @@ from test_markup import TAG, WORDS, stream, toy
 from nmt.cli import main
 from nmt.errors import UserError
 from nmt.text.glossary import Glossary
-from nmt.translation.translator import SourceLine
+from nmt.translation.translator import SourceLine, Translator
 
 
 def found(text: str, terms: dict[str, str]) -> list[tuple[str, str]]:
@@ -81,7 +81,7 @@ def test_files_of_each_format(tmp_path: Path, name: str, text: str, terms: dict[
         ("one\ntwo\n", "is no glossary: its lines must have a source and a target term"),
         ("", "has no terms"),
         ("<tmx></tmx>", "translation memory"),
-        ("<html><p>a</p></html>", "its root is <html>"),
+        ("<xml><p>a</p></xml>", "its root is <xml>"),
         ("<martif><text></martif>", "not valid XML"),
         ('<!DOCTYPE martif [<!ENTITY a "b">]><martif>&a;</martif>', "declares XML entities"),
         (TBX3.replace('"de"', '"pl"'), "its languages are en, pl"),
@@ -118,6 +118,20 @@ def test_translations_of_terms_are_in_the_translation_of_their_sentence() -> Non
         assert all(target in one.text for target in wanted) and not one.problems
         if not wanted:
             assert one == without
+
+
+def test_terms_are_where_the_words_were_that_correspond() -> None:
+    """The rest of the translation stays as it is, and each of several translations has the term."""
+    german = Translator.load("de-en")
+    lines = ["Der Hund schläft auf dem Sofa.", "Dieses Buch ist sehr interessant.", "Das Auto ist rot."]
+    terms = {"Hund": "hound", "Buch": "volume", "Auto": "Vehicle"}
+    found = german.translate_n_best(lines, 2, glossary=terms)
+    for plain, one, several in zip(
+        german.translate(lines), german.translate(lines, glossary=terms), found, strict=True
+    ):
+        words, others = plain.text.split(), one.text.split()
+        assert [a == b for a, b in zip(words, others, strict=True)].count(False) == 1
+        assert all(any(term in each.text for term in terms.values()) for each in several)
 
 
 def test_markup_and_glossary_together() -> None:
@@ -166,3 +180,14 @@ def test_the_command_translates_every_line_and_exits_with_2(
     assert "treaty" in first and "<b>good</b>" in first and "<i>" in second and end == ""
     assert b"line 2 is left out: a term has a tab" in said and b"line 2: the markup is unbalanced" in said
     assert main(arguments) == 0
+
+
+def test_an_html_page_is_read_line_by_line(tmp_path: Path, capsysbinary: Any) -> None:
+    page = write(tmp_path / "a.html", "<!DOCTYPE html>\n<html><body>\n<p>Ich habe <b>Hunger</b>.</p>\n</body></html>\n")
+    arguments = ["translate", "--model", "de-en", "--input", str(page)]
+    assert main([*arguments, "--markup", "html"]) == 0
+    lines = capsysbinary.readouterr().out.decode().split("\n")
+    assert lines[:2] == ["<!DOCTYPE html>", "<html><body>"] and lines[3:] == ["</body></html>", ""]
+    assert lines[2].startswith("<p>") and "<b>" in lines[2]
+    assert main(arguments) == 2
+    assert b"is an HTML page" in capsysbinary.readouterr().err

@@ -116,7 +116,9 @@ def run(options: argparse.Namespace) -> None:
         translate_stream(translator, io.BytesIO(), io.BytesIO(), **settings)
         if options.input is None and sys.stdin.isatty():
             say("type a sentence and press Enter; Ctrl-D ends")
-        source = open_text(raw, f"`{options.input}`" if options.input else "standard input")
+        source = open_text(
+            raw, f"`{options.input}`" if options.input else "standard input", html=options.markup == "html"
+        )
         reader = LineReader(cast(BinaryIO, source))
         done = find_done(Path(options.output), reader, translator, settings) if options.resume else Done()
         output = files.enter_context(open_output(options.output, done.bytes)) if options.output else sys.stdout.buffer

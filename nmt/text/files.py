@@ -85,24 +85,26 @@ _ZIP = {
     "content.xml": "an OpenDocument file (.odt, .ods, .odp); save it as text",
     "OEBPS/": "an e-book (.epub); save it as text",
 }
+_HTML_PAGE = "an HTML page; save its text first (`translate --markup html` can read it)"
 _XML = {
     b"<tmx": "a translation memory (TMX); `nmt import` makes text of it",
     b"<xliff": "an XLIFF file; `nmt import` makes text of it",
 }
 
 
-def open_text(source: str | BinaryIO, name: str = "") -> io.BufferedReader:
+def open_text(source: str | BinaryIO, name: str = "", *, html: bool = False) -> io.BufferedReader:
     """A file or a stream as the bytes of UTF-8 text, without its byte order mark.
 
     Only the first available bytes of a stream are read. Raises UserError when it is not text.
 
         name: its name in messages; the path by default
+        html: whether an HTML page counts as text
     """
     name = name or f"`{source}`"
     stream = open(source, "rb") if isinstance(source, str) else source  # noqa: SIM115 the caller closes it
     file = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(cast(io.RawIOBase, stream))
     try:
-        return _decoded(file, name)
+        return _decoded(file, name, html)
     except BaseException:
         file.close()
         raise
@@ -133,13 +135,14 @@ def _decompressed(file: io.BufferedReader) -> io.BufferedReader:
     return file
 
 
-def _decoded(file: io.BufferedReader, name: str) -> io.BufferedReader:
+def _decoded(file: io.BufferedReader, name: str, html: bool) -> io.BufferedReader:
     file = _decompressed(file)
     head = file.peek(HEAD)[:HEAD]
     for mark, encoding in _MARKS.items():
         if head.startswith(mark):
             return _Layer(_Recoded(file, encoding, name), file)
-    if what := _no_text(file, head):
+    what = _no_text(file, head)
+    if what and not (html and what == _HTML_PAGE):
         raise UserError(f"{name} is {what}")
     if head.startswith(codecs.BOM_UTF8):
         file.read(len(codecs.BOM_UTF8))
@@ -154,7 +157,7 @@ def _no_text(file: io.BufferedReader, head: bytes) -> str:
     if head.startswith(b"PK\x03\x04"):
         return _what_is_zipped(file, head)
     if head.lstrip(codecs.BOM_UTF8).lstrip().lower().startswith((b"<!doctype html", b"<html")):
-        return "an HTML page; save its text first"
+        return _HTML_PAGE
     if head.lstrip(codecs.BOM_UTF8).lstrip().startswith(b"<"):
         for tag, what in _XML.items():
             if tag in head:

@@ -28,6 +28,17 @@ _LETTER = re.compile(r"[^\W\d_]")
 _NO_SPANS = str.maketrans("", "", SPAN_CHARACTERS)
 
 
+class Term(NamedTuple):
+    """A term of a glossary in a sentence."""
+
+    start: int
+    end: int
+    text: str
+    """Its translation."""
+    phrase: tuple[int, ...]
+    """The translation in ids."""
+
+
 class SourceSentence(NamedTuple):
     """A sentence as it is read."""
 
@@ -41,8 +52,8 @@ class SourceSentence(NamedTuple):
     """Further spans, which are read as they are written."""
     capitals: bool = False
     """Whether the sentence is all in capitals in the line, and its translation shall be."""
-    required: tuple[tuple[int, ...], ...] = ()
-    """Pieces of terms that its translation contains, in addition to what is required of the line."""
+    terms: tuple[Term, ...] = ()
+    """Terms of a glossary that occur in it."""
 
 
 class Copying:

@@ -109,7 +109,7 @@ class _Node:
     children: list[_Node]
 
 
-class _Layout:
+class Layout:
     """The units of a segment's source and target, and where its elements go."""
 
     def __init__(self, segment: Segment, sources: Sequence[str], parts: Sequence[Translation]) -> None:
@@ -285,7 +285,6 @@ def prepare_marked(translator: Translator, line: SourceLine, split_sentences: bo
         sentences=[sentence for one in made for sentence in one.sentences],
         gaps=gaps,
         problems=list(dict.fromkeys(problems)),
-        terms=[term for one in made for term in one.terms],
         finish=partial(_finish, marked.parts, made),
     )
 
@@ -331,7 +330,7 @@ def place_tags(segment: Segment, sources: Sequence[str], gaps: Sequence[str], pa
             pieces += [space, part.text]
             length, last = length + len(space) + len(part.text), part.text
     text = "".join(pieces)
-    layout = _Layout(segment, sources, parts)
+    layout = Layout(segment, sources, parts)
     written: list[str] = []
     waiting: list[_Place] = []
     place = 0

@@ -27,7 +27,7 @@ from nmt.text.cleaning import clean_line, clean_target, one_line
 from nmt.text.glossary import Glossary
 from nmt.text.spans import Named, restore_spans
 from nmt.text.vocabulary import BEGIN, END, UNK, Vocabulary
-from nmt.translation.copying import Copying, SourceSentence, restored
+from nmt.translation.copying import Copying, SourceSentence, Term, restored
 from nmt.translation.forking import undisturbed
 from nmt.translation.joining import join_samples, join_translations, word_starts
 from nmt.translation.switching import frequent_switches
@@ -159,6 +159,8 @@ class Sentence(NamedTuple):
     """The spans that are copied, in the order of their numbers."""
     capitals: bool = False
     """Whether the translation is written in capitals."""
+    terms: Sequence[Term] = ()
+    """Terms of a glossary that occur in it."""
 
 
 class PreparedLine(NamedTuple):
@@ -171,15 +173,14 @@ class PreparedLine(NamedTuple):
     constraints: Constraints = FREE
     problems: Sequence[str] = ()
     """What is asked of the line and cannot be met; it is translated without it."""
-    terms: Sequence[str] = ()
-    """Translations of terms that it contains."""
     finish: Callable[[Translation], Translation] | None = None
     """What is done with each translation, which needs attention weights: tags are put into it."""
 
     def unmet(self, translation: Translation) -> list[str]:
         """What was asked of the line and its translation does not have."""
         text = translation.text.casefold()  # a sentence in capitals has them in capitals
-        missing = [term for term in self.terms if term.casefold() not in text]
+        terms = dict.fromkeys(term.text for sentence in self.sentences for term in sentence.terms)
+        missing = [term for term in terms if term.casefold() not in text]
         return [*self.problems, *(f"the term {term!r} is not in the translation" for term in missing)]
 
 
@@ -377,30 +378,11 @@ class Translator:
         if not whole and not line.forbidden:
             sentences = [self._without_capitals(sentence) for sentence in sentences]
         prepared = PreparedLine(sentences, gaps, self.constraints(line), problems)
-        return prepared if glossary is None else self._with_terms(prepared, glossary)
+        if glossary is None:
+            return prepared
+        from nmt.translation.terms import find_terms
 
-    def _with_terms(self, line: PreparedLine, glossary: Glossary) -> PreparedLine:
-        """The line with the translations of the terms that occur in its sentences."""
-        sentences, terms, problems = [], list[str](), [*line.problems, *glossary.problems]
-        for sentence in line.sentences:
-            required: list[Phrase] = []
-            for match in glossary.find(sentence.text) if sentence.unchanged is None else ():
-                try:
-                    phrase = self._phrase(match.target, "the translation of a term", True)
-                except UserError as error:
-                    problems.append(f"{error}; the term is left out")
-                    continue
-                if line.constraints.forbidden is not None and line.constraints.forbidden.occurs_in(phrase):
-                    problems.append(f"the term {match.target!r} is left out, as it contains a forbidden phrase")
-                elif len(required) == MOST_REQUIRED:
-                    problems.append(
-                        f"the term {match.target!r} is left out, as the sentence has {MOST_REQUIRED} others"
-                    )
-                elif phrase not in required:
-                    required.append(phrase)
-                    terms.append(self._text(list(phrase)))
-            sentences.append(sentence._replace(required=tuple(required)))
-        return line._replace(sentences=sentences, problems=problems, terms=terms)
+        return find_terms(self, prepared, glossary)
 
     def _without_capitals(self, sentence: SourceSentence) -> SourceSentence:
         """A sentence all in capitals as it is usually written; any other stays as it is."""
@@ -435,13 +417,13 @@ class Translator:
                 what = "a sentence of " if len(lines[number].sentences) > 1 else ""
                 warn(f"{what}line {first + number} is cut from {len(ids)} to {most} pieces")
             constraints = lines[number].constraints
-            if one.required:
-                constraints = constraints._replace(
-                    required=tuple(dict.fromkeys((*constraints.required, *one.required)))
-                )
             if one.copies:
                 constraints = self._with_copies(constraints, ids[:most])
-            sentences.append(Sentence(ids[:most], one.text, constraints, one.copies, one.capitals))
+            sentences.append(Sentence(ids[:most], one.text, constraints, one.copies, one.capitals, one.terms))
+        if any(one.terms for one in sentences):
+            from nmt.translation.terms import with_terms
+
+            sentences = with_terms(self, sentences, decoding, n_best)
         attention_weights = attention_weights or any(line.finish is not None for line in lines)
         found = iter(self.translate_ids(sentences, decoding, n_best, attention_weights=attention_weights))
         least_risk = decoding.minimum_bayes_risk != "none"
@@ -462,7 +444,7 @@ class Translator:
                 best = join_samples(parts, line.gaps) if sampled else join_translations(parts, n_best, line.gaps)
                 if least_risk:  # an expected utility, from 0 to 100
                     best = [replace(one, score=one.score / len(parts)) for one in best]
-            if line.terms or line.problems:
+            if line.problems or any(one.terms for one in line.sentences):
                 best = [replace(one, problems=line.unmet(one)) for one in best]
             joined.append(best if line.finish is None else [line.finish(one) for one in best])
         return joined
@@ -540,14 +522,14 @@ class Translator:
                 "require of each line only what its source calls for"
             )
         forbidden = self._forbid(line.forbidden) if line.forbidden else None
-        required = [self._phrase(phrase, "a required phrase", True) for phrase in line.required]
+        required = [self.phrase(phrase, "a required phrase", True) for phrase in line.required]
         for phrase, text in zip(required, line.required, strict=True):
             if forbidden is not None and forbidden.occurs_in(phrase):
                 raise UserError(f"required phrase {text!r} contains a forbidden phrase; leave out one of them")
-        prefix = self._phrase(line.prefix, "the prefix", False) if line.prefix else ()
+        prefix = self.phrase(line.prefix, "the prefix", False) if line.prefix else ()
         return Constraints(prefix, tuple(dict.fromkeys(required)), forbidden)
 
-    def _phrase(self, text: str, what: str, inside: bool) -> Phrase:
+    def phrase(self, text: str, what: str, inside: bool) -> Phrase:
         """Ids of a phrase; inside a text, East Asian characters and punctuation stand without a space before them."""
         text = clean_line(text)
         ids = self.target_vocabulary.encode_batch([text])[0]
@@ -688,7 +670,7 @@ class Translator:
         if decoding.method == "sampling" or any(one.give_pieces for one in constraints):
             engine = engine.without_shortlist()
         if decoding.method == "beam":
-            identity = self._text if count > 1 else None  # decoding all that is finished takes a tenth of the time
+            identity = self.text if count > 1 else None  # decoding all that is finished takes a tenth of the time
             return beam_search(engine, sources, settings, identity, constraints)
         return sample_translations(engine, sources, count, settings, constraints)
 
@@ -704,12 +686,13 @@ class Translator:
             return self.engine
         return Fusion(self.engine, self.language_model, decoding.language_model_weight)
 
-    def _text(self, ids: list[int]) -> str:
+    def text(self, ids: Sequence[int]) -> str:
+        """The text of target ids, as one line."""
         return one_line(self.target_vocabulary.decode(ids))
 
     def _translation(self, hypothesis: Hypothesis, sentence: Sentence, attention_weights: bool) -> Translation:
         tokens = self.target_vocabulary.pieces(hypothesis.tokens)
-        text = self._text(hypothesis.tokens)
+        text = self.text(hypothesis.tokens)
         weights = hypothesis.attention_weights
         if attention_weights and weights is None:
             raise needs_attention("alignments and attention weights need")
