@@ -11,6 +11,7 @@ import sys
 import threading
 
 import pytest
+import tqdm.auto
 
 from nmt.training import display
 from nmt.training.display import Display, duration
@@ -60,6 +61,14 @@ def test_the_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert " 50/100 " in before and "validating:  50%" in before and "/120 " in after
     assert all(len(bar) <= 80 for bar in bars)
     assert sum("perplexity 1450.77]" in bar for bar in bars) > 10  # whole, and not cut at the last column
+
+
+def test_a_notebook_has_a_bar_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    class tqdm_notebook(tqdm.auto.tqdm):  # type: ignore[misc]  # noqa: N801 (the name by which it is known)
+        pass
+
+    monkeypatch.setattr(tqdm.auto, "tqdm", tqdm_notebook)
+    assert display.find_bar() is tqdm_notebook
 
 
 def test_a_line_a_minute_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

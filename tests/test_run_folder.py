@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 from runs import Killed, assert_same_runs, kill, quiet, records, stop_after, validations
+from torch import Tensor
 from toys import toy_config, write_reversal
 
 from nmt.config import Config, load_config
 from nmt.errors import UserError
+from nmt.network.model import TranslationModel
 from nmt.training import loop, run_folder
 from nmt.training.loop import is_better, train
 from nmt.training.run_folder import STATE, RunFolder, TensorBoard
@@ -77,6 +79,30 @@ def test_validation_data_are_read_once(how: str, reversal: Path, finished: Path,
 
     train(toy_config(data, training={**TRAINING, "epochs": 1}), tmp_path / "run", say=disturb)
     assert validations(tmp_path / "run") == validations(finished)[:2]
+
+
+def test_long_validation_lines_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of 150 letters is read in stretches; one of 1,000, which took 10 GB, is left out with a line."""
+    data = write_reversal(tmp_path / "data")
+    for path in data.glob("val.*"):
+        with path.open("a") as file:
+            file.write("a b " * 75 + "\n" + "a b " * 500 + "\n")
+    lines: list[str] = []
+    sizes: list[int] = []
+    decode = TranslationModel.decode
+
+    def watched(model: TranslationModel, inputs: Tensor, memory: Any, *rest: Any) -> Any:
+        if not model.training:
+            sizes.append(inputs.numel())
+        return decode(model, inputs, memory, *rest)
+
+    monkeypatch.setattr(TranslationModel, "decode", watched)
+    monkeypatch.setattr("nmt.tasks.translation.DECODED_ROWS", 40)
+    config = toy_config(data, data={"max_length": 20}, training={"epochs": 1})
+    train(config, tmp_path / "run", say=lines.append)
+    assert [line.split(", ")[0] for line in lines if "leaves out" in line] == ["validation leaves out 1 of 22 pairs"]
+    assert any(line.startswith("1 of 21 validation sources have more than 20 pieces") for line in lines)
+    assert 0 < max(sizes) <= 40
 
 
 def test_japanese_is_trained_on_without_mecab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

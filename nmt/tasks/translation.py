@@ -93,6 +93,12 @@ class TranslationTask(Task):
                 f"validation leaves out {len(sources) - len(kept)} of {len(sources)} pairs, which have a side of more "
                 f"than {longest} pieces (8 times `data.max_length`)"
             )
+        cut = sum(len(ids[0][i]) > self.config.data.max_length for i in kept)
+        if cut:
+            say(
+                f"{cut} of {len(kept)} validation sources have more than {self.config.data.max_length} pieces "
+                "(`data.max_length`); what is beyond that in a sentence is not translated"
+            )
         self.sources, self.references = [sources[i] for i in kept], [references[i] for i in kept]
         language = self.config.data.languages[1]
         tokenizer = choose_tokenizer(language, self.references)
@@ -173,7 +179,9 @@ class TranslationTask(Task):
         translator = Translator(TorchEngine(model), *vocabularies, decoding, self.config.data.max_length)
         translations: list[Translation] = []
         for start in range(0, len(self.sources), 512):
-            translations += translator.translate(self.sources[start : start + 512])
+            lines = [translator.prepare(source) for source in self.sources[start : start + 512]]
+            found = translator.translate_prepared(lines, decoding, 1, warn=lambda text: None)  # `prepare` has said it
+            translations += [best[0] for best in found]
             check()
         return translations
 
