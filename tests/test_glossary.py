@@ -62,8 +62,9 @@ TBX3 = """<tbx type="TBX-Core"><text><body><conceptEntry><langSec xml:lang="en">
     [
         ("a.tsv", "Hund\tdog\n\nKatze\tcat, kitty\n", {"Hund": "dog", "Katze": "cat, kitty"}),
         ("a.csv", 'Hund,dog\n"Katze, jung","""kitten"""\n', {"Hund": "dog", "Katze, jung": '"kitten"'}),
+        ("a.csv", "Müll;waste\nÖl;oil\n", {"Müll": "waste", "Öl": "oil"}),
         ("a.csv", "Source,Note,Target\nHund,n,dog\n", {"Hund": "dog"}),
-        ("a.tsv", "en\tde\ndog\tHund\n", {"Hund": "dog"}),
+        ("a.tsv", "English\tde-AT\ndog\tHund\n", {"Hund": "dog"}),
         ("a.tbx", TBX2, {"Hund": "dog & Co", "Köter": "dog & Co"}),
         ("a.xml", TBX3, {"Katze": "cat"}),
     ],
@@ -78,14 +79,14 @@ def test_files_of_each_format(tmp_path: Path, name: str, text: str, terms: dict[
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("one\ntwo\n", "is no glossary: its lines must have a source and a target term"),
+        ("one\ntwo\n", "has no columns: none of tab, semicolon, comma"),
         ("", "has no terms"),
         ("<tmx></tmx>", "translation memory"),
-        ("<xml><p>a</p></xml>", "its root is <xml>"),
+        ("<xml><p>a</p></xml>", "has no pair in `de` and `en`; its languages are not named$"),
         ("<martif><text></martif>", "not valid XML"),
-        ('<!DOCTYPE martif [<!ENTITY a "b">]><martif>&a;</martif>', "declares XML entities"),
-        (TBX3.replace('"de"', '"pl"'), "its languages are en, pl"),
-        ('a,"b\n', "line 1 is not valid CSV"),
+        ('<!DOCTYPE martif [<!ENTITY a "b">]><martif><termEntry/></martif>', "declares entities"),
+        (TBX3.replace('"de"', '"pl"'), "has no pair in `de` and `en`"),
+        ('a,"b\n', "is not valid CSV|has no columns"),
     ],
 )
 def test_a_file_that_is_no_glossary_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -99,7 +100,7 @@ def test_wrong_lines_of_a_file_are_left_out_and_said(tmp_path: Path) -> None:
     assert len(glossary) == 1
     name = f"glossary `{path}`"
     assert glossary.problems == [
-        f"{name} line 2 is left out: a term has a tab",
+        f"{name} line 2 is left out: a term has a tab or comma, as it has 3 fields, and not 2",
         f"{name} line 3 is left out: its target term is empty",
     ]
     source = "Hund\ndie Katze\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
@@ -11,7 +10,11 @@ from typing import NamedTuple
 
 from nmt.errors import UserError
 from nmt.text.cleaning import clean_line
-from nmt.text.reading import iterate_bytes, iterate_lines
+from nmt.text.formats.languages import is_language
+from nmt.text.formats.pair import Reading
+from nmt.text.formats.table import iterate_rows
+from nmt.text.formats.tbx import read_terms
+from nmt.text.reading import iterate_bytes
 
 INFLECTED_FROM = 5
 """Letters that a word of a term has at least, for its inflected forms to count."""
@@ -22,11 +25,6 @@ _EAST_ASIAN = r"\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef"
 _TOKEN = re.compile(rf"[^\W{_EAST_ASIAN}]+|\S")
 _SOURCE_NAMES = frozenset(("source", "src", "source term", "term"))
 _TARGET_NAMES = frozenset(("target", "tgt", "target term", "translation"))
-_ENTRY = frozenset(("termEntry", "conceptEntry"))
-_LANGUAGE = frozenset(("langSet", "langSec"))
-
-Row = tuple[int, list[str]]
-"""A line of a file, from 1, and its fields."""
 
 
 class Match(NamedTuple):
@@ -100,7 +98,10 @@ class Glossary:
         head = next((line for line in iterate_bytes(path) if line.strip()), b"").lstrip()
         problems: list[str] = []
         if head.startswith(b"<"):
-            glossary = cls(_read_tbx(path, name, languages), where=name)
+            try:
+                glossary = cls(read_terms(str(path), *languages), where=name)
+            except UserError as error:  # the advice at its end is that of `nmt import`
+                raise UserError(f"glossary {str(error).partition('; set --source')[0]}") from None
         else:
             glossary = cls(_read_table(path, name, languages, problems), where=name)
         glossary.problems = problems + glossary.problems
@@ -164,108 +165,31 @@ def _fits(words: Sequence[str], tokens: Sequence[re.Match[str]], is_first: bool)
 def _read_table(
     path: str | Path, name: str, languages: Sequence[str], problems: list[str]
 ) -> Iterator[tuple[str, str]]:
-    """The pairs of a table with tabs or commas between its columns."""
-    lines = [(number, line) for number, line in enumerate(iterate_lines(path), 1) if line.strip()]
-    if lines and all("\t" not in line and "," not in line for _, line in lines):
-        raise UserError(f"{name} is no glossary: its lines must have a source and a target term, with a tab between")
-    has_tabs = any("\t" in line for _, line in lines[:1]) or not any("," in line for _, line in lines[:1])
-    rows = _csv_rows(lines, name) if not has_tabs else ((number, line.split("\t")) for number, line in lines)
+    """The pairs of a table, whatever its delimiter and encoding."""
     columns, width = (0, 1), 2
-    for place, (number, row) in enumerate(rows):
-        if place == 0 and (named := _columns(row, languages)) is not None:
+    rows = iterate_rows(str(path), Reading(languages[0], languages[1], say=lambda line: None))
+    for number, (place, row) in enumerate(one for one in rows if any(map(str.strip, one[1]))):
+        if number == 0 and (named := _columns(row, languages)) is not None:
             columns, width = named, len(row)
             continue
         if len(row) != width:
-            what = "a term has a tab" if has_tabs and len(row) > width else f"it has {len(row)} fields, not {width}"
-            problems.append(f"{name} line {number} is left out: {what}")
+            what = "a term has a tab or comma" if len(row) > width else "it has no translation"
+            problems.append(f"{name} {place} is left out: {what}, as it has {len(row)} fields, and not {width}")
             continue
         source, target = (row[column] for column in columns)
         if source.strip() and target.strip():
             yield source, target
         else:
             side = "target" if source.strip() else "source"
-            problems.append(f"{name} line {number} is left out: its {side} term is empty")
-
-
-def _csv_rows(lines: Sequence[tuple[int, str]], name: str) -> Iterator[Row]:
-    reader = csv.reader((line for _, line in lines), strict=True)
-    while True:
-        number = lines[reader.line_num][0] if reader.line_num < len(lines) else 0
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise UserError(f"{name} line {number} is not valid CSV: {str(error).partition(' - ')[0]}") from None
-        yield number, row
+            problems.append(f"{name} {place} is left out: its {side} term is empty")
 
 
 def _columns(row: Sequence[str], languages: Sequence[str]) -> tuple[int, int] | None:
     """The columns of source and target terms, if a line names them."""
     names = [name.strip().lower() for name in row]
-    for sides in ((_SOURCE_NAMES, _TARGET_NAMES), tuple({language.lower()} - {""} for language in languages)):
-        found = [next((i for i, name in enumerate(names) if name in side), -1) for side in sides]
-        if min(found) >= 0 and found[0] != found[1]:
-            return found[0], found[1]
+    named = [[i for i, name in enumerate(names) if name in side] for side in (_SOURCE_NAMES, _TARGET_NAMES)]
+    spoken = [[i for i, name in enumerate(names) if is_language(name, one)] for one in languages]
+    for source, target in (named, spoken):
+        if source and target and source[0] != target[0]:
+            return source[0], target[0]
     return None
-
-
-def _read_tbx(path: str | Path, name: str, languages: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The pairs of a TBX file: each source term of an entry with its first target term."""
-    from xml.parsers import expat
-
-    data = b"".join(iterate_bytes(path))
-    try:
-        data.decode("utf-8")
-        parser = expat.ParserCreate("utf-8")  # a file in UTF-16 has been converted
-    except UnicodeDecodeError:
-        parser = expat.ParserCreate()
-    entries: list[list[tuple[str, str]]] = []
-    state = {"language": "", "text": "", "root": "", "inside": ""}
-
-    def start(tag: str, attributes: dict[str, str]) -> None:
-        tag = tag.rpartition(":")[2]
-        state["root"] = state["root"] or tag
-        if tag in _ENTRY:
-            entries.append([])
-        elif tag in _LANGUAGE:
-            state["language"] = attributes.get("xml:lang", attributes.get("lang", ""))
-        elif tag == "term":
-            state["inside"], state["text"] = "yes", ""
-
-    def end(tag: str) -> None:
-        if tag.rpartition(":")[2] == "term" and entries:
-            entries[-1].append((state["language"], state["text"].strip()))
-            state["inside"] = ""
-
-    def text(data: str) -> None:
-        if state["inside"]:
-            state["text"] += data
-
-    def refuse(*_: object) -> None:
-        raise UserError(f"{name} declares XML entities, which are not read; write the characters themselves")
-
-    parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, text
-    parser.EntityDeclHandler = refuse
-    try:
-        parser.Parse(data, True)
-    except expat.ExpatError as error:
-        raise UserError(f"{name} is not valid XML: {expat.ErrorString(error.code)} in line {error.lineno}") from None
-    if state["root"] not in ("martif", "tbx"):
-        raise UserError(f"{name} is XML, but no TBX: its root is <{state['root']}>, which must be <martif> or <tbx>")
-    pairs = [pair for entry in entries for pair in _entry_pairs(entry, languages)]
-    if not pairs:
-        there = sorted({language for entry in entries for language, _ in entry})
-        raise UserError(
-            f"{name} has no entry with terms of {languages[0] or '?'} and {languages[1] or '?'}; "
-            f"its languages are {', '.join(there) or 'none'}"
-        )
-    return iter(pairs)
-
-
-def _entry_pairs(entry: Sequence[tuple[str, str]], languages: Sequence[str]) -> Iterator[tuple[str, str]]:
-    source, target = (
-        [term for written, term in entry if written.lower().replace("_", "-").partition("-")[0] == language.lower()]
-        for language in (each.partition("-")[0] for each in languages)
-    )
-    yield from ((term, target[0]) for term in source if target)

@@ -57,7 +57,7 @@ class Columns:
 
 def languages(path: str) -> list[str]:
     """The two languages that the first row names, in the order of their columns."""
-    return header_languages(next((row for _, row in _rows(path, Reading(say=lambda _: None))), []))
+    return header_languages(next((row for _, row in iterate_rows(path, Reading(say=lambda _: None))), []))
 
 
 def header_languages(header: Sequence[str]) -> list[str]:
@@ -68,7 +68,7 @@ def header_languages(header: Sequence[str]) -> list[str]:
 
 def read(path: str, reading: Reading) -> Iterator[Pair]:
     """The pairs of a CSV or TSV file."""
-    yield from pairs_of_rows(_rows(path, reading), reading, f"`{path}`", is_rectangular=True)
+    yield from pairs_of_rows(iterate_rows(path, reading), reading, f"`{path}`", is_rectangular=True)
 
 
 def pairs_of_rows(rows: Iterator[Row], reading: Reading, where: str, is_rectangular: bool = False) -> Iterator[Pair]:
@@ -170,7 +170,7 @@ def _longest(head: Sequence[Sequence[str]], reading: Reading, where: str, score:
     return Columns(source, target, score, has_header)
 
 
-def _rows(path: str, reading: Reading) -> Iterator[Row]:
+def iterate_rows(path: str, reading: Reading) -> Iterator[Row]:
     """The rows of a CSV or TSV file."""
     encoding = reading.encoding or find_encoding(path, reading)
     try:
