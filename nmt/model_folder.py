@@ -44,7 +44,7 @@ WEIGHTS = "model.safetensors"
 MANIFEST = "export.json"
 """Name of the file that describes the export and the weights from which it was made."""
 CONFIDENCE = "confidence.json"
-IN_THE_BOX = Path(__file__).parent / "models"
+BUNDLED = Path(__file__).parent / "models"
 """Folder of the bundled models, which are part of the package."""
 
 
@@ -103,14 +103,14 @@ def open_model(name: str | Path) -> ModelFolder:
     """
     path = Path(name)
     if not path.exists():
-        path = IN_THE_BOX / name if str(name) in models_in_the_box() else _download(str(name))
+        path = BUNDLED / name if str(name) in bundled_models() else _download(str(name))
     if (path / "best").is_dir():
         path = path / "best"
     if not path.is_dir() or not (path / "config.toml").exists():
         hides = f"; it hides the model `{name}` that comes with the program: rename it, or work in another folder"
         raise UserError(
             f"`{name}` is not a model folder: it must be a folder with config.toml, *.spm and {WEIGHTS} or an export"
-            f"{hides if str(name) in models_in_the_box() else ''}"
+            f"{hides if str(name) in bundled_models() else ''}"
         )
     check_text(path / "config.toml")
     config = load_config(path / "config.toml")
@@ -323,16 +323,16 @@ def check_same_vocabularies(first: ModelFolder, other: ModelFolder) -> None:
             )
 
 
-def models_in_the_box() -> list[str]:
+def bundled_models() -> list[str]:
     """Names of the bundled models."""
-    return sorted(folder.name for folder in IN_THE_BOX.glob("*"))
+    return sorted(folder.name for folder in BUNDLED.glob("*"))
 
 
 def _download(name: str) -> Path:
     """A model folder from the Hugging Face hub, if the name looks like a hub id and not like a local path."""
     parts = name.split("/")
     if len(parts) != 2 or not all(parts) or Path(parts[0]).is_dir():
-        raise UserError(f"model `{name}` does not exist; these come with the program: {', '.join(models_in_the_box())}")
+        raise UserError(f"model `{name}` does not exist; these come with the program: {', '.join(bundled_models())}")
     try:
         from huggingface_hub import snapshot_download
     except ImportError:

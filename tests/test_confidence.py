@@ -19,7 +19,7 @@ from test_translation import stream, translator
 from nmt import cli
 from nmt.errors import UserError
 from nmt.model_files import sealed_values
-from nmt.model_folder import CONFIDENCE, IN_THE_BOX, read_confidence, write_confidence
+from nmt.model_folder import BUNDLED, CONFIDENCE, read_confidence, write_confidence
 from nmt.scores.confidence import GOOD, LEAST, SOFTENING, Confidence, calibration_error, fit_confidence
 from nmt.search.runaway import ran_away
 from nmt.translation.translator import Translator
@@ -45,7 +45,7 @@ def command(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A bundled model's folder that can be changed."""
-    return shutil.copytree(IN_THE_BOX / "de-en", tmp_path / "de-en")
+    return shutil.copytree(BUNDLED / "de-en", tmp_path / "de-en")
 
 
 def made_up(count: int, intercept: float, slope: float) -> tuple[list[list[float]], list[float]]:

@@ -22,7 +22,7 @@ from nmt.cli import main, translate_main
 from nmt.commands.streams import harmless
 from nmt.errors import UserError
 from nmt.model_files import check_tensors, remove_abandoned, sealed_tensors, write_atomically
-from nmt.model_folder import EXPORT, IN_THE_BOX, MANIFEST, open_model, write_manifest
+from nmt.model_folder import BUNDLED, EXPORT, MANIFEST, open_model, write_manifest
 from nmt.translation.graph_file import check_graph
 from nmt.translation.onnx_engine import load_engine
 from nmt.translation.translator import Translator
@@ -33,7 +33,7 @@ LINE = "I am hungry."
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A copy of a bundled model."""
-    return shutil.copytree(IN_THE_BOX / "en-de", tmp_path / "model")
+    return shutil.copytree(BUNDLED / "en-de", tmp_path / "model")
 
 
 def refused(folder: Path) -> str:
@@ -62,7 +62,7 @@ def test_a_flipped_bit_is_noticed(folder: Path, name: str, share: float) -> None
 
 @pytest.mark.parametrize("name", ["weights.bin", "shortlist.npz", "encoder.onnx", "shortlist.onnx"])
 def test_files_of_two_exports_are_noticed(folder: Path, name: str) -> None:
-    other = IN_THE_BOX / "de-en" / EXPORT / name
+    other = BUNDLED / "de-en" / EXPORT / name
     if other.read_bytes() != (folder / EXPORT / name).read_bytes():  # a graph may be the same in both
         shutil.copy(other, folder / EXPORT)
         assert f"`{EXPORT}/{name}`: it is not the file that was written with the others" in refused(folder)
@@ -197,7 +197,7 @@ def test_graphs_of_our_own_are_taken(tmp_path: Path) -> None:
     (tmp_path / "weights.bin").write_bytes(bytes(64))
     check_graph(graph(tmp_path / "g.onnx", helper.make_node("Tanh", ["x"], ["y"])))
     check_graph(graph(tmp_path / "g.onnx", constants=(elsewhere("weights.bin", 48, 16),)))
-    for file in (IN_THE_BOX / "de-en" / EXPORT).glob("*.onnx"):
+    for file in (BUNDLED / "de-en" / EXPORT).glob("*.onnx"):
         check_graph(file)
 
 

@@ -17,7 +17,7 @@ import nmt.model_files
 from nmt.cli import main
 from nmt.data import cache_folder
 from nmt.model_files import replace_folder
-from nmt.model_folder import IN_THE_BOX
+from nmt.model_folder import BUNDLED
 from nmt.processors import available_processors, cpu_quota
 from nmt.translation.forking import undisturbed
 from nmt.translation.switching import INTERVAL, frequent_switches
@@ -89,7 +89,7 @@ def test_a_fork_waits_for_the_graphs_that_run() -> None:
 
 
 def test_every_graph_runs_where_no_fork_interrupts_it() -> None:
-    translator = Translator.load(IN_THE_BOX / "en-de", threads=1)
+    translator = Translator.load(BUNDLED / "en-de", threads=1)
     translator.translate(["Good morning."])
     inside = []
 
@@ -201,8 +201,8 @@ def test_the_quota_of_a_container_counts(name: str, tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs an affinity mask")
 def test_the_affinity_mask_counts(tmp_path: Path) -> None:
     program = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\n"
-    program += "from nmt.translation.onnx_engine import OnnxEngine; from nmt.model_folder import IN_THE_BOX\n"
-    program += "print(OnnxEngine(IN_THE_BOX / 'de-en').threads)"
+    program += "from nmt.translation.onnx_engine import OnnxEngine; from nmt.model_folder import BUNDLED\n"
+    program += "print(OnnxEngine(BUNDLED / 'de-en').threads)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "1\n"
 

@@ -12,7 +12,7 @@ import pytest
 
 from nmt.cli import main
 from nmt.errors import UserError
-from nmt.model_folder import IN_THE_BOX, models_in_the_box, open_model
+from nmt.model_folder import BUNDLED, bundled_models, open_model
 from nmt.translation.line_stream import translate_stream
 from nmt.translation.translator import SourceLine, Translator
 
@@ -23,12 +23,12 @@ EXAMPLES = {
 
 
 def test_both_directions_are_there() -> None:
-    assert models_in_the_box() == sorted(EXAMPLES)
+    assert bundled_models() == sorted(EXAMPLES)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_a_model_is_small_and_says_where_it_comes_from(name: str) -> None:
-    folder = IN_THE_BOX / name
+    folder = BUNDLED / name
     assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) <= 8_000_000
     card = (folder / "README.md").read_text("utf-8")
     for part in ("tatoeba.org", "manythings.org", "CC BY 2.0", "held-out sentences"):
