@@ -250,6 +250,19 @@ def test_a_graph_without_the_outputs_of_an_export(folder: Path) -> None:
         assert f"{name}.onnx" in refused(copy)
 
 
+def test_a_graph_that_the_runtime_refuses_prints_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its own second try would print four lines to standard output, where the translations go."""
+
+    def refuse(*_: object) -> None:
+        raise ValueError("'utf-8' codec can't decode byte 0xe9")
+
+    monkeypatch.setattr("onnxruntime.InferenceSession._create_inference_session", refuse)
+    assert "'utf-8' codec can't decode byte 0xe9" in refused(folder)
+    assert capfd.readouterr().out == ""
+
+
 def test_weights_know_their_checksum(tmp_path: Path) -> None:
     content = safetensors.numpy.save({"a": np.arange(12, dtype=np.float32), "b": np.ones(3)}, {"joint.spm": "é"})
     path = tmp_path / "model.safetensors"

@@ -346,7 +346,10 @@ class _Session:
         options.add_session_config_entry("session.force_spinning_stop", "1")
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         try:
-            return onnxruntime.InferenceSession(self.path, options, providers=["CPUExecutionProvider"])
+            # Without the fallback: it prints its own lines to standard output, and tries the same again.
+            return onnxruntime.InferenceSession(
+                self.path, options, providers=["CPUExecutionProvider"], enable_fallback=0
+            )
         except Exception as error:  # the runtime raises classes of its own, which it does not name in public
             raise damaged(self.path, error) from None
 
