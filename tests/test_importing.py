@@ -9,6 +9,9 @@ import io
 import json
 import lzma
 import os
+import subprocess
+import sys
+import time
 import zipfile
 from collections.abc import Callable
 from html import escape
@@ -526,7 +529,37 @@ def test_folders_of_others_are_left_alone(run: Callable[..., str], tmp_path: Pat
     assert lines(Path("corpus/val.en")) != before
     assert "set --source and --target" in run(*table(tmp_path / "y", header=()), "--output", "new", status=2)
     assert "does not exist (did you mean `x.csv`?)" in run("x.cvs", "--output", "new", status=2)
+    new = ("x.csv", "--output", "new", "--target", "en")
+    assert "must be two languages, but both are `en`" in run(*new, "--source", "en", status=2)
+    assert "must be a code such as `de` or `pt-BR`, but is `a/b`" in run(*new, "--source", "a/b", status=2)
     assert "--min-score and --score-field need each other" in run(*options, "--min-score", "1", status=2)
     assert "must be half of the 180 pairs at most, but are 109" in run(
         *options, "--overwrite", "--test", "100", status=2
     )
+
+
+def test_a_killed_import_leaves_nothing(tmp_path: Path) -> None:
+    """The next import removes what the killed one had written, and no folder of the wanted name was there."""
+    table(tmp_path / "x")
+    (tmp_path / "y.csv").write_bytes((tmp_path / "x.csv").read_bytes() * 2000)
+    command = [sys.executable, "-m", "nmt", "import", "y.csv", "--source", "de", "--target", "en", "--output", "corpus"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    while not list(tmp_path.glob(".corpus.importing-*/kept.de")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "corpus").exists()
+    command[4] = "x.csv"
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "x.csv", "y.csv"]
+
+
+@pytest.mark.parametrize(("write", "library"), [(tmx, "lxml"), (po, "polib"), (xlsx, "openpyxl"), (xlsx, "defusedxml")])
+def test_missing_libraries(write: Write, library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = write(tmp_path / "x")
+    for name in [name for name in sys.modules if name.split(".")[0] == library]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(UserError, match=r"needs \w+, which is not installed: pip install -c .* -e .*\[import\]"):
+        read_all(names)

@@ -13,6 +13,7 @@ import os
 import random
 import shlex
 import tempfile
+import time
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -39,6 +40,8 @@ SPLIT_SHARE = 0.05
 """Share of the pairs that is for validation, and the same for test, while that is less than `LARGEST_SPLIT`."""
 FEWEST = 20
 """Pairs that must be left."""
+PROGRESS = 30
+"""Seconds between two lines about how far the reading is."""
 SAMPLES = 5
 """Dropped pairs of each reason in the report."""
 REASONS = {**READING_REASONS, **MESSAGES, "near copy": "nearly the same as a sentence of validation or test"}
@@ -141,11 +144,15 @@ def _filter(
     dropped, read: take in what is dropped, and how many pairs each file has
     """
     hashes = Hashes()
+    said = time.monotonic()
     with _writers(folder, ("kept",), (reading.source, reading.target)) as (write,):
         for file in found:
             name = str(file)
             for pair in file.read(reading):
                 read[name] += 1
+                if read[name] % 4096 == 0 and time.monotonic() > said + PROGRESS:
+                    said = time.monotonic()
+                    reading.say(f"{read.total():,} pairs read")
                 source, target = _cleaned(clean_line(pair.source)), _cleaned(clean_target(pair.target))
                 if reason := pair.left_out or keep.reason(source, target, pair.score):
                     dropped.add(reason, source, target, f"{name} {pair.place}")

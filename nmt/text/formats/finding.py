@@ -136,7 +136,12 @@ def plain_name(path: str) -> str:
 
 def _with_languages(reading: Reading, found: Sequence[Found], texts: Sequence[str]) -> Reading:
     """The reading with the languages of the first file that names two."""
+    for code in filter(None, (reading.source, reading.target)):
+        if not re.fullmatch(r"[\w-]+", code):
+            raise UserError(f"a language must be a code such as `de` or `pt-BR`, but is `{code}` instead")
     if reading.source and reading.target:
+        if normal_code(reading.source) == normal_code(reading.target):
+            raise UserError(f"--source and --target must be two languages, but both are `{reading.source}`")
         return reading
     own: list[str] = []
     for file in found:

@@ -30,8 +30,8 @@ def _rows(path: str, sheet: str) -> Iterator[Row]:
     try:
         import defusedxml.ElementTree  # noqa: F401 openpyxl reads XML with it if it is there
         import openpyxl
-    except ImportError:
-        raise needs("openpyxl", f"`{path}`") from None
+    except ImportError as error:
+        raise needs(str(error.name).partition(".")[0], f"`{path}`") from None
     try:
         with open_plain(path) as file:
             with zipfile.ZipFile(file) as archive:
