@@ -356,6 +356,27 @@ def test_inline_codes_go_and_their_text_stays(tmp_path: Path) -> None:
     assert find_files([str(path)], Reading(say=lambda _: None))[1].target == "en"
 
 
+def test_entities_of_a_definition_that_is_not_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "x.tmx"
+    path.write_text(
+        '<!DOCTYPE tmx SYSTEM "tmx14.dtd"><tmx><body><tu><tuv lang="de"><seg>Ein&nbsp;Haus &#8211; &lt;b></seg></tuv>'
+        '<tuv lang="en"><seg>A house</seg></tuv></tu></body></tmx>'
+    )
+    assert [pair.source for pair in read_all([str(path)])] == ["Ein\u00a0Haus – <b>"]
+
+
+def test_columns_without_names(tmp_path: Path) -> None:
+    """Notes that repeat themselves are no text, and words show which column is which language."""
+    path = tmp_path / "eng.txt"
+    note = "CC-BY 2.0 (France) Attribution: a long note that is the same for all"
+    texts = [
+        (f"{source} Das ist nicht die Zeit, und ich gehe.", f"{target} That is not the time.")
+        for source, target in PAIRS
+    ]
+    path.write_text("".join(f"{target}\t{source}\t{note} #{i}\n" for i, (source, target) in enumerate(texts)))
+    assert [pair[:2] for pair in read_all([str(path)])] == texts
+
+
 def test_states_and_segments_of_xliff(tmp_path: Path) -> None:
     path = tmp_path / "x.sdlxliff"
     path.write_text(
@@ -479,6 +500,9 @@ def zip_bomb() -> bytes:
             b'<xliff><file source-language="de" target-language="fr"/></xliff>',
             "`x.xlf` is from `de` to `fr`, but --source is `de` and --target `en`",
         ),
+        ("x.pot", b'msgid "a"\nmsgstr ""\n', "only 0 pairs are left: 1 dropped (100.0 %): without a translation"),
+        ("x.csv", b"", "no translation was found in `x.csv`"),
+        ("x.doc", b"\xd0\xcf\x11\xe0", "`x.doc` is an old Office document (.doc, .xls, .ppt); save it as text"),
         ("x.po", b'msgid "a"\nmsgstr "b" c"\n', "`x.po` line 2 is not a valid PO file: "),
         ("x.csv", b'de,en\n"a"b,c\n', "`x.csv` line 2 is not valid CSV: ',' expected after '\"'"),
         ("x.csv", b"one column\nonly\n", "`x.csv` has no columns: none of tab, semicolon, comma and | separates"),

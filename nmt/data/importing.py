@@ -2,7 +2,8 @@
 
 The pairs of all files are cleaned, filtered and written to temporary files as they are read. Of each pair three numbers
 stay in memory: the hashes of the pair and of the near keys of its sides. From these follow the duplicates and the
-split, and the temporary files are read once more into those of the splits. So the memory needed is 24 bytes a pair.
+split, and the temporary files are read once more into those of the splits. This needs 24 bytes of
+memory a pair while the files are read, and about 100 for the split.
 """
 
 from __future__ import annotations
@@ -120,6 +121,8 @@ def import_files(
         made.mkdir()
         dropped, read = Dropped(), Counter[str]()
         hashes = _filter(found, reading, keep, kept, dropped, read)
+        if not read:
+            raise UserError(f"no translation was found in {', '.join(map(str, found[:5]))}")
         if len(hashes.pairs) < FEWEST:
             raise UserError(f"only {len(hashes.pairs)} pairs are left: {'; '.join(_counts(read, dropped))}")
         split = assign(hashes, validation, test, seed, "duplicate" not in keep.off)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nmt.errors import UserError, similar_path
-from nmt.text.files import COMPRESSED, DAMAGED, open_plain
+from nmt.text.files import COMPRESSED, DAMAGED, open_plain, open_text
 from nmt.text.formats import po, records, table, tbx, tmx, xliff, xlsx
 from nmt.text.formats.languages import is_code, is_language, normal_code
 from nmt.text.formats.pair import Pair, Reading
@@ -34,7 +34,7 @@ FORMATS = {
     "TMX": Format((".tmx",), tmx.read, tmx.languages),
     "XLIFF": Format((".xlf", ".xliff", ".sdlxliff", ".mxliff", ".mqxliff"), xliff.read, xliff.languages),
     "TBX": Format((".tbx",), tbx.read),
-    "PO": Format((".po",), po.read),
+    "PO": Format((".po", ".pot"), po.read),
     "xlsx": Format((".xlsx", ".xlsm"), xlsx.read, xlsx.languages),
     "table": Format((".csv", ".tsv", ".tab"), table.read, table.languages),
     "JSON": Format((".json", ".jsonl", ".ndjson"), records.read),
@@ -178,6 +178,7 @@ def _side_by_side(texts: Sequence[str], reading: Reading, must_match: bool) -> I
     if rest := [path for path in texts if path not in used]:
         message = f"{len(rest)} files have no known format and no other file beside them, such as `{rest[0]}`"
         if must_match:
+            open_text(rest[0]).close()  # says what the file is if it is no text
             raise UserError(
                 f"`{rest[0]}` is plain text, which needs a second file with the other language: two files such as "
                 f"train.{normal_code(reading.source)} and train.{normal_code(reading.target)}"

@@ -46,6 +46,24 @@ NAMES = {
 }
 """Names of languages that people write above the columns of a table, by code."""
 
+COMMON_WORDS = {
+    "cs": "a se na je že to si jsem ale jak jsi",
+    "da": "og det er ikke jeg du på til en af har",
+    "de": "der die das und ist nicht ich sie ein zu es mit",
+    "en": "the of and to is you i it not that he she",
+    "es": "el la los que de y no es un una en por",
+    "fi": "ja on ei se että hän oli mutta olen kun",
+    "fr": "le la les et est ne pas je vous il une des",
+    "hu": "az egy nem és hogy van ez meg volt is",
+    "it": "il di che non è un per la mi sono gli",
+    "nl": "de het een en ik niet van je dat zijn",
+    "pl": "nie się na jest że to w z jak do",
+    "pt": "o que não de um uma os ele você é do",
+    "sv": "och det är inte jag att en på som har",
+    "tr": "bir ve bu ne için çok değil mi var ben",
+}
+"""Some of the most frequent words of languages that are written alike; they tell which of two columns is which."""
+
 _CODES = {name: code for code, names in NAMES.items() for name in names.split()}
 
 
@@ -66,6 +84,14 @@ def is_language(code: str, wanted: str) -> bool:
 def is_code(text: str) -> bool:
     """Whether a text can be the code or the name of a language."""
     return bool(re.fullmatch(r"[a-z]{2}(-[a-z]{2,4})?", normal_code(text)))
+
+
+def are_turned(first: set[str], second: set[str], languages: tuple[str, str]) -> bool:
+    """Whether two sets of words are those of two languages the other way round, as far as their common words tell."""
+    common = [set(COMMON_WORDS.get(normal_code(language).partition("-")[0], "").split()) for language in languages]
+    own = len(first & (common[0] - common[1])) + len(second & (common[1] - common[0]))
+    turned = len(first & (common[1] - common[0])) + len(second & (common[0] - common[1]))
+    return all(common) and turned > own + 2
 
 
 def is_turned(where: str, source: str, target: str, wanted: tuple[str, str]) -> bool:

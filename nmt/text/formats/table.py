@@ -15,7 +15,7 @@ from typing import Literal
 
 from nmt.errors import UserError
 from nmt.text.files import DAMAGED, open_plain
-from nmt.text.formats.languages import is_code, is_language, normal_code
+from nmt.text.formats.languages import are_turned, is_code, is_language, normal_code
 from nmt.text.formats.pair import Pair, Reading
 from nmt.text.reading import LONGEST_LINE
 
@@ -144,13 +144,20 @@ def _named_after_languages(names: list[str], reading: Reading) -> tuple[int, int
 
 
 def _longest(head: Sequence[Sequence[str]], reading: Reading, where: str, score: int | None) -> Columns:
-    """The two columns with the most letters; the first row is a header where it is much shorter than the rest."""
+    """The two columns with the most letters in different words, as notes repeat theirs.
+
+    They are in the order of the file unless their words show another one. The first row is a header where it is much
+    shorter than the rest.
+    """
     width = len(head[0])
     body = [row for row in head[1:] if len(row) >= width] or list(head)
-    letters = [sum(sum(map(str.isalpha, row[i])) for row in body) for i in range(width)]
+    words_of = [{word for row in body for word in row[i].casefold().split()} for i in range(width)]
+    letters = [sum(sum(map(str.isalpha, word)) for word in words) for words in words_of]
     if sum(count > 0 for count in letters) < 2:
         raise UserError(f"{where} has no two columns of text; its first row is {' | '.join(head[0])[:80]!r}")
     source, target = sorted(sorted(range(width), key=lambda i: -letters[i])[:2])
+    if are_turned(words_of[source], words_of[target], (reading.source, reading.target)):
+        source, target = target, source
     chosen = (source, target)
     has_header = reading.header
     if has_header is None:
@@ -251,6 +258,8 @@ def find_delimiter(sample: str, path: str) -> tuple[str, bool]:
             continue
         width, count = Counter(widths).most_common(1)[0] if widths else (0, 0)
         at_quotes = sample.count(f'{delimiter}"') + sample.count(f'"{delimiter}')
+        if delimiter == "\t":  # no sentence has one
+            at_quotes = len(sample)
         if width > 1 and (fit := (count / len(widths), at_quotes)) > best_fit:
             best, best_fit = delimiter, fit
     if not best and sample.strip():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -99,7 +100,9 @@ def _parts(element: Any) -> Iterator[str]:
     yield element.text or ""
     for child in element:
         name = local_name(child)
-        if name in _TEXT_INSIDE:
+        if not isinstance(child.tag, str):  # an entity of a definition that is not loaded: &nbsp;
+            yield html.unescape(child.text or "")
+        elif name in _TEXT_INSIDE:
             yield from _parts(child)
         elif name in _ALONE:
             yield "\0"  # no XML has it
