@@ -16,7 +16,7 @@ import pytest
 from nmt.config import DataConfig, VocabularyConfig
 from nmt.data.corpus import check_splits, load_pairs, load_texts
 from nmt.errors import UserError
-from nmt.text.files import open_text
+from nmt.text.files import import_zstd, open_text
 from nmt.text.reading import CHUNK, LONGEST_LINE, chunks, iterate_chunks, iterate_json, read_lines, read_parallel
 from nmt.text.vocabulary import learn_vocabulary
 
@@ -38,6 +38,7 @@ READ = {
     "with a mark": b"\xef\xbb\xbf" + TEXT.encode(),
     "gzip": gzip.compress(TEXT.encode()),
     "bzip2": bz2.compress(TEXT.encode()),
+    "zstd": import_zstd().compress(TEXT.encode()[:99]) + import_zstd().compress(TEXT.encode()[99:]),
     "xz": lzma.compress(TEXT.encode()),
     "UTF-16LE": b"\xff\xfe" + TEXT.encode("utf-16-le"),
     "UTF-16BE": b"\xfe\xff" + TEXT.encode("utf-16-be"),

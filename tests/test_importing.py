@@ -28,6 +28,7 @@ from nmt.config import load_config
 from nmt.data.corpus import load_pairs
 from nmt.data.importing import NEAR_COPY, TEST, TRAIN, VALIDATION, Hashes, assign
 from nmt.errors import UserError
+from nmt.text.files import import_zstd
 from nmt.text.formats import xlsx as xlsx_format
 from nmt.text.formats import xml
 from nmt.text.formats.finding import find_files, find_format
@@ -147,8 +148,7 @@ def compressed(path: Path, compress: Callable[[bytes], bytes], suffix: str) -> l
 
 
 def zstd(data: bytes) -> bytes:
-    from backports.zstd import compress
-
+    compress = import_zstd().compress
     return compress(data[:500]) + compress(data[500:])  # two frames, as by programs that compress in parallel
 
 

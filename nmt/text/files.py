@@ -23,13 +23,18 @@ HEAD = 4096
 """Number of bytes that are examined."""
 
 
-def _open_zstd(file: Any, mode: str = "rb") -> Any:
-    """A file compressed by zstd; Python reads it from 3.14 on, and before that a package with the same code."""
+def import_zstd() -> Any:
+    """Python's module for zstd, which it has from 3.14 on; before that a package has the same one."""
     try:
-        zstd = import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
+        return import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
     except ImportError:
         raise UserError(f"zstd needs backports.zstd, which is not installed: {how_to_install('[import]')}") from None
-    return _ZstdFile(zstd.open(file, mode), zstd.ZstdError) if mode == "rb" else zstd.open(file, mode)
+
+
+def _open_zstd(file: Any) -> Any:
+    """A file compressed by zstd; none is written."""
+    zstd = import_zstd()
+    return _ZstdFile(zstd.open(file), zstd.ZstdError)
 
 
 class _ZstdFile(io.RawIOBase):
