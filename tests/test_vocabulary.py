@@ -188,9 +188,11 @@ def test_fewer_pieces_than_asked_for_are_one_line(model_type: str, what: str, tm
 @pytest.mark.parametrize("model_type", ["unigram", "bpe"])
 def test_names_that_the_text_lacks_are_unfamiliar(model_type: str) -> None:
     config = VocabularyConfig(model_type=model_type)  # type: ignore[arg-type]
-    vocabulary = learn_vocabulary([*TEXT, "Zbigniew Wojciech.", "Zbigniew."], config, 340, "identity", copied_spans=4)
-    text = "Frau Szymanska und Zbigniew sehen Wojciech am Fenster, qwrtz QWRTZ."
-    assert vocabulary.unfamiliar(text) == ["Szymanska", "Wojciech"]  # one occurrence is not enough
+    vocabulary = learn_vocabulary(
+        [*TEXT, "Zbigniew Wojciech.", *["Zbigniew."] * 9], config, 340, "identity", copied_spans=4
+    )
+    text = "Frau Szymanska und Zbigniew sehen Wojciech am FENSTER im BMW, qwrtz."
+    assert vocabulary.unfamiliar(text) == ["BMW", "Szymanska", "Wojciech"]  # one occurrence is not enough
     assert Vocabulary(vocabulary.model).unfamiliar(text) == vocabulary.unfamiliar(text)
 
 

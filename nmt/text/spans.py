@@ -131,6 +131,7 @@ _SIGNED = rf"""
 _SPAN = rf"""
     (?<![A-Za-z0-9])(?=\w) (?:
         (?P<trimmed> {_ADDRESS} | {_FILE} | (?<!\w) [A-Za-z]:[\\/](?!/) {_IN_WINDOWS} )
+      | (?P<designation> [A-Z]{{2,5}}+ [ ] (?=[0-9]{{1,6}}[a-z]?(?!\w|[.,:/-]\w)) ) [0-9]++[a-z]?
       | {_EMOJI} | {_SMILEY} | (?<!\w) (?: {_CODE} | {_DIGITS} )
     )
   | (?=[^\w\s]) (?:
@@ -208,6 +209,8 @@ def _recognised(text: str) -> Iterator[Span]:
         start, position = match.span()
         if match["trimmed"] or match["trimmed_too"]:
             position = max(start + 1, _without_final_marks(text, start, position))
+        if match["designation"] and text.isupper():  # in a line in capitals it may be any word
+            start = match.end("designation")
         yield start, position
 
 
