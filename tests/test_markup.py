@@ -269,9 +269,11 @@ def test_a_line_is_cut_into_segments_at_block_tags() -> None:
 )
 def test_parsing_takes_time_in_proportion(part: str) -> None:
     def seconds(length: int) -> float:
-        start = time.process_time()
-        for kind in ("html", "xml"):
+        took = []
+        for kind in ("html", "xml") * 3:  # the fastest of three, as other processes disturb
+            start = time.process_time()
             parse_markup(part * (length // len(part)), kind, copied=True)
-        return time.process_time() - start
+            took.append(time.process_time() - start)
+        return min(took[::2]) + min(took[1::2])
 
     assert seconds(50_000) < 40 * max(seconds(5_000), 0.01)
