@@ -34,39 +34,41 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--input", metavar="FILE", help="read this file instead of standard input")
     parser.add_argument("--output", metavar="FILE", help="write to this file instead of standard output")
-    parser.add_argument("--n-best", type=positive, metavar="N", help="N translations a line: number, rank, score, text")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument(
+        "--n-best", type=positive, metavar="N", help="N translations of each line: number, rank, score, text"
+    )
+    parser.add_argument("--json", action="store_true", help="write a JSON object for each line")
     parser.add_argument(
         "--json-input",
         action="store_true",
-        help="read JSON objects: text, prefix, required, forbidden, keep, glossary, markup, id",
+        help="read a JSON object from each line: text, prefix, required, forbidden, keep, glossary, markup, id",
     )
-    parser.add_argument("--alignments", action="store_true", help="source word-target word pairs, behind a tab")
-    parser.add_argument("--attention", action="store_true", help="attention weights; with --json")
-    parser.add_argument("--prefix", type=utf8, default="", metavar="TEXT", help="how each translation begins")
-    parser.add_argument("--required", metavar="FILE", help="phrases that each translation contains, one a line")
-    parser.add_argument("--forbidden", metavar="FILE", help="phrases that no translation contains, one a line")
-    parser.add_argument("--keep", metavar="FILE", help="phrases that are copied and not translated, one a line")
-    parser.add_argument("--glossary", metavar="FILE", help="terms and their translations: a TSV, CSV or TBX file")
+    parser.add_argument("--alignments", action="store_true", help="add the word alignment after a tab")
+    parser.add_argument("--attention", action="store_true", help="add the attention weights; needs --json")
+    parser.add_argument("--prefix", type=utf8, default="", metavar="TEXT", help="beginning of each translation")
+    parser.add_argument("--required", metavar="FILE", help="phrases that translations must contain, one per line")
+    parser.add_argument("--forbidden", metavar="FILE", help="phrases that translations must not contain, one per line")
+    parser.add_argument("--keep", metavar="FILE", help="phrases to copy and not translate, one per line")
+    parser.add_argument("--glossary", metavar="FILE", help="TSV, CSV or TBX file of terms and their translations")
     parser.add_argument(
-        "--markup", choices=["html", "xml"], default="", help="tags are put around the words that correspond"
+        "--markup", choices=["html", "xml"], default="", help="translate lines with tags, which are kept"
     )
     parser.add_argument(
-        "--strict", action="store_true", help="exit with status 2 if what is asked of a translation is not met"
+        "--strict", action="store_true", help="exit with status 2 if a request, such as --keep, could not be met"
     )
     parser.add_argument(
         "--warn-below",
         type=float,
         metavar="P",
-        help="name lines whose confidence (0 to 1) is lower on standard error",
+        help="report on standard error each line whose confidence (0 to 1) is below P",
     )
     parser.add_argument(
         "--split-sentences",
         action=argparse.BooleanOptionalAction,
-        help="translate the sentences of a line one by one (default: unless the model is one for longer text)",
+        help="translate the sentences of a line one by one (default, except with models of longer text)",
     )
     parser.add_argument(
-        "--resume", action="store_true", help="go on with an --output file that was cut off, after its complete lines"
+        "--resume", action="store_true", help="continue an incomplete --output file after its last complete line"
     )
     add_decoding_options(parser)
     add_machine_options(parser)
@@ -74,7 +76,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def utf8(text: str) -> str:
-    """An argument as text in UTF-8, whatever the locale."""
+    """Decode an argument as UTF-8, independently of the locale."""
     return os.fsencode(text).decode("utf-8", "replace")
 
 
@@ -127,7 +129,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def check_files(options: argparse.Namespace, source: BinaryIO) -> None:
-    """Raises UserError when the output would overwrite or lengthen what is read."""
+    """Raises UserError when the output would overwrite a file that is read, or append to it."""
     output: str | BinaryIO = options.output or sys.stdout.buffer
     name = f"--output `{options.output}`" if options.output else "standard output"
     for read in filter(None, (source, options.required, options.forbidden, options.keep, options.glossary)):
@@ -157,7 +159,7 @@ def size_of_file(stream: BinaryIO) -> int:
 
 
 def open_output(path: str, kept: int) -> BinaryIO:
-    """Open the output file, behind the bytes that are kept; compressed if its name says so."""
+    """Open the output file for writing after the first `kept` bytes; its name decides whether it is compressed."""
     from nmt.text.files import COMPRESSED, UNWRITTEN
 
     suffix = Path(path).suffix.lower()
@@ -170,13 +172,13 @@ def open_output(path: str, kept: int) -> BinaryIO:
         return file
     file = open_file(path, "wb")
     if suffix in COMPRESSED:
-        file.close()  # what compresses opens it again, and then closes it, too
+        file.close()  # the compressor opens the path itself, and closes it
         return cast(BinaryIO, COMPRESSED[suffix][1](path, "wb"))
     return file
 
 
 class Progress:
-    """How far the translation of a file is: a line on the terminal that is rewritten, or a line a minute."""
+    """Shows how much of a file is translated: a line on the terminal that is rewritten, or a line every minute."""
 
     def __init__(self, source: BinaryIO, options: argparse.Namespace) -> None:
         self._source = source
@@ -190,9 +192,9 @@ class Progress:
         self._shown = False
 
     def __call__(self, lines: int) -> None:
-        """Takes the number of lines that are written."""
+        """Show the number of lines that are written, if it is time for it."""
         now = time.monotonic()
-        if self._first is None:  # with --resume there are lines from before
+        if self._first is None:  # with --resume, lines were written before this start
             self._first, self._start = lines, now
         if not self._is_wanted or now - self._last < self._interval:
             return
@@ -210,7 +212,7 @@ class Progress:
             say(text)
 
     def say(self, line: str) -> None:
-        """A warning, on a line of its own."""
+        """Print a warning on a line of its own."""
         self.clear()
         say(f"translate: {line}")
 
@@ -222,7 +224,7 @@ class Progress:
 
 
 def read_phrases(path: str | None) -> list[str]:
-    """The phrases of a file, one a line."""
+    """Read the phrases of a file, one per line."""
     if path is None:
         return []
     from nmt.text.reading import read_lines

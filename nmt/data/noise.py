@@ -1,9 +1,9 @@
 """Training noise: pairs written as people write, and pairs with other names, other numbers, or single words.
 
 A model learns from clean sentences and is then asked to translate what people type. Each noise below changes a share of
-an epoch's pairs (settings `training.noise_*`); the idea is that of OpusTrainer's modifiers (Bogoychev et al. 2023,
-https://arxiv.org/abs/2311.14838). What a noise writes follows from the random generator that it is given. Private-use
-characters, which represent copied spans, stay as they are.
+an epoch's pairs (settings `training.noise_*`), like the modifiers of OpusTrainer (Bogoychev et al. 2023,
+https://arxiv.org/abs/2311.14838). The random generator determines what a noise writes. Private-use characters, which
+represent copied spans, do not change.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from nmt.text.capitals import lower
 from nmt.text.sentences import join_sentences
 
 MOST_PAIRS = 200_000
-"""Training pairs, at even distances, from which names, marks and single words are learned."""
+"""Maximum number of training pairs, evenly spaced, from which names, marks and single words are learned."""
 
 MOST_COPIES = 4
-"""Times that a pair with a number is added to an epoch with other numbers, on average, at most."""
+"""Maximum number of times, on average, that a pair with a number is added to an epoch with other numbers."""
 
 LETTERS = re.compile(r"[^\W\d_]+")
 NUMBER = re.compile(r"[0-9]+")
@@ -51,12 +51,12 @@ Pair = tuple[str, str]
 
 @dataclass
 class Knowledge:
-    """What the training text says about its languages."""
+    """Facts about the languages that are learned from the training text."""
 
     names: list[str] = field(default_factory=list)
-    """Capitalised words that are the same on both sides, and that are never common words."""
+    """Capitalised words that are the same on both sides and rarely occur in lower case."""
     capitalised: list[str] = field(default_factory=list)
-    """Words with a capital letter of either side; names are made up from their halves."""
+    """Capitalised words of either side; new names are made from their halves."""
     marks: dict[str, Pair] = field(default_factory=dict)
     """How each side writes a final mark: `!` is ` !` in French, and `.` is `。` in Japanese."""
     quotes: Pair = ('""', '""')
@@ -65,7 +65,7 @@ class Knowledge:
     """Single words that translate each other."""
     source_language: str = ""
     characters: frozenset[str] = frozenset()
-    """Those of the text: a noise writes no others, as the vocabulary may have no pieces for them."""
+    """The characters of the text: noise writes no others, because the vocabulary may have no pieces for them."""
 
     def __post_init__(self) -> None:
         self.number_forms, self.units, self.bullets, self.brackets = (
@@ -77,9 +77,9 @@ class Knowledge:
 
 
 def learn(sources: Sequence[str], targets: Sequence[str], languages: tuple[str, str], words: bool) -> Knowledge:
-    """What some training pairs say about their languages.
+    """Learn facts about the languages from training pairs.
 
-    words: whether single words are asked for, which takes the most time
+    words: whether to learn single words, which takes most of the time
     """
     same: Counter[str] = Counter()
     common: Counter[str] = Counter()
@@ -110,13 +110,13 @@ KINDS = {"...": "...", "…": "...", "……": "...", "!": "!", "！": "!", "?":
 
 
 def _final_mark(text: str) -> tuple[str, str]:
-    """The kind of the mark at a text's end, and how it is written there with the space before it; empty if none."""
+    """The kind of a text's final mark, and its form with the space before it; empty if there is none."""
     found = FINAL.search(text)
     return (KINDS.get(found[1], "."), found[0]) if found else ("", "")
 
 
 def _final_marks(sources: Sequence[str], targets: Sequence[str]) -> dict[str, Pair]:
-    """For each kind of mark how each side writes it most often, if both sides do."""
+    """The most frequent form of each kind of final mark on each side, if both sides have it."""
     sides = []
     for texts in (sources, targets):
         written = Counter(map(_final_mark, texts))
@@ -129,7 +129,7 @@ def _final_marks(sources: Sequence[str], targets: Sequence[str]) -> dict[str, Pa
 
 
 def final_mark(pair: Pair, draw: random.Random, known: Knowledge) -> Pair:
-    """The mark at the end of both sides is left out, or on both sides another one takes its place.
+    """Remove the final mark of both sides, or replace it by another one on both sides.
 
     A statement may become a question (people write `You know him?`), but no question becomes a statement. Questions and
     exclamations may have a second mark.
@@ -153,13 +153,13 @@ def final_mark(pair: Pair, draw: random.Random, known: Knowledge) -> Pair:
 
 
 def _quotes(texts: Sequence[str]) -> str:
-    """The two quotation marks that some texts have most often."""
+    """The most frequent pair of quotation marks in some texts."""
     forms = Counter(opening + closing for text in texts for opening, closing in QUOTED.findall(text))
     return max(forms, key=forms.__getitem__) if forms else '""'
 
 
 def layout(pair: Pair, draw: random.Random, known: Knowledge) -> Pair:
-    """Both sides get quotation marks, brackets, a bullet or a heading, or a word in such signs inside or at the end."""
+    """Put both sides in quotation marks or brackets, or add a bullet, a heading, or a word in such marks."""
     source, target = pair
     is_bracket = bool(known.brackets) and draw.random() < 0.5
     signs = (draw.choice((known.quotes[0], '""')), known.quotes[1])
@@ -177,7 +177,7 @@ def layout(pair: Pair, draw: random.Random, known: Knowledge) -> Pair:
     if choice < 0.5:
         return f"{capitals[0]}: {source}", f"{capitals[1]}: {target}"
     shared = [one for one in LETTERS.findall(target) if one in known.is_name and source.count(one) == 1]
-    if shared:  # in the place of a name, or behind it in brackets
+    if shared:  # it replaces a name, or follows it in brackets
         old, kept = shared[0], f"{shared[0]} " if is_bracket else ""
         at_start = not is_bracket and (target.startswith(old) or source.startswith(old))
         here, there = capitals if at_start else word
@@ -199,13 +199,13 @@ def _enclosed(text: str, signs: str) -> str:
     return f"{signs[0]}{text}{signs[1]}"
 
 
-# Capital and small letters, typing errors: of the source alone
+# Capital and small letters, typing errors: only in the source
 
 
 def case(pair: Pair, draw: random.Random, known: Knowledge) -> Pair:
-    """The source is in small letters, in some pairs but for its first letter or only in that one, or Each Word Has One.
+    """Write the source in small letters (all, all but the first, or only the first), or With Capitals In Each Word.
 
-    The target stays as it is: the model learns to write capitals where they belong.
+    The target does not change, so the model learns to write correct capitals.
     """
     source, target = pair
     small = lower(source, known.source_language)
@@ -220,9 +220,9 @@ def case(pair: Pair, draw: random.Random, known: Knowledge) -> Pair:
 
 
 def typing(pair: Pair, draw: random.Random, known: Knowledge) -> Pair:
-    """The source has a typing error: in a word, or in the space between two words or at a mark.
+    """Add a typing error to the source: in a word, in the space between two words, or at a mark.
 
-    Words that are the same on both sides, such as names, and short ones have none; nor have numbers.
+    Short words, numbers, and words that are the same on both sides, such as names, do not change.
     """
     source, target = pair
     if draw.random() < 0.3:
@@ -245,7 +245,7 @@ def typing(pair: Pair, draw: random.Random, known: Knowledge) -> Pair:
 
 
 def _mistype(word: str, draw: random.Random) -> str:
-    """A word with two letters swapped, one left out, one twice, or one from the next key; the first letter stays."""
+    """A word with a letter swapped, missing, doubled or from the adjacent key; the first letter does not change."""
     place, kind = draw.randrange(1, len(word) - 1), draw.randrange(4)
     before, letter, after = word[:place], word[place], word[place + 1 :]
     if kind == 0:
@@ -263,9 +263,9 @@ def _mistype(word: str, draw: random.Random) -> str:
 
 
 def _same_numbers(source: str, target: str) -> list[str]:
-    """The numbers that are the same on both sides and may become others.
+    """The numbers that are the same on both sides and may be replaced.
 
-    A `1` stays, as nouns agree with it, and so does an English ordinal number, as its ending does.
+    A `1` is not replaced, because nouns agree with it. Neither is an English ordinal number, because of its ending.
     """
     here = NUMBER.findall(source)
     if not here:
@@ -277,9 +277,9 @@ def _same_numbers(source: str, target: str) -> list[str]:
 
 
 def numbers(pair: Pair, draw: random.Random) -> Pair:
-    """Numbers that are the same on both sides become others, the same on both sides, mostly with as many digits.
+    """Replace numbers that are the same on both sides by others, which mostly have the same number of digits.
 
-    What begins with 0 still does; no other number gets one.
+    Leading zeros stay, and none are added.
     """
     new = {
         run: _other_number(run, draw, alone=not any(_has_neighbour(run, text) for text in pair))
@@ -303,7 +303,7 @@ def _other_number(run: str, draw: random.Random, alone: bool) -> str:
 
 
 def made_up_number(draw: random.Random, known: Knowledge) -> str:
-    """A number, an amount, a time, a date or a code, as it may stand anywhere in a text, some with a unit."""
+    """A number, an amount, a time, a date or a code that can occur anywhere in a text, sometimes with a unit."""
     form = draw.choice(known.number_forms)
     digits = (draw.choice("0123456789" if i else "123456789") for i in range(len(form)))
     letters = (draw.choice(CODE_LETTERS) for _ in form)
@@ -312,7 +312,7 @@ def made_up_number(draw: random.Random, known: Knowledge) -> str:
 
 
 def made_up_name(draw: random.Random, known: Knowledge) -> str:
-    """A name of the training text, one of the halves of two words, or both as first and last name."""
+    """A name of the training text, a name made from the halves of two words, or both as first and last name."""
     first = draw.choice(known.names)
     head, tail = draw.choice(known.capitalised), draw.choice(known.capitalised if draw.random() < 0.5 else known.names)
     made = (head[: draw.randint(2, len(head) - 2)] + tail[draw.randint(1, len(tail) - 2) :].lower())[:12]
@@ -320,9 +320,9 @@ def made_up_name(draw: random.Random, known: Knowledge) -> str:
 
 
 def names(pair: Pair, draw: random.Random, known: Knowledge) -> Pair:
-    """A name that is the same on both sides becomes another, real or made up, or a number.
+    """Replace a name that is the same on both sides by another one, real or made up, or by a number.
 
-    The endings of the genitive stay (`Toms`, `Tom's`). So the model learns to copy what it does not know.
+    The endings of the genitive stay (`Toms`, `Tom's`). The model thereby learns to copy unknown words.
     """
     source, target = pair
     here, there = set(LETTERS.findall(source)), set(LETTERS.findall(target))
@@ -349,9 +349,9 @@ def _replaced(text: str, pattern: re.Pattern[str], new: dict[str, str]) -> str:
 
 
 def word_pair(draw: random.Random, known: Knowledge, plain: bool = False) -> Pair:
-    """A single word and its translation, unless `plain` in many forms.
+    """A single word and its translation.
 
-    With or without a capital letter and a final mark, with a number, or as a list of several.
+    Unless `plain` is set, it may have a capital letter, a final mark or a number, or be a list of several words.
     """
     words = draw.choices(known.words, cum_weights=known.word_weights, k=draw.randint(2, 4))
     source, target = words[0].source, words[0].target
@@ -363,7 +363,7 @@ def word_pair(draw: random.Random, known: Knowledge, plain: bool = False) -> Pai
         source, target = f"{source} {number}", f"{target} {number}"
     elif choice < 0.25:
         source, target = ", ".join(word.source for word in words), ", ".join(word.target for word in words)
-    if choice < 0.25:  # what is no single word begins alike on both sides
+    if choice < 0.25:  # both sides of a list, or of a word with a number, begin with the same case
         choice = 0.3 if source[:1].isupper() else draw.random()
     if choice < 0.5:
         source, target = source[:1].upper() + source[1:], target[:1].upper() + target[1:]
@@ -385,31 +385,31 @@ NOISES: dict[str, Change] = {
     "noise_case": case,
     "noise_typing": typing,
 }
-"""The noises that change a pair, by their settings, in the order in which they do."""
+"""The noises that change a pair, by setting, in the order in which they are applied."""
 SETTINGS = ("noise_numbers", "noise_joined", *NOISES, "noise_words")
 
 
 @dataclass
 class NoisyPairs:
-    """The pairs of a pool after the noise: there are fewer where pairs were joined, and more with single words."""
+    """The pairs of a pool after the noise; joining makes them fewer, single words and numbers more."""
 
     source: list[str]
     target: list[str]
     places: npt.NDArray[np.int64]
-    """The place in the pool of the pair that each comes from, or, with a single word, whose tag it has."""
+    """The index in the pool of the pair from which each comes or, for a single word, whose tag it has."""
     changed: list[bool]
-    """Whether the text is another than that of the pair at its place."""
+    """Whether the text differs from that of the pair at its place."""
 
 
 class Noise:
-    """The noise of a training, as it is configured."""
+    """The configured noise of a training."""
 
     def __init__(self, shares: dict[str, float], known: Knowledge, max_length: int) -> None:
         self.shares, self.known, self.max_length = shares, known, max_length
 
     @classmethod
     def of(cls, config: Config, corpus: Corpus) -> Noise | None:
-        """Learn what the configured noise needs from the training pairs; None if there is no noise."""
+        """Learn from the training pairs what the configured noise needs; None if there is no noise."""
         settings = config.training
         shares = {name: min(1.0, settings.noise * getattr(settings, name)) for name in SETTINGS}
         if not any(shares.values()):
@@ -421,9 +421,9 @@ class Noise:
     def applied(
         self, sources: Sequence[str], targets: Sequence[str], lengths: npt.NDArray[np.int64], rng: np.random.Generator
     ) -> NoisyPairs:
-        """A pool's pairs with noise.
+        """The pairs of a pool with noise.
 
-        lengths: pieces of each pair's longer side; joined pairs have at most `max_length` together
+        lengths: pieces of each pair's longer side; joined pairs have at most `max_length` in total
         """
         draw = random.Random(int(rng.integers(2**63)))
         given: list[Pair] = list(zip(sources, targets, strict=True))
@@ -445,7 +445,7 @@ class Noise:
         return NoisyPairs([one for one, _ in pairs], [other for _, other in pairs], np.array(places), changed)
 
     def _numbered(self, pairs: Sequence[Pair], rng: np.random.Generator) -> list[int]:
-        """The places of pairs that are added with other numbers; none more than `MOST_COPIES` times on average."""
+        """The indices of the pairs to add with other numbers, each at most `MOST_COPIES` times on average."""
         if not self.shares["noise_numbers"]:
             return []
         found = [place for place, (source, target) in enumerate(pairs) if _same_numbers(source, target)]
@@ -455,7 +455,7 @@ class Noise:
     def _joined(
         self, pairs: Sequence[Pair], lengths: npt.NDArray[np.int64], rng: np.random.Generator
     ) -> list[list[int]]:
-        """Which pairs become one, as groups of places: most of one place, some of two or three."""
+        """Groups of the indices of pairs that are joined: most groups have one index, some have two or three."""
         order = rng.permutation(len(pairs)).tolist()
         sizes = rng.integers(2, 4, size=rng.binomial(len(pairs), self.shares["noise_joined"])).tolist()
         groups, start = [], 0
@@ -469,7 +469,7 @@ class Noise:
 
 
 def _join(pairs: Sequence[Pair], draw: random.Random) -> Pair:
-    """Several pairs as one, with a space between the sentences where the script has spaces; some as a dialogue."""
+    """Join pairs, with spaces between the sentences if the script has spaces; sometimes as a dialogue."""
     if draw.random() < 0.2:
         dash = draw.choice("-–")
         return " ".join(f"{dash} {one}" for one, _ in pairs), " ".join(f"{dash} {other}" for _, other in pairs)

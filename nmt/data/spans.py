@@ -10,22 +10,22 @@ import numpy as np
 from nmt.text.spans import SPAN_CHARACTERS, Span, equal_spans, replace_spans
 
 NAMES = 0.3
-"""Names are taken for spans in this part of the share: what `--keep` names, and foreign words, are in no training."""
+"""Part of the share in which names are spans: phrases of `--keep` and foreign words do not occur in training."""
 ADDED = 0.1
-"""In this part of the share a span is added at an end of both sides: real text has more addresses and emoji there."""
+"""Part of the share in which a span is added at an end of both sides, where real text has addresses and emoji."""
 
 _NAME = re.compile(r"(?<![\w-])[^\W\d_a-z][^\W\d_]+(?![\w-])")
 
 
 def mark_spans(sources: list[str], targets: list[str], share: float, most: int, rng: np.random.Generator) -> list[int]:
-    """Replace what both sides of a pair have by the characters of spans, in place; returns the pairs that changed.
+    """Replace common spans of both sides by characters, in place; returns the indices of the pairs that changed.
 
-    Each span of one side is paired with one of the other that has the same text; the rest stays as it is. Their numbers
-    are drawn, without replacement, so that all are learned.
+    Each span of one side is paired with one of the other side that has the same text; other spans do not change. Their
+    numbers are drawn without replacement, so that all are learned.
 
     Parameters:
         share: probability that the spans of a pair are replaced; names and added spans are less frequent
-        most: characters of spans that the vocabularies have
+        most: number of characters for spans in the vocabularies
     """
     chance = rng.random((len(sources), 3)) / max(share, 1e-9) < (1, NAMES, ADDED)
     changed = []
@@ -50,7 +50,7 @@ def mark_spans(sources: list[str], targets: list[str], share: float, most: int, 
 
 
 def _equal_names(source: str, target: str, taken: list[tuple[Span, Span]]) -> Iterator[tuple[Span, Span]]:
-    """Words with a capital letter that both sides have, once each, and that are in no other span."""
+    """Words with a capital letter that occur once on each side and are in no other span."""
     names = {match[0]: match.span() for match in _NAME.finditer(source)}
     for match in _NAME.finditer(target) if names else ():
         name = match[0]
@@ -68,7 +68,7 @@ def _replaced(text: str, spans: list[Span], numbers: list[int]) -> str:
 
 
 def _added(rng: np.random.Generator, characters: list[str]) -> tuple[str, str]:
-    """What is put before and behind both sides of a pair: a span and a space, or a span at each end as tags are."""
+    """The text added before and after both sides of a pair: a span and a space, or a span at each end like tags."""
     kind = rng.random()
     if kind < 0.2:
         return characters[0], characters[1]
@@ -76,7 +76,7 @@ def _added(rng: np.random.Generator, characters: list[str]) -> tuple[str, str]:
 
 
 def _joined(before: str, text: str, after: str) -> str:
-    """The text with what is put before and behind it; a script without spaces has none there."""
+    """The text with the added text around it; in a script without spaces, without space between them."""
     if " " not in text and not text.isascii():
         before, after = before.strip(), after.strip()
     return before + text + after

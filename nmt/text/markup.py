@@ -1,7 +1,7 @@
-"""Lines with HTML or XML markup as segments of plain text, and the tags that belong to them.
+"""Divides lines with HTML or XML markup into segments of plain text and their tags.
 
-Block tags (`<p>`, `<li>`) separate segments. Inline tags are taken out of a segment's text and keep their places in it,
-counted in letters: everything but white space. What must not be translated (`<code>`, comments) is kept as it is.
+Block tags (`<p>`, `<li>`) separate segments. Inline tags are removed from the text of a segment, and their places are
+stored in letters, which are all characters except white space. `<code>`, comments and the like are not translated.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from nmt.errors import UserError
 from nmt.text.cleaning import clean_line
 
 KINDS = ("html", "xml")
-"""What `markup` can be."""
+"""The values of `markup`."""
 
 
 def _names(text: str) -> frozenset[str]:
@@ -42,7 +42,7 @@ _CODES = _names("bpt ept it ph ut")
 _BREAKS = _names("br img lb")
 """Empty elements that separate words even without white space."""
 
-# A value may contain `<` and `>`; its length is limited, so that no line takes long.
+# A value may contain `<` and `>`; its length is limited to limit the time for a line.
 _TAG = r"""</?([A-Za-z_][^\s<>/"'=]*+)(?:[^<>"']++|"[^"]{0,2000}+"|'[^']{0,2000}+')*+>"""
 _TOKEN = re.compile(
     rf"{_TAG}|<!--|<!\[CDATA\[|<\?|<![A-Za-z]|&(?:\#[0-9]{{1,7}}|\#[xX][0-9A-Fa-f]{{1,6}}|[A-Za-z][A-Za-z0-9]{{1,31}});"
@@ -55,11 +55,11 @@ _NO_TRANSLATION = (
 _PAIR = r"""\s(?:rid|startRef|i|id)\s*=\s*["']([^"']*)"""
 _MARK = re.compile(r"[.,;:!?…)\]”»’]")
 PLACEHOLDERS = range(0xF0000, 0xFFFFE)
-"""Characters that a text has in place of what is kept, for a model that copies spans: private-use ones."""
+"""Private-use characters that replace untranslated content for a model that copies spans."""
 
 
 class Tag(NamedTuple):
-    """A tag or whatever else is written as it is."""
+    """A tag, or other markup that is written unchanged."""
 
     raw: str = ""
     before: bool = False
@@ -73,41 +73,41 @@ NO_TAG = Tag()
 
 @dataclass
 class Element:
-    """An element inside a segment, or something empty: a tag alone, a comment, a space that is an entity."""
+    """An element inside a segment, or an empty one: a single tag, a comment, or a space as an entity."""
 
     start: int
-    """Letters of the segment before it."""
+    """Number of letters of the segment before it."""
     end: int
     opening: Tag = NO_TAG
-    """Without text where the element began in an earlier segment."""
+    """Without text if the element began in an earlier segment."""
     closing: Tag = NO_TAG
-    """Without text where the element ends in a later segment, or is empty."""
+    """Without text if the element ends in a later segment or is empty."""
     children: list[Element] = field(default_factory=list)
     is_space: bool = False
-    """Whether it is a space that is an entity."""
+    """Whether it is a space written as an entity."""
     is_break: bool = False
     """Whether it separates words even without white space."""
 
 
 @dataclass
 class Segment:
-    """Text that is translated on its own, without its tags."""
+    """A text without its tags, which is translated separately."""
 
     text: str = ""
     letters: int = 0
     root: Element = field(default_factory=lambda: Element(0, 0))
     """It contains the elements."""
     written: dict[int, str] = field(default_factory=dict)
-    """How characters of the text are written in the markup, for `str.translate`: `&amp;`, and what is kept."""
+    """The markup of characters of the text, for `str.translate`: `&amp;`, and untranslated content."""
 
 
 class Marked(NamedTuple):
     """A line with markup."""
 
     parts: list[str | Segment]
-    """Block tags and the like as they are, and the segments between them."""
+    """Block tags and other separators, unchanged, and the segments between them."""
     unmatched: list[str]
-    """Tags that have no partner; each is placed like an empty element."""
+    """Tags without a partner; each is placed like an empty element."""
 
 
 class _Token(NamedTuple):
@@ -118,12 +118,12 @@ class _Token(NamedTuple):
 
 
 def parse_markup(line: str, kind: str, *, copied: bool = False, whole: bool = False) -> Marked:
-    """The segments of a line and what is between them.
+    """The segments of a line and the markup between them.
 
     Parameters:
         kind: `html` or `xml`
-        copied: whether a model reads something in place of what is kept, and copies it
-        whole: whether block tags separate nothing
+        copied: whether the model reads a character in place of untranslated content, and copies it
+        whole: whether the line is one segment, in which block tags do not separate
     """
     if kind not in KINDS:
         raise UserError(f"`markup` must be `html` or `xml`, but is {kind!r} instead")
@@ -153,9 +153,9 @@ def parse_markup(line: str, kind: str, *, copied: bool = False, whole: bool = Fa
 
 
 def _tokens(line: str, kind: str) -> Iterator[_Token]:
-    """The line cut into tags, entities and what is between them; nothing is lost."""
+    """The tags, the entities and the text between them; together they are the whole line."""
     position = start = 0
-    absent: set[str] = set()  # nothing is looked for twice in vain
+    absent: set[str] = set()  # text that is absent is not searched for again
 
     def find(text: str, place: int) -> int:
         found = -1 if text in absent else line.find(text, place)
@@ -192,7 +192,7 @@ def _tokens(line: str, kind: str) -> Iterator[_Token]:
 
 
 def _tag(raw: str, name: str, kind: str) -> _Token:
-    """What a tag is."""
+    """The kind of a tag."""
     is_html = kind == "html"
     name = name.lower() if is_html else name.rpartition(":")[2]
     if not is_html and name in ("bpt", "ept", "sc", "ec") and raw[1] != "/":
@@ -206,7 +206,7 @@ def _tag(raw: str, name: str, kind: str) -> _Token:
 
 
 def _partners(tokens: Sequence[_Token]) -> dict[int, int]:
-    """For each tag with a partner the partner's place; elements are nested in each other."""
+    """The index of the partner of each tag that has one; elements are nested."""
     partners: dict[int, int] = {}
     stack: list[tuple[str, int]] = []
     opened: Counter[str] = Counter()
@@ -218,7 +218,7 @@ def _partners(tokens: Sequence[_Token]) -> dict[int, int]:
         elif token.kind == "close" or keeps:
             code, _, number = token.name.partition(" ")
             name = {"ept": f"bpt {number}", "ec": f"sc {number}"}.get(code, token.name)
-            # Codes may overlap elements, which elements themselves may not.
+            # Codes may overlap elements; elements may not overlap each other.
             if not opened[name] or (name != token.name and stack[-1][0] != name):
                 continue
             while stack:
@@ -231,7 +231,7 @@ def _partners(tokens: Sequence[_Token]) -> dict[int, int]:
 
 
 def _joined(tokens: list[_Token], partners: dict[int, int], kind: str) -> tuple[list[_Token], dict[int, int]]:
-    """The tokens with each element that is not translated as a single one."""
+    """The tokens, with each element that is not translated joined to a single token."""
     joined: list[_Token] = []
     moved: dict[int, int] = {}
     place = 0

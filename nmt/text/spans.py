@@ -1,7 +1,7 @@
-"""Spans of a text that a translation copies as they are: addresses, placeholders, tags, code, numbers, emoji.
+"""Spans of a text that a translation copies unchanged: addresses, placeholders, tags, code, numbers, emoji.
 
 A model reads each span of a sentence as one character, U+E000 for number 0, U+E001 for number 1 and so on, which is a
-piece of its vocabulary (`Vocabulary.span_ids`), and writes the same character; `restore_spans` puts the text back.
+piece of its vocabulary (`Vocabulary.span_ids`), and writes the same character; `restore_spans` restores the text.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from nmt.sizing import MOST_SPANS
 
 SPAN_CHARACTERS = "".join(chr(0xE000 + number) for number in range(MOST_SPANS))
-"""What a model reads instead of spans: private-use characters, so that no text means anything else by them."""
+"""The characters that a model reads instead of spans: private-use characters, which no text uses otherwise."""
 
 Span = tuple[int, int]
-"""Where a span begins and where it ends in its text."""
+"""Start and end of a span in its text."""
 
 
-# What the kinds of spans look like. Each repetition is possessive, or cannot match what follows it, and begins only
-# where the character before is not one of its own: so the time is linear in the length of the text.
+# The patterns of the kinds of spans. Each repetition is possessive or cannot match what follows it, and it only begins
+# after a character that it does not match itself, so the time is linear in the length of the text.
 
 _EAST_ASIAN = r"\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef"
-_REST = rf"[^\s<>\"“”„«»`{{}}{_EAST_ASIAN}]"  # what an address may have behind its host
+_REST = rf"[^\s<>\"“”„«»`{{}}{_EAST_ASIAN}]"  # the part of an address after its host
 _LABEL = "[A-Za-z0-9][A-Za-z0-9-]*+"
 _TOP_LEVEL = "(?:com|org|net|edu|gov|mil|info|biz|dev|app|io|ai|eu|de|ch|fr|uk|nl|pl|cz|jp|cn|ru|ua|br|ca|tv)"
 _ADDRESS = rf"""
@@ -114,7 +114,7 @@ _UNITS = (
     "(?:k|M|G)?Hz|(?:k|K|M|G|T)i?B|px|dpi|min|h|ms"
 )
 _UNIT = rf"(?:[ \u00a0\u202f]?+(?:{_UNITS})(?![\w/²³-]))"
-# A single 1 is left to the model, as nouns agree with it, and so is what has an ending: 3rd, 2x, 90er, 3-mal.
+# The model translates a single 1, because nouns agree with it, and numbers with an ending: 3rd, 2x, 90er, 3-mal.
 _DIGITS = rf"""
     (?: [0-9]{{1,3}}+ (?:[ \u00a0\u202f][0-9]{{3}}(?![0-9]))++ (?:[.,][0-9]++)? {_UNIT}?
       | [0-9]++ (?:[.,:/'’×-][0-9]++)++ {_UNIT}?
@@ -127,7 +127,7 @@ _SIGNED = rf"""
   | (?<![^\s(\[„“"'=:]) (?: [-+−±] [€$£¥]? | [€$£¥][ ]? ) {_DIGITS}
 """
 
-# Nothing begins inside a word of English letters and digits.
+# No span begins inside a word of English letters and digits.
 _SPAN = rf"""
     (?<![A-Za-z0-9])(?=\w) (?:
         (?P<trimmed> {_ADDRESS} | {_FILE} | (?<!\w) [A-Za-z]:[\\/](?!/) {_IN_WINDOWS} )
@@ -140,7 +140,7 @@ _SPAN = rf"""
       | [\ue000-\uf8ff\U000f0000-\U0010fffd]++ | {_SMILEY} | {_SIGNED}
     )"""
 
-# A text without any of these has no span, and most texts have none: they are told apart in a microsecond.
+# A text without any of these has no span. Most texts have none, and this test takes a microsecond.
 _SIGN_OF_SPAN = re.compile(
     rf"[0-9@#&<{{%$`\\/_^~=\u00a9\u00ae\u2122{_PICTURES}\ue000-\uf8ff\U0001f000-\U0010ffff]"
     r"|[a-z][A-Z]|\.\w|\(\)|[xX]D|[:;]\S|-[._]-"
@@ -157,9 +157,9 @@ _NEEDS_SPACE_BEHIND = rf"{_IN_WORD}|[.,;:!?…)\]”{SPAN_CHARACTERS}]"
 
 
 class Named:
-    """Phrases that a user names; each is a span wherever it occurs as whole words, capitals and all.
+    """Phrases of a user; each is a span wherever it occurs as whole words with the same capitals.
 
-    In scripts without spaces (Chinese, Japanese) it counts anywhere.
+    In scripts without spaces (Chinese, Japanese) it is a span anywhere.
     """
 
     def __init__(self, phrases: Iterable[str]) -> None:
@@ -170,7 +170,7 @@ class Named:
             self._by_first.setdefault(first[0], []).append(phrase)
 
     def find(self, text: str) -> Iterator[Span]:
-        """Where the phrases are; of two that begin at the same place the longer."""
+        """The places of the phrases; if two begin at the same place, the longer one."""
         end = 0
         for token in re.finditer(_TOKEN, text):
             start = token.start()
@@ -185,7 +185,7 @@ class Named:
 
 
 def find_spans(text: str, named: Named | None = None, unreadable: str = "", words: Collection[str] = ()) -> list[Span]:
-    """Where the spans of a text begin and end, in order; none overlaps another.
+    """Start and end of the spans of a text, in order and without overlap.
 
     Parameters:
         named: phrases that are spans as well
@@ -202,9 +202,9 @@ def find_spans(text: str, named: Named | None = None, unreadable: str = "", word
 
 
 def _recognised(text: str) -> Iterator[Span]:
-    """The spans that can be told by what they look like."""
+    """The spans that match the patterns."""
     position = 0
-    pattern = re.compile(_SPAN, re.VERBOSE)  # it takes a while for the first text; `re` keeps it
+    pattern = re.compile(_SPAN, re.VERBOSE)  # compiled for the first text; `re` caches it
     while match := pattern.search(text, position):
         start, position = match.span()
         if match["trimmed"] or match["trimmed_too"]:
@@ -215,7 +215,7 @@ def _recognised(text: str) -> Iterator[Span]:
 
 
 def _without_final_marks(text: str, start: int, end: int) -> int:
-    """The end of an address without the marks of its sentence, and without brackets that begin before it."""
+    """The end of an address without final marks and without closing brackets that were opened before it."""
     unopened = {
         close: text.count(close, start, end) - text.count(opening, start, end) for close, opening in _OPENING.items()
     }
@@ -230,7 +230,7 @@ def _without_final_marks(text: str, start: int, end: int) -> int:
 
 
 def _words_with(text: str, characters: str) -> Iterator[Span]:
-    """The words that have one of some characters, and signs that are some; next to each other they are one span."""
+    """The words and signs that contain any of these characters; adjacent ones are one span."""
     letters, marks = re.sub(f"[{_MARKS}]", "", characters), re.sub(f"[^{_MARKS}]", "", characters)
     letter, mark = (f"[{re.escape(some)}]" if some else "(?!)" for some in (letters, marks))
     pattern = rf"(?<!{_WORD}){_WORD}*{letter}(?:{_WORD}|{letter})*|{letter}+|{mark}+"
@@ -247,7 +247,7 @@ def _words_with(text: str, characters: str) -> Iterator[Span]:
 
 
 def _united(spans: Iterable[Span]) -> list[Span]:
-    """Spans in order, those that overlap as one."""
+    """The spans in order; those that overlap are merged."""
     united: list[Span] = []
     for start, end in sorted(spans):
         if united and start < united[-1][1]:
@@ -258,7 +258,7 @@ def _united(spans: Iterable[Span]) -> list[Span]:
 
 
 def replace_spans(text: str, spans: Sequence[Span], numbers: Iterable[int]) -> str:
-    """The text with a character in place of each span: that of its number."""
+    """The text with each span replaced by the character of its number."""
     parts, position = [], 0
     for (start, end), number in zip(spans, numbers, strict=True):
         parts += [text[position:start], SPAN_CHARACTERS[number]]
@@ -269,7 +269,7 @@ def replace_spans(text: str, spans: Sequence[Span], numbers: Iterable[int]) -> s
 def equal_spans(
     source: str, target: str, named: Named | None = None, unreadable: str = "", words: Collection[str] = ()
 ) -> Iterator[tuple[Span, Span]]:
-    """The spans of two texts that are equal, each of them once, in the order of the first text."""
+    """Pairs of equal spans of two texts, each span in one pair, in the order of the first text."""
     spans = find_spans(source, named, unreadable, words)
     if not spans:
         return
@@ -282,17 +282,17 @@ def equal_spans(
 
 
 def restore_spans(text: str, copies: Sequence[str], source: str | None = None) -> str:
-    """The text with each character of a span replaced by its copy; one without a copy leaves no trace.
+    """The text with each character of a span replaced by its copy; one without a copy is removed.
 
-    source: with the same characters; where a space is next to a span there, one is put between it and a word here
+    source: text with the same characters; if a space is next to a span there, one is put between it and a word here
     """
     return "".join(restore_pieces(text, copies, source, " "))
 
 
 def restore_pieces(pieces: Sequence[str], copies: Sequence[str], source: str | None, space: str) -> list[str]:
-    """The pieces of a text with those of spans replaced, as in `restore_spans`.
+    """The pieces of a text with the pieces of spans replaced as in `restore_spans`.
 
-    space: the sign for a space, which is put before a piece
+    space: the character for a space, which is put before a piece
     """
     restored: list[str] = []
     needed = ""
@@ -313,6 +313,6 @@ def restore_pieces(pieces: Sequence[str], copies: Sequence[str], source: str | N
 
 
 def _is_apart(source: str, character: str) -> tuple[bool, bool]:
-    """Whether a span has nothing or white space before it, and behind it."""
+    """Whether a span has nothing or white space before it, and after it."""
     place = source.index(character)
     return not source[:place][-1:].strip(), not source[place + 1 : place + 2].strip()

@@ -1,4 +1,4 @@
-"""What is copied from a line and not translated: spans of its sentences, and sentences without a word."""
+"""Copying instead of translating: spans of a line's sentences, and sentences without a word."""
 
 from __future__ import annotations
 
@@ -40,33 +40,33 @@ class Term(NamedTuple):
 
 
 class SourceSentence(NamedTuple):
-    """A sentence as it is read."""
+    """A sentence as the model reads it."""
 
     text: str
-    """Cleaned, with a character in place of each span that is copied."""
+    """Its cleaned text, with a character in place of each span that is copied."""
     copies: tuple[str, ...] = ()
     """The spans, in the order of their characters."""
     unchanged: str | None = None
-    """The sentence as it is in the line, where it has no word but numbers, marks and spans: its own translation."""
+    """The original sentence, if it has only numbers, marks and spans and no word: it is its own translation."""
     too_many: int = 0
-    """Further spans, which are read as they are written."""
+    """Number of further spans, which are translated as text."""
     capitals: bool = False
-    """Whether the sentence is all in capitals in the line, and its translation shall be."""
+    """Whether the sentence is in capitals in the line; its translation is then put into capitals."""
     terms: tuple[Term, ...] = ()
     """Terms of a glossary that occur in it."""
 
 
 class Copying:
-    """What a model with these vocabularies can copy."""
+    """Finds the spans that a model with these vocabularies can copy."""
 
     def __init__(self, source: Vocabulary, target: Vocabulary) -> None:
         self.source = source
         self.most = min(len(source.span_ids), len(target.span_ids))
-        """Spans of a sentence that can be copied; 0 for a model that has no pieces for them."""
+        """Maximum number of spans of a sentence; 0 for a model that has no pieces for spans."""
 
     @cached_property
     def has_words(self) -> bool:
-        """Whether it is words that are translated, and not, as in a probe task, numbers."""
+        """Whether the model translates words, and not only numbers as in a probe task."""
         pieces = self.source.pieces(range(SPECIAL_PIECES, len(self.source)))
         return any(_LETTER.search(piece) for piece in pieces if not piece.startswith("<0x"))
 
@@ -75,8 +75,8 @@ class Copying:
     ) -> tuple[list[SourceSentence], list[str]]:
         """The sentences of a line, and the white space between them; a blank line has none.
 
-        A line that is not split is one sentence, unless it has too many spans and need not be whole. Then the spans
-        that are too many are read as they are.
+        A line that is not split is one sentence, unless it has too many spans; it is then translated in parts. If it
+        must stay whole, the spans beyond the maximum are translated as text.
         """
         text, spans = clean_line(line), list[Span]()
         if self.most:
@@ -95,14 +95,14 @@ class Copying:
         return sentences, [text[end:start] for (_, end), (start, _) in pairwise(places)]
 
     def _unknown(self, text: str) -> tuple[str, list[str]]:
-        """The characters that the model cannot read, and the words that it does not know: of a text with several words.
+        """The characters that the model cannot read, and the words that it does not know.
 
-        A single word may be all that there is to translate.
+        A text of a single word has no unknown words, because it may be all that there is to translate.
         """
         return self.source.unreadable(text), self.source.unfamiliar(text) if " " in text.strip() else []
 
     def _read(self, text: str, spans: list[Span]) -> SourceSentence:
-        """A sentence with the characters of its spans."""
+        """A sentence with characters in place of its spans."""
         spans = spans if self.most else find_spans(text)
         ends = [0, *(end for _, end in spans)]
         between = zip(ends, [*(start for start, _ in spans), len(text)], strict=True)
@@ -117,7 +117,7 @@ class Copying:
         return SourceSentence(clean_line(read + rest), copies, unchanged, too_many)
 
     def pair(self, source: str, target: str) -> tuple[SourceSentence, str]:
-        """A source and its given translation, with characters in place of the spans that both have."""
+        """A source and its given translation, with characters in place of their common spans."""
         if not self.most:
             return SourceSentence(source), target
         found = list(equal_spans(source, target, None, *self._unknown(clean_line(source))))[: self.most]
@@ -127,7 +127,7 @@ class Copying:
         return SourceSentence(read, copies), replace_spans(target, [found[i][1] for i in order], order)
 
     def phrase(self, phrase: str, copies: Sequence[str], named: Named | None = None) -> str:
-        """What is asked of a translation, with the characters of the spans that it shares with the source."""
+        """A required phrase or prefix, with characters in place of the spans that it shares with the source."""
         left = dict[str, list[int]]()
         for number, copy in reversed(list(enumerate(copies))):
             left.setdefault(copy, []).append(number)
@@ -140,7 +140,7 @@ class Copying:
 
 
 def _outside(places: Sequence[Span], spans: Sequence[Span]) -> list[Span]:
-    """The sentences, with those put together again that were cut inside a span."""
+    """The sentences; those that were cut inside a span are joined again."""
     starts = [start for start, _ in spans]
     joined: list[Span] = []
     for start, end in places:
@@ -153,7 +153,7 @@ def _outside(places: Sequence[Span], spans: Sequence[Span]) -> list[Span]:
 
 
 def _cut(text: str, places: Sequence[Span], spans: Sequence[Span], most: int) -> Iterator[Span]:
-    """The sentences, those with more spans than `most` as several: cut before a span, at a space if there is one."""
+    """The sentences; those with more than `most` spans are cut before a span, at a space if there is one."""
     starts = [start for start, _ in spans]
     for start, end in places:
         for number in range(bisect_left(starts, start) + most, bisect_left(starts, end), most):
@@ -165,7 +165,7 @@ def _cut(text: str, places: Sequence[Span], spans: Sequence[Span], most: int) ->
 
 
 def restored(text: str, tokens: Sequence[str], source: str, copies: Sequence[str]) -> tuple[str, list[str]]:
-    """A translation and its pieces with the spans themselves; a span of no copy leaves no trace."""
+    """A translation and its pieces with the spans in place of their characters; one without a copy is removed."""
     if not copies:
         text = re.sub(" {2,}", " ", restore_spans(text, ()).strip())
     return restore_spans(text, copies, source), restore_pieces(tokens, copies, source, SPACE)

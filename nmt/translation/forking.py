@@ -1,6 +1,6 @@
-"""What a fork waits for: a lock that another thread holds while the process forks is never released in the child.
+"""Blocks of code that delay a fork: a lock that another thread holds during a fork is never released in the child.
 
-The pool of memory of ONNX Runtime has such a lock, and so has the import of a module that registers locks with fork.
+The memory pool of ONNX Runtime has such a lock, and so does the import of a module that registers locks with fork.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import time
 from threading import Lock, get_ident
 
 MOST_SECONDS = 10.0
-"""A graph runs for milliseconds; a fork does not wait for ever for one that hangs."""
+"""Maximum wait of a fork. A graph runs for milliseconds, unless it hangs."""
 
 
 class _Undisturbed:
-    """A block of code that no fork interrupts; it must contain no other one, and wait for no lock."""
+    """A block of code that no fork interrupts; it must not contain another such block or wait for a lock."""
 
     def __init__(self) -> None:
         self.entering = Lock()
@@ -29,7 +29,7 @@ class _Undisturbed:
         self.inside.discard(get_ident())
 
     def before_fork(self) -> None:
-        """Let no thread in, and wait for those that are."""
+        """Let no other thread enter, and wait for the threads inside."""
         self.entering.acquire()
         end = time.monotonic() + MOST_SECONDS
         while self.inside - {get_ident()} and time.monotonic() < end:

@@ -1,4 +1,4 @@
-"""One translation of a line from those of its sentences."""
+"""Joins the translations of the sentences of a line."""
 
 from __future__ import annotations
 
@@ -20,11 +20,10 @@ def join_translations(
 ) -> list[Translation]:
     """The best translations of a line from those of its sentences.
 
-    Score and log-probability are the sums over the sentences, the confidence is the product: the probability that each
-    sentence is good, if one does not depend on another. Measured on lines of five sentences, its calibration error for
-    that is 0.04 to 0.05; the mean over the sentences is 0.5 too high. The n best sums of scores are found exactly;
-    combinations that give the same text count once. The alignments are put one after the other; attention weights are
-    lost.
+    Score and log-probability are sums over the sentences. The confidence is the product, which is the probability that
+    all sentences are good if they are independent: its calibration error on lines of five sentences is 0.04 to 0.05,
+    while the mean over the sentences is 0.5 too high. The n best sums of scores are found exactly; combinations with
+    the same text count once. The alignments are concatenated, and attention weights are dropped.
 
         parts: translations of each sentence, best first
         gaps: the white space between the sentences of the source, as for `join_sentences`
@@ -53,7 +52,7 @@ def join_samples(parts: Sequence[Sequence[Translation]], gaps: Sequence[str] | N
 
 
 class _Chain(NamedTuple):
-    """One translation of each sentence up to some sentence. It takes the same memory however many there are."""
+    """One translation of each sentence up to some sentence; its memory does not depend on the number of sentences."""
 
     score: float
     last: Translation
@@ -79,7 +78,7 @@ class _Chain(NamedTuple):
 
 
 def _join(parts: Sequence[Translation], gaps: Sequence[str] | None) -> Translation:
-    """Translations as one."""
+    """Join translations to one."""
     alignment: list[tuple[int, int]] | None = []
     confidences = [part.confidence for part in parts if part.confidence is not None]
     sources = targets = 0
@@ -107,5 +106,5 @@ def _join(parts: Sequence[Translation], gaps: Sequence[str] | None) -> Translati
 
 
 def word_starts(pieces: Sequence[str]) -> list[int]:
-    """Where words begin among pieces."""
+    """The indices of the pieces that begin a word."""
     return [0, *(i for i, piece in enumerate(pieces) if i and piece.startswith(SPACE))]

@@ -1,7 +1,7 @@
-"""Lines in, lines out: what the commands `translate` and `nmt score` promise.
+"""The line-by-line input and output of the commands `translate` and `nmt score`.
 
-One line of output for each line of input, whatever bytes come in and whatever pieces the model emits; input is read in
-windows, so that memory does not depend on how much there is.
+Each line of input has one line of output, for any bytes in the input and any pieces from the model. Input is read in
+windows, so that memory does not depend on its length.
 """
 
 from __future__ import annotations
@@ -30,38 +30,38 @@ from nmt.translation.translator import (
 )
 
 WINDOW_BATCHES = 64
-"""Batches of lines that are read ahead at most, to put sentences of similar length together."""
+"""Maximum number of batches of lines to read ahead, so that sentences of similar length share a batch."""
 WINDOW_BYTES = 1 << 22
-"""Bytes of input after which a window ends in any case, so that memory stays flat when the lines are long."""
+"""Maximum bytes of a window, so that long lines do not need more memory."""
 LONGEST_LINE = 1 << 20
-"""Bytes of a line at most; the rest of a longer one is left out, as it may be a decompression bomb."""
+"""Maximum bytes of a line; the rest of a longer one is skipped, because it may be a decompression bomb."""
 BLOCK = 1 << 16
-"""Bytes that are read at once at most."""
+"""Maximum bytes of one read."""
 SHOWN = 200
-"""Characters of a translation that a warning shows at most."""
+"""Maximum number of characters of a translation in a warning."""
 PATIENCE = 0.002
-"""Seconds to wait for more input before what is there is answered: what fills a pipe needs moments for it."""
+"""Seconds to wait for more input before the lines so far are translated: a program needs moments to fill a pipe."""
 
 
 @dataclass
 class Output:
-    """What is written for each line, in addition to the text."""
+    """The format of the output for each line."""
 
     n_best: int | None = None
-    """At most this many translations; None: the best one alone."""
+    """Maximum number of translations; None: only the best one, without number and score."""
     json: bool = False
     """JSON objects instead of text."""
     alignments: bool = False
-    """Which source word each target word comes from."""
+    """Whether the word alignment is written."""
     attention_weights: bool = False
-    """The attention weights themselves; in JSON only."""
+    """Whether the attention weights are written; only in JSON."""
 
     def __post_init__(self) -> None:
         if self.attention_weights and not self.json:
             raise UserError("attention weights are written as JSON only; add `json`")
 
     def line(self, number: int, translations: Sequence[Translation], extra: dict[str, Any]) -> str:
-        """What is written for a line of input, with its line end or ends."""
+        """The output for a line of input, with its line ends."""
         if self.json:
             record = {"line": number, **extra, **self._record(translations[0])}
             if self.n_best is not None:
@@ -104,7 +104,7 @@ _ESCAPED = r"[\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 def json_line(record: dict[str, Any]) -> str:
     """A record as one line of JSON, with its line end.
 
-    json itself escapes control characters below U+0020 only; at some others many programs end a line.
+    json itself escapes only control characters below U+0020, but many programs end a line at some others as well.
     """
     text = json_format.dumps(record, ensure_ascii=False)
     return re.sub(_ESCAPED, lambda found: json_format.dumps(found[0])[1:-1], text) + "\n"
@@ -121,19 +121,19 @@ def finite(number: float) -> float | None:
 
 
 class LineOptions(NamedTuple):
-    """What `translate_stream` reads and writes, besides the settings of search."""
+    """The options of `translate_stream` that are not search settings."""
 
     n_best: int | None = None
-    """Up to that many lines for each line of input, and at least one: line number (from 1), rank (from 1), score and
-    text, separated by tabs; a blank line has one, with score 0 and no text."""
+    """Write up to this many lines for each line of input, and at least one: line number (from 1), rank (from 1), score
+    and text, separated by tabs. A blank line has one, with score 0 and no text."""
     json: bool = False
     """An object for each line of input: `line`, `text`, `score`, `tokens`, `log_prob`, `token_log_probs`, `finished`,
-    `confidence`, on request `alignment`, `source_tokens` and `attention_weights`, where something is not met
-    `problems`, and with `n_best` the list `n_best` of the same."""
+    `confidence`; on request `alignment`, `source_tokens` and `attention_weights`; `problems` if a request is not met;
+    and with `n_best` the list `n_best` of the same."""
     json_input: bool = False
     """Each line of input is an object: `text`, and optionally `prefix`, `required`, `forbidden`, `keep`, `glossary`,
     `markup` (`SourceLine`), and `id`, which `json` repeats. Any other line raises UserError with its number, after
-    those before it are written."""
+    the lines before it are written."""
     alignments: bool = False
     """The alignment follows each translation, after a tab."""
     attention_weights: bool = False
@@ -150,15 +150,15 @@ class LineOptions(NamedTuple):
     markup: str = ""
     """`html` or `xml` if the lines have tags."""
     strict: bool = False
-    """Where what is asked of a line is not met, UserError is raised after all lines are written."""
+    """Raise UserError after all lines are written, if a request was not met."""
     split_sentences: bool | None = None
-    """Whether each sentence of a line is translated by itself. It concerns every line, so that a sentence's translation
-    does not depend on what surrounds it. None: as `Translator.translate`."""
+    """Whether the sentences of a line are translated one by one. It applies to all lines, so that the translation of a
+    sentence does not depend on its neighbours. None: the same as in `Translator.translate`."""
     max_length: int | None = None
-    """Most source pieces of a sentence; the rest of a longer one is left out, with a warning. None: the longest that
-    the model has been trained on."""
+    """Maximum number of source pieces of a sentence; the rest of a longer one is not translated, with a warning. None:
+    the maximum in the training of the model."""
     warn_below: float | None = None
-    """A warning names each line whose translation has a lower confidence."""
+    """Warn of each line whose translation has a lower confidence."""
 
 
 OPTIONS = frozenset(LineOptions._fields)
@@ -176,14 +176,13 @@ def translate_stream(
 ) -> None:
     """Translate a file, a pipe or what a person types, line by line.
 
-    Only LF ends a line. Line N of the output translates line N of the input; a blank line stays one, without the model.
-    Where no more input waits, what is there is answered at once; otherwise lines are read ahead, so that sentences of
-    similar length can be translated together. Invalid UTF-8 is replaced by U+FFFD, and one warning at the end counts
-    the lines. A byte order mark at the very beginning is skipped. When nobody reads the output any more, the function
-    returns.
+    Only LF ends a line. Line N of the output translates line N of the input; a blank line stays blank. If no more input
+    waits, the lines so far are translated at once; otherwise lines are read ahead, so that sentences of similar length
+    can be translated together. Invalid UTF-8 is replaced by U+FFFD, and one warning at the end counts the lines. A byte
+    order mark at the very beginning is skipped. The function returns when nobody reads the output any more.
 
         warn: takes each warning, without a line end
-        progress: is told how many lines are written, after each window
+        progress: is called with the number of written lines after each window
         first: number of the first line
         options: fields of `LineOptions` and of `nmt.config.DecodingConfig`
     """
@@ -207,7 +206,7 @@ def translate_stream(
                 progress(first - 1)
             size = min(2 * size, WINDOW_BATCHES * task.decoding.batch_sentences)
     except BrokenPipeError:
-        with suppress(OSError):  # closing tries to write what is left; closed, it is not tried again at exit
+        with suppress(OSError):  # closing tries to write the rest, which would else be tried again at exit
             output.close()
     if task.invalid:
         lines_held = "1 line held" if task.invalid == 1 else f"{task.invalid} lines held"
@@ -230,10 +229,10 @@ class LineReader:
         """Complete lines read so far."""
         self._given = 0
         self.too_long: list[int] = []
-        """Places in the last window of lines that were cut."""
+        """Indices, in the last window, of lines that were cut."""
 
     def window(self, size: int) -> list[bytes]:
-        """The next lines, without their ends: `size` of them, or fewer where no more input waits or they are long."""
+        """The next `size` lines without line ends, or fewer if no more input waits or the lines are long."""
         lines: list[bytes] = []
         total = 0
         while len(lines) < size and total < WINDOW_BYTES:
@@ -248,7 +247,7 @@ class LineReader:
         return lines
 
     def _fill(self) -> bool:
-        """Take in what the stream has; False at its end, when nothing is left either."""
+        """Read what the stream has; False at its end, when no line is left."""
         data = self._source.read1(BLOCK)  # type: ignore[attr-defined]  # every buffered stream has it
         if not data:
             if not self._rest and not self._skipping:
@@ -279,15 +278,15 @@ class LineReader:
 
 
 def _more_waits(source: BinaryIO) -> bool:
-    """Whether a stream can be read without waiting; what is no pipe, terminal or the like always can."""
+    """Whether a stream can be read without waiting, as a file always can."""
     try:
         return bool(select.select([source.fileno()], [], [], PATIENCE)[0])
-    except (OSError, ValueError):  # no file at all; on Windows, none that can be asked
+    except (OSError, ValueError):  # the stream is no file, or on Windows it is no socket
         return True
 
 
 class _Line(NamedTuple):
-    """A line of input: what is asked of it, and what its output repeats."""
+    """A line of input, and the fields that its output repeats."""
 
     prepared: PreparedLine
     extra: dict[str, Any]
@@ -295,7 +294,7 @@ class _Line(NamedTuple):
 
 @dataclass
 class _Task:
-    """What `translate_stream` does with every line."""
+    """The state of `translate_stream`."""
 
     translator: Translator
     decoding: DecodingConfig
@@ -307,7 +306,7 @@ class _Task:
     """Lines with invalid UTF-8."""
     first_invalid: int = 0
     unmet: list[str] = field(default_factory=list)
-    """What was asked and is not met; the first of each line."""
+    """Requests that are not met; the first of each line."""
 
     def __post_init__(self) -> None:
         options = self.options
@@ -347,7 +346,7 @@ class _Task:
             raise needs_attention(what, "; leave it out")
 
     def answer(self, window: Sequence[bytes], first: int) -> tuple[str, UserError | None]:
-        """What is written for a window that begins with line number `first`, up to a wrong line, and what is wrong."""
+        """The output for a window that begins with line `first`, up to an invalid line, and the error of that line."""
         lines, mistake = self.parse(window, first)
         found = self.translator.translate_prepared(
             [line.prepared for line in lines],
@@ -371,20 +370,20 @@ class _Task:
         return "".join(written), mistake
 
     def report(self, where: str, problems: Sequence[str]) -> None:
-        """Say what is not met; that a model cannot copy at all is said once."""
+        """Warn of requests that are not met; that a model cannot copy at all is reported once."""
         for problem in problems:
             if problem != CANNOT_COPY or not any(CANNOT_COPY in said for said in self.unmet):
                 self.warn(where + problem)
         self.unmet += [where + problem for problem in problems[:1]]
 
     def end(self) -> None:
-        """Raises UserError if that is asked for and something was not met."""
+        """Raises UserError if `strict` is set and a request was not met."""
         if self.options.strict and self.unmet:
             more = f" ({len(self.unmet) - 1} more)" if len(self.unmet) > 1 else ""
             raise UserError(f"what is asked of the translation is not met: {self.unmet[0]}{more}")
 
     def parse(self, window: Sequence[bytes], first: int) -> tuple[list[_Line], UserError | None]:
-        """The lines of a window that begins with line number `first`, up to one that is wrong, and what is wrong."""
+        """The lines of a window that begins with line `first`, up to an invalid one, and the error of that one."""
         lines = []
         for number, content in enumerate(window, first):
             text = self.decode(content, number)
@@ -406,7 +405,7 @@ class _Task:
         return text.removeprefix("\ufeff") if number == 1 else text
 
     def line(self, text: str, record: dict[str, Any]) -> _Line:
-        """A line of text, or of the fields of an object, with what is asked of every line."""
+        """A line of text, or an object's fields, together with the options for all lines."""
         common = self.options
         source = SourceLine(
             record.get("text", text),
@@ -430,7 +429,7 @@ class _Task:
 
 
 def _read_object(text: str) -> dict[str, Any]:
-    """The JSON object of a line of input; a blank line is one with blank text."""
+    """The JSON object of a line of input; a blank line is an object with blank text."""
     if not text.strip():
         return {}
     try:
@@ -463,7 +462,7 @@ def _read_object(text: str) -> dict[str, Any]:
 def score_lines(
     translator: Translator, sources: Sequence[str], targets: Sequence[str], *, json: bool = False, **overrides: object
 ) -> Iterator[str]:
-    """The log-probability of each line's translation as a line of text, by forced decoding.
+    """Yield the log-probability of each translation as a line of text, by forced decoding.
 
     json: an object for each line instead: `line`, `text`, `log_prob`, `score` (normalised as in search), `tokens`,
         `token_log_probs`

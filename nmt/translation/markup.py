@@ -1,7 +1,7 @@
-"""Tags put around the target words that the source words between them were translated to, by the attention weights.
+"""Puts tags around the target words that correspond to the enclosed source words, by the attention weights.
 
-An element goes around the contiguous words that get most of their attention from the words that it encloses in the
-source. Elements stay nested as they are, each tag is written once, and empty ones go where the fewest words cross.
+An element encloses the contiguous target words that attend most to the words that it encloses in the source. Elements
+stay nested as in the source, each tag is written once, and empty elements are put where the fewest words cross them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from nmt.translation.translator import PreparedLine, SourceLine, Translation, Translator
 
 LEAST_WEIGHT = 0.15
-"""Attention weight from which on a word counts as the counterpart of another that gets more from elsewhere."""
+"""Minimum attention weight for a word to be a counterpart of another word that has more weight elsewhere."""
 
 Run = tuple[int, int]
 """The first unit of a run of units, and the one behind it."""
@@ -39,7 +39,7 @@ class _Side(NamedTuple):
     """The words and marks of one side of a sentence, with places in letters."""
 
     text: str
-    """Of the source it is cleaned."""
+    """The text of the sentence; that of the source is cleaned."""
     units: Units
     starts: npt.NDArray[np.int64]
     ends: npt.NDArray[np.int64]
@@ -62,14 +62,14 @@ class _Side(NamedTuple):
 
 
 def _letters(piece: str) -> int:
-    """The letters that a piece writes; the first byte of a character counts for it."""
+    """The number of letters of a piece; of a character in bytes, only the first byte counts."""
     if byte := re.fullmatch("<0x([0-9A-Fa-f]{2})>", piece):
         return int(int(byte[1], 16) & 0xC0 != 0x80)
     return 1 if piece == "<unk>" else len("".join(piece.replace(SPACE, " ").split()))
 
 
 def _word_weights(translation: Translation, source: _Side, target: _Side) -> Floats:
-    """The attention weights from target words to source words, [target units, source units]; marks have none.
+    """The attention weights from target words to source words, [target units, source units]; those of marks are 0.
 
     Units behind the source pieces are left out.
     """
@@ -92,7 +92,7 @@ def _joined(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.int64]:
 
 
 class _Place(NamedTuple):
-    """A tag where it is written."""
+    """A tag and its role."""
 
     tag: Tag
     role: str
@@ -110,7 +110,7 @@ class _Node:
 
 
 class Layout:
-    """The units of a segment's source and target, and where its elements go."""
+    """The units of a segment's source and target, and the places of its elements in the target."""
 
     def __init__(self, segment: Segment, sources: Sequence[str], parts: Sequence[Translation]) -> None:
         self.segment = segment
@@ -130,7 +130,7 @@ class Layout:
         """The innermost element that each target unit is in."""
 
     def place(self) -> _Node:
-        """The elements with their places, those outside before those inside."""
+        """The elements with their places, outer elements before inner ones."""
         root = _Node(self.segment.root, 0, (0, len(self.words)), [])
         waiting, count = deque([root]), 1
         while waiting:
@@ -154,7 +154,7 @@ class Layout:
         return root
 
     def run(self, element: Element, parent: _Node) -> Run | None:
-        """The target units that an element goes around; None if there are none."""
+        """The target units that an element encloses; None if there are none."""
         first = int(np.searchsorted(self.ends, element.start, "right"))
         last = int(np.searchsorted(self.starts, element.end, "left"))
         if parent.run[0] == parent.run[1] or first >= last:
@@ -175,7 +175,7 @@ class Layout:
         return None if found is None else self.with_marks(found, first, last, parent.number)
 
     def best_run(self, number: int, inside: npt.NDArray[np.int64], owner: int) -> Run | None:
-        """The run of a sentence's units whose words get most from some source words, and least from others."""
+        """The run of a sentence's units whose words attend most to some source words and least to others."""
         start, weights = int(self.first[number]), self.weights[number]
         chosen = np.zeros(weights.shape[1], bool)
         places = inside - self.first_source[number]
@@ -212,14 +212,14 @@ class Layout:
         return None
 
     def free(self, start: int, end: int, owner: int) -> Run | None:
-        """The longest run between two places that belongs to the parent alone."""
+        """The longest run between two places that belongs only to the parent."""
         taken = np.flatnonzero(self.owner[start:end] != owner) + start
         begins, ends = np.append(start, taken + 1), np.append(taken, end)
         longest = int((ends - begins).argmax())
         return (int(begins[longest]), int(ends[longest])) if ends[longest] > begins[longest] else None
 
     def with_marks(self, run: Run, first: int, last: int, owner: int) -> Run:
-        """A run with the marks around it that the element encloses in the source as well."""
+        """A run extended by the marks around it that the element also encloses in the source."""
         start, end = run
         words = np.flatnonzero(self.source_words[first:last])
         number = self.sentence[first]
@@ -236,7 +236,7 @@ class Layout:
         return start, end
 
     def gap(self, element: Element, parent: _Node) -> int:
-        """The unit of the target before which something empty goes: where the fewest words cross its place."""
+        """The target unit before which an empty element is put: the place that the fewest words cross."""
         start, end = parent.run
         if start == end:
             return start
@@ -269,7 +269,7 @@ class Layout:
 
 
 def prepare_marked(translator: Translator, line: SourceLine, split_sentences: bool | None) -> PreparedLine:
-    """As `Translator.prepare`, for a line with markup: the sentences of all of its segments."""
+    """The same as `Translator.prepare` for a line with markup: the sentences of all of its segments."""
     if not translator.has_attention:
         raise needs_attention("markup needs", "; leave it out")
     whole = bool(line.prefix or line.required)
@@ -290,7 +290,7 @@ def prepare_marked(translator: Translator, line: SourceLine, split_sentences: bo
 
 
 def _list(tags: Sequence[str]) -> str:
-    """Some tags for a message."""
+    """The first tags of a list, as text for a message."""
     named = [f"`{tag if len(tag) <= 40 else tag[:37] + '...'}`" for tag in tags[:3]]
     more = f" and {len(tags) - 3} more" if len(tags) > 3 else ""
     return f"{', '.join(named)}{more} {'is' if len(tags) == 1 else 'are'}"
@@ -369,7 +369,7 @@ def _in_order(root: _Node) -> Iterator[_Place | int]:
 
 
 def _tags(node: _Node) -> tuple[list[_Place], list[_Place]]:
-    """The tags of an element: before and behind what it encloses."""
+    """The tags before and after the content of an element."""
     element = node.element
     opening, closing = element.opening, element.closing
     if element.is_space or element.is_break:

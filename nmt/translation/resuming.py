@@ -1,4 +1,4 @@
-"""Going on with an output file that was cut off: which of its lines are complete and fit the input."""
+"""Continuing an incomplete output file: finds which of its lines are complete and belong to the input."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from nmt.translation.line_stream import LineReader, translate_stream
 from nmt.translation.translator import Translator
 
 COMPARED = 3
-"""Lines before the cut that are translated again to see whether they belong to this input and these settings."""
+"""Number of last lines that are translated again to check that they belong to this input and these settings."""
 
 
 class Done(NamedTuple):
-    """What an output file already holds."""
+    """The complete part of an output file."""
 
     lines: int = 0
     """Lines of input whose translations are complete."""
@@ -29,13 +29,12 @@ class Done(NamedTuple):
 
 
 def find_done(path: Path, reader: LineReader, translator: Translator, settings: dict[str, Any]) -> Done:
-    """What an output file holds of the translation of an input, which is read up to there. No file is an empty one.
+    """Find the complete part of an output file, and read the input up to there. A missing file counts as empty.
 
-    Raises UserError when the file cannot be the beginning of this translation, as far as can be told: it has another
-    format or more lines than the input, or its last complete lines are all different from what they are now translated
-    to.
+    Raises UserError when the file cannot be the beginning of this translation: it has another format or more lines
+    than the input, or all of its last complete lines would now be translated differently.
 
-        settings: of `translate_stream`
+        settings: the options of `translate_stream`
     """
     if not path.exists():
         return Done()
@@ -56,7 +55,7 @@ def find_done(path: Path, reader: LineReader, translator: Translator, settings: 
 
 
 def _complete(path: Path, settings: dict[str, Any]) -> Iterator[bytes]:
-    """What is written for each line of input, up to the last that is complete for certain."""
+    """The output for each line of input, up to the last line that is certainly complete."""
     with path.open("rb") as file:
         complete = (line for line in file if line.endswith(b"\n"))
         if settings["json"]:
@@ -87,9 +86,9 @@ def _number_in_json(line: bytes) -> object:
 
 
 def _agrees(last: deque[tuple[bytes, bytes]], translator: Translator, settings: dict[str, Any]) -> bool:
-    """Whether one of the lines that are not blank is translated as it was, and the blank ones are blank.
+    """Whether one of the lines that are not blank has the same translation as before, and blank lines are blank.
 
-    Only texts are compared: the numbers of the lines differ now, and scores may in their last digits.
+    Only texts are compared, because line numbers differ now and scores may differ in their last digits.
     """
     pairs, quiet = [], {**settings, "warn": lambda line: None, "strict": False}
     for asked, written in last:
@@ -102,7 +101,7 @@ def _agrees(last: deque[tuple[bytes, bytes]], translator: Translator, settings: 
 
 
 def _text(written: bytes, settings: dict[str, Any]) -> str:
-    """The best translation that is written for a line."""
+    """The best translation in the output for a line."""
     line = written.decode("utf-8", "replace").partition("\n")[0]
     if settings["json"]:
         return str(json.loads(line).get("text"))

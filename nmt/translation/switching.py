@@ -1,4 +1,4 @@
-"""How long a thread that comes back from a product waits for Python, while calls of this program overlap."""
+"""Shorter switch interval of the interpreter, so that a thread waits less for Python after a matrix product."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from threading import Lock
 
 INTERVAL = 0.0002
-"""Seconds until a thread that searches lets another one go on."""
+"""Seconds after which a searching thread lets another one run."""
 
 
 class _Users:
-    """How many calls want the short interval, and what the interpreter had before the first of them."""
+    """The number of calls that use the short interval, and the interval before the first of them."""
 
     lock = Lock()
     count = 0
@@ -33,7 +33,7 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def frequent_switches() -> Iterator[None]:
-    """The short interval until the last of the overlapping calls ends, which puts back what the first one found."""
+    """Use the short interval; the last of overlapping calls restores the interval that the first one found."""
     with _Users.lock:
         if _Users.count == 0:
             _Users.before = sys.getswitchinterval()

@@ -1,7 +1,8 @@
-"""Terms of a glossary in a translation: each where the alignment puts it.
+"""Terms of a glossary in a translation, each at the place that the alignment gives it.
 
-A term that is merely required tends to be added at the end of a translation that has its own word already. So a
-sentence with terms is translated twice: freely at first, then with the terms in place of the words that correspond.
+A term that is only required tends to be added at the end of a translation that already has another word for it. A
+sentence with terms is therefore translated twice: first freely, then with the terms in place of the words that
+correspond to them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from nmt.translation.translator import PreparedLine, Sentence, Translation, Translator
 
 MOST_TERMS = 100
-"""Terms of a sentence at most."""
+"""Maximum number of terms of a sentence."""
 
 
 def find_terms(translator: Translator, line: PreparedLine, glossary: Glossary) -> PreparedLine:
@@ -54,8 +55,8 @@ def with_terms(
 ) -> list[Sentence]:
     """The sentences with constraints that put their terms into the translations.
 
-    The best translation is the free one with the terms in place of the words that correspond to them; of several, each
-    begins so, up to the last term. Terms that correspond to nothing are required.
+    The best translation is the free one with the terms in place of the words that correspond to them. In an n-best
+    list, each translation begins in this way up to the last term. Terms without corresponding words are required.
     """
     made = [one if not one.terms else _require(one, one.terms) for one in sentences]
     guided = [
@@ -78,7 +79,7 @@ def _require(sentence: Sentence, terms: Sequence[Term]) -> Sentence:
 
 
 def _begin(translator: Translator, sentence: Sentence, prefix: str, is_whole: bool) -> Sentence:
-    """The sentence with how its translation begins, or with all of it; terms that are not in it are required."""
+    """The sentence with the beginning of its translation, or all of it; terms that it lacks are required."""
     try:
         ids = translator.phrase(translator.copying.phrase(prefix, sentence.copies), "the prefix", False)
     except UserError:  # it has unknown pieces
@@ -94,9 +95,9 @@ def _is_in(term: str, text: str) -> bool:
 
 
 def guiding_prefix(sentence: Sentence, free: Translation, whole: bool = True) -> tuple[str, bool] | None:
-    """The free translation with its terms, and whether it is all of it; None if no word corresponds to a missing term.
+    """The free translation with its terms, and whether it is complete; None if no word corresponds to a missing term.
 
-    whole: False ends it with the word behind the last term, as does a term that corresponds to nothing
+    whole: if False, or if a term has no corresponding word, it ends with the word behind the last term
     """
     missing = [term for term in sentence.terms if not _is_in(term.text, free.text)]
     runs = sorted(_runs(sentence, free, missing))

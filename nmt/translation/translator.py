@@ -43,39 +43,39 @@ CANNOT_COPY = (
     "phrases to keep are translated, as the vocabulary of this model has no pieces for copied spans; "
     "train one with `vocabulary.copied_spans`"
 )
-"""What is said of phrases to keep where a model cannot."""
+"""Message for phrases to keep if the model cannot copy."""
 TOO_MANY = (
     "its {} spans to copy are too many for one sentence, as which a line with a prefix or required phrases is read"
 )
-"""What is said of a line that may not be cut."""
+"""Message for a line with too many spans that may not be cut."""
 OVERRIDES = "decoding options"
-"""What messages call the settings that a call overrides."""
+"""Name, in messages, of the settings that a call overrides."""
 WORKER_ROWS = 64
 """Fewest hypotheses that are searched together when several threads share a batch."""
 
 
 @dataclass(frozen=True)
 class SourceLine:
-    """A line to translate, and what its translation must and must not contain."""
+    """A line to translate, with the constraints on its translation."""
 
     text: str
     prefix: str = ""
-    """The translation begins with it. Its last word may go on, so a prefix should end with a whole word."""
+    """The translation begins with it. Search may continue its last word, so it should end with a whole word."""
     required: Sequence[str] = ()
-    """Phrases that the translation contains, each as the target vocabulary cuts it into pieces."""
+    """Phrases that the translation must contain, each in the pieces into which the target vocabulary splits it."""
     forbidden: Sequence[str] = ()
-    """Phrases that the translation does not contain as whole words, unless the prefix does."""
+    """Phrases that the translation must not contain as whole words, except in the prefix."""
     keep: Sequence[str] = ()
-    """Phrases that are copied as they are wherever they occur as whole words."""
+    """Phrases that are copied unchanged wherever they occur as whole words."""
     glossary: Glossary | Mapping[str, str] | None = None
-    """Terms and their translations, which the translation contains where a term occurs."""
+    """Terms and their translations; if a term occurs, the translation must contain the term's translation."""
     markup: str = ""
-    """`html` or `xml` if the text has tags, which are put around the words that correspond to those inside them."""
+    """`html` or `xml` if the text has tags; they are put around the target words that correspond to their content."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "glossary", Glossary.of(self.glossary))
         for name in ("required", "forbidden", "keep"):
-            if isinstance(getattr(self, name), str):  # it would be taken letter by letter
+            if isinstance(getattr(self, name), str):  # it would be read as a list of letters
                 raise UserError(f"`{name}` must be a list of phrases, but is a single text instead; put it into a list")
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
@@ -87,8 +87,8 @@ class Translation:
     text: str
     """One line of valid Unicode: no line breaks, no control characters."""
     score: float
-    """Log-probability normalised by length, with the penalties; translations of a line are ranked by it. With minimum
-    Bayes risk decoding the expected utility instead, 0 to 100."""
+    """Log-probability normalised by length, plus the penalties; the translations of a line are ranked by it. With
+    minimum Bayes risk decoding it is the expected utility, 0 to 100."""
     tokens: list[str]
     """Target pieces, without the end symbol."""
     log_prob: float
@@ -96,31 +96,31 @@ class Translation:
     token_log_probs: list[float]
     """Log-probability of each piece and, last, of the end symbol; with a language model, its weighted one added."""
     finished: bool = True
-    """False if the translation was cut at the maximum length, or where nothing else was allowed."""
+    """False if the translation was cut off at the maximum length, or because no piece was allowed."""
     source_tokens: list[str] = field(default_factory=list)
-    """Source pieces, as they were read; with the attention weights only."""
+    """Source pieces as the model read them; only with attention weights."""
     attention_weights: Floats | None = field(default=None, compare=False)
-    """[tokens + 1, source tokens], the last row the end symbol's, if they were asked for and the model has attention.
-    What the model itself adds to the source has the columns behind: each row sums to 1."""
+    """[tokens + 1, source tokens or more], if they were requested and the model has attention. The last row is that of
+    the end symbol; the last columns are those of symbols that the model adds to the source. Each row sums to 1."""
     alignment: list[tuple[int, int]] | None = None
-    """Which source word each target word comes from (`word_alignment`), with the attention weights only."""
+    """The source word to which each target word is aligned (`word_alignment`); only with attention weights."""
     confidence: float | None = None
-    """Probability that each of its sentences is good (`nmt.scores.confidence`), 0 where one has no word, repeats itself
-    or was cut off; None from a model without calibration, and from several models. It is calibrated for what beam
-    search finds best: samples, and what minimum Bayes risk decoding chooses, have the number of the same formula."""
+    """Probability that all of its sentences are good (`nmt.scores.confidence`); 0 if one has no word, repeats itself or
+    was cut off; None from a model that is not calibrated, and from several models. It is calibrated for the best
+    translation of beam search; samples and choices of minimum Bayes risk have the value of the same formula."""
     problems: Sequence[str] = ()
-    """What was asked of the translation and is not met."""
+    """Requests that the translation does not meet."""
     parts: Sequence[Translation] = field(default=(), compare=False, repr=False)
-    """The translations of the sentences, where the line has several."""
+    """The translations of the sentences, if the line has several."""
 
 
 def word_alignment(
     source_tokens: Sequence[str], tokens: Sequence[str], attention_weights: Floats
 ) -> list[tuple[int, int]]:
-    """For each target word the source word with the largest attention weight: pairs (source, target), from 0.
+    """Align each target word with the source word of largest attention weight: pairs (source, target), from 0.
 
-    The weights of a word's source pieces are added up, those of its target pieces averaged. Words begin with a space
-    (`▁`); text without spaces is a single word.
+    The weights are summed over the pieces of a source word and averaged over those of a target word. Words begin
+    with a space (`▁`); text without spaces is a single word.
 
         attention_weights: [tokens or more, source tokens or more]
     """
@@ -128,17 +128,17 @@ def word_alignment(
         return []
     weights = attention_weights[: len(tokens), : len(source_tokens)]
     by_source = np.add.reduceat(weights, word_starts(source_tokens), axis=1)
-    by_word = np.add.reduceat(by_source, word_starts(tokens), axis=0)  # the sum has its maximum where the mean has
+    by_word = np.add.reduceat(by_source, word_starts(tokens), axis=0)  # the sum and the mean have the same argmax
     return [(source, target) for target, source in enumerate(by_word.argmax(axis=1).tolist())]
 
 
 def empty_translation(confidence: float | None = None) -> Translation:
-    """The translation of a blank line, which no model has seen: certain, without pieces."""
+    """The translation of a blank line, for which no model is used: it is certain and has no pieces."""
     return Translation("", 0.0, [], 0.0, [], confidence=confidence)
 
 
 def unchanged_translation(text: str, score: float = 0.0, confidence: float | None = None) -> Translation:
-    """The translation of a sentence without a word, which no model has seen: the sentence itself, for certain."""
+    """The translation of a sentence without a word, for which no model is used: the sentence itself, with certainty."""
     tokens = [f"{SPACE}{word}" for word in text.split()]
     weights = np.eye(len(tokens) + 1, len(tokens), dtype=np.float32)
     weights[-1, -1] = 1
@@ -153,18 +153,18 @@ class Sentence(NamedTuple):
     ids: Sequence[int]
     """Source ids."""
     text: str = ""
-    """Where unknown pieces are copied from."""
+    """The text from which unknown pieces are copied."""
     constraints: Constraints = FREE
     copies: Sequence[str] = ()
     """The spans that are copied, in the order of their numbers."""
     capitals: bool = False
     """Whether the translation is written in capitals."""
     terms: Sequence[Term] = ()
-    """Terms of a glossary that occur in it."""
+    """Terms of a glossary that the sentence contains."""
 
 
 class PreparedLine(NamedTuple):
-    """A line as it is translated."""
+    """A line prepared for translation."""
 
     sentences: list[SourceSentence]
     """A line that is not split is one sentence, and a blank line has none."""
@@ -172,20 +172,20 @@ class PreparedLine(NamedTuple):
     """The white space between the sentences."""
     constraints: Constraints = FREE
     problems: Sequence[str] = ()
-    """What is asked of the line and cannot be met; it is translated without it."""
+    """Requests that cannot be met; the line is translated without them."""
     finish: Callable[[Translation], Translation] | None = None
-    """What is done with each translation, which needs attention weights: tags are put into it."""
+    """Puts the tags into each translation, which must have attention weights."""
 
     def unmet(self, translation: Translation) -> list[str]:
-        """What was asked of the line and its translation does not have."""
-        text = translation.text.casefold()  # a sentence in capitals has them in capitals
+        """The requests that the line's translation does not meet."""
+        text = translation.text.casefold()  # in a sentence in capitals, the terms are in capitals
         terms = dict.fromkeys(term.text for sentence in self.sentences for term in sentence.terms)
         missing = [term for term in terms if term.casefold() not in text]
         return [*self.problems, *(f"the term {term!r} is not in the translation" for term in missing)]
 
 
 def with_common(line: str | SourceLine, markup: str, glossary: Glossary | None) -> str | SourceLine:
-    """A line with what is asked of every line, in addition to its own."""
+    """A line with the markup and the glossary of all lines, unless its own take precedence."""
     if not markup and glossary is None:
         return line
     line = SourceLine(line) if isinstance(line, str) else line
@@ -195,9 +195,9 @@ def with_common(line: str | SourceLine, markup: str, glossary: Glossary | None) 
 
 
 LONGEST_SENTENCE = 256
-"""A model whose `data.max_length` is at most this was trained on single sentences: more is set for longer text only."""
+"""A model whose `data.max_length` is at most this was trained on single sentences."""
 MOST_REQUIRED = 100
-"""Phrases that can be required of a line; each of them costs search a part of its beam and several steps."""
+"""Maximum number of required phrases of a line; each takes a part of the beam and several steps of search."""
 
 
 class Translator:
@@ -219,19 +219,19 @@ class Translator:
         self.source_vocabulary = source_vocabulary
         self.target_vocabulary = target_vocabulary
         self.decoding = decoding or DecodingConfig()
-        """Defaults of the search; each call can override any of them."""
+        """Default search settings; each call can override any of them."""
         self.max_length = max_length
-        """Longest source, in pieces, that the model has been trained on; the rest of a longer sentence is left out."""
+        """Number of pieces of the longest source in training; the rest of a longer sentence is not translated."""
         self.split_sentences = max_length <= LONGEST_SENTENCE
         """Whether the sentences of a line are translated one by one by default."""
         self.language_model = language_model
-        """Of the target side; fused (`nmt.search.ensemble.Fusion`) with `decoding.language_model_weight`."""
+        """A model of the target side, fused (`nmt.search.ensemble.Fusion`) with `decoding.language_model_weight`."""
         self.target_language = target_language
-        """Chooses the tokeniser of BLEU in minimum Bayes risk decoding, and says how it writes capitals."""
+        """Selects the tokeniser of BLEU in minimum Bayes risk decoding and the rules for capitals."""
         self.source_language = source_language
-        """With the target language, it chooses the terms of a glossary of many languages."""
+        """Together with the target language, it selects the terms of a glossary of many languages."""
         self.confidence = confidence
-        """How probable it is that a translation is good; None if that is not known."""
+        """Estimates the probability that a translation is good; None if the model is not calibrated."""
         self._spelling: Spelling | None = None
         self._forbidden: dict[tuple[str, ...], Forbidden] = {}
         self._named: dict[tuple[str, ...], Named] = {}
@@ -272,7 +272,7 @@ class Translator:
         device: str = "cpu",
         threads: int | None = None,
     ) -> Translator:
-        """As `load`, with folders that are open already (`nmt.model_folder.open_models`)."""
+        """The same as `load`, for folders that are already open (`nmt.model_folder.open_models`)."""
         engines = [_load_engine(folder, device, threads) for folder in folders]
         translator = cls(
             engine=engines[0] if len(engines) == 1 else Ensemble(engines),
@@ -299,14 +299,14 @@ class Translator:
     ) -> list[Translation]:
         """The best translation of each line; it does not depend on the other lines.
 
-        A blank line is not translated: its translation is empty. The sentences of a line are translated one by one, as
-        recurrent models do best on the lengths that they were trained on. A sentence longer than that (`max_length`) is
-        cut, with a warning.
+        The translation of a blank line is empty. The sentences of a line are translated one by one, because recurrent
+        models translate best what is as long as their training sentences. A sentence longer than `max_length` is cut,
+        with a warning.
 
-            split_sentences: False translates each line as a whole; None does so for models of longer text than
-                sentences, and for lines with a prefix or required phrases
+            split_sentences: False translates each line as a whole; None does so for lines with a prefix or required
+                phrases, and for models that were trained on longer text
             markup: `html` or `xml` for lines with tags
-            glossary: of every line, in addition to the line's own: terms and their translations, or a file of them
+            glossary: terms and their translations, or the path of a file, for all lines; a line's own take precedence
             overrides: fields of `nmt.config.DecodingConfig`, such as `beam_size=1`
         """
         asked = {"split_sentences": split_sentences, "markup": markup, "glossary": glossary, **overrides}
@@ -323,12 +323,12 @@ class Translator:
         glossary: Glossary | Mapping[str, str] | str | Path | None = None,
         **overrides: Any,
     ) -> list[list[Translation]]:
-        """Up to `n_best` translations of each line, different as text, best first; otherwise as `translate`.
+        """Up to `n_best` translations of each line with different texts, best first; otherwise the same as `translate`.
 
-        Sampled ones come in the order in which they were drawn, and some may be equal.
+        Samples are in the order in which they were drawn, and some may be equal.
 
-            attention_weights: whether the translations get their attention weights, which alignments need as well;
-                lines are then not split by default
+            attention_weights: whether the translations have attention weights and alignments; lines are then not split
+                by default
         """
         lines = _check_list("lines", lines, SourceLine)
         decoding = self.decoding_with(**overrides)
@@ -348,7 +348,7 @@ class Translator:
         return Glossary.load(path, (self.source_language, self.target_language))
 
     def prepare(self, line: str | SourceLine, split_sentences: bool | None = None) -> PreparedLine:
-        """A line cleaned, split if it is to be, and with what is asked of its translation."""
+        """Clean a line, split it if requested, and collect the constraints on its translation."""
         line = SourceLine(line) if isinstance(line, str) else line
         if line.markup:
             from nmt.translation.markup import prepare_marked
@@ -385,7 +385,7 @@ class Translator:
         return find_terms(self, prepared, glossary)
 
     def _without_capitals(self, sentence: SourceSentence) -> SourceSentence:
-        """A sentence all in capitals as it is usually written; any other stays as it is."""
+        """A sentence in capitals as it is normally written; any other sentence does not change."""
         text = without_capitals(sentence.text, self.source_vocabulary, self.source_language)
         return sentence if text is None else sentence._replace(text=text, capitals=True)
 
@@ -450,16 +450,16 @@ class Translator:
         return joined
 
     def _with_copies(self, constraints: Constraints, ids: Sequence[int]) -> Constraints:
-        """The constraints of a sentence with the spans that it reads."""
+        """The constraints of a sentence that contains these spans."""
         read, written = self.source_vocabulary.span_ids, self.target_vocabulary.span_ids
         copied = tuple(there for here, there in zip(read, written, strict=False) if here in ids)
         return constraints._replace(copied=copied, not_copied=tuple(i for i in written if i not in copied))
 
     def score(self, sources: Sequence[str], targets: Sequence[str], **overrides: object) -> list[Translation]:
-        """What the model holds of given translations, one for each source, by forced decoding.
+        """Score given translations, one for each source, by forced decoding.
 
-        The score is normalised by length as in search, and has the brevity penalty, but no coverage penalty. A blank
-        source has a blank translation for certain, and no other.
+        The score is normalised by length as in search and includes the brevity penalty, but not the coverage penalty. A
+        blank source has a blank translation with probability 1.
         """
         sources, targets = _check_list("sources", sources), _check_list("targets", targets)
         if len(sources) != len(targets):
@@ -510,7 +510,7 @@ class Translator:
         return self.source_vocabulary.encode_batch(lines) if lines else []
 
     def constraints(self, line: SourceLine) -> Constraints:
-        """What is asked of a line's translation, in ids.
+        """The constraints on a line's translation, in ids.
 
         Raises UserError when a phrase is blank, unknown to the vocabulary, or required and forbidden.
         """
@@ -530,7 +530,7 @@ class Translator:
         return Constraints(prefix, tuple(dict.fromkeys(required)), forbidden)
 
     def phrase(self, text: str, what: str, inside: bool) -> Phrase:
-        """Ids of a phrase; inside a text, East Asian characters and punctuation stand without a space before them."""
+        """Ids of a phrase; inside a text, East Asian characters and punctuation have no space before them."""
         text = clean_line(text)
         ids = self.target_vocabulary.encode_batch([text])[0]
         if inside and len(ids) > 1 and not in_word(text[0]) and self.target_vocabulary.pieces(ids[:1]) == [SPACE]:
@@ -543,21 +543,21 @@ class Translator:
 
     @property
     def _certain(self) -> float | None:
-        """The confidence in what needs no translation."""
+        """The confidence in text that needs no translation."""
         return None if self.confidence is None else 1.0
 
     @cached_property
     def copying(self) -> Copying:
-        """What the model can copy."""
+        """Finds the spans that the model can copy."""
         return Copying(self.source_vocabulary, self.target_vocabulary)
 
     @cached_property
     def _spans(self) -> frozenset[int]:
-        """The target pieces that stand for spans."""
+        """The target pieces that represent spans."""
         return frozenset(self.target_vocabulary.span_ids)
 
     def _name(self, phrases: Sequence[str]) -> Named:
-        """Phrases to keep, made ready once."""
+        """Phrases to keep, prepared once."""
         key = tuple(phrases)
         if key not in self._named:
             if len(self._named) >= 1000:
@@ -566,7 +566,7 @@ class Translator:
         return self._named[key]
 
     def _forbid(self, phrases: Sequence[str]) -> Forbidden:
-        """Forbidden phrases, made ready once."""
+        """Forbidden phrases, prepared once."""
         key = tuple(phrases)
         if key not in self._forbidden:
             texts = [" ".join(clean_line(phrase).split()) for phrase in key]
@@ -589,8 +589,8 @@ class Translator:
     ) -> list[list[Translation]]:
         """Up to `n_best` translations of each sentence, best first.
 
-        Sentences of similar length share a batch; those with constraints are apart from those without, and among them
-        those for whose sake a vocabulary shortlist is left out: no sentence's search depends on its neighbours.
+        Sentences of similar length share a batch. Sentences with constraints are in other batches than those without,
+        and so are sentences that cannot use a vocabulary shortlist: the search of a sentence never depends on others.
         """
         count = candidates(decoding, n_best)
         settings = SearchSettings.of(
@@ -617,7 +617,7 @@ class Translator:
             translated = []
             for i, hypotheses in zip(batch, found, strict=True):
                 one = [self._translation(hypothesis, sentences[i], attention_weights) for hypothesis in hypotheses]
-                if sentences[i].capitals and decoding.method == "beam":  # what differed in capitals alone is the same
+                if sentences[i].capitals and decoding.method == "beam":  # some differed only in capitals
                     one = list({translation.text: translation for translation in one[::-1]}.values())[::-1]
                 translated.append(one)
             return translated
@@ -643,7 +643,7 @@ class Translator:
         n_best: int,
         attention_weights: bool,
     ) -> None:
-        """Replace the translations of the sentences whose search ran away, where a second search does better."""
+        """Search again for sentences whose search ran away, and keep the second result if it is not wrong as well."""
 
         def is_wrong(sentence: Sentence, found: Sequence[Translation]) -> bool:
             return bool(sentence.ids) and ran_away(sentence.ids, found[0].tokens, found[0].finished)
@@ -670,18 +670,18 @@ class Translator:
         if decoding.method == "sampling" or any(one.give_pieces for one in constraints):
             engine = engine.without_shortlist()
         if decoding.method == "beam":
-            identity = self.text if count > 1 else None  # decoding all that is finished takes a tenth of the time
+            identity = self.text if count > 1 else None  # decoding every finished hypothesis takes a tenth of the time
             return beam_search(engine, sources, settings, identity, constraints)
         return sample_translations(engine, sources, count, settings, constraints)
 
     @cached_property
     def has_attention(self) -> bool:
-        """Whether the model, or one of several, attends to the source."""
+        """Whether the model, or one of several, has attention."""
         memory, state = self.engine.start([[END]])
         return self.engine.step(memory, state, np.array([BEGIN]))[1] is not None
 
     def engine_for(self, decoding: DecodingConfig) -> Engine:
-        """The engine that searches: the model's, fused with the language model if there is one."""
+        """The engine for search: the model's own, fused with the language model if there is one."""
         if self.language_model is None:
             return self.engine
         return Fusion(self.engine, self.language_model, decoding.language_model_weight)
@@ -741,7 +741,7 @@ class Translator:
 
 
 def _check_list(name: str, lines: Iterable[Any], *kinds: type) -> list[Any]:
-    """The lines as a list; raises UserError unless they are texts, or such objects."""
+    """The lines as a list; raises UserError unless all of them are texts or of these types."""
     if isinstance(lines, str):
         raise UserError(f"`{name}` must be a list of lines, but is a single text instead; put it into a list")
     found = list(lines)
@@ -752,12 +752,12 @@ def _check_list(name: str, lines: Iterable[Any], *kinds: type) -> list[Any]:
 
 
 def _kind(constraints: Constraints) -> tuple[bool, bool]:
-    """What sentences of one batch have in common: whether anything is asked for, and whether certain pieces are."""
+    """Common properties of the sentences of a batch: whether they have constraints, and whether pieces are given."""
     return constraints.bind, constraints.give_pieces
 
 
 def _results(function: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[Result]:
-    """What a function makes of each job, in order, on so many threads."""
+    """The results of a function for the jobs, in order, computed on `workers` threads."""
     if workers == 1 or len(jobs) < 2:
         yield from map(function, jobs)
         return
@@ -768,9 +768,9 @@ def _results(function: Callable[[Job], Result], jobs: Sequence[Job], workers: in
 
 
 def worker_share(decoding: DecodingConfig, workers: int) -> DecodingConfig:
-    """The settings with a worker's share of a batch, so that several take no more memory than one.
+    """The settings with one worker's share of a batch, so that all workers together need no more memory than one.
 
-    No share is smaller than WORKER_ROWS hypotheses, for what a step costs besides its products.
+    No share is smaller than WORKER_ROWS hypotheses, because each step has a fixed cost.
     """
     whole = decoding.batch_sentences
     size = max(-(-whole // workers), min(whole, -(-WORKER_ROWS // decoding.beam_size)))
@@ -779,15 +779,15 @@ def worker_share(decoding: DecodingConfig, workers: int) -> DecodingConfig:
 
 def _load_engine(folder: ModelFolder, device: str, threads: int | None) -> Engine:
     """The engine of a model folder."""
-    from nmt.translation.onnx_engine import load_engine  # it takes the export if there is one, else it imports torch
+    from nmt.translation.onnx_engine import load_engine  # it imports torch if there is no export
 
     return load_engine(folder, device=device, threads=threads)
 
 
 def candidates(decoding: DecodingConfig, n_best: int) -> int:
-    """How many hypotheses to look for, to return `n_best` translations of a line.
+    """The number of hypotheses to search for, in order to return `n_best` translations of a line.
 
-    Raises UserError when the settings cannot give as many.
+    Raises UserError when the settings cannot yield that number.
     """
     if n_best < 1:
         raise UserError(f"`n_best` must be at least 1, but is {n_best} instead")
@@ -803,9 +803,9 @@ def candidates(decoding: DecodingConfig, n_best: int) -> int:
 
 
 def _least_risk(found: Sequence[Translation], decoding: DecodingConfig, utility: Utility) -> list[Translation]:
-    """The candidates that differ as text, with their expected utility as score, best first.
+    """The candidates with different texts, with their expected utility as score, best first.
 
-    Samples weigh the same, hypotheses of a beam by their probability.
+    All samples have the same weight; hypotheses of a beam are weighted by their probability.
     """
     weights = [1.0] * len(found)
     if decoding.method == "beam":
@@ -819,7 +819,7 @@ def _least_risk(found: Sequence[Translation], decoding: DecodingConfig, utility:
 
 
 def _batches(sentences: Sequence[Sentence], decoding: DecodingConfig) -> list[list[int]]:
-    """The places of the sentences that are searched together, the longest first; empty sentences are in no batch."""
+    """The indices of the sentences of each batch, the longest first; empty sentences are in no batch."""
     by_length = sorted((i for i, one in enumerate(sentences) if len(one.ids)), key=lambda i: -len(sentences[i].ids))
     batches = []
     for kind in ((False, False), (True, False), (True, True)):
@@ -831,7 +831,7 @@ def _batches(sentences: Sequence[Sentence], decoding: DecodingConfig) -> list[li
 
 
 def make_batches(lengths: Sequence[int], decoding: DecodingConfig) -> Iterator[range]:
-    """Ranges of sentences that are searched together, padding included at most `batch_tokens` pieces.
+    """Ranges of sentences that form a batch, with at most `batch_tokens` pieces including padding.
 
     lengths: of each sentence, from the longest to the shortest
     """
