@@ -65,7 +65,7 @@ class Tag(NamedTuple):
     before: bool = False
     """Whether white space is before it."""
     after: bool = False
-    """Whether white space is behind it."""
+    """Whether white space is after it."""
 
 
 NO_TAG = Tag()

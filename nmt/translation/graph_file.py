@@ -1,8 +1,8 @@
-"""What an ONNX file holds, read without the package `onnx`: whether the runtime may be given it.
+"""Checks, without the package `onnx`, that an ONNX file is safe to load.
 
-A graph from a stranger is a program. Here it may only compute: with operators from a list of our own, on constants that
-are in the file or in `weights.bin` beside it, and in one `Scan` over positions. The file is read as Protocol Buffers
-encode it (https://protobuf.dev/programming-guides/encoding); the numbers of the fields are those of onnx.proto
+A graph from an unknown source is a program. It may only compute with operators from our own list, on constants in the
+file or in `weights.bin` in the same folder, and in one `Scan` over positions. The file is decoded as Protocol Buffers
+(https://protobuf.dev/programming-guides/encoding); the field numbers are those of onnx.proto
 (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto).
 """
 
@@ -15,10 +15,10 @@ from pathlib import Path
 from nmt.model_files import damaged, read_file
 
 MOST_GRAPH = 1 << 26
-"""Bytes of a graph's file at most; large constants are in `weights.bin`."""
+"""Maximum bytes of a graph's file; large constants are in `weights.bin`."""
 MOST_NODES = 20_000
 MOST_ELEMENTS = 1 << 26
-"""Elements of a tensor whose shape is a constant at most."""
+"""Maximum number of elements of a tensor whose shape is a constant."""
 WEIGHTS = "weights.bin"
 STANDARD = """
 Abs Add And ArgMax Cast CastLike Ceil Clip Concat Constant ConstantOfShape Cos CumSum DequantizeLinear Div
@@ -36,9 +36,9 @@ OPERATORS = {
         *("MatMulNBits", "QuickGelu", "SkipLayerNormalization"),
     },
 }
-"""Operators by domain: none runs without end, reads a file or runs code."""
+"""Operators by domain; none of them runs without end, reads a file or runs code."""
 SHAPED = {"ConstantOfShape", "Expand", "Range", "Reshape", "Tile", "OneHot", "Pad"}
-"""Those whose result is as large as the values of an input say."""
+"""Operators whose output size is determined by the values of an input."""
 ITEM_SIZES = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 16: 2}
 """Bytes of an element by type."""
 INT64 = 7
@@ -47,7 +47,7 @@ Field = tuple[int, "int | memoryview"]
 
 
 def check_graph(path: Path) -> None:
-    """Raises UserError unless the runtime may be given this file."""
+    """Raises UserError unless the file is safe to load."""
     content = memoryview(read_file(path, MOST_GRAPH))
     weights = path.with_name(WEIGHTS)
     reader = _Graph(weights.stat().st_size if weights.is_file() else 0)
@@ -58,7 +58,7 @@ def check_graph(path: Path) -> None:
 
 
 def _number(data: memoryview, place: int) -> tuple[int, int]:
-    """A varint and where it ends."""
+    """A varint and the position after it."""
     value = shift = 0
     while True:
         byte = data[place]
@@ -106,7 +106,7 @@ def _signed(value: int) -> int:
 
 
 class _Graph:
-    """Reads the messages of a file that matter, and raises ValueError at what must not be there.
+    """Reads the relevant messages of a file, and raises ValueError if it has forbidden content.
 
     weights: bytes of weights.bin
     """
@@ -115,7 +115,7 @@ class _Graph:
         self.weights = weights
         self.nodes = 0
         self.elements: dict[str, int] = {}
-        """Of small constants of whole numbers the product, as if they were a shape."""
+        """The products of small integer constants, which may be used as shapes."""
 
     def read_model(self, data: memoryview) -> None:
         graphs = 0
@@ -170,7 +170,7 @@ class _Graph:
                 raise ValueError("it has an attribute that exports have not")
 
     def read_tensor(self, data: memoryview | int) -> None:
-        """A constant: its bytes are in the file or, all of them, in weights.bin."""
+        """A constant, whose bytes are all in the file or all in weights.bin."""
         dims: list[int] = []
         kind, name, inside, raw, elsewhere, values = 0, "", 0, None, {}, []
         for number, value in _fields(data):

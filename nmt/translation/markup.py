@@ -32,7 +32,7 @@ LEAST_WEIGHT = 0.15
 """Minimum attention weight for a word to be a counterpart of another word that has more weight elsewhere."""
 
 Run = tuple[int, int]
-"""The first unit of a run of units, and the one behind it."""
+"""The first unit of a run of units, and the unit after the run."""
 
 
 class _Side(NamedTuple):
@@ -71,7 +71,7 @@ def _letters(piece: str) -> int:
 def _word_weights(translation: Translation, source: _Side, target: _Side) -> Floats:
     """The attention weights from target words to source words, [target units, source units]; those of marks are 0.
 
-    Units behind the source pieces are left out.
+    Units after the last source piece are omitted.
     """
     read = sum(map(_letters, translation.source_tokens))  # a long sentence is cut
     width = int(np.searchsorted(source.starts, read, "left"))
@@ -383,7 +383,7 @@ def _tags(node: _Node) -> tuple[list[_Place], list[_Place]]:
 
 
 def _with_space(places: Sequence[_Place], space: str, has_before: bool, following: str) -> str:
-    """Tags between two units, with white space before, between and behind them as in the source.
+    """Tags between two units, with white space before, between and after them as in the source.
 
     Parameters:
         space: the white space between the units
@@ -413,5 +413,5 @@ def _with_space(places: Sequence[_Place], space: str, has_before: bool, followin
 
 
 def _wants_space(tags: Sequence[Tag], place: int) -> bool:
-    """Whether white space is between two tags in the source, or before the first, or behind the last."""
+    """Whether white space is between two tags in the source, before the first or after the last."""
     return (place > 0 and tags[place - 1].after) or (place < len(tags) and tags[place].before)

@@ -39,11 +39,11 @@ if TYPE_CHECKING:
 
 
 Output = tuple[list[str | int], Any]
-"""Shape and type of what a graph gives; a size is a number, or the name of an input's dimension."""
+"""Shape and type of an output of a graph; a size is a number, or the name of an input's dimension."""
 
 
 class Tensor(NamedTuple):
-    """An array, and the same memory as the runtime takes it."""
+    """An array, and the runtime's value for the same memory."""
 
     array: npt.NDArray[Any]
     value: onnxruntime.OrtValue
@@ -59,16 +59,16 @@ class Memory:
     allowed: npt.NDArray[np.bool_] | None = None
     """With a shortlist, the ids that each sentence may use, [sentences, vocabulary]."""
     candidates: int = 0
-    """Pieces that any of them may use."""
+    """Number of pieces that at least one of the sentences may use."""
     bindings: dict[str, _Binding] = field(default_factory=dict)
-    """Each graph with its inputs bound for this batch."""
+    """The graphs with their inputs bound for this batch, by name."""
 
 
 class OnnxEngine(Engine):
     """Runs an exported model one target position at a time.
 
         folder: a model folder with an export
-        threads: processor threads; None: as many as there are processors for this process
+        threads: number of processor threads; None: the number of processors for this process
 
     Raises UserError when the export is damaged.
     """
@@ -104,7 +104,7 @@ class OnnxEngine(Engine):
         return memory, state
 
     def step(self, memory: Memory, state: EngineState, tokens: Integers) -> tuple[Floats, Floats | None, EngineState]:
-        """Log-probabilities [rows, vocabulary] of the next symbol behind `tokens` [rows], and attention weights."""
+        """Log-probabilities [rows, vocabulary] of the next symbol after `tokens` [rows], and attention weights."""
         found = self._run("rows", memory, state, {"tokens": tensor(tokens)})
         log_probs: Floats = found["log_probs"].array
         if memory.allowed is not None:
@@ -205,7 +205,7 @@ class OnnxEngine(Engine):
         return Shortlist.load(self.folder, self.manifest)
 
     def side_by_side(self) -> tuple[OnnxEngine, int]:
-        """The same engine with one thread for a batch, and how many batches it then takes at a time, on any thread."""
+        """The same engine with one thread for each batch, and the number of batches that may run at the same time."""
         if self.threads == 1:
             return self, 1
         if self._single is None:
@@ -229,11 +229,11 @@ def _attention(found: Mapping[str, Tensor]) -> Floats | None:
 
 
 PLACES = ("grid", "places", "sentences")
-"""Inputs of the decoder's graphs that change with the sentences of the rows only."""
+"""Inputs of the decoder's graphs that change only with the sentences of the rows."""
 
 
 def tensor(array: npt.NDArray[Any]) -> Tensor:
-    """An array as the runtime takes it; it is not copied if it is contiguous."""
+    """Wrap an array for the runtime; it is not copied if it is contiguous."""
     import onnxruntime
 
     array = np.ascontiguousarray(array)
@@ -242,7 +242,7 @@ def tensor(array: npt.NDArray[Any]) -> Tensor:
 
 @lru_cache(maxsize=16)
 def _in_order(rows: int) -> Tensor:
-    """All rows, each in its place: most steps of a greedy search have these parents."""
+    """The identity permutation: the parents in most steps of greedy search."""
     return tensor(np.arange(rows))
 
 
@@ -254,7 +254,7 @@ def _number(value: int) -> Tensor:
 def place_rows(sentences: Integers, count: int) -> tuple[Integers, Integers]:
     """Arrange rows by sentence.
 
-        sentences: the sentence of each row, in any order; count: how many sentences there are
+        sentences: the sentence of each row, in any order; count: number of sentences
 
     Returns: the rows of each sentence, padded with row 0, [count, most rows of a sentence]; the place of each row
     in it, flattened, [rows]
@@ -276,9 +276,9 @@ def place_rows(sentences: Integers, count: int) -> tuple[Integers, Integers]:
 
 @cache
 def prepare_runtime() -> None:
-    """Give all graphs one pool of memory, which grows by what is asked for and not by powers of two.
+    """Give all graphs one memory pool, which grows by the requested size and not by powers of two.
 
-    Importing `nmt` switches the runtime's telemetry off; where a program imported the runtime first, it stops here.
+    Importing `nmt` switches the runtime's telemetry off; if a program imported the runtime first, this switches it off.
     """
     import onnxruntime
 
@@ -295,9 +295,9 @@ SESSIONS: WeakSet[_Session] = WeakSet()
 
 
 def _forget_sessions() -> None:
-    """In a forked child: the threads of the sessions are gone, and whoever waits for them waits for ever.
+    """Drop the sessions in a forked child, where their threads do not exist.
 
-    The end of a session waits for them, so it must never come: each keeps a reference that nobody gives back.
+    Deleting a session would wait for its threads forever, so an extra reference keeps each session from being deleted.
     """
     for session in SESSIONS:
         if session.opened is not None:
@@ -335,18 +335,18 @@ class _Session:
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors
-        # The sizes of tensors change with every batch, so plans of where to put them are of no use.
+        # The sizes of tensors change with every batch, so memory plans are useless.
         options.enable_mem_pattern = False
         prepare_runtime()
         options.add_session_config_entry("session.use_env_allocators", "1")
-        # The probabilities of what a shortlist leaves out underflow, and arithmetic on denormal numbers is slow. The
-        # thread that runs a graph goes on to take such numbers for zero.
+        # The probabilities of pieces outside a shortlist underflow, and arithmetic on denormal numbers is slow. The
+        # thread that runs a graph continues to treat such numbers as zero afterwards.
         options.add_session_config_entry("session.set_denormal_as_zero", "1")
-        # Between runs its threads would spin on the cores that the next graph, or the search, is to have.
+        # Between runs, its threads would spin on the cores that the next graph or the search needs.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         try:
-            # Without the fallback: it prints its own lines to standard output, and tries the same again.
+            # The fallback would only print lines to standard output and try the same again.
             return onnxruntime.InferenceSession(
                 self.path, options, providers=["CPUExecutionProvider"], enable_fallback=0
             )
@@ -382,7 +382,7 @@ class _Session:
 
 
 class _Binding:
-    """Runs a graph again and again; inputs that stay the same are handed over once."""
+    """Runs a graph repeatedly; inputs that do not change are bound once."""
 
     def __init__(self, session: _Session) -> None:
         self.session = session
@@ -390,10 +390,10 @@ class _Binding:
         self.bound: dict[str, Tensor] = {}
 
     def run(self, given: Mapping[str, Tensor], k: int = 0) -> dict[str, Tensor]:
-        """All outputs by name, in arrays of their own.
+        """All outputs by name, in new arrays.
 
-        given: the inputs by name; what the graph does not take is left out
-        k: the dimension of this name, which no input has
+        given: the inputs by name; others than those of the graph are ignored
+        k: size of the dimension `k`, which no input has
         """
         try:
             return self._run(given, k)
@@ -428,7 +428,7 @@ LARGEST = 1 << 24
 def load_engine(folder: ModelFolder, device: str = "cpu", threads: int | None = None) -> Engine:
     """The engine of a model folder: its export on a CPU if it has one, else torch.
 
-    Raises UserError when the export does not belong to the weights, or there is nothing for the device.
+    Raises UserError when the export does not belong to the weights, or when there is no model for the device.
     """
     if device == "cpu" and folder.exported:
         check_export(folder)

@@ -1,10 +1,10 @@
 """A vocabulary shortlist: for each source sentence the target pieces that its translation may use.
 
-The output layer takes half of a translation's arithmetic, nearly all of it for pieces that have nothing to do with the
+The output layer takes half of a translation's arithmetic, nearly all of it for pieces that are irrelevant for the
 sentence. A list holds the most frequent target pieces, the most probable translations of each source piece, and with a
 joint vocabulary the source pieces themselves (Jean et al. 2015, section 3.2, https://arxiv.org/abs/1412.2007; Mi et al.
-2016, https://arxiv.org/abs/1605.03209). The sentences of a batch share one gathered output layer, of which each sees
-its own list only.
+2016, https://arxiv.org/abs/1605.03209). The sentences of a batch share one gathered output layer, in which each may
+use only its own list.
 
 The translation probabilities are those of IBM model 1 (Brown et al. 1993, section 4.1, with a null word),
 
@@ -30,17 +30,17 @@ from nmt.text.vocabulary import PAD, SPECIAL_PIECES
 
 FILE = "shortlist.npz"
 CELLS = 20_000_000
-"""Pairs of a source and a target position that the table is estimated from at most (about 1 GB of memory)."""
+"""Maximum number of pairs of source and target positions for estimating the table (about 1 GB of memory)."""
 
 
 class Shortlist:
-    """Finds the lists, and what the output layer needs for them.
+    """Finds the lists, and gathers the output layer for them.
 
     frequent: ids that every sentence may use, [pieces]
     translations: ids for each source piece, [source vocabulary, translations of a piece], padded with `frequent`
     weight: the output layer of all pieces but the special symbols, [readout, pieces]
     bias: [pieces]
-    scale: with a weight in bytes, what each column is multiplied with, [pieces]
+    scale: for an 8-bit weight, the factor of each column, [pieces]
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Shortlist:
         frequent, translations = _read_lists(folder / FILE, pieces)
         try:
             shape, kind = (manifest["readout"], pieces), np.int8 if manifest["integers"] else np.float32
-            by_piece = output.get("by_piece", False)  # of exports before there was a choice
+            by_piece = output.get("by_piece", False)  # older exports have no such entry
             weight = constant("weight", kind, shape[::-1]).T if by_piece else constant("weight", kind, shape)
             bias = np.array(constant("bias", np.float32, (pieces,)))
             scale = np.array(constant("scale", np.float32, (pieces,))) if manifest["integers"] else None
@@ -118,10 +118,10 @@ def _read_lists(path: Path, pieces: int) -> tuple[Integers, npt.NDArray[np.int32
                 array = arrays[name] = file[name]
                 if array.ndim != dimensions or array.dtype.kind != "i" or not array.size:
                     raise ValueError(f"{name} must be whole numbers, but is {array.dtype} {list(array.shape)} instead")
-                # Where the vocabulary is smaller than the list, special symbols fill it up.
+                # If the vocabulary is smaller than the list, special symbols fill the rest.
                 if array.min() < 0 or array.max() >= SPECIAL_PIECES + pieces or array.flat[0] < SPECIAL_PIECES:
                     raise ValueError(f"{name} has ids of no piece")
-    except Exception as error:  # zipfile and numpy stumble over damaged files in a dozen ways
+    except Exception as error:  # zipfile and numpy raise many kinds of errors for damaged files
         raise damaged(path, error) from None
     return arrays["frequent"].astype(np.int64, copy=False), arrays["translations"].astype(np.int32, copy=False)
 
@@ -155,7 +155,7 @@ class LexicalTable:
     def _estimate(
         self, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], iterations: int
     ) -> tuple[Integers, Integers, npt.NDArray[np.float64]]:
-        """t(target | source) of all pairs of pieces that meet; the null word is the padding symbol."""
+        """t(target | source) of all pairs of pieces that co-occur; the null word is the padding symbol."""
         pairs, positions, offset = [], [], 0
         for source, target in zip(sources, targets, strict=True):
             e, f = np.array([PAD, *source], np.int64), np.asarray(target, np.int64)
@@ -174,7 +174,7 @@ class LexicalTable:
         return source_piece, target_piece, probability
 
     def probability_of(self, source: Integers, target: Integers) -> npt.NDArray[np.float64]:
-        """t(target | source) of some pairs; 0 where they never meet."""
+        """t(target | source) of some pairs; 0 for pairs that never co-occur."""
         keys, wanted = self.source * self.target_size + self.target, source * self.target_size + target
         places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
         return np.where(keys[places] == wanted, self.probability[places], 0.0)

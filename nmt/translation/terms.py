@@ -97,7 +97,7 @@ def _is_in(term: str, text: str) -> bool:
 def guiding_prefix(sentence: Sentence, free: Translation, whole: bool = True) -> tuple[str, bool] | None:
     """The free translation with its terms, and whether it is complete; None if no word corresponds to a missing term.
 
-    whole: if False, or if a term has no corresponding word, it ends with the word behind the last term
+    whole: if False, or if a term has no corresponding word, it ends with the word after the last term
     """
     missing = [term for term in sentence.terms if not _is_in(term.text, free.text)]
     runs = sorted(_runs(sentence, free, missing))
