@@ -10,6 +10,7 @@ A resolved configuration has no open setting among these; resolving it again cha
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import typing
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -77,12 +78,13 @@ def open_settings(config: Config) -> list[str]:
     return [
         f"{section}.{key}"
         for section in ("vocabulary", "model", "training")
-        for key in _may_be_open(type(getattr(config, section)))
+        for key in _may_be_open(getattr(config, section).__class__)
         if _value(config, f"{section}.{key}") == AUTO
     ]
 
 
-def _may_be_open(section: type) -> list[str]:
+@functools.cache
+def _may_be_open(section: Any) -> list[str]:
     """The settings of a section that are annotated with AUTO."""
     hints = typing.get_type_hints(section, include_extras=True)
     return [key for key, hint in hints.items() if AUTO in getattr(hint, "__metadata__", ())]
