@@ -116,17 +116,22 @@ def mistakes(case: Case) -> list[str]:
     return check_config(configured(case))
 
 
-def is_possible(fixed: Case, changes: int = 3) -> bool:
-    """Whether some configuration with these settings is accepted: the defaults, or a few changes that each help."""
+def completed(fixed: Case, changes: int = 3) -> Case | None:
+    """A configuration with these settings that is accepted: the defaults, or a few changes that each help."""
     found = mistakes(fixed)
     if not found or not changes:
-        return not found
-    helping = [change for change in CHANGES if not change.keys() & fixed.keys()]
-    return any(
-        is_possible({**fixed, **change}, changes - 1)
-        for change in helping
-        if len(mistakes({**fixed, **change})) < len(found)
-    )
+        return None if found else fixed
+    for change in CHANGES:
+        if not change.keys() & fixed.keys() and len(mistakes({**fixed, **change})) < len(found):
+            complete = completed({**fixed, **change}, changes - 1)
+            if complete is not None:
+                return complete
+    return None
+
+
+def is_possible(fixed: Case) -> bool:
+    """Whether some configuration with these settings is accepted."""
+    return completed(fixed) is not None
 
 
 def listed_pairs() -> set[tuple[str, str, str, str]]:
@@ -157,12 +162,15 @@ def test_every_listed_combination_is_refused_and_none_of_its_parts() -> None:
 
 @pytest.mark.slow
 def test_no_other_pair_is_refused() -> None:
-    """Of all values of all settings in the configuration."""
+    """Of all values of all settings in the configuration. What completes each alone is tried first, as it is faster."""
+    alone = {(name, repr(x)): completed({name: x}) or {} for name, values in OPTIONS.items() for x in values}
     refused = {
         pair((a, x), (b, y))
         for a, b in itertools.combinations(OPTIONS, 2)
         for x, y in itertools.product(OPTIONS[a], OPTIONS[b])
-        if not is_possible({a: x, b: y})
+        if mistakes({a: x, b: y})
+        and mistakes({**alone[a, repr(x)], **alone[b, repr(y)], a: x, b: y})
+        and not is_possible({a: x, b: y})
     }
     assert refused == listed_pairs()
 
