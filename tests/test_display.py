@@ -16,7 +16,7 @@ import tqdm.auto
 from nmt.training import display
 from nmt.training.display import Display, duration
 
-termios = pytest.importorskip("termios")
+termios = pytest.importorskip("termios", reason="needs a terminal of Unix")
 
 
 def train(shown: Display) -> None:

@@ -137,7 +137,7 @@ def test_translating_asks_for_nothing_and_writes_nothing(program: str, tmp_path:
 @pytest.mark.slow
 def test_training_writes_into_its_cache_only(tmp_path: Path, recorder: Path | None) -> None:
     """From files on the disk to a report: datasets, TensorBoard, ONNX and matplotlib take part."""
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="the report's pictures need the extra `report`")
     written, asked = traces(TRAIN, tmp_path, recorder)
     assert asked == []
     caches = {name.rsplit("/", 1)[0] for name in written}

@@ -153,11 +153,9 @@ class Vocabulary:
 
         Most of them are names: a word of the language that is rare has the pieces of other words.
         """
-        if self.familiar is None:
+        if self.familiar is None or text.isupper():
             return []
         words = {word for word in _WORD.findall(text) if word[0].isupper()}
-        if text.isupper():
-            return []
         # A word in capitals is unusual if it would be so without them: `NOT` is no name, and `BMW` is one.
         unusual = (word for word in words if self.is_unusual(word.capitalize() if word.isupper() else word))
         return sorted(word for word in unusual if word.lower() not in self.familiar)
