@@ -88,7 +88,8 @@ Es kostet ⟦$5⟧ oder ⟦5 €⟧ oder ⟦£3.50⟧, nicht ⟦1 €⟧.
 Nur ⟦5 km/h⟧, ⟦5km⟧ weit, ⟦20 m²⟧ groß, ⟦10kg⟧ schwer
 Bei ⟦-5 °C⟧ nimm ⟦250 g⟧ Mehl und ⟦1 l⟧ Milch.
 No. ⟦5⟧, Nr. ⟦7⟧, § ⟦3⟧
-Der ⟦ICE 598⟧ und der ⟦BMW 320i⟧ und ⟦HD 209458⟧.
+Der ⟦ICE 598⟧ und der ⟦BMW 320i⟧ und ⟦HD 209458⟧ und ⟦M-XY 4521⟧.
+Hallo ⟦:name⟧, noch ⟦:days⟧ Tage (⟦:count⟧), er sagte:nein, std::vector.
 BUS ⟦634⟧ HÄLT HIER.
 Die NATO hat ⟦30⟧ Mitglieder.
 Text \ue123 hier

@@ -196,6 +196,15 @@ def test_names_that_the_text_lacks_are_unfamiliar(model_type: str) -> None:
     assert Vocabulary(vocabulary.model).unfamiliar(text) == vocabulary.unfamiliar(text)
 
 
+def test_a_capitalised_word_of_usual_spelling_belongs_to_a_name_right_before_it() -> None:
+    text = [*TEXT, *["Nachtigall Nachtigall."] * 40]
+    vocabulary = learn_vocabulary(text, VocabularyConfig(), 380, "identity", copied_spans=4)
+    assert vocabulary.unfamiliar("Die Nachtigallmann läuft.") == []
+    assert vocabulary.unfamiliar("Da ist Szymanska Nachtigallmann.") == ["Nachtigallmann", "Szymanska"]
+    assert vocabulary.unfamiliar("Da ist Szymanska, Nachtigallmann Nachtigall.") == ["Szymanska"]
+    assert vocabulary.unfamiliar("Da ist Szymanska Nachtigall.") == ["Szymanska"]  # one piece: an ordinary word
+
+
 def test_the_list_of_familiar_words_changes_nothing_else() -> None:
     config = VocabularyConfig()
     without = learn_vocabulary(TEXT, config, 340, "identity")

@@ -151,14 +151,23 @@ class Vocabulary:
     def unfamiliar(self, text: str) -> list[str]:
         """Words with a capital letter and an unusual spelling that are not in the text that it was learned from.
 
-        Most of them are names: a word of the language that is rare has the pieces of other words.
+        Most of them are names: a word of the language that is rare has the pieces of other words. A capitalised word
+        right after such a name belongs to it, with any spelling that is not one piece: `Udo Nachtigall`.
         """
         if self.familiar is None or text.isupper():
             return []
-        words = {word for word in _WORD.findall(text) if word[0].isupper()}
-        # A word in capitals is unusual if it would be so without them: `NOT` is no name, and `BMW` is one.
-        unusual = (word for word in words if self.is_unusual(word.capitalize() if word.isupper() else word))
-        return sorted(word for word in unusual if word.lower() not in self.familiar)
+        found = dict[str, int]()  # where each was found last, its end
+        for match in _WORD.finditer(text):
+            word, start = match[0], match.start()
+            if not word[0].isupper() or word.lower() in self.familiar:
+                continue
+            after_name = start > 0 and text[start - 1] == " " and start - 1 in found.values()
+            # A word in capitals is unusual if it would be so without them: `NOT` is no name, and `BMW` is one.
+            if self.is_unusual(word.capitalize() if word.isupper() else word) or (
+                after_name and len(self.encode(word)) > 1
+            ):
+                found[word] = match.end()
+        return sorted(found)
 
     def is_unusual(self, word: str) -> bool:
         """Whether the pieces of a word have few characters."""
