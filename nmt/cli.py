@@ -24,7 +24,7 @@ from nmt.text.files import DAMAGED
 
 COMMANDS = (
     *("import_", "vocab", "train", "evaluate", "inspect", "diversify", "average", "export", "sample"),
-    *("translate", "score", "rerank", "cache"),
+    *("translate", "serve", "score", "rerank", "cache"),
 )
 """The commands; each is a file of `nmt.commands`, where a name that Python reserves ends with `_`."""
 

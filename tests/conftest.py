@@ -38,26 +38,35 @@ class NetworkBlockedError(RuntimeError):
 
 @pytest.fixture(autouse=True, scope="session")
 def no_network() -> Iterator[None]:
-    """Connections and name look-ups raise; sockets between processes of this machine (AF_UNIX) work."""
+    """Connections and name look-ups raise, except to processes of this machine (AF_UNIX, 127.0.0.1)."""
     patch = pytest.MonkeyPatch()
+    here = "127.0.0.1"
 
     def guard(name: str) -> None:
         original = getattr(socket.socket, name)
 
         def guarded(self: socket.socket, *arguments: object) -> object:
-            if self.family != getattr(socket, "AF_UNIX", None):
+            is_here = any(isinstance(one, tuple) and one[:1] == (here,) for one in arguments)
+            if self.family != getattr(socket, "AF_UNIX", None) and not is_here:
                 raise NetworkBlockedError(f"socket.{name}{arguments}: tests must not use the network")
             return original(self, *arguments)
 
         patch.setattr(socket.socket, name, guarded)
 
-    def look_up(host: object, *arguments: object, **options: object) -> object:
-        raise NetworkBlockedError(f"look-up of {host!r}: tests must not use the network")
+    def guard_look_up(name: str) -> None:
+        original = getattr(socket, name)
+
+        def guarded(host: object, *arguments: object, **options: object) -> object:
+            if host not in (here, here.encode()):
+                raise NetworkBlockedError(f"look-up of {host!r}: tests must not use the network")
+            return original(host, *arguments, **options)
+
+        patch.setattr(socket, name, guarded)
 
     for name in ("connect", "connect_ex", "sendto"):
         guard(name)
     for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
-        patch.setattr(socket, name, look_up)
+        guard_look_up(name)
     yield
     patch.undo()
 

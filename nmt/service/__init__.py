@@ -1,0 +1,1 @@
+"""`nmt serve`: an HTTP service that translates text and files, without torch."""

@@ -1,0 +1,161 @@
+"""The application: its routes, and the layer around them that guards every request."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from nmt.errors import UserError
+from nmt.service import libre, own
+from nmt.service.batching import log
+from nmt.service.limits import Limits, Refused
+from nmt.service.service import Json, Service, refusal
+
+PAGE = Path(__file__).parent / "page"
+"""Folder of the web page."""
+BODY_SECONDS = 30
+"""Maximum seconds to send a body without a file."""
+SECURITY = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'",
+}
+"""Headers of every answer: a browser runs and loads nothing but the files of the page."""
+
+
+def make_app(service: Service, *, origins: Sequence[str] = (), access_log: bool = False) -> ASGIApp:
+    """The application of a service.
+
+    origins: origins (`https://example.org`) whose pages may use the service
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        service.batcher.start()
+        yield
+        await service.batcher.close()
+
+    async def refuse(request: Request, error: Exception) -> Response:
+        refused = refusal(error, service.limits.seconds)
+        headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else None
+        return Json({"error": refused.message}, refused.status, headers)
+
+    async def not_found(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return Json({"error": error.detail}, error.status_code, error.headers)
+
+    handlers: dict[Any, Any] = dict.fromkeys((Refused, UserError, TimeoutError, Exception), refuse)
+    app = Starlette(
+        routes=[
+            Route("/translate", libre.translate, methods=["POST"]),
+            Route("/detect", libre.detect, methods=["POST"]),
+            Route("/languages", libre.languages),
+            Route("/frontend/settings", libre.settings),
+            Route("/suggest", libre.suggest, methods=["POST"]),
+            Route("/health", libre.health),
+            Route("/api/translate", own.translate, methods=["POST"]),
+            Mount("/", StaticFiles(directory=PAGE, html=True)),
+        ],
+        middleware=[Middleware(CORSMiddleware, allow_origins=origins, allow_headers=["*"])] if origins else [],
+        exception_handlers={HTTPException: not_found, **handlers},
+        lifespan=lifespan,
+    )
+    app.state.service = service
+    return Guard(app, service.limits, access_log)
+
+
+class Guard:
+    """Limits the bodies of requests, adds headers to the answers, and writes the access log.
+
+    The log has a line of JSON for each request: what was asked for and how it ended, but neither text nor address.
+    """
+
+    def __init__(self, app: ASGIApp, limits: Limits, access_log: bool) -> None:
+        self.app = app
+        self.limits = limits
+        self.access_log = access_log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        begin, status = time.monotonic(), 0
+        state = scope.setdefault("state", {})
+
+        async def guarded_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers.update(SECURITY)
+                headers.setdefault("Cache-Control", "no-cache" if scope["method"] in ("GET", "HEAD") else "no-store")
+            await send(message)
+
+        try:
+            await self.app(scope, self._guarded_receive(scope, receive), guarded_send)
+        except Exception as error:  # after an answer of 500, or in the middle of an answer
+            if not status:
+                log.error("a request failed", exc_info=error)
+        finally:
+            if self.access_log:
+                self._write(scope, state, status, time.monotonic() - begin)
+
+    def _guarded_receive(self, scope: Scope, receive: Receive) -> Receive:
+        """Receives a body of limited size in limited time."""
+        upload = scope["path"].endswith("translate_file")
+        most = self.limits.upload if upload else self.limits.body
+        end = time.monotonic() + (self.limits.file_seconds if upload else BODY_SECONDS)
+        announced = Headers(scope=scope).get("content-length", "0")
+        size = int(announced) if announced.isdecimal() and len(announced) < 20 else 0
+        got, complete = 0, False
+
+        async def guarded() -> Message:
+            nonlocal size, got, complete
+            if complete:
+                return await receive()
+            if size > most:
+                raise Refused(413, f"Invalid request: the body is larger than {most} bytes")
+            try:
+                message = await asyncio.wait_for(receive(), max(0.0, end - time.monotonic()))
+            except TimeoutError:
+                raise Refused(408, "Invalid request: the body takes too long") from None
+            if message["type"] == "http.request":
+                complete = not message.get("more_body", False)
+                got += len(message.get("body", b""))
+                size = max(size, got)
+            return message
+
+        return guarded
+
+    def _write(self, scope: Scope, state: dict[str, Any], status: int, seconds: float) -> None:
+        record: dict[str, Any] = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "method": scope["method"],
+            "path": scope["path"],
+            "status": status,
+            "seconds": round(seconds, 4),
+        }
+        record |= {name: state[name] for name in ("texts", "characters", "key") if name in state}
+        print(json.dumps(record), file=sys.stdout, flush=True)
