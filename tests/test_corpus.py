@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import hashlib
 import json
 import os
 import re
@@ -568,10 +569,36 @@ def test_pieces_lengths_and_text_agree(tmp_path):
             corpus.pieces(wrong)
 
 
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux lists what is mapped")
+def test_what_was_read_is_given_back(tmp_path):
+    """Otherwise the memory of a training would grow to the size of its data."""
+    corpus = prepare(write_folder(tmp_path / "a", PAIRS * 5000))
+    files = {Path(file["filename"]).name for file in corpus.pairs.cache_files}
+
+    def mapped_kilobytes():
+        total, counts = 0, False
+        for line in Path("/proc/self/smaps").read_text().splitlines():
+            if "-" in line.partition(" ")[0]:  # addresses, and the name of the file
+                counts = line.rpartition("/")[2] in files
+            elif counts and line.startswith("Rss:"):
+                total += int(line.split()[1])
+        return total
+
+    everything = range(len(corpus))
+    text, pieces = corpus.text(everything), [ids.tolist() for ids in corpus.pieces(everything)[0]]
+    assert mapped_kilobytes() > 100
+    corpus.release()
+    assert mapped_kilobytes() == 0
+    assert corpus.text(everything) == text
+    corpus.add_to(hashlib.sha256())
+    assert mapped_kilobytes() == 0
+    assert [ids.tolist() for ids in corpus.pieces(everything)[0]] == pieces
+
+
 def test_a_corpus_from_memory():
     table = {"source": ["a", "b"], "target": ["c", "d"], "source_pieces": [[1], [2, 3]], "target_pieces": [[4], [5]]}
     pairs = datasets.Dataset.from_dict(table).select(range(1, 2))
-    corpus = Corpus(pairs, np.array([2], np.int32), np.array([1], np.int32), FilterCounts(1, 1))
+    corpus = Corpus(pairs, FilterCounts(1, 1))
     assert corpus.text([0]) == (["b"], ["d"])
     assert corpus.pieces([0])[0][0].tolist() == [2, 3]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nmt.config import VocabularyConfig, parse_config
@@ -17,7 +18,9 @@ from nmt.text.vocabulary import (
     PAD,
     SPECIAL_PIECES,
     UNK,
+    Sample,
     Vocabulary,
+    WordCounts,
     learn_vocabulary,
 )
 
@@ -137,11 +140,37 @@ def test_without_tags_nothing_changes() -> None:
 
 
 def test_a_long_text_is_learned_from_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read once, whatever its length; a sample of it is spread over all of it."""
     german, english = TEXT[:3] * 60, TEXT[3:6] * 60
-    monkeypatch.setattr("nmt.text.vocabulary.MOST_LINES", 150)
+    characters = 4000
+    monkeypatch.setattr("nmt.text.vocabulary.SAMPLED_CHARACTERS", characters)
     config = VocabularyConfig(byte_fallback=False)
-    vocabulary = learn_vocabulary(german + english, config, 80, "identity")
+    vocabulary = learn_vocabulary(iter(german + english), config, 80, "identity")
     assert not any(UNK in vocabulary.encode(text) for text in TEXT)
+    sample = Sample()
+    for number in range(10_000):
+        sample.add(f"{number:05}")
+    numbers = np.array([int(text) for text in sample.texts])
+    assert characters * 0.8 < 5 * len(numbers) <= characters
+    assert (np.diff(numbers) > 0).all()
+    assert np.histogram(numbers, 5, (0, 10_000))[0] == pytest.approx([len(numbers) / 5] * 5, rel=0.2)
+
+
+def test_frequent_words_are_counted_in_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def word(number: int) -> str:
+        return "".join("abcdefghij"[int(digit)] for digit in f"{number:05}")
+
+    texts = [f"Haus {word(number)} {'Hund' * (number % 10 == 0)}" for number in range(2000)]
+    counted, all_counted = WordCounts(), WordCounts()
+    for text in texts:
+        all_counted.add(text)
+    monkeypatch.setattr("nmt.text.vocabulary.MOST_COUNTED", 100)
+    for text in texts:
+        counted.add(text)
+        assert len(counted.counts) <= 100
+    assert len(all_counted.counts) == 2002
+    assert all_counted.counts["haus"] == counted.counts["haus"] == 2000
+    assert 190 <= counted.counts["hund"] <= all_counted.counts["hund"] == 200
 
 
 @pytest.mark.parametrize("model_type", ["unigram", "bpe", "char"])

@@ -133,19 +133,25 @@ class Batcher:
             raise UserError("an epoch has not even one training pair; raise `data.weight`")
 
     def pools(self, epoch: int) -> list[np.ndarray]:
-        """The epoch's pairs in random order, cut into pools; a data source's weight sets how often its pairs occur."""
+        """The epoch's pairs in random order, cut into pools; a data source's weight sets how often its pairs occur.
+
+        Every order of all pairs of all sources is equally probable. It takes 4 bytes a pair.
+        """
         seed, drawn, first = self.config.seed, [], 0
         for number, part in enumerate(self.corpus.parts):
-            drawn.append(first + draw_by_weight(part.counts.kept, part.weight, epoch, [seed, number]))
+            drawn.append(draw_by_weight(part.counts.kept, part.weight, epoch, [seed, number]))
+            drawn[-1] += first
             first += part.counts.kept
-        rows = np.concatenate(drawn)
-        order = rows[np.random.default_rng([seed, epoch]).permutation(len(rows))]
+        order = drawn[0] if len(drawn) == 1 else np.concatenate(drawn)
+        np.random.default_rng([seed, epoch]).shuffle(order)
         return np.array_split(order, -(-len(order) // POOL))
 
     def pool(self, indices: np.ndarray, epoch: int, number: int) -> Pool:
         """Add noise to a pool's pairs, segment them (with sampling if it is configured), and plan the batches."""
         config = self.config
         rng = np.random.default_rng([config.seed, epoch, number])
+        self.corpus.release()  # of the last pool
+        indices = indices.astype(np.int64)
         source, target = self.corpus.pieces(indices)
         seeds = rng.integers(1, 2**31, size=2)
         if self.noise or self.copied_spans or config.source_sampling or config.target_sampling:
@@ -261,11 +267,13 @@ def draw_by_weight(count: int, weight: float, epoch: int, seed: list[int]) -> np
     whole, share = divmod(Fraction(weight).limit_denominator(10**6), 1)
     group, place = divmod(epoch, share.denominator)
     begin, end = int(place * share * count), int((place + 1) * share * count)
-    drawn = [np.arange(count)] * whole
+    rows = np.arange(count, dtype=np.int32)
+    drawn = [rows] * whole
     if end > begin:
-        order = np.random.default_rng([*seed, group, 2]).permutation(count)
-        drawn.append(order.take(range(begin, end), mode="wrap"))
-    return np.concatenate([np.zeros(0, dtype=np.int64), *drawn])
+        order = rows.copy()
+        np.random.default_rng([*seed, group, 2]).shuffle(order)
+        drawn.append(order.take(np.arange(begin, end), mode="wrap"))
+    return drawn[0] if len(drawn) == 1 else np.concatenate([rows[:0], *drawn])
 
 
 def _sample(vocabulary: Vocabulary, texts: list[str], alpha: float, seed: int) -> list[np.ndarray]:

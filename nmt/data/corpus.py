@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from nmt.config import DataConfig
 from nmt.data.sources import BATCH_ROWS, Input, Row, find_input, pair_sources, text_source
-from nmt.data.table_cache import is_stored, record_batch, stored_table
+from nmt.data.table_cache import StoredTable, is_stored, record_batch, stored_table
 from nmt.errors import UserError
 from nmt.sizing import Amount
 from nmt.text.cleaning import clean_line, clean_target
@@ -133,10 +133,12 @@ class _Rows:
     def lengths(self) -> npt.NDArray[np.int32]:
         return np.concatenate([np.diff(offsets) for offsets in self.offsets] or [np.zeros(0, np.int32)])
 
-    def add_to(self, checksum: hashlib._Hash) -> None:
-        checksum.update(self.lengths().tobytes())
+    def parts(self) -> Iterator[bytes]:
+        """The bytes of all lengths, then those of all values, in parts."""
+        for offsets in self.offsets:
+            yield np.diff(offsets).tobytes()
         for offsets, values in zip(self.offsets, self.values, strict=True):
-            checksum.update(values[offsets[0] : offsets[-1]].tobytes())
+            yield values[offsets[0] : offsets[-1]].tobytes()
 
     def take(self, indices: Sequence[int] | npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
         rows = np.asarray(indices, np.int64)
@@ -156,14 +158,12 @@ class Corpus:
 
     pairs: datasets.Dataset
     """Columns source, target (text), source_pieces, target_pieces (int32 lists, without begin and end symbol)."""
-    source_lengths: npt.NDArray[np.int32]
-    """Number of pieces of each source side, [pairs]."""
-    target_lengths: npt.NDArray[np.int32]
-    """Number of pieces of each target side, [pairs]."""
     counts: FilterCounts
     """Numbers of pairs read and dropped, for all sources together."""
     parts: list[Part] = field(default_factory=list)
     """Its data sources; empty if there is only one."""
+    tables: list[StoredTable] = field(default_factory=list)
+    """The entries of the cache that hold the pairs."""
 
     def __post_init__(self) -> None:
         assert self.pairs._indices is None, "rows come from the Arrow buffers: pairs must not be shuffled or selected"
@@ -173,7 +173,22 @@ class Corpus:
         assert self._ends[-1] == len(self), f"{len(self)} pairs, but {self._ends[-1]} in the sources"
 
     def __len__(self) -> int:
-        return len(self.source_lengths)
+        return len(self.pairs)
+
+    @property
+    def source_lengths(self) -> npt.NDArray[np.int32]:
+        """Number of pieces of each source side, [pairs]."""
+        return self._rows["source_pieces"].lengths()
+
+    @property
+    def target_lengths(self) -> npt.NDArray[np.int32]:
+        """Number of pieces of each target side, [pairs]."""
+        return self._rows["target_pieces"].lengths()
+
+    def release(self) -> None:
+        """Give back the memory of all that was read."""
+        for table in self.tables:
+            table.release()
 
     def part_of(self, indices: Sequence[int] | npt.NDArray[Any]) -> npt.NDArray[np.intp]:
         """The data source (index in `parts`) of each of some pairs."""
@@ -196,7 +211,9 @@ class Corpus:
     def add_to(self, checksum: hashlib._Hash) -> None:
         """Add all pieces to a checksum."""
         for side in ("source_pieces", "target_pieces"):
-            self._rows[side].add_to(checksum)
+            for part in self._rows[side].parts():
+                checksum.update(part)
+                self.release()
 
     def text(self, indices: Sequence[int] | npt.NDArray[Any]) -> tuple[list[str], list[str]]:
         """Source and target text of some pairs."""
@@ -240,7 +257,8 @@ class TextCorpus:
 
     def add_to(self, checksum: hashlib._Hash) -> None:
         """Add all pieces to a checksum."""
-        self._rows["pieces"].add_to(checksum)
+        for part in self._rows["pieces"].parts():
+            checksum.update(part)
 
     def text(self, indices: Sequence[int] | npt.NDArray[Any]) -> list[str]:
         """Text of some lines."""
@@ -260,7 +278,7 @@ def load_pairs(data: DataConfig, split: str, *, cache: Path | None = None) -> da
     loaded = []
     for source in pair_sources(data, split):
         with source.blamed():
-            loaded.append(_load_input(find_input(source), cache))
+            loaded.append(_load_input(find_input(source), cache).dataset)
     return _concatenate(loaded)
 
 
@@ -271,12 +289,21 @@ def measure(data: DataConfig, task: Literal["translation", "language_model"]) ->
     for source in sources:
         with source.blamed():
             table = _load_input(find_input(source), None)
-        pairs += source.weight * len(table)
-        for batch in table.data.to_batches():
+        pairs += source.weight * len(table.dataset)
+        for batch in table.batches():
             for text in itertools.chain.from_iterable(column.to_pylist() for column in batch.columns):
                 words += len(text.split())
                 characters.update(text)
     return Amount(max(1, round(pairs)), words, len(characters) + SPECIAL_PIECES)
+
+
+def training_texts(data: DataConfig, column: Literal["source", "target", "text"]) -> Iterator[str]:
+    """All training texts of a side, or of a language model (`text`), in order; few of them are in memory at once."""
+    for source in [text_source(data, "train")] if column == "text" else pair_sources(data, "train"):
+        with source.blamed():
+            table = _load_input(find_input(source), None)
+        for batch in table.batches():
+            yield from batch.column(column).to_pylist()
 
 
 def load_texts(data: DataConfig, split: str, *, cache: Path | None = None) -> datasets.Dataset:
@@ -286,7 +313,7 @@ def load_texts(data: DataConfig, split: str, *, cache: Path | None = None) -> da
     only the target's column, and the builder `text` takes one file for each split. Raises UserError like `load_pairs`,
     and for further sources, weights and tags, which a language model cannot use.
     """
-    return _load_input(find_input(text_source(data, split)), cache)
+    return _load_input(find_input(text_source(data, split)), cache).dataset
 
 
 def prepare_corpus(
@@ -310,13 +337,12 @@ def prepare_corpus(
         with source.blamed():
             found = find_input(source)
             vocabularies = source_vocabulary, target_vocabulary
-            table, counts = _prepare_input(found, *vocabularies, max_length, max_length_ratio, cache)
-            tables.append(table)
+            tables.append(_prepare_input(found, *vocabularies, max_length, max_length_ratio, cache))
             where = f"{found.where}{', reversed' if found.reversed else ''}"
+            counts = FilterCounts(**tables[-1].description)
             parts.append(Part(f"{source.intro}{where}", counts, source.weight, source.tag))
-    pairs = _concatenate(tables)
-    lengths = [_Rows(pairs.data.column(name)).lengths() for name in ("source_pieces", "target_pieces")]
-    return Corpus(pairs, lengths[0], lengths[1], FilterCounts.total([part.counts for part in parts]), parts)
+    pairs = _concatenate([table.dataset for table in tables])
+    return Corpus(pairs, FilterCounts.total([part.counts for part in parts]), parts, tables)
 
 
 def prepare_text(data: DataConfig, split: str, vocabulary: Segmenter, *, cache: Path | None = None) -> TextCorpus:
@@ -325,7 +351,7 @@ def prepare_text(data: DataConfig, split: str, vocabulary: Segmenter, *, cache: 
     counts = TextCounts()
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for batch in _load_input(found, cache).data.to_batches():
+        for batch in _load_input(found, cache).batches():
             lines = batch.column("text").to_pylist()
             filled = [line for line in lines if line.strip()]
             pieces = vocabulary.encode_batch(filled)
@@ -338,9 +364,10 @@ def prepare_text(data: DataConfig, split: str, vocabulary: Segmenter, *, cache: 
             raise UserError(f"no line of {found.where} can be used: {counts}")
 
     key = [found.identity, vocabulary.checksum]
-    texts, stored = stored_table(cache, "text", key, TEXT_CORPUS_SCHEMA, batches, lambda: asdict(counts))
+    stored = stored_table(cache, "text", key, TEXT_CORPUS_SCHEMA, batches, lambda: asdict(counts))
+    texts = stored.dataset
     lengths = _Rows(texts.data.column("pieces")).lengths()
-    return TextCorpus(texts, lengths, texts.data.column("characters").to_numpy(), TextCounts(**stored))
+    return TextCorpus(texts, lengths, texts.data.column("characters").to_numpy(), TextCounts(**stored.description))
 
 
 def check_splits(
@@ -380,13 +407,13 @@ def _prepare_input(
     max_length: int | None,
     max_length_ratio: float | None,
     cache: Path | None,
-) -> tuple[datasets.Dataset, FilterCounts]:
-    """The kept pairs of one source with their pieces."""
+) -> StoredTable:
+    """The kept pairs of one source with their pieces, and FilterCounts as their description."""
     key = [found.identity, source_vocabulary.checksum, target_vocabulary.checksum, max_length, max_length_ratio]
     counts = FilterCounts(max_length=max_length)
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for batch in _load_input(found, cache).data.to_batches():
+        for batch in _load_input(found, cache).batches():
             pairs = list(zip(batch.column("source").to_pylist(), batch.column("target").to_pylist(), strict=True))
             yield _segment(pairs, source_vocabulary, target_vocabulary, max_length_ratio, counts, found.tag)
         if not counts.kept:
@@ -395,8 +422,7 @@ def _prepare_input(
                 "`data.max_length_ratio`"
             )
 
-    pairs, stored = stored_table(cache, "corpus", key, CORPUS_SCHEMA, batches, lambda: asdict(counts))
-    return pairs, FilterCounts(**stored)
+    return stored_table(cache, "corpus", key, CORPUS_SCHEMA, batches, lambda: asdict(counts))
 
 
 def _segment(
@@ -429,7 +455,7 @@ def _segment(
     return record_batch(rows, CORPUS_SCHEMA)
 
 
-def _load_input(found: Input, cache: Path | None) -> datasets.Dataset:
+def _load_input(found: Input, cache: Path | None) -> StoredTable:
     """The cleaned rows of a source, from the cache if it has them. A blank source text gets no tag."""
     schema = TEXT_SCHEMA if found.target_only else PAIR_SCHEMA
 
@@ -453,7 +479,7 @@ def _load_input(found: Input, cache: Path | None) -> datasets.Dataset:
         elif is_empty:
             raise _no_rows(found)
 
-    return stored_table(cache, _kind(found), found.identity, schema, batches, dict)[0]
+    return stored_table(cache, _kind(found), found.identity, schema, batches, dict)
 
 
 def _kind(found: Input) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import datasets.table
 import pyarrow as pa
 
 from nmt.data.cache_folder import cache_folder, mark_used, prune, writing_prefix
@@ -24,6 +26,29 @@ CACHE_FORMAT = 2
 """Part of every cache key; it increases when the format of the files or the reading of sources changes."""
 
 
+class StoredTable:
+    """An entry of the cache, mapped into memory."""
+
+    def __init__(self, path: Path, description: dict[str, Any]) -> None:
+        with path.open("rb") as file:
+            self._mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        table = pa.ipc.open_stream(pa.py_buffer(self._mapped)).read_all()
+        self.dataset = datasets.Dataset(datasets.table.MemoryMappedTable(table, str(path)))
+        """Its rows."""
+        self.description = description
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Its rows in order, batch by batch, of which only one occupies memory."""
+        for batch in self.dataset.data.to_batches():
+            yield batch
+            self.release()
+
+    def release(self) -> None:
+        """Give back the memory of all that was read; it is read from the file again when it is next needed."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self._mapped.madvise(mmap.MADV_DONTNEED)
+
+
 def stored_table(
     cache: Path | None,
     kind: str,
@@ -31,8 +56,8 @@ def stored_table(
     schema: pa.Schema,
     batches: Callable[[], Iterator[pa.RecordBatch]],
     describe: Callable[[], dict[str, Any]],
-) -> tuple[datasets.Dataset, dict[str, Any]]:
-    """The memory-mapped entry of a key and its description; it is written first if it is missing or damaged.
+) -> StoredTable:
+    """The memory-mapped entry of a key; it is written first if it is missing or damaged.
 
     Files are complete before they get their final names. Two processes that write the same entry write the same bytes,
     so it does not matter whose files remain.
@@ -79,7 +104,7 @@ def _entry_name(kind: str, key: list[Any]) -> str:
     return f"{kind}-{hashlib.sha256(json.dumps([CACHE_FORMAT, key]).encode()).hexdigest()[:32]}"
 
 
-def _open_entry(cache: Path, name: str) -> tuple[datasets.Dataset, dict[str, Any]] | None:
+def _open_entry(cache: Path, name: str) -> StoredTable | None:
     """An entry of the cache; None if it is missing or does not match its checksum."""
     table = cache / f"{name}.arrow"
     try:
@@ -87,6 +112,6 @@ def _open_entry(cache: Path, name: str) -> tuple[datasets.Dataset, dict[str, Any
         if stored["checksum"] != file_checksum(table):
             return None
         mark_used(cache, name)
-        return datasets.Dataset.from_file(str(table)), stored["description"]
+        return StoredTable(table, stored["description"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -8,8 +8,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 
 from nmt.config import Config
-from nmt.data.corpus import load_pairs, load_texts, training_tags
+from nmt.data.corpus import training_tags, training_texts
 from nmt.errors import UserError
 from nmt.network.language_model import LanguageModel
 from nmt.network.model import TranslationModel
@@ -54,7 +55,7 @@ def make_vocabularies(config: Config, say: Say = lambda line: None) -> tuple[Voc
     """
     settings = config.vocabulary
 
-    def learn(texts: list[str], normalization: str, tags: Sequence[str]) -> Vocabulary:
+    def learn(texts: Iterable[str], normalization: str, tags: Sequence[str]) -> Vocabulary:
         learned = learn_vocabulary(texts, settings, settings.size, normalization, tags, settings.copied_spans)
         if len(learned) < settings.size:
             what = "characters" if settings.model_type == "char" else "pieces that occur often enough"
@@ -71,16 +72,15 @@ def make_vocabularies(config: Config, say: Say = lambda line: None) -> tuple[Voc
         if config.task == "language_model" or settings.joint:
             return target, target
         return Vocabulary.load(settings.source), target
-    tags: list[str] = []
     if config.task == "language_model":
-        texts = [list(load_texts(config.data, "train")["text"])]
-    else:
-        pairs = load_pairs(config.data, "train")
-        texts, tags = [list(pairs["source"]), list(pairs["target"])], training_tags(config.data)
-    if config.task == "language_model" or settings.joint:
-        joint = learn([text for side in texts for text in side], "identity", tags)
+        joint = learn(training_texts(config.data, "text"), "identity", ())
         return joint, joint
-    return learn(texts[0], settings.normalization, tags), learn(texts[1], "identity", ())
+    sources, targets = training_texts(config.data, "source"), training_texts(config.data, "target")
+    tags = training_tags(config.data)
+    if settings.joint:
+        joint = learn(itertools.chain(sources, targets), "identity", tags)
+        return joint, joint
+    return learn(sources, settings.normalization, tags), learn(targets, "identity", ())
 
 
 class Task(ABC):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import random
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -19,6 +20,7 @@ import sentencepiece
 
 from nmt.config import VocabularyConfig
 from nmt.errors import UserError
+from nmt.processors import available_processors
 from nmt.text.reading import CHUNK, chunks
 from nmt.text.spans import SPAN_CHARACTERS
 from nmt.text.subword_sampling import SubwordSampler
@@ -29,9 +31,12 @@ PAD, UNK, BEGIN, END = 0, 1, 2, 3
 SPECIAL_PIECES = 4
 """Number of special pieces; their ids are the first ones."""
 
-MOST_LINES = 2_000_000
-"""Maximum number of lines from which a vocabulary is learned."""
+SAMPLED_CHARACTERS = 12_000_000
+"""Maximum number of characters from which a vocabulary is learned, about 2 million words: a longer text is sampled.
+SentencePiece takes 25 bytes for each."""
 
+SAMPLE_SEED = 1
+"""Seed of this sample."""
 
 UNUSUAL = 2.5
 """Characters per piece up to which a word's spelling counts as unusual."""
@@ -42,6 +47,9 @@ within 0.13, and more names were right from 4 on."""
 
 MOST_FAMILIAR = 200_000
 """Different words that are looked at for the unusual ones, the most frequent first."""
+
+MOST_COUNTED = 600_000
+"""Maximum number of different words that are counted at once: beyond it, the rarest so far are forgotten."""
 
 FAMILIAR_WORDS = b"familiar words of nmt\n"
 """What the list of these words begins with, at the end of a vocabulary file."""
@@ -90,8 +98,8 @@ class Vocabulary:
         return list(self._processor.encode(text))
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """Ids of the best segmentation of each text."""
-        return list(self._processor.encode(list(texts)))
+        """Ids of the best segmentation of each text, in as many threads as there are processors for this process."""
+        return list(self._processor.encode(list(texts), num_threads=available_processors()))
 
     def cost(self, text: str) -> tuple[int, float]:
         """How many pieces the best segmentation of a text has, and how rare they are: their negative log-probabilities.
@@ -189,22 +197,27 @@ def learn_vocabulary(
 ) -> Vocabulary:
     """Learn a SentencePiece model from raw text.
 
-    A text too small for `size` pieces gets as many as it supports. From a text of more than two million lines, two
-    million are used, evenly spaced. Raises UserError when there is no text.
+    A text too small for `size` pieces gets as many as it supports. The text is read once, and memory does not depend on
+    its length: the pieces are learned from a random sample of at most `SAMPLED_CHARACTERS`. Raises UserError when there
+    is no text.
 
         tags: words that become one piece each, for the tags of training sources
         copied_spans: number of pieces that represent spans (`nmt.text.spans`)
     """
-    texts = [part for text in texts for part in chunks(text)]  # SentencePiece skips lines over `max_sentence_length`
-    if not any(text.strip() for text in texts):
+    words = WordCounts()
+    sample = Sample()
+    for text in texts:
+        for part in chunks(text):  # SentencePiece skips lines over `max_sentence_length`
+            sample.add(part)
+        if copied_spans:
+            words.add(text)
+    if not any(text.strip() for text in sample.texts):
         raise UserError("no text to learn a vocabulary from")
-    if len(texts) > MOST_LINES:
-        texts = [texts[i * len(texts) // MOST_LINES] for i in range(MOST_LINES)]
     rule = "identity" if normalization == "identity" else "nmt_nfkc"
     output = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(texts),
+            sentence_iterator=iter(sample.texts),
             model_writer=output,
             model_type=config.model_type,
             vocab_size=size,
@@ -220,7 +233,6 @@ def learn_vocabulary(
             eos_id=END,
             num_threads=1,  # the result of several threads depends on their timing
             max_sentence_length=CHUNK,
-            input_sentence_size=MOST_LINES,
             shuffle_input_sentence=False,
             minloglevel=2,
             **_symbols(tags, SPAN_CHARACTERS[:copied_spans], rule),
@@ -238,16 +250,61 @@ def learn_vocabulary(
         reason = re.sub(r"^INTERNAL: \S+ ", "", reason)
         raise UserError(f"vocabulary.size {size} cannot be learned from this text: {reason}") from None
     learned = Vocabulary(output.getvalue())
-    return Vocabulary(learned.model + _familiar_words(texts, learned)) if copied_spans else learned
+    return Vocabulary(learned.model + _familiar_words(words.counts, learned)) if copied_spans else learned
 
 
-def _familiar_words(texts: Sequence[str], vocabulary: Vocabulary) -> bytes:
+class Sample:
+    """A random sample of lines, in order, that holds all of a short text and a bounded number of characters of any."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self._draw = random.Random(SAMPLE_SEED)
+        self._keys: list[float] = []
+        """A random number for each text; those below the share are kept, which makes the sample uniform."""
+        self._share = 1.0
+        self._characters = 0
+
+    def add(self, text: str) -> None:
+        """Give a line its chance."""
+        key = self._draw.random()
+        if key >= self._share:
+            return
+        self.texts.append(text)
+        self._keys.append(key)
+        self._characters += len(text)
+        while self._characters > SAMPLED_CHARACTERS:
+            self._share *= 0.9
+            kept = [i for i, key in enumerate(self._keys) if key < self._share]
+            self.texts, self._keys = [self.texts[i] for i in kept], [self._keys[i] for i in kept]
+            self._characters = sum(map(len, self.texts))
+
+
+class WordCounts:
+    """How often each word of a text occurs, in small letters. Memory is bounded by forgetting rare words.
+
+    When there are too many, those that occurred once so far are forgotten, then those that occurred twice, until half
+    of the room is free (Manku & Motwani 2002, "Approximate frequency counts over data streams", in its simplest form).
+    """
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def add(self, text: str) -> None:
+        """Count the words of a line."""
+        self.counts.update(_WORD.findall(text.lower()))
+        if len(self.counts) > MOST_COUNTED:
+            rare = 0
+            while len(self.counts) > MOST_COUNTED // 2:
+                rare += 1
+                self.counts = Counter({word: count for word, count in self.counts.items() if count > rare})
+
+
+def _familiar_words(counts: Counter[str], vocabulary: Vocabulary) -> bytes:
     """The words of a text that are unusual when written with a capital letter, as a field of a SentencePiece model.
 
     Words that occur less than LEARNED times are left out, because a model copies them better than it translates them.
     The field has a number that SentencePiece leaves to others (`extensions 200 to max` in sentencepiece_model.proto).
     """
-    counts = Counter(word for text in texts for word in _WORD.findall(text.lower()))
     words = [word for word, count in counts.most_common(MOST_FAMILIAR) if count >= LEARNED]
     unusual = sorted(word for word in words if vocabulary.is_unusual(word[:1].upper() + word[1:]))
     content = FAMILIAR_WORDS + "\n".join(unusual).encode()
