@@ -204,20 +204,12 @@ def learn_vocabulary(
         tags: words that become one piece each, for the tags of training sources
         copied_spans: number of pieces that represent spans (`nmt.text.spans`)
     """
-    words = WordCounts()
-    sample = Sample()
-    for text in texts:
-        for part in chunks(text):  # SentencePiece skips lines over `max_sentence_length`
-            sample.add(part)
-        if copied_spans:
-            words.add(text)
-    if not any(text.strip() for text in sample.texts):
-        raise UserError("no text to learn a vocabulary from")
+    sample, words = _read(texts, copied_spans > 0)
     rule = "identity" if normalization == "identity" else "nmt_nfkc"
     output = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(sample.texts),
+            sentence_iterator=iter(sample),
             model_writer=output,
             model_type=config.model_type,
             vocab_size=size,
@@ -250,7 +242,20 @@ def learn_vocabulary(
         reason = re.sub(r"^INTERNAL: \S+ ", "", reason)
         raise UserError(f"vocabulary.size {size} cannot be learned from this text: {reason}") from None
     learned = Vocabulary(output.getvalue())
-    return Vocabulary(learned.model + _familiar_words(words.counts, learned)) if copied_spans else learned
+    return Vocabulary(learned.model + _familiar_words(words, learned)) if copied_spans else learned
+
+
+def _read(texts: Iterable[str], counted: bool) -> tuple[list[str], Counter[str]]:
+    """A sample of the lines of a text, and how often its words occur if they are counted."""
+    sample, words = Sample(), WordCounts()
+    for text in texts:
+        for part in chunks(text):  # SentencePiece skips lines over `max_sentence_length`
+            sample.add(part)
+        if counted:
+            words.add(text)
+    if not any(text.strip() for text in sample.texts):
+        raise UserError("no text to learn a vocabulary from")
+    return sample.texts, words.counts
 
 
 class Sample:
