@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -13,6 +15,7 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,10 +26,13 @@ from nmt.translation.translator import Translator
 uvicorn = pytest.importorskip("uvicorn", reason="the extra `serve` is not installed")
 pytest.importorskip("starlette", reason="the extra `serve` is not installed")
 
+from nmt.errors import UserError  # noqa: E402
+from nmt.service import app, batching, server  # noqa: E402
 from nmt.service.app import make_app  # noqa: E402
+from nmt.service.keys import Keys, new_key  # noqa: E402
 from nmt.service.limits import Limits  # noqa: E402
 from nmt.service.models import Models  # noqa: E402
-from nmt.service.server import bind  # noqa: E402
+from nmt.service.server import bind, configuration  # noqa: E402
 from nmt.service.service import Service  # noqa: E402
 
 GERMAN = ["Ein Hund schläft auf dem Sofa.", "Guten Morgen!", "Das Haus ist groß. Wo ist der Bahnhof?"]
@@ -43,18 +49,17 @@ def translator(models: Models) -> Translator:
 
 
 @contextmanager
-def running(models: Models, limits: Limits | None = None, **settings: Any) -> Iterator[str]:
-    """The address of a server in a thread of this process."""
+def running(models: Models, limits: Limits | None = None, **settings: Any) -> Iterator[tuple[str, Service]]:
+    """The address of a server in a thread of this process, and its state."""
     service = Service(models, limits or Limits(), settings.pop("keys", None))
     listener = bind("127.0.0.1", 0)
-    config = uvicorn.Config(make_app(service, **settings), log_config=None, access_log=False, lifespan="on", ws="none")
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(configuration(make_app(service, **settings), 5))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     while not server.started:
         time.sleep(0.01)
     try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", service
     finally:
         server.should_exit = True
         thread.join()
@@ -62,7 +67,7 @@ def running(models: Models, limits: Limits | None = None, **settings: Any) -> It
 
 @pytest.fixture(scope="module")
 def url(models: Models) -> Iterator[str]:
-    with running(models) as url:
+    with running(models) as (url, _):
         yield url
 
 
@@ -244,7 +249,7 @@ def test_a_third_language(models: Models) -> None:
     """With models under other names, German goes to French through English."""
     pairs = {("de", "en"): models.translators["de", "en"], ("en", "fr"): models.translators["en", "de"]}
     assert Models(pairs).route("de", "fr") is None
-    with running(Models(pairs, ["en"])) as url:
+    with running(Models(pairs, ["en"])) as (url, _):
         found = Answer(f"{url}/api/translate", {"text": GERMAN[2], "source": "de", "target": "fr"}).json
         assert found["route"] == ["de", "en", "fr"]
         english = models.translators["de", "en"].translate(["Das Haus ist groß.", "Wo ist der Bahnhof?"])
@@ -262,6 +267,225 @@ def test_pages_and_headers(url: str) -> None:
         assert "Access-Control-Allow-Origin" not in answer.headers
     assert (Answer(f"{url}/nothing").status, Answer(f"{url}/nothing").json) == (404, {"error": "Not Found"})
     assert Answer(f"{url}/../app.py").status == 404
+
+
+ASKED = {"q": GERMAN[0], "source": "de", "target": "en"}
+
+
+class Stuck:
+    """Rounds of translation that do not end before they are released."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.released, self.begun = threading.Event(), threading.Event()
+        original = batching._translate_together
+
+        def wait(shares: Any) -> Any:
+            if shares:
+                self.begun.set()
+                assert self.released.wait(30)
+            return original(shares)
+
+        monkeypatch.setattr(batching, "_translate_together", wait)
+
+
+def until(condition: Any) -> None:
+    """Wait for a condition."""
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_overload_is_refused_at_once_and_ends(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    stuck = Stuck(monkeypatch)
+    with running(models, Limits(requests=2)) as (url, service), ThreadPoolExecutor(2) as pool:
+        served = [pool.submit(Answer, f"{url}/translate", ASKED) for _ in range(2)]
+        until(lambda: service.running == 2)
+        for address, body in (
+            (f"{url}/translate", ASKED),
+            (f"{url}/api/translate", {"text": "x", "source": "de", "stream": True}),
+        ):
+            refused = Answer(address, {"target": "en", **body})
+            assert (refused.status, refused.headers["Retry-After"]) == (429, "1")
+            assert refused.json["error"].startswith("Slowdown: ")
+        assert Answer(f"{url}/health").json == {"status": "ok"}
+        assert b"nmt_running_requests 2.0" in Answer(f"{url}/metrics").body
+        stuck.released.set()
+        assert [one.result().status for one in served] == [200, 200]
+        assert Answer(f"{url}/translate", ASKED).status == 200
+
+
+def test_a_request_ends_when_its_time_is_over(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    stuck = Stuck(monkeypatch)
+    with running(models, Limits(seconds=1)) as (url, service):
+        found = Answer(f"{url}/translate", ASKED)
+        assert (found.status, found.json) == (503, {"error": "the translation took more than 1 seconds"})
+        streamed = Answer(f"{url}/api/translate", {"text": "Hund", "source": "de", "stream": True})
+        assert (streamed.status, service.running) == (503, 0)
+        stuck.released.set()
+
+
+def test_a_client_that_has_gone_costs_nothing(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    stuck = Stuck(monkeypatch)
+    with running(models) as (url, service):
+        host, port = url.removeprefix("http://").split(":")
+        for path, body in (("/translate", ASKED), ("/api/translate", {"text": GERMAN, "source": "de", "stream": True})):
+            content = json.dumps(body).encode()
+            head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            with socket.create_connection((host, int(port))) as client:
+                client.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
+                until(lambda: service.running == 1)
+            until(lambda: service.running == 0)
+        stuck.released.set()
+        until(lambda: not service.batcher.waiting_cost)
+        assert service.batcher.sentences <= 1  # at most the round that was running
+
+
+def test_bodies_have_limits(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "BODY_SECONDS", 0.3)
+    monkeypatch.setattr(server, "HEAD_SECONDS", 0.3)
+    with running(models) as (url, service):
+        found = Answer(f"{url}/translate", b" " * (service.limits.body + 1))
+        assert (found.status, found.json["error"]) == (413, "Invalid request: the body is larger than 1048576 bytes")
+        host, port = url.removeprefix("http://").split(":")
+        head = b"POST /translate HTTP/1.1\r\nHost: x\r\n"
+        chunk = b"fffff\r\n" + b" " * 0xFFFFF + b"\r\n"
+        for sent, expected in {
+            head + b"Content-Length: 9\r\n\r\n{": b"HTTP/1.1 408",
+            head + b"Transfer-Encoding: chunked\r\n\r\n" + 2 * chunk + b"0\r\n\r\n": b"HTTP/1.1 413",
+            head: b"",
+            b"": b"",
+            b"GET /health HTTP/1.1\r\nHost: x\r\n\r\nGET": b"HTTP/1.1 200",
+        }.items():
+            with socket.create_connection((host, int(port)), timeout=30) as client:
+                client.sendall(sent)
+                answer = b""
+                while more := client.recv(4096):  # until the server closes the connection
+                    answer += more
+            assert answer.startswith(expected) and bool(answer) == bool(expected)
+
+
+def test_keys(models: Models, tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    key = new_key(file, "office")
+    assert key not in file.read_text() and file.stat().st_mode & 0o77 == 0
+    with running(models, keys=Keys(file)) as (url, _):
+        missing = Answer(f"{url}/translate", ASKED)
+        assert (missing.status, missing.json["error"][:14]) == (400, "Please contact")
+        for address, body in (("translate", ASKED), ("api/translate", {"text": "Hund"}), ("detect", {"q": "Hund"})):
+            wrong = Answer(f"{url}/{address}", {**body, "api_key": "x"})
+            assert (wrong.status, wrong.json) == (403, {"error": "Invalid API key"})
+        assert Answer(f"{url}/metrics").status == 400
+        assert Answer(f"{url}/metrics", headers={"Authorization": f"Bearer {key}"}).status == 200
+        assert Answer(f"{url}/translate", {**ASKED, "api_key": key}).status == 200
+        assert Answer(f"{url}/frontend/settings").json["keyRequired"] is True
+        another = new_key(file, "home")  # without a new start
+        assert Answer(f"{url}/translate?api_key={another}", ASKED).status == 200
+    file.write_text("office\n")
+    with pytest.raises(UserError, match="line 1: must be a name and a SHA-256"):
+        Keys(file)
+
+
+def test_other_origins_only_if_they_are_named(models: Models) -> None:
+    with running(models, origins=["https://example.org"]) as (url, _):
+        for origin, allowed in (("https://example.org", "https://example.org"), ("https://example.com", None)):
+            answer = Answer(f"{url}/translate", ASKED, {"Origin": origin})
+            assert answer.headers["Access-Control-Allow-Origin"] == allowed
+
+
+def test_numbers_for_prometheus(models: Models) -> None:
+    with running(models) as (url, _):
+        Answer(f"{url}/translate", ASKED)
+        Answer(f"{url}/secret{GERMAN[0].split()[1]}")
+        text = Answer(f"{url}/metrics").body.decode()
+    assert 'nmt_requests_total{route="/translate",status="200"} 1.0' in text
+    assert 'nmt_requests_total{route="/",status="404"} 1.0' in text
+    assert f"nmt_characters_total {float(len(GERMAN[0]))}" in text
+    assert "nmt_sentences 1.0" in text and "process_resident_memory_bytes" in text
+    assert "Hund" not in text
+
+
+def test_the_api_is_described(url: str) -> None:
+    described = Answer(f"{url}/openapi.json").json
+    for path, methods in described["paths"].items():
+        assert Answer(f"{url}{path}", None if "get" in methods else {}).status in (200, 400)
+    options = described["paths"]["/api/translate"]["post"]["requestBody"]["content"]["application/json"]["schema"][
+        "properties"
+    ]["options"]["properties"]
+    assert options["beam_size"]["maximum"] == 20 and "batch_size" not in options
+    assert "<code>beam_size</code>" in Answer(f"{url}/docs").body.decode()
+
+
+def hostile(draw: random.Random) -> tuple[str, bytes, dict[str, str]]:
+    """A request as nobody should send it: path, body, headers."""
+    path = draw.choice(["/translate", "/detect", "/api/translate", "/translate?q=%ff&source=de", "/suggest", "/x"])
+    values = [
+        None,
+        True,
+        0,
+        -1,
+        1e308,
+        10**400,
+        "",
+        "x",
+        "auto",
+        "de",
+        "\ud800",
+        "<b>",
+        "\0",
+        "é" * 99,
+        [],
+        {},
+        [[]],
+        {"": []},
+    ]
+    names = [
+        "q",
+        "text",
+        "source",
+        "target",
+        "format",
+        "alternatives",
+        "n_best",
+        "options",
+        "keep",
+        "glossary",
+        "stream",
+    ]
+    kind = draw.randrange(4)
+    if kind == 0:
+        body = draw.randbytes(draw.randrange(200))
+    elif kind == 1:
+        fields = {name: draw.choice(values) for name in names if draw.random() < 0.6}
+        fields |= {"source": "de", "target": "en"} if draw.random() < 0.5 else {}
+        body = json.dumps(fields).encode()
+    elif kind == 2:
+        body = b"[" * draw.choice([1, 1000, 100_000]) + draw.randbytes(9)
+    else:
+        names = [draw.choice(names) for _ in range(draw.randrange(9))]
+        body = "&".join(f"{name}={draw.choice(['%', '%ff', 'de', '1', '+', '&&', '='])}" for name in names).encode()
+    if body and draw.random() < 0.3:
+        body = body[: draw.randrange(len(body))]
+    types = [
+        "application/json",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "text/plain",
+        "",
+    ]
+    types += ["multipart/form-data", "application/json; charset=utf-16"]
+    return path, body, {"Content-Type": draw.choice(types)}
+
+
+def test_wrong_bodies_get_an_error_of_the_client(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    draw = random.Random(1)
+    for number in range(300):
+        path, body, headers = hostile(draw)
+        found = Answer(f"{url}{path}", body, headers)
+        assert 200 <= found.status < 500, (number, path, body, headers, found.body)
+        if found.status >= 400:
+            assert list(found.json) == ["error"] and "Traceback" not in found.json["error"]
+    assert caplog.records == []
 
 
 def test_the_command_stops_when_it_is_asked_and_finishes_what_runs() -> None:

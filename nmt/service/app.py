@@ -4,34 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
+import logging
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nmt.errors import UserError
-from nmt.service import libre, own
+from nmt.service import libre, openapi, own
 from nmt.service.batching import log
-from nmt.service.limits import Limits, Refused
+from nmt.service.limits import Refused
 from nmt.service.service import Json, Service, refusal
 
 PAGE = Path(__file__).parent / "page"
 """Folder of the web page."""
 BODY_SECONDS = 30
 """Maximum seconds to send a body without a file."""
+READ_ON = 4
+"""How many times the limit of a body is read at most."""
+SEND_SECONDS = 30
+"""Maximum seconds until a client reads a part of an answer."""
 SECURITY = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -74,6 +79,9 @@ def make_app(service: Service, *, origins: Sequence[str] = (), access_log: bool 
             Route("/frontend/settings", libre.settings),
             Route("/suggest", libre.suggest, methods=["POST"]),
             Route("/health", libre.health),
+            Route("/metrics", metrics),
+            Route("/openapi.json", description),
+            Route("/docs", description),
             Route("/api/translate", own.translate, methods=["POST"]),
             Mount("/", StaticFiles(directory=PAGE, html=True)),
         ],
@@ -82,7 +90,21 @@ def make_app(service: Service, *, origins: Sequence[str] = (), access_log: bool 
         lifespan=lifespan,
     )
     app.state.service = service
-    return Guard(app, service.limits, access_log)
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of each wrong body
+    return Guard(app, service, access_log)
+
+
+async def metrics(request: Request) -> Response:
+    """`GET /metrics`: numbers for Prometheus."""
+    service: Service = request.app.state.service
+    service.check_key(request)
+    return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+
+async def description(request: Request) -> Response:
+    """`GET /openapi.json` and `GET /docs`: the description of the API."""
+    described = openapi.describe(request.app.state.service)
+    return HTMLResponse(openapi.page(described)) if request.url.path == "/docs" else Json(described)
 
 
 class Guard:
@@ -91,9 +113,10 @@ class Guard:
     The log has a line of JSON for each request: what was asked for and how it ended, but neither text nor address.
     """
 
-    def __init__(self, app: ASGIApp, limits: Limits, access_log: bool) -> None:
+    def __init__(self, app: ASGIApp, service: Service, access_log: bool) -> None:
         self.app = app
-        self.limits = limits
+        self.limits = service.limits
+        self.metrics = service.metrics
         self.access_log = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -111,7 +134,8 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 headers.update(SECURITY)
                 headers.setdefault("Cache-Control", "no-cache" if scope["method"] in ("GET", "HEAD") else "no-store")
-            await send(message)
+            async with asyncio.timeout(SEND_SECONDS):
+                await send(message)
 
         try:
             await self.app(scope, self._guarded_receive(scope, receive), guarded_send)
@@ -119,37 +143,45 @@ class Guard:
             if not status:
                 log.error("a request failed", exc_info=error)
         finally:
-            if self.access_log:
-                self._write(scope, state, status, time.monotonic() - begin)
+            self._note(scope, state, status, time.monotonic() - begin)
 
     def _guarded_receive(self, scope: Scope, receive: Receive) -> Receive:
-        """Receives a body of limited size in limited time."""
+        """Receives a body of limited size in limited time.
+
+        Of a body that is too large a part more is read, because clients do not read an answer before they have sent it.
+        """
         upload = scope["path"].endswith("translate_file")
         most = self.limits.upload if upload else self.limits.body
         end = time.monotonic() + (self.limits.file_seconds if upload else BODY_SECONDS)
-        announced = Headers(scope=scope).get("content-length", "0")
-        size = int(announced) if announced.isdecimal() and len(announced) < 20 else 0
         got, complete = 0, False
 
         async def guarded() -> Message:
-            nonlocal size, got, complete
+            nonlocal got, complete
             if complete:
                 return await receive()
-            if size > most:
-                raise Refused(413, f"Invalid request: the body is larger than {most} bytes")
-            try:
-                message = await asyncio.wait_for(receive(), max(0.0, end - time.monotonic()))
-            except TimeoutError:
-                raise Refused(408, "Invalid request: the body takes too long") from None
-            if message["type"] == "http.request":
+            while True:
+                try:
+                    async with asyncio.timeout(end - time.monotonic()):
+                        message = await receive()
+                except TimeoutError:
+                    raise Refused(408, "Invalid request: the body takes too long") from None
                 complete = not message.get("more_body", False)
                 got += len(message.get("body", b""))
-                size = max(size, got)
-            return message
+                if got <= most:
+                    return message
+                if complete or got > READ_ON * most:
+                    raise Refused(413, f"Invalid request: the body is larger than {most} bytes")
 
         return guarded
 
-    def _write(self, scope: Scope, state: dict[str, Any], status: int, seconds: float) -> None:
+    def _note(self, scope: Scope, state: dict[str, Any], status: int, seconds: float) -> None:
+        """Count a request, and write its line of the access log."""
+        route = getattr(scope.get("route"), "path", "") or "/"
+        self.metrics.requests.labels(route, status).inc()
+        self.metrics.seconds.labels(route).observe(seconds)
+        self.metrics.characters.inc(state.get("characters", 0))
+        if not self.access_log:
+            return
         record: dict[str, Any] = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "method": scope["method"],
@@ -158,4 +190,5 @@ class Guard:
             "seconds": round(seconds, 4),
         }
         record |= {name: state[name] for name in ("texts", "characters", "key") if name in state}
-        print(json.dumps(record), file=sys.stdout, flush=True)
+        with suppress(OSError, ValueError):  # nobody reads it, or it is closed
+            print(json.dumps(record), flush=True)

@@ -76,8 +76,8 @@ class Batcher:
         self.waiting_cost = 0
         """Cost of the lines that wait."""
         self.rounds = 0
-        self.lines = 0
-        """Number of lines translated so far."""
+        self.sentences = 0
+        """Number of sentences, or texts with markup, translated so far."""
 
     def start(self) -> None:
         """Begin to translate; call it inside the event loop."""
@@ -104,8 +104,12 @@ class Batcher:
         """An estimate of how long a request that arrives now must wait."""
         return self.waiting_cost / self.rate
 
-    async def translate(self, work: Work) -> AsyncIterator[Found]:
-        """The translations of the lines, in parts and in order; a consumer that stops cancels the rest."""
+    async def translate(self, work: Work, seconds: float) -> AsyncIterator[Found]:
+        """The translations of the lines, in parts and in order; a consumer that stops cancels the rest.
+
+        Raises TimeoutError if they take more than some seconds.
+        """
+        end = asyncio.get_running_loop().time() + seconds
         with self._arrival:
             self._waiting.append(work)
             self.waiting_cost += sum(map(work.cost, work.lines))
@@ -113,7 +117,8 @@ class Batcher:
         missing = len(work.lines)
         try:
             while missing:
-                found = await work.answers.get()
+                async with asyncio.timeout_at(end):
+                    found = await work.answers.get()
                 if isinstance(found, Exception):
                     raise found
                 missing -= len(found)
@@ -132,7 +137,7 @@ class Batcher:
             cost = sum(work.cost(line) for work, lines in shares for line in lines)
             self.rate += 0.3 * (cost / max(self._last_round, 1e-4) - self.rate) if cost else 0
             self.rounds += 1
-            self.lines += sum(len(lines) for _, lines in shares)
+            self.sentences += sum(len(lines) for _, lines in shares)
             assert self._loop is not None
             try:
                 self._loop.call_soon_threadsafe(_deliver, answers)

@@ -55,7 +55,6 @@ body is too slow or too large, 429 too many requests (`Retry-After` says when to
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import fields
 from typing import Any
@@ -68,7 +67,7 @@ from nmt.errors import UserError
 from nmt.service.bodies import Fields, parse_json
 from nmt.service.limits import Refused
 from nmt.service.models import Pair
-from nmt.service.service import Json, Service, json_text, refusal
+from nmt.service.service import Json, Service, event, refusal
 from nmt.service.texts import Segment, Wishes, confidence, joined
 from nmt.text.markup import KINDS
 from nmt.translation.line_stream import finite
@@ -112,7 +111,7 @@ async def translate(request: Request) -> Response:
     streams = given.take("stream", bool, "true or false", "text/event-stream" in request.headers.get("accept", ""))
     if streams:
         stream = events(service, about, route, texts, wishes)
-        first = await anext(stream)  # a wrong request is answered with a status, as without a stream
+        first = await service.while_connected(request, anext(stream))  # a wrong request is answered with a status
         return StreamingResponse(_after(first, stream), media_type="text/event-stream")
     async with service.admitted():
         found = await service.while_connected(request, service.by_text(route, texts, wishes))
@@ -176,7 +175,7 @@ async def events(
     found: list[list[Segment]] = [[] for _ in texts]
     written = event("languages", about)
     try:
-        async with service.admitted(), asyncio.timeout(service.limits.seconds):
+        async with service.admitted():
             async for segment in service.translate(route, texts, wishes):
                 found[segment.piece.text].append(segment)
                 written += event("segment", {"number": segment.piece.text, **describe(segment, wishes)})
@@ -194,11 +193,6 @@ async def _after(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[byte
     yield first
     async for each in rest:
         yield each
-
-
-def event(name: str, data: dict[str, Any]) -> bytes:
-    """A Server-Sent Event."""
-    return f"event: {name}\ndata: {json_text(data)}\n\n".encode("utf-8", "replace")
 
 
 def describe(segment: Segment, wishes: Wishes) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from starlette.requests import Request
@@ -16,6 +17,7 @@ from nmt.service.batching import Batcher, log
 from nmt.service.detection import Detector
 from nmt.service.keys import Keys
 from nmt.service.limits import Limits, Refused
+from nmt.service.metrics import Metrics
 from nmt.service.models import Models, Pair, language_name
 from nmt.service.texts import Segment, Wishes, translate
 
@@ -35,6 +37,11 @@ def json_text(content: Any) -> str:
     return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
+def event(name: str, data: dict[str, Any]) -> bytes:
+    """A Server-Sent Event."""
+    return f"event: {name}\ndata: {json_text(data)}\n\n".encode("utf-8", "replace")
+
+
 class Service:
     """The state of a service."""
 
@@ -44,6 +51,7 @@ class Service:
         self.keys = keys
         self.batcher = Batcher()
         self.detector = Detector(models.languages)
+        self.metrics = Metrics(self.batcher)
         self.running = 0
         """Number of requests that are being translated."""
 
@@ -54,10 +62,12 @@ class Service:
         if self.running >= self.limits.requests or wait > self.limits.seconds:
             raise Refused(429, "Slowdown: the server has too many requests; try again later", max(1, round(wait)))
         self.running += 1
+        self.metrics.running.inc()
         try:
             yield
         finally:
             self.running -= 1
+            self.metrics.running.dec()
 
     def check_key(self, request: Request, given: Any = None) -> None:
         """Raises Refused if keys are required and the request has none that is valid.
@@ -114,7 +124,7 @@ class Service:
 
     def translate(self, route: Sequence[Pair], texts: Sequence[str], wishes: Wishes) -> AsyncIterator[Segment]:
         """The translated sentences of texts, in order."""
-        return translate(self.models, self.batcher, route, texts, wishes)
+        return translate(self.models, self.batcher, route, texts, replace(wishes, seconds=self.limits.seconds))
 
     async def by_text(self, route: Sequence[Pair], texts: Sequence[str], wishes: Wishes) -> list[list[Segment]]:
         """The translated sentences of each text."""
@@ -124,16 +134,14 @@ class Service:
         return found
 
     async def while_connected(self, request: Request, work: Awaitable[Result]) -> Result:
-        """The result of work that ends when the client has gone or the time is over."""
+        """The result of work that ends when the client has gone."""
         task = asyncio.ensure_future(work)
         gone = asyncio.ensure_future(_gone(request))
         try:
-            await asyncio.wait({task, gone}, timeout=self.limits.seconds, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 return task.result()
-            if gone.done():
-                raise Refused(499, "the client has gone")
-            raise TimeoutError
+            raise Refused(499, "the client has gone")
         finally:
             for one in (task, gone):
                 one.cancel()

@@ -34,6 +34,8 @@ class Wishes:
     """`prefix`, `required`, `forbidden`, `keep` and `glossary` of `SourceLine`."""
     options: dict[str, Any] = field(default_factory=dict)
     """Fields of `nmt.config.DecodingConfig`."""
+    seconds: float = 60
+    """Maximum time."""
 
 
 class Piece(NamedTuple):
@@ -120,7 +122,7 @@ async def translate(
     first, *rest = (models.translators[pair] for pair in route)
     if rest and wishes.constraints.get("glossary"):
         raise UserError(f"a glossary needs a model that translates directly, but this text goes through {route[0][1]}")
-    own = wishes if not rest else Wishes(wishes.markup, constraints=_only_keep(wishes))
+    own = wishes if not rest else Wishes(wishes.markup, constraints=_only_keep(wishes), seconds=wishes.seconds)
     pieces = await batcher.beside(split, first, texts, own)
     previous: Segment | None = None
     async for piece, found in _translated(batcher, first, pieces, own):
@@ -145,7 +147,7 @@ async def _translated(
     waiting = iter(pieces)
     if lines:
         work = Work(translator, decoding, wishes.n_best, wishes.alignment, lines)
-        async for part in batcher.translate(work):
+        async for part in batcher.translate(work, wishes.seconds):
             for found in part:
                 piece = next(waiting)
                 while piece.prepared is None:
