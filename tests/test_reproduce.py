@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from runs import load_script
@@ -22,7 +23,9 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "configs").mkdir()
     write_reversal(tmp_path / "data")
+    extra: list[dict[str, Any]]
     extra = [{"path": "runs/diversified", "split": split} for split in ("src-rev", "rev-src")]
+    extra += [{"path": "text", "files": {"train": ["data/train.src", "data/train.rev"]}}]  # not made by models
     data = {"source": "src", "target": "rev", "extra": extra}
     row = toy_config(tmp_path / "data", data=data, training={"epochs": 8})
     teacher = toy_config(tmp_path / "elsewhere", training={"epochs": 8})

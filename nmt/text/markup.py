@@ -15,9 +15,13 @@ from typing import NamedTuple
 
 from nmt.errors import UserError
 from nmt.text.cleaning import clean_line
+from nmt.text.spans import find_spans
 
 KINDS = ("html", "xml")
 """The values of `markup`."""
+
+INLINE = "inline"
+"""The kind of text in which only elements are markup: text with the tags of a program's messages."""
 
 
 def _names(text: str) -> frozenset[str]:
@@ -46,6 +50,9 @@ _BREAKS = _names("br img lb")
 _TAG = r"""</?([A-Za-z_][^\s<>/"'=]*+)(?:[^<>"']++|"[^"]{0,2000}+"|'[^']{0,2000}+')*+>"""
 _TOKEN = re.compile(
     rf"{_TAG}|<!--|<!\[CDATA\[|<\?|<![A-Za-z]|&(?:\#[0-9]{{1,7}}|\#[xX][0-9A-Fa-f]{{1,6}}|[A-Za-z][A-Za-z0-9]{{1,31}});"
+)
+_INLINE_TAG = re.compile(
+    r"""</?([A-Za-z][\w:.-]*+)(?:\s++[\w:.@-]++\s*+=\s*+(?:"[^"]{0,2000}+"|'[^']{0,2000}+'|[^\s"'<>=]++))*+\s*+/?>"""
 )
 _ENDS = {"<!--": "-->", "<![CDATA[": "]]>", "<?": "?>"}
 _NO_TRANSLATION = (
@@ -121,16 +128,18 @@ def parse_markup(line: str, kind: str, *, copied: bool = False, whole: bool = Fa
     """The segments of a line and the markup between them.
 
     Parameters:
-        kind: `html` or `xml`
+        kind: `html`, `xml` or `inline`
         copied: whether the model reads a character in place of untranslated content, and copies it
         whole: whether the line is one segment, in which block tags do not separate
     """
-    if kind not in KINDS:
+    if kind not in (*KINDS, INLINE):
         raise UserError(f"`markup` must be `html` or `xml`, but is {kind!r} instead")
-    tokens = list(_tokens(line, kind))
+    tokens = list(_inline_tokens(line) if kind == INLINE else _tokens(line, kind))
     partners = _partners(tokens)
+    if kind == INLINE:
+        tokens = [token if place in partners else token._replace(kind="text") for place, token in enumerate(tokens)]
     tokens, partners = _joined(tokens, partners, kind)
-    builder = _Builder(line, copied)
+    builder = _Builder(line, copied, escaped=kind != INLINE)
     for place, token in enumerate(tokens):
         around = place > 0 and tokens[place - 1].raw[-1:].isspace(), tokens[place + 1 : place + 2]
         tag = Tag(token.raw, around[0], bool(around[1]) and around[1][0].raw[:1].isspace())
@@ -191,6 +200,29 @@ def _tokens(line: str, kind: str) -> Iterator[_Token]:
         yield _Token(line[start:], "text")
 
 
+def _inline_tokens(line: str) -> Iterator[_Token]:
+    """The tags that may enclose words, and the text between them."""
+    start = 0
+    for match in _INLINE_TAG.finditer(line):
+        if match.start() > start:
+            yield _Token(line[start : match.start()], "text")
+        start = match.end()
+        kind = "text" if match[0].endswith("/>") else "close" if match[0][1] == "/" else "open"
+        yield _Token(match[0], kind, match[1])
+    if start < len(line):
+        yield _Token(line[start:], "text")
+
+
+def has_elements(line: str) -> bool:
+    """Whether a plain line has tags around words, which move with the words like those of markup.
+
+    A line with code in backquotes may be about tags, which are then no markup.
+    """
+    if "</" not in line or "`" in line:
+        return False
+    return bool(_partners(list(_inline_tokens(line))))
+
+
 def _tag(raw: str, name: str, kind: str) -> _Token:
     """The kind of a tag."""
     is_html = kind == "html"
@@ -237,7 +269,7 @@ def _joined(tokens: list[_Token], partners: dict[int, int], kind: str) -> tuple[
     place = 0
     while place < len(tokens):
         token, end = tokens[place], partners.get(place, -1)
-        is_kept = token.name in _KEPT and kind == "html"
+        is_kept = token.name in _KEPT and kind != "xml"
         if end > place and (is_kept or re.search(_NO_TRANSLATION, token.raw)):
             raw = "".join(one.raw for one in tokens[place : end + 1])
             joined.append(_Token(raw, "block" if token.kind == "block" else "kept", token.name))
@@ -253,7 +285,9 @@ def _joined(tokens: list[_Token], partners: dict[int, int], kind: str) -> tuple[
 class _Builder:
     """The segments of a line while they are read."""
 
-    def __init__(self, line: str, copied: bool) -> None:
+    def __init__(self, line: str, copied: bool, escaped: bool) -> None:
+        self.escaped = escaped
+        """Whether `&`, `<` and `>` are written as entities."""
         self.parts: list[str | Segment] = []
         self._free = (code for code in PLACEHOLDERS if chr(code) not in line) if copied else None
         self._begin()
@@ -274,9 +308,10 @@ class _Builder:
         segment.text = "".join(self._text)
         for node in self._stack:
             node.end = segment.letters
-        entities = {sign: raw for sign, raw in self._entities.items() if sign not in self._plain}
-        entities = {"&": "&amp;", "<": "&lt;", **({} if ">" in self._plain else {">": "&gt;"}), **entities}
-        segment.written.update({ord(sign): text for sign, text in entities.items()})
+        if self.escaped:
+            entities = {sign: raw for sign, raw in self._entities.items() if sign not in self._plain}
+            entities = {"&": "&amp;", "<": "&lt;", **({} if ">" in self._plain else {">": "&gt;"}), **entities}
+            segment.written.update({ord(sign): text for sign, text in entities.items()})
         if segment.text or segment.root.children:
             self.parts.append(segment if segment.root.children or segment.text.strip() else segment.text)
         if raw:
@@ -356,7 +391,7 @@ _UNIT = re.compile(rf"(?P<word>{_IN_WORD}++(?:(?:['’&@/_-]|[.,:](?=\d)){_IN_WO
 
 
 class Units(NamedTuple):
-    """The words and marks of a text."""
+    """The words, marks and copied spans of a text."""
 
     starts: list[int]
     ends: list[int]
@@ -364,7 +399,17 @@ class Units(NamedTuple):
 
     @classmethod
     def of(cls, text: str) -> Units:
-        """Where the units of a text begin and end."""
-        found = list(_UNIT.finditer(text))
-        words = [bool(one["word"]) or one[0].isalnum() for one in found]
-        return cls([one.start() for one in found], [one.end() for one in found], words)
+        """Where the units of a text begin and end; a span is one unit, which counts as a word."""
+        units, place = cls([], [], []), 0
+        for start, end in [*find_spans(text), (len(text), len(text))]:
+            for found in _UNIT.finditer(text, place, start):
+                units._add(*found.span(), bool(found["word"]) or found[0].isalnum())
+            if end > start:
+                units._add(start, end, True)
+            place = end
+        return units
+
+    def _add(self, start: int, end: int, is_word: bool) -> None:
+        self.starts.append(start)
+        self.ends.append(end)
+        self.are_words.append(is_word)

@@ -350,10 +350,11 @@ class Translator:
     def prepare(self, line: str | SourceLine, split_sentences: bool | None = None) -> PreparedLine:
         """Clean a line, split it if requested, and collect the constraints on its translation."""
         line = SourceLine(line) if isinstance(line, str) else line
-        if line.markup:
+        marked = line.markup or self._inline_markup(line)
+        if marked:
             from nmt.translation.markup import prepare_marked
 
-            return prepare_marked(self, line, split_sentences)
+            return prepare_marked(self, replace(line, markup=marked), split_sentences)
         if split_sentences is None:
             split_sentences = self.split_sentences and not line.prefix and not line.required
         elif split_sentences and (line.prefix or line.required):
@@ -383,6 +384,14 @@ class Translator:
         from nmt.translation.terms import find_terms
 
         return find_terms(self, prepared, glossary)
+
+    def _inline_markup(self, line: SourceLine) -> str:
+        """`inline` if a plain line has tags around words and the model can tell where these words are."""
+        if "</" not in line.text or not self.has_attention or line.prefix or line.required or line.forbidden:
+            return ""
+        from nmt.text.markup import INLINE, has_elements
+
+        return INLINE if has_elements(line.text) else ""
 
     def _without_capitals(self, sentence: SourceSentence) -> SourceSentence:
         """A sentence in capitals as it is normally written; any other sentence does not change."""
