@@ -15,7 +15,7 @@ import shutil
 import stat
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -120,26 +120,30 @@ SEAL = "# checksum {}: delete this line when you change something above\n"
 SEALED = re.compile(rb"(.*^)# checksum ([0-9a-f]{8}): [^\n]*\n?\Z", re.DOTALL | re.MULTILINE)
 
 
-def sealed_text(text: str) -> str:
-    """The text of a configuration file with its checksum as a comment in the last line."""
-    return text + SEAL.format(f"{zlib.crc32(text.encode()):08x}")
+def sealed_text(text: str) -> tuple[bytes, str]:
+    """The content of a configuration file, with its checksum as a comment in the last line; and the checksum."""
+    checksum = f"{zlib.crc32(text.encode()):08x}"
+    return (text + SEAL.format(checksum)).encode(), checksum
 
 
-def check_text(path: Path) -> None:
-    """Raises UserError if a configuration file has a checksum that does not match."""
+def check_text(path: Path) -> str:
+    """The checksum of a configuration file, empty if it has none; raises UserError if it does not match."""
     found = SEALED.fullmatch(read_file(path, MOST_TEXT))
     if found and f"{zlib.crc32(found[1]):08x}" != found[2].decode():
         raise damaged(path, "its checksum differs; if you changed it yourself, delete its last line, which says so")
+    return found[2].decode() if found else ""
 
 
-def sealed_tensors(content: bytes) -> list[bytes | memoryview]:
-    """A safetensors file with its checksums in the metadata, in parts to be written one after another.
+def sealed_tensors(content: bytes, **notes: str) -> list[bytes | memoryview]:
+    """A safetensors file with notes and its checksums in the metadata, in parts to be written one after another.
 
     The file consists of the length of the header (8 bytes), the header (JSON), and the data.
     """
     (length,) = struct.unpack("<Q", content[:8])
     header, data = json.loads(content[8 : 8 + length]), memoryview(content)[8 + length :]
     metadata = header.setdefault("__metadata__", {})
+    metadata.pop(HEADER_CHECKSUM, None)
+    metadata.update(notes)
     metadata[DATA_CHECKSUM] = f"{zlib.crc32(data):08x}"
     metadata[HEADER_CHECKSUM] = _values_checksum(header)
     written = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
@@ -175,17 +179,30 @@ def verify_tensors(path: Path) -> None:
 
 def write_atomically(path: Path, *content: bytes | memoryview) -> None:
     """Write a file so that at any time either the old or the new content exists, even after a power cut."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    remove_abandoned(path.parent, f".{path.name}.", ".tmp")
+    write_together(path.parent, {path.name: content})
+
+
+def write_together(folder: Path, files: Mapping[str, Sequence[bytes | memoryview]]) -> None:
+    """Write files of a folder, each as `write_atomically` does; none is replaced before all are on the disk.
+
+    files: the parts of each file's content, by its name
+    """
+    written = {}
     try:
-        with open(temporary, "wb") as file:
-            for part in content:
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        for name, content in files.items():
+            path = folder / name
+            remove_abandoned(folder, f".{name}.", ".tmp")
+            written[path] = path.with_name(f".{name}.{os.getpid()}.tmp")
+            with open(written[path], "wb") as file:
+                for part in content:
+                    file.write(part)
+                file.flush()
+                os.fsync(file.fileno())
+        for path, temporary in written.items():
+            os.replace(temporary, path)
     except OSError as error:  # a full disk: name the file that is missing, leave no half of it
-        temporary.unlink(missing_ok=True)
+        for temporary in written.values():
+            temporary.unlink(missing_ok=True)
         raise OSError(error.errno, error.strerror, str(path)) from None
 
 

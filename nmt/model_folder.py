@@ -1,7 +1,7 @@
 """Model folders: everything a trained model needs, read and written without torch.
 
 config.toml         the resolved configuration, with its format number
-model.safetensors   weights only, with the checksums of the vocabularies they were trained with
+model.safetensors   weights only, with the checksums of the configuration and the vocabularies they were trained with
 joint.spm           SentencePiece model of both languages, or
 source.spm, target.spm; a language model has target.spm alone
 README.md           model card
@@ -35,11 +35,13 @@ from nmt.model_files import (
     sealed_text,
     sealed_values,
     unsealed_values,
+    write_together,
 )
 from nmt.model_files import write_atomically as write_atomically
 from nmt.scores.confidence import Confidence
 from nmt.text.vocabulary import Vocabulary
 
+CONFIG = "config.toml"
 WEIGHTS = "model.safetensors"
 MANIFEST = "export.json"
 """Name of the file that describes the export and the weights from which it was made."""
@@ -106,14 +108,14 @@ def open_model(name: str | Path) -> ModelFolder:
         path = BUNDLED / name if str(name) in bundled_models() else _download(str(name))
     if (path / "best").is_dir():
         path = path / "best"
-    if not path.is_dir() or not (path / "config.toml").exists():
+    if not path.is_dir() or not (path / CONFIG).exists():
         hides = f"; it hides the model `{name}` that comes with the program: rename it, or work in another folder"
         raise UserError(
             f"`{name}` is not a model folder: it must be a folder with config.toml, *.spm and {WEIGHTS} or an export"
             f"{hides if str(name) in bundled_models() else ''}"
         )
-    check_text(path / "config.toml")
-    config = load_config(path / "config.toml")
+    checksum = check_text(path / CONFIG)
+    config = load_config(path / CONFIG)
     names = vocabulary_files(config)
     runtime_only = (path / EXPORT / MANIFEST).is_file() and not (path / WEIGHTS).exists()
     for needed in names if runtime_only else [WEIGHTS, *names]:
@@ -122,7 +124,13 @@ def open_model(name: str | Path) -> ModelFolder:
         check_file(path / needed, MOST_VOCABULARY if needed in names else None)
     vocabularies = [Vocabulary.load(path / needed) for needed in names]
     folder = ModelFolder(path, config, vocabularies[0], vocabularies[-1], read_confidence(path))
-    trained_with = read_manifest(path)["vocabularies"] if runtime_only else _metadata(folder)
+    noted: dict[str, Any] = read_manifest(path) if runtime_only else _metadata(folder)
+    if checksum and noted.get(CONFIG) and noted[CONFIG] != checksum:
+        raise UserError(
+            f"model folder `{path}` is damaged: `{CONFIG}` is not the configuration that its weights were trained "
+            "with; put that one back, or delete its last line if you exchanged it on purpose"
+        )
+    trained_with = noted["vocabularies"] if runtime_only else noted
     for needed, vocabulary in zip(names, vocabularies, strict=True):
         if trained_with.get(needed, vocabulary.checksum) != vocabulary.checksum:
             raise UserError(
@@ -138,18 +146,25 @@ def read_confidence(folder: Path) -> Confidence | None:
     if not path.exists():
         return None
     try:
-        return Confidence.of_values(unsealed_values(read_file(path, MOST_TEXT)))
+        values = unsealed_values(read_file(path, MOST_TEXT))
+        if values.get(CONFIG) and check_text(folder / CONFIG) not in ("", values[CONFIG]):
+            raise ValueError("it was fitted to another model")
+        return Confidence.of_values(values)
     except ValueError as error:
         raise damaged(path, f"{error}; delete it, and `nmt evaluate --calibrate` makes another") from None
 
 
 def write_confidence(folder: Path, confidence: Confidence | None) -> None:
-    """Write or replace it; None: there is none any more."""
+    """Write or replace the confidence of the model in a folder; None: there is none any more."""
     if confidence is None:
         (folder / CONFIDENCE).unlink(missing_ok=True)
     else:
-        values = json.dumps(sealed_values(confidence.values()), indent=1)
-        write_atomically(folder / CONFIDENCE, f"{values}\n".encode())
+        write_atomically(folder / CONFIDENCE, _confidence_file(confidence, check_text(folder / CONFIG)))
+
+
+def _confidence_file(confidence: Confidence, config_checksum: str) -> bytes:
+    values = sealed_values({**confidence.values(), CONFIG: config_checksum})
+    return f"{json.dumps(values, indent=1)}\n".encode()
 
 
 def _metadata(folder: ModelFolder) -> dict[str, str]:
@@ -227,6 +242,7 @@ MANIFEST_VALUES: dict[str, Callable[[Any], bool]] = {
     "state": lambda value: _is_table(value, _is_size),
     "weights": lambda value: _is_table(value, _is_text, _is_count),
     "vocabularies": lambda value: _is_table(value, _is_text),
+    CONFIG: _is_text,
     "files": lambda value: (
         _is_table(value, lambda file: _is_table(file, size=_is_count, crc32=_is_text))
         and all(name == Path(name).name for name in value)
@@ -354,17 +370,21 @@ def write_model(
     card: str,
     confidence: Confidence | None = None,
 ) -> None:
-    """Write a model folder; each file is replaced atomically, the weights last.
+    """Write a model folder; the files are replaced when all of them are on the disk, the weights last.
 
     weights: a safetensors file with `weights_metadata` in its metadata
     """
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "config.toml", sealed_text(write_config(config)).encode())
+    text, checksum = sealed_text(write_config(config))
+    files: dict[str, Sequence[bytes | memoryview]] = {CONFIG: [text]}
     for name, vocabulary in _by_file(config, source_vocabulary, target_vocabulary).items():
-        write_atomically(folder / name, vocabulary.model)
-    write_atomically(folder / "README.md", card.encode())
-    write_confidence(folder, confidence)
-    write_atomically(folder / WEIGHTS, *sealed_tensors(weights))
+        files[name] = [vocabulary.model]
+    files["README.md"] = [card.encode()]
+    if confidence is None:
+        (folder / CONFIDENCE).unlink(missing_ok=True)
+    else:
+        files[CONFIDENCE] = [_confidence_file(confidence, checksum)]
+    write_together(folder, {**files, WEIGHTS: sealed_tensors(weights, **{CONFIG: checksum})})
 
 
 def model_card(config: Config, results: Mapping[str, Any]) -> str:

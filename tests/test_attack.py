@@ -46,3 +46,7 @@ def test_a_failure_is_counted(
     assert 0 < failures < 20 and "ZeroDivisionError" in capsys.readouterr().out
     assert script.attack(world, ["hostile"], 2, seed=3) == 2
     assert "the process died (signal 9)" in capsys.readouterr().out
+    monkeypatch.setattr(script, "MOST_SECONDS", 0)
+    monkeypatch.setitem(script.ATTACKS, "flips", lambda world, draw, scratch: str(sum(range(10**6)))[:0] + "fine")
+    assert script.attack(world, ["flips"], 1, seed=3) == 1
+    assert "0 s of processor time" in capsys.readouterr().out

@@ -19,7 +19,7 @@ from test_translation import stream, translator
 from nmt import cli
 from nmt.errors import UserError
 from nmt.model_files import sealed_values
-from nmt.model_folder import BUNDLED, CONFIDENCE, read_confidence, write_confidence
+from nmt.model_folder import BUNDLED, CONFIDENCE, CONFIG, read_confidence, write_confidence
 from nmt.scores.confidence import GOOD, LEAST, SOFTENING, Confidence, calibration_error, fit_confidence
 from nmt.search.runaway import ran_away
 from nmt.translation.translator import Translator
@@ -87,6 +87,7 @@ def test_a_few_translations_are_not_enough() -> None:
 
 def test_a_model_folder_keeps_it(tmp_path: Path) -> None:
     assert read_confidence(tmp_path) is None
+    (tmp_path / CONFIG).touch()
     write_confidence(tmp_path, KNOWN)
     assert read_confidence(tmp_path) == KNOWN
     write_confidence(tmp_path, None)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +20,13 @@ from toys import toy_config, write_reversal
 from nmt.config import Config
 from nmt.errors import UserError
 from nmt.export.exporter import export_model
+from nmt.model_files import check_text
 from nmt.model_folder import (
     CONFIDENCE,
+    CONFIG,
+    EXPORT,
+    EXPORT_FORMAT,
+    WEIGHTS,
     ModelFolder,
     model_card,
     open_model,
@@ -26,10 +34,13 @@ from nmt.model_folder import (
     vocabulary_files,
     weights_metadata,
     write_atomically,
+    write_confidence,
+    write_manifest,
     write_model,
 )
 from nmt.network.torch_engine import TorchEngine, find_device, load_engine
 from nmt.scores import confidence
+from nmt.scores.confidence import Confidence
 from nmt.search.beam import SearchSettings, beam_search
 from nmt.search.engine import Engine
 from nmt.text.vocabulary import Vocabulary, learn_vocabulary
@@ -243,6 +254,64 @@ def test_a_swapped_vocabulary_of_the_same_size_is_noticed(
             open_model(folder.path)
         (folder.path / name).write_bytes(before)
     assert open_model(folder.path).config == config
+
+
+@pytest.mark.parametrize("exported", [False, True])
+def test_the_configuration_of_another_model_is_noticed(
+    tmp_path: Path, vocabularies: list[Vocabulary], exported: bool
+) -> None:
+    """Its sizes are the same, so that only a checksum shows it; a configuration that was changed by hand has none."""
+    config = replace(TRANSLATION, decoding=replace(TRANSLATION.decoding, beam_size=2, alpha=0.3))
+    folder = write(tmp_path / "model", TRANSLATION, vocabularies[0]).path
+    other = write(tmp_path / "other", config, vocabularies[0]).path
+    if exported:
+        for each in (folder, other):
+            (each / EXPORT).mkdir()
+            names = weights_metadata(TRANSLATION, vocabularies[0], vocabularies[0])
+            values = {"task": "translation", "integers": False, "pieces": 16, "shortlist": None, "weights": {}}
+            noted = {"vocabularies": names, CONFIG: check_text(each / CONFIG)}
+            write_manifest(each / EXPORT, {"format": EXPORT_FORMAT, **values, **noted})
+            (each / WEIGHTS).unlink()
+    assert (open_model(folder).config, open_model(other).config) == (TRANSLATION, config)
+    shutil.copy(other / CONFIG, folder)
+    with pytest.raises(UserError, match=r"`config\.toml` is not the configuration that its weights were trained with"):
+        open_model(folder)
+    by_hand = (folder / CONFIG).read_text().splitlines(keepends=True)[:-1]
+    (folder / CONFIG).write_text("".join(by_hand))
+    assert open_model(folder).config == config
+
+
+def test_the_confidence_of_another_model_is_noticed(tmp_path: Path, vocabularies: list[Vocabulary]) -> None:
+    known = Confidence(-2.0, 3.0, 1000, 0.7, 0.02)
+    folders = []
+    for size in (2, 3):
+        config = replace(TRANSLATION, decoding=replace(TRANSLATION.decoding, beam_size=size))
+        folders.append(write(tmp_path / f"beam{size}", config, vocabularies[0]).path)
+        write_confidence(folders[-1], known)
+        assert open_model(folders[-1]).confidence == known
+    shutil.copy(folders[0] / CONFIDENCE, folders[1])
+    with pytest.raises(UserError, match=r"`confidence\.json`: it was fitted to another model; delete it"):
+        open_model(folders[1])
+
+
+def test_no_file_is_replaced_before_all_are_written(
+    tmp_path: Path, vocabularies: list[Vocabulary], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full when the last file is written: the whole old model is still there."""
+    folder = write(tmp_path / "model", TRANSLATION, vocabularies[0]).path
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    sync, calls = os.fsync, iter(range(len(before)))
+
+    def full(file: int) -> None:
+        if next(calls) == len(before) - 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as error:
+        write_model(folder, SEPARATE, vocabularies[0], vocabularies[0], before[WEIGHTS], "another")
+    assert str(folder) in str(error.value.filename)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_weights_without_checksums_are_read(tmp_path: Path, vocabularies: list[Vocabulary]) -> None:

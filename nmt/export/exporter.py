@@ -23,8 +23,9 @@ import numpy as np
 
 from nmt.config import DataConfig, DecodingConfig
 from nmt.errors import TrainingError, UserError, how_to_install
-from nmt.model_files import remove_abandoned, replace_folder
+from nmt.model_files import check_text, remove_abandoned, replace_folder
 from nmt.model_folder import (
+    CONFIG,
     EXPORT,
     EXPORT_FORMAT,
     ModelFolder,
@@ -120,6 +121,7 @@ def export_model(
     engine = load_engine(folder, threads=threads)
     expected = Expectation(engine, sample_sources(folder), folder.config.decoding)
     vocabularies = weights_metadata(folder.config, folder.source_vocabulary, folder.target_vocabulary)
+    checksum = check_text(folder.path / CONFIG)
     final, new = folder.path / EXPORT, folder.path / f".{EXPORT}.{os.getpid()}.new"
     shutil.rmtree(folder.path / f".{EXPORT}.new", ignore_errors=True)  # of an earlier version
     for suffix in (".new", ".old"):
@@ -130,7 +132,7 @@ def export_model(
             made = new / kind
             (made / EXPORT).mkdir(parents=True)
             manifest = write_graphs(engine.model, made / EXPORT, kind != "fp32", small)
-            manifest |= {"weights": weights_identity(folder), "vocabularies": vocabularies}
+            manifest |= {"weights": weights_identity(folder), "vocabularies": vocabularies, CONFIG: checksum}
             write_manifest(made / EXPORT, manifest)
             deviation = expected.deviation(OnnxEngine(made, threads))
             deviation.check(kind != "fp32")
