@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,6 +62,23 @@ def test_there_and_back() -> None:
     english = [each.text for each in Translator.load("de-en").translate(german)]
     assert len(set(german) & set(lines)) == 0
     assert sum(line == back for line, back in zip(lines, english, strict=True)) >= 2, (german, english)
+
+
+@pytest.mark.parametrize("mark", ["- ", "• ", "1. ", "a) ", "## ", "> > ", "- [ ] "])
+def test_an_item_of_a_list_is_translated_as_without_its_mark(mark: str) -> None:
+    """Word for word, with the same score, in text and with markup; forbidden phrases do not change that."""
+    translator = Translator.load("de-en", threads=1)
+    line = "Ich habe Hunger. Wo ist Tom?"
+    asked: dict[str, Any] = {"beam_size": 2, "n_best": 2}
+    plain, item = translator.translate_n_best([line, mark + line], **asked)
+    assert [(mark.lstrip() + one.text, one.score) for one in plain] == [(one.text, one.score) for one in item]
+    wishes = [SourceLine(each, forbidden=["tree", mark.strip()]) for each in (line, mark + line)]
+    plain, item = translator.translate_n_best(wishes, **asked)
+    assert item[0].text.endswith(plain[0].text)
+    [tagged] = translator.translate([f"<li>{mark}Ich habe <b>Hunger</b>.</li>"], markup="html", beam_size=2)
+    assert tagged.text.startswith(f"<li>{mark.lstrip()}") and tagged.text.count("<b>") == 1
+    [whole] = translator.translate([mark + line], split_sentences=False, beam_size=2)
+    assert not whole.parts
 
 
 def test_lines_and_phrases_from_an_iterator() -> None:

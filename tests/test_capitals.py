@@ -6,7 +6,9 @@ import pytest
 
 from nmt.config import DecodingConfig
 from nmt.model_folder import open_model
-from nmt.text.capitals import lower, upper, without_capitals
+from nmt.search.beam import Hypothesis
+from nmt.search.constraints import Constraints
+from nmt.text.capitals import lower, upper, with_first_capital, without_capitals
 from nmt.text.vocabulary import Vocabulary
 from nmt.translation.translator import Sentence, SourceLine, Translator
 
@@ -50,6 +52,50 @@ def test_others_and_acronyms_stay(text: str, vocabulary: Vocabulary) -> None:
 def test_capitals_of_a_language() -> None:
     assert (lower("IĞDIR İL", "tr"), lower("IT", "en")) == ("ığdır il", "it")
     assert (upper("Istanbul, ılık su iç", "tr"), upper("Straße in", "de")) == ("ISTANBUL, ILIK SU İÇ", "STRASSE IN")
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "language", "written"),
+    [
+        ("we sleep.", "Wir schlafen.", "en", "We sleep."),
+        ("“we sleep,” he said.", "„Wir schlafen“, sagte er.", "en", "“We sleep,” he said."),
+        ("e-mail is old", "Post ist alt!", "en", "E-mail is old"),
+        ("l’hôtel est là.", "Das Hotel ist da.", "fr", "L’hôtel est là."),
+        ("içerisi soğuk.", "Drinnen ist es kalt.", "tr", "İçerisi soğuk."),
+        ("იცის.", "Er weiß es.", "ka", "იცის."),  # Georgian has capitals, but begins no sentence with them
+        ("iPhones are big.", "Diese Telefone sind groß.", "en", "iPhones are big."),
+        ("git is a tool.", "Mit git arbeitet man.", "en", "git is a tool."),
+        ("example.org is down.", "Die Seite geht nicht.", "en", "example.org is down."),
+        ("10 years are long.", "Zehn Jahre sind lang.", "en", "10 years are long."),
+        ("’s morgens slaap ik.", "Am Morgen schlafe ich.", "nl", "’s morgens slaap ik."),
+        ("we sleep.", "wir schlafen.", "en", "we sleep."),
+        ("apples and pears", "Äpfel und Birnen", "en", "apples and pears"),  # no sentence
+        ("apple.", "Apfel.", "en", "apple."),
+        ("we sleep.", "我们睡觉了。", "en", "we sleep."),
+        ("我们 睡觉。", "Wir schlafen.", "zh", "我们 睡觉。"),
+        ("", "Wir schlafen.", "en", ""),
+    ],
+)
+def test_a_translation_begins_with_a_capital_as_its_source_does(
+    text: str, source: str, language: str, written: str
+) -> None:
+    assert with_first_capital(text, source, language) == written
+
+
+def test_first_capitals_of_translations(vocabulary: Vocabulary) -> None:
+    """The pieces change as the text does; what is asked of the translation stays as it is written."""
+    translator = Translator.load("de-en", threads=1)
+    found = vocabulary.encode("we sleep.")
+    hypothesis = Hypothesis(found, 0.0, 0.0, [0.0] * (len(found) + 1), True, None)
+    sentence = Sentence(vocabulary.encode("Wir schlafen."), "Wir schlafen.")
+    [one, other] = (
+        translator._translation(hypothesis, each, False)
+        for each in (sentence, sentence._replace(constraints=Constraints(prefix=tuple(found[:1]))))
+    )
+    assert (one.text, other.text) == ("We sleep.", "we sleep.")
+    assert (vocabulary.join_pieces(one.tokens), one.tokens[1:]) == ("We sleep.", other.tokens[1:])
+    translator.target_vocabulary = Vocabulary.load("vocab/tanaka-en-ja/joint.spm")
+    assert not translator.target_vocabulary.has_capitals and vocabulary.has_capitals
 
 
 def test_a_line_in_capitals_is_translated_as_otherwise_and_written_in_capitals() -> None:

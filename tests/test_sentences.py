@@ -8,7 +8,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt.text.sentences import join_sentences, split_sentences
+from nmt.text.sentences import join_sentences, list_mark, split_sentences
+
+MARKS = "- |– |• |* |+ |◦ |> |> > |# |### |1. |12) |2.3. |(4) |a) |B) |(b) |iv) |(ii) |- [ ] |•\u00a0|  - |✓  |- 1. "
+PLAIN = (
+    "-Milch|•Milch|Milch - Butter|- |• • •|- 12|1.|1. Mai ist frei.|3. Mai.|1. místo|2. kez oldu|1848. Jahre|"
+    "1.5 Liter Milch|A. Müller kommt.|#hashtag ist da|-5 Grad|*nein* sagte er|--help zeigt Hilfe|I. Kant|ab) nein|"
+)
+
+
+@pytest.mark.parametrize("mark", MARKS.split("|"))
+def test_marks_of_lists_headings_and_quotations(mark: str) -> None:
+    assert list_mark(f"{mark}Milch kaufen") == len(mark)
+    assert list_mark(f"{mark}“Milch”") == len(mark)
+    assert list_mark(f"{mark}牛乳を買う") == len(mark)
+
+
+@pytest.mark.parametrize("text", PLAIN.split("|"))
+def test_lines_without_such_a_mark(text: str) -> None:
+    assert list_mark(text) == 0
+
+
+def test_marks_are_found_in_linear_time() -> None:
+    started = time.process_time()
+    assert list_mark("- " * 100_000) == 0
+    assert list_mark("1.1" * 100_000 + " x") == 0
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.parametrize(

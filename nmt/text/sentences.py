@@ -60,6 +60,11 @@ _BEGINS = _words(
     "Моя Его Её"
 )
 
+_BULLET = r"[-–—•·*+◦‣⁃▪▫●○■□►▸→>✓✔✗✘]|#{1,6}|\[[ xX]?\]"
+_NUMBER = r"\d{1,3}(?:\.\d{1,3})*+[.)]|\(\d{1,3}\)|(?:[a-zA-Z]|[ivxIVX]{2,5})\)|\((?:[a-zA-Z]|[ivxIVX]{2,5})\)"
+_LIST_MARK = re.compile(rf"\s*(?:{_BULLET}|({_NUMBER}))\s+")
+_LETTER = re.compile(r"[^\W\d_]")
+
 # Possessive, and never begun inside a run of marks: the time stays linear in the length of the line.
 _SENTENCE_END = re.compile(
     r"""(?<![.!?…])[.!?…]++["'”’»«“)\]]*+(?=\s)"""
@@ -106,6 +111,22 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
             start += len(sentence) - len(sentence.lstrip())
             stripped.append((start, start + len(sentence.strip())))
     return stripped
+
+
+def list_mark(text: str) -> int:
+    """The length of what a line begins with as an item of a list, as a heading or as a quotation, white space included.
+
+    Such as `- `, `• `, `1. `, `a) `, `## `, `> ` or `- [ ] `; 0 if there is none, or no word after it. In "3. Mai" and
+    "1. místo" the number is an ordinal.
+    """
+    end = 0
+    while match := _LIST_MARK.match(text, end):
+        if match[1] and match[1].endswith("."):
+            word = text[match.end() : match.end() + LOOKED_AT].split(None, 1)[:1]
+            if word and (word[0][0].islower() or word[0].strip(".,;:!?") in _MONTHS):
+                break
+        end = match.end()
+    return end if _LETTER.search(text, end) else 0
 
 
 def _ends(text: str, start: int, match: re.Match[str], lower_case: bool) -> bool:

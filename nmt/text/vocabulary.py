@@ -181,6 +181,16 @@ class Vocabulary:
         """Whether the pieces of a word have few characters."""
         return len(word) <= UNUSUAL * len(self.encode(word))
 
+    @cached_property
+    def has_capitals(self) -> bool:
+        """Whether the text that it was learned from has capitals.
+
+        Of the pieces that begin a word, 30 % have a capital in Tatoeba's German and English, 4 % in French and English
+        captions, and none in text in small letters.
+        """
+        first = [piece[1] for piece in self.pieces(range(len(self))) if len(piece) > 1 and piece[0] == "▁"]
+        return sum(map(str.isupper, first)) > 0.01 * sum(map(str.isalpha, first))
+
     def starts_word(self) -> list[bool]:
         """For each id whether its piece begins a word; special pieces do not."""
         pieces = self.pieces(range(len(self)))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from nmt.search.constraints import SPACE
 from nmt.text.cleaning import clean_line, one_line
-from nmt.text.sentences import sentence_spans
+from nmt.text.sentences import list_mark, sentence_spans
 from nmt.text.spans import (
     SPAN_CHARACTERS,
     Named,
@@ -71,13 +71,20 @@ class Copying:
         return any(_LETTER.search(piece) for piece in pieces if not piece.startswith("<0x"))
 
     def sentences(
-        self, line: str, split: bool, named: Named | None = None, whole: bool = False
+        self, line: str, split: bool, named: Named | None = None, whole: bool = False, marks: bool = False
     ) -> tuple[list[SourceSentence], list[str]]:
         """The sentences of a line, and the white space between them; a blank line has none.
 
         A line that is not split is one sentence, unless it has too many spans; it is then translated in parts. If it
         must stay whole, the spans beyond the maximum are translated as text.
+
+            marks: whether a bullet, a number of a list and the like at the beginning is a sentence that does not change
         """
+        if marks and self.has_words and (end := list_mark(written := one_line(line))):
+            sentences, gaps = self.sentences(written[end:], split, named)
+            mark = clean_line(written[:end])
+            gap = mark[len(mark.rstrip()) :]
+            return [SourceSentence(mark.strip(), (), mark.strip()), *sentences], [gap, *gaps]
         text, spans = clean_line(line), list[Span]()
         if self.most:
             written = one_line(line)

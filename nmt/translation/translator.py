@@ -22,7 +22,7 @@ from nmt.search.ensemble import Ensemble, Fusion
 from nmt.search.runaway import ran_away, second_search
 from nmt.search.sampling import sample_translations
 from nmt.search.scoring import Scorer, force_decode
-from nmt.text.capitals import upper, without_capitals
+from nmt.text.capitals import upper, with_first_capital, without_capitals
 from nmt.text.cleaning import clean_line, clean_target, one_line
 from nmt.text.glossary import Glossary
 from nmt.text.spans import Named, restore_spans
@@ -304,7 +304,8 @@ class Translator:
         with a warning.
 
             split_sentences: False translates each line as a whole; None does so for lines with a prefix or required
-                phrases, and for models that were trained on longer text
+                phrases, and for models that were trained on longer text, except for bullets, numbers of a list and the
+                like at the beginning, which are copied
             markup: `html` or `xml` for lines with tags
             glossary: terms and their translations, or the path of a file, for all lines; a line's own take precedence
             overrides: fields of `nmt.config.DecodingConfig`, such as `beam_size=1`
@@ -355,17 +356,18 @@ class Translator:
             from nmt.translation.markup import prepare_marked
 
             return prepare_marked(self, replace(line, markup=marked), split_sentences)
+        whole = bool(line.prefix or line.required)
+        marks = split_sentences is not False and not whole
         if split_sentences is None:
-            split_sentences = self.split_sentences and not line.prefix and not line.required
-        elif split_sentences and (line.prefix or line.required):
+            split_sentences = self.split_sentences and not whole
+        elif split_sentences and whole:
             raise UserError("a prefix and required phrases are for whole lines; leave out `split_sentences`")
         problems = [CANNOT_COPY] if line.keep and not self.copying.most else []
         glossary = Glossary.of(line.glossary)
         if glossary and self.copying.most:
             line = replace(line, keep=(*line.keep, *glossary.kept(line.text)))
         named = self._name(line.keep) if line.keep else None
-        whole = bool(line.prefix or line.required)
-        sentences, gaps = self.copying.sentences(line.text, split_sentences, named, whole)
+        sentences, gaps = self.copying.sentences(line.text, split_sentences, named, whole, marks)
         problems += [TOO_MANY.format(one.too_many + self.copying.most) for one in sentences if one.too_many]
         copies = sentences[0].copies if whole and sentences else ()
         if copies:
@@ -374,8 +376,9 @@ class Translator:
                 prefix=self.copying.phrase(line.prefix, copies, named),
                 required=[self.copying.phrase(phrase, copies, named) for phrase in line.required],
             )
-        if whole or (line.forbidden and any(phrase in line.text for phrase in line.forbidden)):
-            sentences = [sentence._replace(unchanged=None) for sentence in sentences]
+        for number, sentence in enumerate(sentences):
+            if whole or any(phrase in (sentence.unchanged or "") for phrase in line.forbidden):
+                sentences[number] = sentence._replace(unchanged=None)
         if not whole and not line.forbidden:
             sentences = [self._without_capitals(sentence) for sentence in sentences]
         prepared = PreparedLine(sentences, gaps, self.constraints(line), problems)
@@ -626,7 +629,7 @@ class Translator:
             translated = []
             for i, hypotheses in zip(batch, found, strict=True):
                 one = [self._translation(hypothesis, sentences[i], attention_weights) for hypothesis in hypotheses]
-                if sentences[i].capitals and decoding.method == "beam":  # some differed only in capitals
+                if len(one) > 1 and decoding.method == "beam":  # some differed only in capitals
                     one = list({translation.text: translation for translation in one[::-1]}.values())[::-1]
                 translated.append(one)
             return translated
@@ -710,6 +713,8 @@ class Translator:
             text = one_line(self.target_vocabulary.join_pieces(tokens))
         if sentence.capitals:
             text, *tokens = (upper(written, self.target_language) for written in (text, *tokens))
+        elif not sentence.constraints.give_pieces and not sentence.constraints.forbidden:
+            text, tokens = self._with_first_capital(text, tokens, sentence.text)
         if not self._spans.isdisjoint(hypothesis.tokens):
             text, tokens = restored(text, tokens, sentence.text, sentence.copies)
         confidence = None
@@ -731,6 +736,18 @@ class Translator:
             translation.attention_weights = weights
             translation.alignment = word_alignment(translation.source_tokens, tokens, weights)
         return translation
+
+    def _with_first_capital(self, text: str, tokens: list[str], source: str) -> tuple[str, list[str]]:
+        """A translation and its pieces, which begin with a capital as the source does (`with_first_capital`)."""
+        written = with_first_capital(text, source, self.target_language)
+        if written == text or not self.target_vocabulary.has_capitals:
+            return text, tokens
+        place = next(place for place, sign in enumerate(text) if written[place] != sign)
+        for number, token in enumerate(tokens):
+            if text[place] in token:
+                changed = token.replace(text[place], written[place], 1)
+                return written, [*tokens[:number], changed, *tokens[number + 1 :]]
+        return written, tokens  # the letter is in bytes
 
     def _copied(self, tokens: list[str], hypothesis: Hypothesis, sentence: Sentence) -> list[str]:
         """The pieces with each unknown one replaced by the unknown source piece that it attends to most.
