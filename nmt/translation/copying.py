@@ -80,7 +80,7 @@ class Copying:
 
             marks: whether a bullet, a number of a list and the like at the beginning is a sentence that does not change
         """
-        if marks and self.has_words and (end := list_mark(written := one_line(line))):
+        if marks and (end := list_mark(written := one_line(line))) and self.has_words:
             sentences, gaps = self.sentences(written[end:], split, named)
             mark = clean_line(written[:end])
             gap = mark[len(mark.rstrip()) :]
