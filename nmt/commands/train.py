@@ -32,6 +32,7 @@ def run(options: argparse.Namespace) -> None:
     """`nmt train`."""
     from nmt.config import load_config
     from nmt.model_folder import open_model
+    from nmt.network.processes import Processes
 
     config = load_config(options.config, options.set)
     output = Path(options.output or Path("runs") / Path(options.config).stem)
@@ -50,6 +51,6 @@ def run(options: argparse.Namespace) -> None:
         threads=options.threads,
         say=say,
     )
-    if options.export:
+    if options.export and Processes().is_first:
         integers = options.export == "int8"
         export_model(open_model(best), integers=integers, data=config.data, threads=options.threads, say=say)

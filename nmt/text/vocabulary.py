@@ -90,6 +90,9 @@ class Vocabulary:
         except (RuntimeError, ValueError):  # the error message may contain bytes that are not text
             raise UserError(f"vocabulary `{path}` is not a SentencePiece model") from None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Vocabulary, (self.model,)
+
     def __len__(self) -> int:
         return int(self._processor.get_piece_size())
 

@@ -2,6 +2,9 @@
 
 `nmt.tasks` defines what is trained, and `nmt.training.run_folder` manages the files. All random numbers depend only on
 (seed, epoch, batch), so the state needs no random generator and a resumed run equals one that was never stopped.
+
+Several processes (`nmt.network.processes`) do each update together: N of them with `training.accumulation` A do what
+one does with N x A, because batches, their seeds and the progress are counted over all of them.
 """
 
 from __future__ import annotations
@@ -24,8 +27,9 @@ from torch import Tensor, nn
 from nmt import __version__
 from nmt.config import Config, TrainingConfig
 from nmt.errors import TrainingError, UserError
-from nmt.model_folder import WEIGHTS, model_card, weights_metadata, write_model
+from nmt.model_folder import WEIGHTS, ModelFolder, model_card, weights_metadata, write_model
 from nmt.network.precision import has_bf16
+from nmt.network.processes import Processes
 from nmt.network.torch_engine import build_model, find_device, load_weights, model_tensors, use_threads
 from nmt.network.word_vectors import load_into
 from nmt.scores.perplexity import perplexity, perplexity_text
@@ -33,6 +37,7 @@ from nmt.sizing import adopt
 from nmt.tasks import TASKS
 from nmt.tasks.resolving import resolve_for_training
 from nmt.tasks.task import Say, Validation, make_vocabularies
+from nmt.text.vocabulary import Vocabulary
 from nmt.training.display import Display, counted, duration
 from nmt.training.optimization import WeightAverage, clip_gradients, gradient_norm, learning_rate, make_optimizer
 from nmt.training.run_folder import Progress, RunFolder, TensorBoard, check_folder
@@ -63,27 +68,47 @@ def train(
     Raises UserError for bad input or an existing run folder, and TrainingError when the loss is not finite or the run
     was interrupted; the progress is saved then.
     """
-    check_folder(config, output, resume, overwrite)  # before anything is changed, including the lock
-    folder = RunFolder(output)
-    try:
+    processes, folder = Processes(), RunFolder(output)
+    if not processes.is_first:
+        say = _say_nothing
+    place = processes.device(find_device(device))
+
+    def check() -> bool:
+        return check_folder(config, output, resume, overwrite)
+
+    def begin() -> tuple[Config, bool]:
+        check()  # before anything is changed, including the lock
         folder.lock()
-        resumed = check_folder(config, output, resume, overwrite)  # again: another process may just have ended
+        resumed = check()  # again: another process may just have ended
         TASKS[config.task].check(config)
+        if processes.count > 1 and config.task == "language_model":
+            raise UserError("a language model reads its text in order, in a single process; start it without torchrun")
         if resume and not resumed:
             say(f"no training in `{output}` yet: a new one starts")
-        config = adopt(config, folder.config()) if resumed else resolve_for_training(config, find_device(device), say)
-        use_threads(threads)
-        prepare_process()
-        run = Run(config, output, find_device(device), resumed, say)
-        if not resumed:
-            folder.make()
-            folder.lock()
-            check_folder(config, output, resume, overwrite)
-            run.begin_folder()
-        return run.train()
+        return adopt(config, folder.config()) if resumed else resolve_for_training(config, place, say), resumed
+
+    def begin_folder() -> None:
+        folder.make()
+        folder.lock()
+        check()
+        run.begin_folder()
+
+    try:
+        with processes.connected(place):
+            resolved, resumed = processes.from_first(begin)
+            use_threads(threads)
+            prepare_process()
+            run = Run(resolved, output, place, resumed, say, processes)
+            if not resumed:
+                processes.from_first(begin_folder)
+            return run.train()
     finally:
         folder.unlock()
         torch.set_flush_denormal(False)
+
+
+def _say_nothing(line: str) -> None:
+    """What a process says that is not the first."""
 
 
 def prepare_process() -> None:
@@ -104,33 +129,30 @@ def prepare_process() -> None:
 class Run:
     """One training run."""
 
-    def __init__(self, config: Config, output: Path, device: torch.device, resume: bool, say: Say) -> None:
+    def __init__(
+        self,
+        config: Config,
+        output: Path,
+        device: torch.device,
+        resume: bool,
+        say: Say,
+        processes: Processes | None = None,
+    ) -> None:
         self.config, self.output, self.device = config, output, device
+        self.processes = processes or Processes()
         self.settings: TrainingConfig = config.training
         self.display = Display(say, self.settings.epochs)
         self.say = say = self.display.say
         self.folder = RunFolder(output)
         self.board: TensorBoard | None = None
         check_precision(self.settings.precision, device)
-        start = None if resume else open_start(config)
-        if resume:
-            vocabularies = self.folder.vocabularies(config)
-        elif start:
-            vocabularies = start.source_vocabulary, start.target_vocabulary
-        else:
-            vocabularies = make_vocabularies(config, say)
-        self.vocabularies = vocabularies
+        self.start: ModelFolder | None = None
+        self.vocabularies = vocabularies = self.processes.from_first(lambda: self._find_vocabularies(resume))
         self.task = TASKS[config.task](config, vocabularies, device)
-        self.task.prepare(say)
+        self.processes.one_per_machine_first(lambda: self.task.prepare(say))
         self.model = build_model(config, len(vocabularies[0]), len(vocabularies[1]), self.settings.seed)
-        if start:
-            load_weights(self.model, start)
-            embeddings = config.model.source_embeddings or config.model.target_embeddings
-            say(
-                f"weights from `{start.path}`" + (f", embeddings too: `{embeddings}` is not read" if embeddings else "")
-            )
-        elif not resume:
-            self._read_embeddings()
+        if not resume:
+            self.processes.from_first(self._find_weights)
         self.model.to(device)
         self.parameters = [weight for weight in self.model.parameters() if weight.requires_grad]
         self.optimizer = make_optimizer(self.settings, self.parameters)
@@ -139,19 +161,37 @@ class Run:
         self.progress = Progress()
         self.done = 0.0
         """Share of the training that is done, 0 to 1."""
-        if resume:
-            self._load_state()
+        self._share_state(resume)
         self.stop_signal: int | None = None
+        """The signal that asked this process to stop."""
+        self.stops = False
+        """Whether one of the processes was asked to stop before the last update."""
         self.saved = time.perf_counter()
         weights = sum(weight.numel() for weight in self.model.parameters())
         frozen = weights - sum(weight.numel() for weight in self.parameters)
         say(
             f"model: {weights:,} weights{f' ({frozen:,} of them frozen)' if frozen else ''}, vocabulary "
             f"{len(vocabularies[1])}, {self.settings.precision} on {device}, {torch.get_num_threads()} threads"
+            + (f" in each of {self.processes.count} processes" if self.processes.count > 1 else "")
         )
 
-    def _read_embeddings(self) -> None:
-        """Word vectors from the files that the configuration names."""
+    def _find_vocabularies(self, resume: bool) -> tuple[Vocabulary, Vocabulary]:
+        """The vocabularies of the run folder, of the model that the run starts from, or those of the configuration."""
+        if resume:
+            return self.folder.vocabularies(self.config)
+        self.start = open_start(self.config)
+        if self.start:
+            return self.start.source_vocabulary, self.start.target_vocabulary
+        return make_vocabularies(self.config, self.say)
+
+    def _find_weights(self) -> None:
+        """The weights of the model that the run starts from, or word vectors from the files of the configuration."""
+        if self.start:
+            load_weights(self.model, self.start)
+            embeddings = self.config.model.source_embeddings or self.config.model.target_embeddings
+            ignored = f", embeddings too: `{embeddings}` is not read" if embeddings else ""
+            self.say(f"weights from `{self.start.path}`{ignored}")
+            return
         for side, vocabulary in zip(("source", "target"), self.vocabularies, strict=True):
             path = getattr(self.config.model, f"{side}_embeddings")
             if path is not None:
@@ -167,10 +207,11 @@ class Run:
 
     def train(self) -> Path:
         """Train to the end, an early stop, or an interrupt."""
-        progress, settings = self.progress, self.settings
-        if progress.update == 0:
-            self._estimate()
-        self.board = TensorBoard(self.output / "tensorboard", progress.update, self.say)
+        progress, settings, best = self.progress, self.settings, self.output / "best"
+        if self.processes.is_first:
+            if progress.update == 0:
+                self._estimate()
+            self.board = TensorBoard(self.output / "tensorboard", progress.update, self.say)
         try:
             with self._signals():
                 while progress.epoch < settings.epochs and not self._exhausted():
@@ -178,6 +219,8 @@ class Run:
                 if progress.validated != progress.update or progress.best is None:  # best/ was deleted
                     self._validate()
         except Interrupted:
+            if not self.processes.is_first:
+                raise SystemExit(1) from None
             self._save_state()
             name = signal.Signals(self.stop_signal or signal.SIGINT).name
             raise TrainingError(
@@ -186,11 +229,11 @@ class Run:
             ) from None
         finally:
             self.display.close()
-            self.board.close()
+            if self.board:
+                self.board.close()
         self._save_state()
         if self._exhausted():
             self.say(f"stopped early: no improvement in {counted(settings.patience, 'validation')}")
-        best = self.output / "best"
         self.say(
             f"done after {counted(progress.epoch, 'epoch')}, {counted(progress.update, 'update')}, "
             f"{progress.seconds / 60:.1f} minutes; best {METRIC_NAMES[self.task.best_by]} "
@@ -215,9 +258,10 @@ class Run:
                 break
             pool = self.task.pool(pools[progress.pool], progress.epoch, progress.pool)
             batches, pools_done = len(pool.batches), progress.epoch * len(pools) + progress.pool
-            self.display.expect(
-                done=pools_done * batches + progress.batch, total=batches * len(pools) * self.settings.epochs
-            )
+            if self.processes.is_first:
+                self.display.expect(
+                    done=pools_done * batches + progress.batch, total=batches * len(pools) * self.settings.epochs
+                )
             if not self._pool(pool, len(pools)):
                 return
             progress.pool += 1
@@ -234,13 +278,14 @@ class Run:
                 if self._exhausted():
                     return False
             started = time.perf_counter()
-            group = range(progress.batch, min(progress.batch + settings.accumulation, len(pool.batches)))
-            batches = [self.task.batch(pool, i, progress.update) for i in group]
+            size = settings.accumulation * self.processes.count
+            group = range(progress.batch, min(progress.batch + size, len(pool.batches)))
+            batches = [self.task.batch(pool, i, progress.update) for i in self.processes.share(group)]
             part = progress.batch / len(pool.batches)
             self.done = (progress.epoch + (progress.pool + part) / pools) / settings.epochs
             rate = learning_rate(settings, progress.update, self.done)
             tokens = self._update(batches, rate)
-            progress.batch += len(batches)
+            progress.batch += len(group)
             progress.update += 1
             progress.target_tokens += tokens
             if self.average:
@@ -248,7 +293,7 @@ class Run:
             progress.seconds += time.perf_counter() - started
             if progress.update % settings.log_interval == 0:
                 self._log(rate)
-            self.display.advance(len(batches), self.done, self._where())
+            self.display.advance(len(group), self.done, self._where())
             if time.perf_counter() - self.saved > 60 * settings.save_interval:
                 self._save_state()
             self._check_interrupt()
@@ -269,21 +314,31 @@ class Run:
         return interval > 0 and progress.update % interval == 0
 
     def _update(self, batches: list[Any], rate: float) -> int:
-        """One update from the gradients of one or more batches; returns its target tokens."""
-        progress, settings = self.progress, self.settings
-        tokens: int = sum(batch.target_tokens for batch in batches)
+        """One update from the gradients of one or more batches; returns its target tokens.
+
+        Each process gives its own batches of the update, of which it may have none at the end of a pool.
+        """
+        progress, settings, processes = self.progress, self.settings, self.processes
+        tokens = round(processes.sums(sum(batch.target_tokens for batch in batches))[0])
         self.model.train()
         # Gradients add up over the batches. `tokens` counts all of them, so that the sum is the mean over all targets.
-        for number, batch in enumerate(batches):
-            seed = dropout_seed(settings.seed, progress.update, number)
+        losses = negatives = 0.0
+        for place, batch in enumerate(batches):
+            seed = dropout_seed(settings.seed, progress.update, place * processes.count + processes.number)
             loss, negative = self.task.backward(self.model, batch, tokens=tokens, seed=seed, progress=self.done)
             if not math.isfinite(loss):
                 self.optimizer.zero_grad()
                 raise self._not_finite(batch, seed, f"loss is {loss}")
-            progress.window["loss"] += loss
-            progress.window["negative"] += negative
+            losses, negatives = losses + loss, negatives + negative
+        processes.add_gradients(self.parameters)
+        losses, negatives, stopped = processes.sums(losses, negatives, self.stop_signal is not None)
+        self.stops = stopped > 0
+        progress.window["loss"] += losses
+        progress.window["negative"] += negatives
         norm = gradient_norm(self.parameters).item()
         if not math.isfinite(norm):
+            if not processes.is_first:  # the norm is that of all processes, and the first one says so
+                raise SystemExit(1)
             raise self._not_finite(batches[-1], seed, f"gradient norm is {norm}")
         clip_gradients(self.parameters, norm, settings.clip_norm)
         for group in self.optimizer.param_groups:
@@ -308,6 +363,10 @@ class Run:
     # Validation
 
     def _validate(self) -> None:
+        """Score the model in the first process; all others learn from it how the run goes on."""
+        vars(self.progress).update(vars(self.processes.from_first(self._score)))
+
+    def _score(self) -> Progress:
         """Score the validation split with the averaged weights, if any; keep best, last and checkpoints."""
         progress = self.progress
         started = time.perf_counter()
@@ -346,10 +405,12 @@ class Run:
             f"{self._where()}: validation {validation.summary}{' (best)' if improved and not worse else ''}"
             + (f" (worse than a guess among {guess} pieces; lower training.learning_rate)" if worse else "")
         )
+        return progress
 
     def _check_validation(self) -> None:
         """Called regularly during a validation: stop for a signal, and update the display."""
-        self._check_interrupt()
+        if self.stop_signal is not None:
+            raise Interrupted
         self.display.wait(self._where())
 
     def _compare(self, validation: Validation) -> bool:
@@ -390,17 +451,44 @@ class Run:
 
     # State, records, signals
 
-    def _save_state(self) -> None:
-        """Write everything that is needed to resume."""
+    def _tensors(self) -> dict[str, Tensor]:
+        """All tensors that are needed to resume."""
         tensors = {f"weight.{name}": tensor.detach() for name, tensor in model_tensors(self.model).items()}
         tensors |= {f"carried.{name}": tensor for name, tensor in self.task.carried.items()}
         if self.average:
             tensors |= {f"average.{name}": weight for name, weight in self.average.weights.items()}
         for index, values in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{key}": value for key, value in values.items() if isinstance(value, Tensor)}
+        return tensors
+
+    def _save_state(self) -> None:
+        """Write everything that is needed to resume."""
+        if not self.processes.is_first:
+            return
         vocabularies = weights_metadata(self.config, *self.vocabularies)
-        self.folder.write_state(tensors, self.progress, self.task.data_identity, vocabularies)
+        self.folder.write_state(self._tensors(), self.progress, self.task.data_identity, vocabularies)
         self.saved = time.perf_counter()
+
+    def _share_state(self, resume: bool) -> None:
+        """Let all processes begin with the same: the state in the run folder, or the first weights."""
+
+        def begin() -> tuple[dict[str, Tensor], Progress, str] | None:
+            if resume:
+                self._load_state()
+            if self.processes.count == 1:
+                return None
+            return (
+                {name: tensor.cpu() for name, tensor in self._tensors().items()},
+                self.progress,
+                self.task.data_identity,
+            )
+
+        state = self.processes.from_first(begin)
+        if state and not self.processes.is_first:
+            self._restore(state[0], {})
+            self.progress = state[1]
+            if self.processes.number_here == 0 and state[2] != self.task.data_identity:
+                raise UserError("the training data on this machine are not those of the first process")
 
     def _load_state(self) -> None:
         """Restore what `_save_state` wrote; raises UserError when the file is damaged or the data have changed."""
@@ -483,7 +571,8 @@ class Run:
         progress.window_updates = 0
 
     def _record(self, record: dict[str, Any]) -> None:
-        self.folder.record(record)
+        if self.processes.is_first:
+            self.folder.record(record)
         if self.board:
             self.board.add(record)
 
@@ -505,12 +594,13 @@ class Run:
         copy_tensors(dict(self.model.named_buffers()), statistics)
         self.task.carried = {}
         epoch_tokens = sum(tokens) * len(pools)
-        minutes, epochs, batches = seconds / seen * epoch_tokens / 60, self.settings.epochs, len(tokens) * len(pools)
+        minutes = seconds / seen * epoch_tokens / 60 / self.processes.count
+        epochs, batches = self.settings.epochs, len(tokens) * len(pools)
         self.say(
             f"about {counted(batches, 'batch')} and {epoch_tokens:,} target tokens an epoch; estimated {minutes:.1f} "
             f"minutes an epoch, {duration(minutes * epochs)} for {counted(epochs, 'epoch')}, without validation"
         )
-        updates = -(-len(tokens) // self.settings.accumulation) * len(pools) * epochs
+        updates = -(-len(tokens) // (self.settings.accumulation * self.processes.count)) * len(pools) * epochs
         if self.settings.warmup >= updates:
             self.say(
                 f"training.warmup ({self.settings.warmup} updates) is longer than the training (about {updates} "
@@ -538,7 +628,7 @@ class Run:
                 signal.signal(kind, handler)
 
     def _check_interrupt(self) -> None:
-        if self.stop_signal is not None:
+        if self.stops or (self.processes.count == 1 and self.stop_signal is not None):
             raise Interrupted
 
 
