@@ -21,6 +21,7 @@ ROOMS = [
         "model_files",
         "model_folder",
         "translation",
+        "documents",
         "service",
     ),
     *("network", "data", "export", "tasks", "training", "report", "inspection", "commands", "cli"),

@@ -35,6 +35,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input", metavar="FILE", help="read this file instead of standard input")
     parser.add_argument("--output", metavar="FILE", help="write to this file instead of standard output")
     parser.add_argument(
+        "--document",
+        metavar="FILE",
+        help="translate this document (docx, odt, pptx, xlsx, epub, html, md, srt, po ...) to --output, or to a file "
+        "beside it",
+    )
+    parser.add_argument(
+        "--keys",
+        type=lambda text: text.split(","),
+        metavar="PATTERNS",
+        help="with --document: translate only these values of JSON and YAML: title,*.text",
+    )
+    parser.add_argument(
         "--n-best", type=positive, metavar="N", help="N translations of each line: number, rank, score, text"
     )
     parser.add_argument("--json", action="store_true", help="write a JSON object for each line")
@@ -45,6 +57,22 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--alignments", action="store_true", help="add the word alignment after a tab")
     parser.add_argument("--attention", action="store_true", help="add the attention weights; needs --json")
+    add_requests(parser)
+    parser.add_argument(
+        "--split-sentences",
+        action=argparse.BooleanOptionalAction,
+        help="translate the sentences of a line one by one (default, except with models of longer text)",
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="continue an incomplete --output file after its last complete line"
+    )
+    add_decoding_options(parser)
+    add_machine_options(parser)
+    parser.set_defaults(command=run)
+
+
+def add_requests(parser: argparse.ArgumentParser) -> None:
+    """Options that say what translations must contain or keep."""
     parser.add_argument("--prefix", type=utf8, default="", metavar="TEXT", help="beginning of each translation")
     parser.add_argument("--required", metavar="FILE", help="phrases that translations must contain, one per line")
     parser.add_argument("--forbidden", metavar="FILE", help="phrases that translations must not contain, one per line")
@@ -62,17 +90,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="P",
         help="report on standard error each line whose confidence (0 to 1) is below P",
     )
-    parser.add_argument(
-        "--split-sentences",
-        action=argparse.BooleanOptionalAction,
-        help="translate the sentences of a line one by one (default, except with models of longer text)",
-    )
-    parser.add_argument(
-        "--resume", action="store_true", help="continue an incomplete --output file after its last complete line"
-    )
-    add_decoding_options(parser)
-    add_machine_options(parser)
-    parser.set_defaults(command=run)
 
 
 def utf8(text: str) -> str:
@@ -86,6 +103,11 @@ def run(options: argparse.Namespace) -> None:
     from nmt.translation.line_stream import LineReader, translate_stream
     from nmt.translation.resuming import Done, find_done
 
+    if options.document:
+        run_document(options)
+        return
+    if options.keys:
+        raise UserError("--keys needs --document")
     if (options.input is None and sys.stdin is None) or (options.output is None and sys.stdout is None):
         raise UserError("standard input or output is closed; use --input and --output")
     if options.resume and not options.output:
@@ -126,6 +148,66 @@ def run(options: argparse.Namespace) -> None:
         output = files.enter_context(open_output(options.output, done.bytes)) if options.output else sys.stdout.buffer
         files.callback(progress.clear)
         translate_stream(translator, reader, output, **settings, first=done.lines + 1, progress=progress)
+
+
+LINES_ONLY = (
+    *("input", "n_best", "json", "json_input", "alignments", "attention", "prefix", "required", "markup", "resume"),
+)
+"""The options that a document does not have."""
+
+
+def run_document(options: argparse.Namespace) -> None:
+    """`translate --document`."""
+    from nmt.documents import open_document, output_path, with_translator
+    from nmt.model_files import write_atomically
+
+    for name in LINES_ONLY:
+        if getattr(options, name):
+            raise UserError(f"--{name.replace('_', '-')} is for lines of text and not for a --document; leave it out")
+    overrides = decoding_options(options)
+    problems: list[str] = []
+
+    def warn(problem: str) -> None:
+        problems.append(problem)
+        say(f"translate: {problem}")
+
+    document = open_document(options.document, say=lambda line: say(f"translate: {line}"))
+    if options.output:
+        output_path(options.document, options.output, "")
+    translator = load_translator(options)
+    output = output_path(options.document, options.output, translator.target_language)
+    translate = with_translator(
+        translator,
+        keep=read_phrases(options.keep),
+        forbidden=read_phrases(options.forbidden),
+        glossary=options.glossary,
+        split_sentences=options.split_sentences,
+        warn_below=options.warn_below,
+        warn=warn,
+        **overrides,
+    )
+    languages = {"source_language": translator.source_language, "target_language": translator.target_language}
+    progress = DocumentProgress()
+    translated = document.translate(translate, **languages, keys=options.keys or (), progress=progress)
+    write_atomically(output, translated)
+    say(f"translate: {progress.texts:,} texts of `{options.document}` are translated in `{output}`")
+    if options.strict and problems:
+        raise UserError(f"what is asked of the translation is not met: {problems[0]}")
+
+
+class DocumentProgress:
+    """Shows how many texts of a document are translated, every ten seconds."""
+
+    def __init__(self) -> None:
+        self.texts = 0
+        self._last = time.monotonic()
+
+    def __call__(self, done: int, texts: int) -> None:
+        """Take the number of translated texts and the number of all."""
+        self.texts = texts
+        if time.monotonic() - self._last > 10:
+            self._last = time.monotonic()
+            say(f"translate: {done:,} of {texts:,} texts")
 
 
 def check_files(options: argparse.Namespace, source: BinaryIO) -> None:

@@ -70,7 +70,7 @@ _MARKS = {  # those of UTF-32 first: the one for UTF-16 is the beginning of one 
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-_NO_TEXT = {
+NO_TEXT = {
     b"%PDF-": "a PDF document; extract its text first",
     b"\xd0\xcf\x11\xe0": "an old Office document (.doc, .xls, .ppt); save it as text",
     b"{\\rtf": "an RTF document; save it as text",
@@ -83,6 +83,7 @@ _NO_TEXT = {
     b"GIF8": "a picture (GIF)",
     b"\x7fELF": "a program",
 }
+"""The first bytes of files that are not text, and what they are."""
 _ZIP = {
     "word/": "a Word document (.docx); save it as text, a sentence a line",
     "xl/": "an Excel workbook (.xlsx); `nmt import` makes text of it",
@@ -156,7 +157,7 @@ def _decoded(file: io.BufferedReader, name: str, html: bool) -> io.BufferedReade
 
 def _no_text(file: io.BufferedReader, head: bytes) -> str:
     """The kind of a file that is not text; empty if it seems to be text."""
-    for magic, what in _NO_TEXT.items():
+    for magic, what in NO_TEXT.items():
         if head.startswith(magic):
             return what
     if head.startswith(b"PK\x03\x04"):

@@ -46,8 +46,9 @@ _CODES = _names("bpt ept it ph ut")
 _BREAKS = _names("br img lb")
 """Empty elements that separate words even without white space."""
 
-# A value may contain `<` and `>`; its length is limited to limit the time for a line.
-_TAG = r"""</?([A-Za-z_][^\s<>/"'=]*+)(?:[^<>"']++|"[^"]{0,2000}+"|'[^']{0,2000}+')*+>"""
+# A value that contains `<` or `>` may not be long, which limits the time for a line; a picture as a value has neither.
+_VALUE = r"""(?:"[^"<>]*+"|'[^'<>]*+'|"[^"]{0,2000}+"|'[^']{0,2000}+')"""
+_TAG = rf"""</?([A-Za-z_][^\s<>/"'=]*+)(?:[^<>"']++|{_VALUE})*+>"""
 _TOKEN = re.compile(
     rf"{_TAG}|<!--|<!\[CDATA\[|<\?|<![A-Za-z]|&(?:\#[0-9]{{1,7}}|\#[xX][0-9A-Fa-f]{{1,6}}|[A-Za-z][A-Za-z0-9]{{1,31}});"
 )
@@ -117,7 +118,9 @@ class Marked(NamedTuple):
     """Tags without a partner; each is placed like an empty element."""
 
 
-class _Token(NamedTuple):
+class Token(NamedTuple):
+    """A tag, an entity, or the text between two of them."""
+
     raw: str
     kind: str
     """`text`, `entity`, `open`, `close`, `empty`, `kept` or `block`."""
@@ -161,56 +164,74 @@ def parse_markup(line: str, kind: str, *, copied: bool = False, whole: bool = Fa
     return Marked(builder.parts, unmatched)
 
 
-def _tokens(line: str, kind: str) -> Iterator[_Token]:
+def html_tokens(page: str) -> tuple[list[Token], dict[int, int]]:
+    """The tags of a page and the text between them, and the index of the partner of each inline tag that has one.
+
+    Elements whose content is not translated are single tokens. All tokens together are the page.
+    """
+    tokens = list(_tokens(page, "html"))
+    return _joined(tokens, _partners(tokens), "html")
+
+
+def is_untranslated(tag: str) -> bool:
+    """Whether a start tag says that its element is not to be translated."""
+    return bool(re.search(_NO_TRANSLATION, tag))
+
+
+def _tokens(line: str, kind: str) -> Iterator[Token]:
     """The tags, the entities and the text between them; together they are the whole line."""
     position = start = 0
     absent: set[str] = set()  # text that is absent is not searched for again
 
-    def find(text: str, place: int) -> int:
-        found = -1 if text in absent else line.find(text, place)
-        if found < 0:
-            absent.add(text)
+    def find(pattern: str, place: int) -> int:
+        found = None if pattern in absent else re.compile(pattern, re.IGNORECASE).search(line, place)
+        if found is None:
+            absent.add(pattern)
             return -1
-        return found + len(text)
+        return found.end()
 
     while match := _TOKEN.search(line, position):
         position, token = match.end(), match[0]
         if token[0] == "&":
-            made = _Token(token, "entity")
+            made = Token(token, "entity")
         elif match[1]:
             made = _tag(token, match[1], kind)
             name = made.name.partition(" ")[0]
             inside = name in _RAW if kind == "html" else name in _CODES
-            end = find(f"</{match[1]}>", position) if inside and token[1] != "/" and token[-2] != "/" else -1
+            end = (
+                find(rf"</{re.escape(match[1])}\s*>", position)
+                if inside and token[1] != "/" and token[-2] != "/"
+                else -1
+            )
             if end > 0:
                 position = end
                 code = made.kind if name in ("bpt", "ept") else "empty"
-                made = _Token(line[match.start() : end], "block" if kind == "html" else code, made.name)
+                made = Token(line[match.start() : end], "block" if kind == "html" else code, made.name)
         else:
-            end = find(_ENDS.get(token, ">"), position)
+            end = find(re.escape(_ENDS.get(token, ">")), position)
             if end < 0:
                 continue
             position = end
-            made = _Token(line[match.start() : end], "kept" if token == "<![CDATA[" else "empty")
+            made = Token(line[match.start() : end], "kept" if token == "<![CDATA[" else "empty")
         if match.start() > start:
-            yield _Token(line[start : match.start()], "text")
+            yield Token(line[start : match.start()], "text")
         yield made
         start = position
     if start < len(line):
-        yield _Token(line[start:], "text")
+        yield Token(line[start:], "text")
 
 
-def _inline_tokens(line: str) -> Iterator[_Token]:
+def _inline_tokens(line: str) -> Iterator[Token]:
     """The tags that may enclose words, and the text between them."""
     start = 0
     for match in _INLINE_TAG.finditer(line):
         if match.start() > start:
-            yield _Token(line[start : match.start()], "text")
+            yield Token(line[start : match.start()], "text")
         start = match.end()
         kind = "text" if match[0].endswith("/>") else "close" if match[0][1] == "/" else "open"
-        yield _Token(match[0], kind, match[1])
+        yield Token(match[0], kind, match[1])
     if start < len(line):
-        yield _Token(line[start:], "text")
+        yield Token(line[start:], "text")
 
 
 def has_elements(line: str) -> bool:
@@ -223,21 +244,21 @@ def has_elements(line: str) -> bool:
     return bool(_partners(list(_inline_tokens(line))))
 
 
-def _tag(raw: str, name: str, kind: str) -> _Token:
+def _tag(raw: str, name: str, kind: str) -> Token:
     """The kind of a tag."""
     is_html = kind == "html"
     name = name.lower() if is_html else name.rpartition(":")[2]
     if not is_html and name in ("bpt", "ept", "sc", "ec") and raw[1] != "/":
         pair = re.search(_PAIR, raw)
-        return _Token(raw, "open" if name in ("bpt", "sc") else "close", f"{name} {pair[1] if pair else ''}")
+        return Token(raw, "open" if name in ("bpt", "sc") else "close", f"{name} {pair[1] if pair else ''}")
     if name in (_HTML_BLOCKS if is_html else _XML_BLOCKS):
-        return _Token(raw, "block", name)
+        return Token(raw, "block", name)
     if raw[1] == "/":
-        return _Token(raw, "close", name)
-    return _Token(raw, "empty" if raw.endswith("/>") or (is_html and name in _EMPTY) else "open", name)
+        return Token(raw, "close", name)
+    return Token(raw, "empty" if raw.endswith("/>") or (is_html and name in _EMPTY) else "open", name)
 
 
-def _partners(tokens: Sequence[_Token]) -> dict[int, int]:
+def _partners(tokens: Sequence[Token]) -> dict[int, int]:
     """The index of the partner of each tag that has one; elements are nested."""
     partners: dict[int, int] = {}
     stack: list[tuple[str, int]] = []
@@ -262,17 +283,17 @@ def _partners(tokens: Sequence[_Token]) -> dict[int, int]:
     return partners
 
 
-def _joined(tokens: list[_Token], partners: dict[int, int], kind: str) -> tuple[list[_Token], dict[int, int]]:
+def _joined(tokens: list[Token], partners: dict[int, int], kind: str) -> tuple[list[Token], dict[int, int]]:
     """The tokens, with each element that is not translated joined to a single token."""
-    joined: list[_Token] = []
+    joined: list[Token] = []
     moved: dict[int, int] = {}
     place = 0
     while place < len(tokens):
         token, end = tokens[place], partners.get(place, -1)
         is_kept = token.name in _KEPT and kind != "xml"
-        if end > place and (is_kept or re.search(_NO_TRANSLATION, token.raw)):
+        if end > place and (is_kept or is_untranslated(token.raw)):
             raw = "".join(one.raw for one in tokens[place : end + 1])
-            joined.append(_Token(raw, "block" if token.kind == "block" else "kept", token.name))
+            joined.append(Token(raw, "block" if token.kind == "block" else "kept", token.name))
             place = end
         else:
             moved[place] = len(joined)
@@ -342,7 +363,7 @@ class _Builder:
                 self._add_empty(tag, is_space=True)
                 text = " "
             elif text == tag.raw or not text.isprintable() or text in map(chr, range(0x80, 0xA0)):
-                self.empty(tag, _Token(tag.raw, "kept"))  # unknown
+                self.empty(tag, Token(tag.raw, "kept"))  # unknown
                 return
             elif len(text) == 1:
                 self._entities.setdefault(text, tag.raw)
@@ -350,7 +371,7 @@ class _Builder:
             self._plain.update(text)
         self._write(text)
 
-    def empty(self, tag: Tag, token: _Token) -> None:
+    def empty(self, tag: Tag, token: Token) -> None:
         """Something that has no text to translate."""
         if token.kind == "kept" and self._free is not None and (code := next(self._free, None)):
             self._segment.written[code] = tag.raw
