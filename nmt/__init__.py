@@ -11,14 +11,19 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["HF_UPDATE_DOWNLOAD_COUNTS"] = "0"
 
 __version__ = "0.1.0"
-__all__ = ["Translator", "__version__"]
+__all__ = ["Predictor", "Translator", "__version__"]
 
 if TYPE_CHECKING:
+    from nmt.prediction.predictor import Predictor
     from nmt.translation.translator import Translator
 
 
 def __getattr__(name: str) -> Any:
-    """`nmt.Translator`, imported when it is first asked for."""
+    """`nmt.Translator` and `nmt.Predictor`, imported when they are first asked for."""
+    if name == "Predictor":
+        from nmt.prediction.predictor import Predictor
+
+        return Predictor
     if name == "Translator":
         from nmt.translation.translator import Translator
 

@@ -3,7 +3,7 @@
 config.toml         the resolved configuration, with its format number
 model.safetensors   weights only, with the checksums of the configuration and the vocabularies they were trained with
 joint.spm           SentencePiece model of both languages, or
-source.spm, target.spm; a language model has target.spm alone
+source.spm, target.spm; a language model has target.spm alone, and a model that writes labels has labels.json
 README.md           model card
 confidence.json     how its log-probabilities become a confidence (nmt/scores/confidence.py); many models have none
 onnx/               the exported model, written by `nmt export`; a folder with it does not need the weights
@@ -39,6 +39,7 @@ from nmt.model_files import (
 )
 from nmt.model_files import write_atomically as write_atomically
 from nmt.scores.confidence import Confidence
+from nmt.text.labels import load_side
 from nmt.text.vocabulary import Vocabulary
 
 CONFIG = "config.toml"
@@ -58,7 +59,8 @@ class ModelFolder:
     config: Config
     source_vocabulary: Vocabulary
     """The same as `target_vocabulary` with a joint vocabulary, and for a language model, which has no source."""
-    target_vocabulary: Vocabulary
+    target_vocabulary: Any
+    """The vocabulary of the target side, or its `Labels`."""
     confidence: Confidence | None = None
 
     @property
@@ -73,17 +75,20 @@ class ModelFolder:
 
 
 def vocabulary_files(config: Config) -> list[str]:
-    """Names of the SentencePiece models: one for both languages, or one for each; a language model's is the target's.
+    """Names of the files that say what ids mean: one vocabulary for both sides, or a file for each; the source's first.
 
-    The first is the source vocabulary's, the last the target vocabulary's.
+    A language model has only that of the target side. The labels of a classification are a file of their own.
     """
-    if config.task == "language_model":
+    kind = config.kind
+    if not kind.decoder:
+        return ["source.spm", "labels.json"]
+    if kind.source == "none":
         return ["target.spm"]
     return ["joint.spm"] if config.vocabulary.joint else ["source.spm", "target.spm"]
 
 
-def weights_metadata(config: Config, source_vocabulary: Vocabulary, target_vocabulary: Vocabulary) -> dict[str, str]:
-    """The metadata of the weights file: the checksum of each SentencePiece model.
+def weights_metadata(config: Config, source_vocabulary: Any, target_vocabulary: Any) -> dict[str, str]:
+    """The metadata of the weights file: the checksum of each vocabulary.
 
     With it `open_model` detects a vocabulary that was replaced by another one, whose ids mean other pieces.
     """
@@ -91,7 +96,7 @@ def weights_metadata(config: Config, source_vocabulary: Vocabulary, target_vocab
     return {name: vocabulary.checksum for name, vocabulary in made.items()}
 
 
-def _by_file(config: Config, source_vocabulary: Vocabulary, target_vocabulary: Vocabulary) -> dict[str, Vocabulary]:
+def _by_file(config: Config, source_vocabulary: Any, target_vocabulary: Any) -> dict[str, Any]:
     """The vocabularies to write, by file name."""
     names = vocabulary_files(config)
     return {names[0]: source_vocabulary, names[-1]: target_vocabulary}
@@ -122,7 +127,7 @@ def open_model(name: str | Path) -> ModelFolder:
         if not (path / needed).is_file():
             raise UserError(f"model folder `{path}` is damaged: `{needed}` is missing")
         check_file(path / needed, MOST_VOCABULARY if needed in names else None)
-    vocabularies = [Vocabulary.load(path / needed) for needed in names]
+    vocabularies = [load_side(path / needed) for needed in names]
     folder = ModelFolder(path, config, vocabularies[0], vocabularies[-1], read_confidence(path))
     noted: dict[str, Any] = read_manifest(path) if runtime_only else _metadata(folder)
     if checksum and noted.get(CONFIG) and noted[CONFIG] != checksum:
@@ -230,7 +235,7 @@ def _is_switch(value: object) -> bool:
 
 
 MANIFEST_VALUES: dict[str, Callable[[Any], bool]] = {
-    "task": lambda value: value in ("translation", "language_model"),
+    "task": _is_text,
     "integers": _is_switch,
     "table": _is_switch,
     "pieces": _is_size,
@@ -304,9 +309,10 @@ def open_models(
     folders = [name if isinstance(name, ModelFolder) else open_model(name) for name in names]
     for folder in folders:
         if folder.config.task != "translation":
+            advice = ", and this one as --language-model" if folder.config.task == "language_model" else ""
             raise UserError(
-                f"`{folder.path}` is a language model, which cannot translate; give a translation model, "
-                "and this one as --language-model"
+                f"`{folder.path}` is a {folder.config.kind.title}, which cannot translate; give a translation model"
+                f"{advice}"
             )
         check_same_vocabularies(folders[0], folder)
         first, other = folders[0].config.data, folder.config.data
@@ -318,7 +324,7 @@ def open_models(
         return folders, None
     beside = open_model(language_model)
     if beside.config.task != "language_model":
-        raise UserError(f"--language-model `{beside.path}` is a translation model; give a language model")
+        raise UserError(f"--language-model `{beside.path}` is a {beside.config.kind.title}; give a language model")
     check_same_vocabularies(folders[0], beside)
     return folders, beside
 
@@ -364,8 +370,8 @@ def _download(name: str) -> Path:
 def write_model(
     folder: Path,
     config: Config,
-    source_vocabulary: Vocabulary,
-    target_vocabulary: Vocabulary,
+    source_vocabulary: Any,
+    target_vocabulary: Any,
     weights: bytes,
     card: str,
     confidence: Confidence | None = None,
@@ -394,19 +400,20 @@ def model_card(config: Config, results: Mapping[str, Any]) -> str:
     if config.task == "language_model":
         title = f"Language model: {data.target}"
         what = f"Recurrent language model ({network}, layers: {model.decoder_layers}) of `{data.target}`"
-        command = "nmt sample THIS_FOLDER"
+    elif not config.kind.decoder:
+        title = f"{config.kind.title.capitalize()}: {data.source} -> {data.target}"
+        what = f"Recurrent {config.kind.title} ({network}, layers: {model.encoder_layers})"
     else:
         title = f"{data.source} -> {data.target}"
         layers = f"{model.encoder_layers} encoder and {model.decoder_layers} decoder layers"
         what = f"Recurrent translation model ({network}, {layers})"
-        command = "translate --model THIS_FOLDER < input.txt"
     lines = [
         f"# {title}",
         "",
         f"{what}, trained on `{data.path}`.",
         "",
         "```",
-        command,
+        config.kind.command,
         "```",
         "",
         "| | |",

@@ -116,7 +116,7 @@ def vocabulary_values(config: Config, amount: Amount) -> dict[str, Any]:
     """
     settings: VocabularyConfig = config.vocabulary
     size = min(32_000, max(1_000, round(5 * math.sqrt(amount.words) / 100) * 100))
-    copied_spans = 0 if config.task == "language_model" else MOST_SPANS
+    copied_spans = MOST_SPANS if config.task == "translation" else 0
     copied_spans = copied_spans if settings.copied_spans == AUTO else settings.copied_spans
     least = amount.symbols + (BYTES if settings.byte_fallback else 0) + copied_spans
     if settings.model_type == "char":
@@ -134,13 +134,14 @@ def model_values(config: Config, amount: Amount) -> dict[str, Any]:
     model: ModelConfig = config.model
     if config.task == "language_model":
         return _language_model_values(config, amount)
+    alone = not config.kind.decoder
     tie_all = config.vocabulary.joint and model.source_embeddings is None
     dropout = _step(amount.pairs, {0: 0.3, 15_000: 0.2, 500_000: 0.1})
     return {
         "model.embedding_size": _step(amount.pairs, {0: 256, 500_000: 512}),
         "model.hidden_size": _step(amount.pairs, {0: 256, 500_000: 512}),
-        "model.attention": "dot",
-        "model.tied_embeddings": "all" if tie_all else "decoder",
+        "model.attention": "none" if alone else "dot",
+        "model.tied_embeddings": "none" if alone else "all" if tie_all else "decoder",
         "model.dropout": dropout,
         "model.embedding_dropout": 0.1,
         "model.output_dropout": dropout,
@@ -165,21 +166,25 @@ def training_values(config: Config, amount: Amount) -> dict[str, Any]:
     """The length of the training and its noise. The network's values are known."""
     settings: TrainingConfig = config.training
     language_model = config.task == "language_model"
-    translated = not language_model
+    translated = config.kind.decoder and not language_model
     risk = settings.objective == "minimum_risk"
     by_characters = config.vocabulary.model_type == "char"
     sampling = {"unigram": 0.5, "bpe": 0.1, "char": 0.0}[config.vocabulary.model_type]
-    dropped = 0.08 if translated else 0.0
+    dropped = 0.08 if translated or not (language_model or by_characters) else 0.0
+    passes = amount.pairs if translated else amount.words / 25
+    if not config.kind.decoder:
+        passes = max(passes, amount.pairs)
     probe = config.data.path.startswith("builtin:") and config.data.path != "builtin:captions"
     chosen = {
         "training.truncation": (128 if by_characters else 64) if language_model else 0,
-        "training.epochs": _epochs(amount.words / 25 if language_model else amount.pairs),
+        "training.epochs": _epochs(passes),
         "training.label_smoothing": 0.1 if translated and not risk else 0.0,
         "training.source_sampling": sampling if translated else 0.0,
         "training.source_word_dropout": dropped,
-        "training.target_word_dropout": 0.0 if risk else dropped,
+        "training.target_word_dropout": dropped if translated and not risk else 0.0,
         "training.noise": 1.0 if translated and not probe else 0.0,
         "training.precision": amount.precision,
+        "training.best_by": next(iter(config.kind.metrics)),
     }
     settings = _fill(config, chosen).training
     sentences = 32 if language_model else _step(amount.pairs, {0: 32, 15_000: 64, 100_000: 128})

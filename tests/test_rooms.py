@@ -21,6 +21,7 @@ ROOMS = [
         "model_files",
         "model_folder",
         "translation",
+        "prediction",
         "documents",
         "service",
     ),
@@ -28,7 +29,11 @@ ROOMS = [
 ]
 """Each imports only from itself and from those before it."""
 WITHOUT_TORCH = ROOMS[: ROOMS.index("network")]
-UPWARD = {("translation", "nmt.network.torch_engine"), ("sizing", "nmt.config")}
+UPWARD = {
+    ("translation", "nmt.network.torch_engine"),
+    ("prediction", "nmt.network.torch_engine"),
+    ("sizing", "nmt.config"),
+}
 """The arrows against the direction: a model without an export is translated by torch, imported inside a function; the
 rules of sizes name the configuration's type."""
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 TEXT = (
     "Score a model, or the output of another system, with BLEU, chrF and TER. "
-    "A language model is scored with perplexity and bits per character."
+    "A language model is scored with perplexity and bits per character, "
+    "and a model that predicts labels with accuracy, F1 and the confusion matrix."
 )
 EXAMPLE = "nmt evaluate runs/captions --split test --report runs/captions/report"
 
@@ -89,8 +90,9 @@ def run(options: argparse.Namespace) -> None:
     from nmt.translation.translator import Translator
 
     opened = [open_model(options.models[0])] if len(options.models) == 1 else options.models
-    if len(options.models) == 1 and opened[0].config.task == "language_model":
-        evaluate_text(options, opened[0])
+    if len(options.models) == 1 and opened[0].config.task != "translation":
+        evaluate_other = evaluate_text if opened[0].config.kind.decoder else evaluate_labels
+        evaluate_other(options, opened[0])
         return
     check_evaluate_options(options)
     overrides = decoding_options(options)
@@ -246,12 +248,37 @@ def read_baselines(options: argparse.Namespace, sources: list[str] | None, count
     return baselines
 
 
+def refuse_options(options: argparse.Namespace, folder: ModelFolder, *more: str) -> None:
+    """Raises UserError for an option that only translations have, and for others that this model cannot use."""
+    names = ("reference", "hypothesis", "target_language", "tokenizer", "baseline", "tree", "calibrate")
+    for name in (*names, "language_model", *OPTIONS, *more):
+        if getattr(options, name) not in (None, [], False):
+            option, kind = name.replace("_", "-"), folder.config.kind.title
+            raise UserError(f"--{option} is for translations, but `{folder.path}` is a {kind}")
+
+
+def evaluate_labels(options: argparse.Namespace, folder: ModelFolder) -> None:
+    """`nmt evaluate` for a model that predicts labels: its scores on a split of its data."""
+    refuse_options(options, folder, "source")
+    from nmt.config import data_with
+    from nmt.data.examples import read_texts
+    from nmt.prediction.predictor import Predictor
+
+    data, split = data_with(folder.config, options.set), options.split or "test"
+    texts = read_texts(data, split)
+    predictions = Predictor.load(folder, device=options.device, threads=options.threads).predict(texts.sources)
+    scores = folder.config.kind.load_task().evaluate(folder, texts, predictions)
+    if options.report:
+        from nmt.report.labels import write_label_report
+
+        write_label_report(options, folder, f"{texts.where}: {texts}", scores, texts, predictions)
+        say(f"report in `{options.report}`")
+    print_lines([f"{texts.where}: {texts}", *scores.describe()])
+
+
 def evaluate_text(options: argparse.Namespace, folder: ModelFolder) -> None:
     """`nmt evaluate` for a language model: its perplexity on a split of its data or on a file."""
-    names = ("reference", "hypothesis", "target_language", "tokenizer", "baseline", "report", "tree")
-    for name in (*names, "calibrate", "language_model", *OPTIONS):
-        if getattr(options, name) not in (None, [], False):
-            raise UserError(f"--{name.replace('_', '-')} is for translations, but `{folder.path}` is a language model")
+    refuse_options(options, folder, "report")
     if options.source and (options.split is not None or options.set):
         raise UserError("--source excludes --split and --set, which choose from the model's data")
     from nmt.config import DataConfig, data_with

@@ -29,6 +29,7 @@ from nmt.config.ranges import (
     positive,
     up_to,
 )
+from nmt.config.tasks import TaskKind, task_kind
 from nmt.sizing import AUTO
 
 FORMAT = 2
@@ -238,6 +239,10 @@ class ModelConfig:
     """File of word vectors (word2vec's text format, .vec) from which the source embeddings start; for little data."""
     target_embeddings: str | None = None
     """The same for the target embeddings; with all embeddings tied, for both sides."""
+    pooling: Literal["max", "mean", "last", "attention"] = "max"
+    """How a classification makes one vector of the encoder's states: the largest value of each unit, their mean, the
+    last state of each direction, or a mean weighted by attention (Lin et al. 2017). Try `last` for short inputs, and
+    `mean` or `attention` for long ones."""
     frozen_embeddings: bool = False
     """Do not train embeddings that were read from a file; for very little data."""
     dropout: Annotated[float, AUTO, BELOW_1] = AUTO
@@ -352,6 +357,10 @@ class TrainingConfig:
     label_smoothing: Annotated[float, AUTO, BELOW_1] = AUTO
     """Probability that is spread evenly over the whole vocabulary (Szegedy et al. 2016). It improves most translation
     models but raises their perplexity. `auto`: 0.1, for a language model and with `minimum_risk` 0."""
+    class_weights: Annotated[float, PROBABILITY] = 0.0
+    """How strongly rare labels of a classification or tagging count in the loss: an example of a label with share p of
+    the data has a weight proportional to p^-w. 0 counts all examples alike, 1 all labels alike. Use it if macro F1
+    matters more than accuracy."""
     average_decay: Annotated[float, AUTO, BELOW_1] = AUTO
     """Decay of the exponential moving average of the weights per update; 0 turns it off. Averaging nearly always helps.
     It covers about 1 / (1 - decay) updates, which should be a small part of the training. `auto`: a tenth of the
@@ -405,10 +414,11 @@ class TrainingConfig:
     patience: Annotated[int, FROM_0] = 0
     """Validations without improvement after which training stops (early stopping); 0 never stops early. Use it if the
     number of epochs is hard to choose. With a schedule that decreases until the last epoch, do not stop early."""
-    best_by: Literal["bleu", "chrf", "loss"] = "bleu"
-    """Validation score that chooses `best/` and counts for `patience`. The loss decides between equal scores, and
-    decides alone for a language model. Use `chrf` if sentences have few words or no spaces, and `loss` if the
-    validation set is small."""
+    best_by: Annotated[str, AUTO] = AUTO
+    """Validation score that chooses `best/` and counts for `patience`; the loss decides between equal scores. For
+    translation `bleu`, `chrf` or `loss`: use `chrf` if sentences have few words or no spaces, and `loss` if the
+    validation set is small. A language model has only the loss; classification has `accuracy`, `macro_f1` and
+    `loss`. `auto`: the first of these."""
     validation_beam_size: Annotated[int, positive(1000)] = 1
     """Beam size for the validation BLEU. 1 (greedy search) is the fastest and is enough to compare models."""
     save_interval: Annotated[float, FROM_0] = 10.0
@@ -571,8 +581,10 @@ OPTIONS: dict[str, Option] = {one.name: one.metadata["option"] for one in datacl
 class Config:
     """A whole configuration file."""
 
-    task: Literal["translation", "language_model"] = "translation"
-    """The kind of model: a translation model, or a language model of the target side (a decoder without an encoder)."""
+    task: str = "translation"
+    """The kind of model: `translation`, `language_model` (of the target side: a decoder without an encoder),
+    `classification` (an encoder that gives each text one label), or a task that an installed package adds (see
+    [the page about tasks](tasks.md))."""
     format: int = FORMAT
     """Version of the configuration's file format. `nmt` writes it; you can leave it out."""
     data: DataConfig = field(default_factory=DataConfig)
@@ -580,6 +592,11 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
+
+    @property
+    def kind(self) -> TaskKind:
+        """The declaration of the task."""
+        return task_kind(self.task)
 
 
 SECTIONS = ("data", "vocabulary", "model", "training", "decoding")

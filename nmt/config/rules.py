@@ -10,6 +10,8 @@ from typing import Any, NamedTuple, get_args
 
 from nmt.config.fields import SECTIONS, AttentionName, Config, SourceConfig
 from nmt.config.ranges import out_of_range
+from nmt.config.tasks import task_kind
+from nmt.errors import UserError
 from nmt.sizing import NOMINAL, resolve
 
 
@@ -45,6 +47,7 @@ UNSET = Values("unset", lambda value: value is None, (None,))
 ODD = Values("odd", lambda value: value % 2 == 1, (13,))
 EXTRA = [SourceConfig(path="builtin:captions")]
 REVERSED = [SourceConfig(path="builtin:captions", reversed=True)]
+FURTHER = Values("set", bool, (EXTRA, REVERSED))
 HAS_REVERSED = Values("with `reversed = true`", lambda extra: any(one.reversed for one in extra), (REVERSED,))
 
 
@@ -108,6 +111,16 @@ def language_model(
 ) -> Rule:
     """A rule on values that exclude the task `language_model`."""
     return Rule({"task": ["language_model"], name: values}, name, must, reason, shown=False)
+
+
+def without_decoder(
+    name: str, values: list[Any] | Values, reason: str = "the network has no decoder", must: str = "left out"
+) -> Rule:
+    """A rule on values that exclude the tasks whose network has no decoder."""
+    return Rule({"task": WITHOUT_DECODER, name: values}, name, f"{must} for the task `{{task}}`", reason, shown=False)
+
+
+WITHOUT_DECODER = Values("of labels", lambda task: not task_kind(task).decoder, ("classification",))
 
 
 GRADUALLY = ["constant", "linear", "exponential", "inverse_sigmoid"]
@@ -240,7 +253,7 @@ RULES = [
         "R-Drop compares two predictions of the reference, which the model is not trained on",
     ),
     minimum_risk("training.truncation", above(0, 3), "0", "the cost is only known for whole translations"),
-    language_model("data.extra", Values("set", bool, (EXTRA, REVERSED)), "its text is read in order, as one sequence"),
+    language_model("data.extra", FURTHER, "its text is read in order, as one sequence"),
     language_model(
         "data.weight", Values("other than 1", lambda weight: weight != 1, (2.0,)), "its text is read once per epoch"
     ),
@@ -266,12 +279,34 @@ RULES = [
     language_model("training.objective", ["minimum_risk"], "the cost is defined for translations"),
     language_model("training.scheduled_sampling", GRADUALLY, "its samples would stay in the carried state"),
     language_model("training.r_drop", above(0, 1.0), "its two passes would have to carry on two different states"),
+    without_decoder("data.extra", FURTHER, "there is a single source of examples"),
+    without_decoder("data.weight", Values("other than 1", lambda weight: weight != 1, (2.0,)), "there is one source"),
+    without_decoder("data.tag", SET, "there is a single source of examples"),
+    without_decoder("vocabulary.target", SET, "the target side has labels instead of a vocabulary"),
+    without_decoder("vocabulary.copied_spans", above(0, 16), "nothing is copied into a translation"),
+    without_decoder("model.reverse_source", [True], "it prepares the source for a decoder"),
+    without_decoder("model.context_input", ["first", "all"]),
+    without_decoder("model.attention", [name for name in get_args(AttentionName) if name != "none"]),
+    without_decoder("model.input_feeding", ["luong", "bahdanau"]),
+    without_decoder("model.coverage", [True]),
+    without_decoder("model.tied_embeddings", ["decoder", "all"], "labels have no embeddings"),
+    without_decoder("model.target_embeddings", SET, "labels have no embeddings"),
+    without_decoder("training.target_sampling", above(0, 0.3), "labels have no pieces"),
+    without_decoder("training.target_word_dropout", above(0, 0.1), "labels are not read"),
+    without_decoder("training.noise", above(0, 1.0), "noise changes sentence pairs"),
+    without_decoder("training.objective", ["minimum_risk"], "the cost is defined for translations"),
+    without_decoder("training.scheduled_sampling", GRADUALLY),
+    without_decoder("training.r_drop", above(0, 1.0), "R-Drop is defined for translations"),
+    without_decoder("training.truncation", above(0, 3), "the gradient passes through the whole input"),
 ]
 
 
 def check_config(config: Config) -> list[str]:
     """Every impossible value or combination, one sentence each; `auto` is compatible with all other settings."""
-    config = resolve(config, NOMINAL)
+    try:
+        config = resolve(config, NOMINAL)
+    except UserError as error:  # the task is unknown
+        return [str(error)]
     mistakes = [
         f"`{section}.{name}` must be {rule}, but is {value_of(config, f'{section}.{name}')!r} instead"
         for section in SECTIONS

@@ -282,7 +282,7 @@ def load_pairs(data: DataConfig, split: str, *, cache: Path | None = None) -> da
     return _concatenate(loaded)
 
 
-def measure(data: DataConfig, task: Literal["translation", "language_model"]) -> Amount:
+def measure(data: DataConfig, task: str) -> Amount:
     """The amount of training text, including the rows that training will drop. Raises UserError like `load_pairs`."""
     pairs, words, characters = 0.0, 0, set[str]()
     sources = [text_source(data, "train")] if task == "language_model" else pair_sources(data, "train")

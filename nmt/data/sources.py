@@ -12,7 +12,7 @@ import hashlib
 import re
 import stat
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
@@ -36,6 +36,7 @@ from nmt.text.reading import (
     iterate_json,
     iterate_parallel,
     iterate_tsv,
+    value_text,
 )
 
 SPLITS = ("train", "validation", "test")
@@ -91,6 +92,8 @@ class Source:
     tag: str = ""
     reversed: bool = False
     """Whether source and target are swapped."""
+    values: bool = False
+    """Whether a side may also be a number, a truth value, or a list, which become text: labels of examples."""
 
     @property
     def sides(self) -> tuple[str, ...]:
@@ -217,11 +220,11 @@ def _refuse_name(source: Source) -> None:
 
 
 def _find_builtin(source: Source) -> Input:
-    from nmt.data import captions, probes
+    from nmt.data import captions, made_examples, probes
 
     task = source.path.removeprefix("builtin:")
-    if task not in ("captions", *probes.TASKS):
-        known = ", ".join(f"builtin:{name}" for name in ("captions", *probes.TASKS))
+    if task not in ("captions", *probes.TASKS, *made_examples.MADE):
+        known = ", ".join(f"builtin:{name}" for name in ("captions", *probes.TASKS, *made_examples.MADE))
         raise UserError(
             f"{source.setting('path')} must be one of {known} to use a built-in corpus, but is `{source.path}` instead"
         )
@@ -233,6 +236,9 @@ def _find_builtin(source: Source) -> Input:
     if task == "captions":
         identity.append(_checksum(captions.TABLE))
         return Input(where, identity, lambda: captions.captions(*source.sides)[source.split])
+    if task in made_examples.MADE:
+        identity.append(_checksum(made_examples.__file__))
+        return Input(where, identity, lambda: made_examples.MADE[task](*source.sides)[source.split])
     identity += [source.probe_length, _checksum(probes.__file__)]
     first = 1 if source.target_only else 0
 
@@ -274,11 +280,13 @@ def _find_files(source: Source) -> Input:
     if is_text:
         return Input(where, identity, partial(_iterate_text, paths))
     if source.path == "parquet":
-        return Input(where, identity, lambda: (row for path in paths for row in _iterate_parquet(path, source.sides)))
+        return Input(where, identity, lambda: (row for path in paths for row in _iterate_parquet(path, source)))
     iterate = {"json": iterate_json, "csv": iterate_csv, "tsv": iterate_tsv}[source.path]
     first, last = source.sides[0], source.sides[-1]  # a single side is read as both sides, and one of them is kept
     if source.target_only:
         return Input(where, identity, lambda: (row[1:] for path in paths for row in iterate(path, first, last)))
+    if source.values and source.path == "json":
+        return Input(where, identity, lambda: (row for path in paths for row in iterate_json(path, first, last, True)))
     return Input(where, identity, lambda: (row for path in paths for row in iterate(path, first, last)))
 
 
@@ -355,7 +363,7 @@ def _dataset_input(dataset: datasets.Dataset, source: Source, identity: list[Any
     def read() -> Iterator[Row]:
         tables = dataset.select_columns(columns).with_format("arrow").iter(batch_size=BATCH_ROWS)
         try:
-            yield from _arrow_rows(tables, where, source.sides)
+            yield from _arrow_rows(tables, where, source.sides, source.values, _label_names(dataset.features))
         except (
             pa.ArrowException,
             OSError,
@@ -367,11 +375,19 @@ def _dataset_input(dataset: datasets.Dataset, source: Source, identity: list[Any
     return Input(where, identity, read)
 
 
-def _iterate_parquet(path: Path, sides: tuple[str, ...]) -> Iterator[Row]:
+def _label_names(features: Mapping[str, Any]) -> dict[str, list[str]]:
+    """What the numbers of a column mean, for columns of labels and of lists of labels."""
+    kinds = {name: getattr(feature, "feature", feature) for name, feature in features.items()}
+    return {name: kind.names for name, kind in kinds.items() if isinstance(kind, datasets.ClassLabel)}
+
+
+def _iterate_parquet(path: Path, source: Source) -> Iterator[Row]:
+    sides = source.sides
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             columns = _side_columns(file.schema_arrow, f"`{path}`", sides)
-            yield from _arrow_rows(file.iter_batches(BATCH_ROWS, columns=columns), f"`{path}`", sides)
+            tables = file.iter_batches(BATCH_ROWS, columns=columns)
+            yield from _arrow_rows(tables, f"`{path}`", sides, source.values)
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"`{path}` cannot be read as Parquet: {_one_line(error)}") from None
 
@@ -384,7 +400,13 @@ def _side_columns(schema: pa.Schema, where: str, sides: tuple[str, ...]) -> list
     return list(sides) if find_sides(where, schema.names, languages, sides[0], sides[-1]) else ["translation"]
 
 
-def _arrow_rows(tables: Iterable[pa.Table | pa.RecordBatch], where: str, sides: tuple[str, ...]) -> Iterator[Row]:
+def _arrow_rows(
+    tables: Iterable[pa.Table | pa.RecordBatch],
+    where: str,
+    sides: tuple[str, ...],
+    as_values: bool = False,
+    names: Mapping[str, list[str]] | None = None,
+) -> Iterator[Row]:
     row = 0
     for table in tables:
         if table.schema.names == ["translation"] and sides != ("translation",):
@@ -398,6 +420,9 @@ def _arrow_rows(tables: Iterable[pa.Table | pa.RecordBatch], where: str, sides: 
         for texts in zip(*values, strict=True):
             row += 1
             place = f"{where} row {row}"
+            if as_values:
+                both = zip(texts, sides, strict=True)
+                texts = tuple(value_text(text, (names or {}).get(side, ())) for text, side in both)
             yield tuple(clean_text(text, place, side) for text, side in zip(texts, sides, strict=True))
 
 

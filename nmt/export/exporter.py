@@ -33,11 +33,14 @@ from nmt.model_folder import (
     weights_metadata,
     write_manifest,
 )
+from nmt.network.encoder_model import EncoderModel
 from nmt.network.language_model import LanguageModel
-from nmt.network.torch_engine import TorchEngine, load_engine
+from nmt.network.torch_engine import TorchEngine, TorchLabelEngine, load_engine, load_label_engine
+from nmt.prediction.predictor import LabelEngine, OnnxLabelEngine
 from nmt.search.beam import Hypothesis, SearchSettings, beam_search
 from nmt.search.engine import Engine, Floats
 from nmt.search.scoring import force
+from nmt.text.labels import pad_sources
 from nmt.text.vocabulary import SPECIAL_PIECES
 from nmt.translation.onnx_engine import OnnxEngine
 from nmt.translation.shortlist import FILE as SHORTLIST
@@ -118,8 +121,7 @@ def export_model(
     if not folder.weights.exists():
         raise UserError(f"`{folder.path}` has no weights to export")
     require_onnx()
-    engine = load_engine(folder, threads=threads)
-    expected = Expectation(engine, sample_sources(folder), folder.config.decoding)
+    model, exported, expected = _expectation(folder, threads)
     vocabularies = weights_metadata(folder.config, folder.source_vocabulary, folder.target_vocabulary)
     checksum = check_text(folder.path / CONFIG)
     final, new = folder.path / EXPORT, folder.path / f".{EXPORT}.{os.getpid()}.new"
@@ -131,10 +133,10 @@ def export_model(
         for kind in ("fp32", "8-bit integers") if integers else ("fp32",):
             made = new / kind
             (made / EXPORT).mkdir(parents=True)
-            manifest = write_graphs(engine.model, made / EXPORT, kind != "fp32", small)
+            manifest = write_graphs(model, made / EXPORT, kind != "fp32", small, folder.config.task)
             manifest |= {"weights": weights_identity(folder), "vocabularies": vocabularies, CONFIG: checksum}
             write_manifest(made / EXPORT, manifest)
-            deviation = expected.deviation(OnnxEngine(made, threads))
+            deviation = expected.deviation(exported(made, threads))
             deviation.check(kind != "fp32")
         manifest["deviation"] = vars(deviation)
         if data is not None and folder.config.task == "translation":
@@ -143,13 +145,24 @@ def export_model(
         replace_folder(made / EXPORT, final)
     finally:
         shutil.rmtree(new, ignore_errors=True)
+    what = "translations" if folder.config.kind.decoder else "labels"
     size = sum(file.stat().st_size for file in final.iterdir()) / 2**20
     say(f"{final}: {kind}, {size:.1f} MB (weights: {folder.weights.stat().st_size / 2**20:.1f} MB)")
     say(
         f"against torch: log-probabilities differ by {deviation.mean_log_prob:.2g} on average, at most "
-        f"{deviation.log_prob:.2g}; {deviation.different} of {deviation.sentences} best translations differ"
+        f"{deviation.log_prob:.2g}; {deviation.different} of {deviation.sentences} best {what} differ"
     )
     return deviation
+
+
+def _expectation(folder: ModelFolder, threads: int | None) -> tuple[Any, Any, Expectation | LabelExpectation]:
+    """The network in torch, the class that runs its export, and what torch computes for some sentences."""
+    sources = sample_sources(folder)
+    if folder.config.kind.decoder:
+        engine = load_engine(folder, threads=threads)
+        return engine.model, OnnxEngine, Expectation(engine, sources, folder.config.decoding)
+    labelling = load_label_engine(folder, threads=threads)
+    return labelling.model, OnnxLabelEngine, LabelExpectation(labelling, sources)
 
 
 def _add_shortlist(
@@ -206,13 +219,21 @@ def _add_shortlist(
     return None
 
 
-def write_graphs(model: Any, folder: Path, integers: bool, small: bool = False) -> dict[str, Any]:
-    """Write the graphs of a model; returns the manifest's part about them."""
+def write_graphs(model: Any, folder: Path, integers: bool, small: bool = False, task: str = "") -> dict[str, Any]:
+    """Write the graphs of a model; returns the manifest's part about them.
+
+    task: the task of a model that writes labels
+    """
     from nmt.export.onnx_graph import WeightStore, quantize_rows
-    from nmt.export.onnx_network import DecoderGraph, encoder_graph, record_step
+    from nmt.export.onnx_network import DecoderGraph, encoder_graph, label_graph, record_step
     from nmt.export.tracing import values
 
     store = WeightStore("weights.bin")
+    if isinstance(model, EncoderModel):
+        (folder / "labels.onnx").write_bytes(label_graph(model, integers).model(store))
+        (folder / store.file).write_bytes(store.content)
+        labels = {"pieces": len(model.output_bias), "pooled": model.pooling is not None, "shortlist": False}
+        return {"format": EXPORT_FORMAT, "task": task, "integers": integers, **labels}
     rows = model.decoder.layers.at(0).cell.gates * model.config.hidden_size
     table = integers and not small and len(model.output_bias) * rows <= LARGEST_TABLE
     step = record_step(model)
@@ -301,6 +322,24 @@ class Expectation:
             different=sum(ours[0].tokens != theirs[0].tokens for theirs, ours in pairs),
             n_best=sum(not _same_n_best(theirs, ours) for theirs, ours in pairs),
         )
+
+
+class LabelExpectation:
+    """Torch's log-probabilities of the labels of some texts, which exports are compared with."""
+
+    def __init__(self, engine: TorchLabelEngine, sources: Sequence[Sequence[int]]) -> None:
+        self.inputs = pad_sources(sources)
+        self.log_probs = engine.log_probs(*self.inputs)
+
+    def deviation(self, engine: LabelEngine) -> Deviation:
+        """How far another engine is from torch, at the real positions."""
+        padded, lengths = self.inputs
+        pooled = len(self.log_probs) < len(padded)
+        real = np.arange(len(self.log_probs))[:, None] < (np.ones_like(lengths) if pooled else lengths)
+        expected, found = self.log_probs[real], engine.log_probs(*self.inputs)[real]
+        apart = np.abs(found - expected)
+        different = int((found.argmax(-1) != expected.argmax(-1)).sum())
+        return Deviation(float(apart.max()), float(apart.mean()), len(expected), different, 0)
 
 
 def _same_n_best(expected: Sequence[Hypothesis], found: Sequence[Hypothesis]) -> bool:

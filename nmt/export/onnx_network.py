@@ -1,4 +1,4 @@
-"""A trained network as ONNX graphs: one that encodes sentences, one that takes a step of the decoder.
+"""A trained network as ONNX graphs: one that encodes sentences, one that takes a step of the decoder; or one of labels.
 
 The decoder's step, and what the encoder's states become for it, are traced from torch (`nmt.export.tracing`): this file
 has no equation of them. It has the wiring of the encoder, whose layers run by ONNX's own operators or loops, and the
@@ -9,6 +9,8 @@ Names at the border, all float32 unless said otherwise; S sentences, T source po
     encoder     in   source [T, S] and lengths [S] (int64)
                 out  memory.* and state.*, dimension 0 is the sentence: what `Decoder.search_memory` and
                      `Decoder.initial_state` return, by name
+    labels      in   as the encoder
+                out  log_probs [1 or T, S, labels], of a network without a decoder
     decoder     in   tokens [R]: the symbol that each row reads; parents [R]: the row of the state that it continues
                      grid [S, W], places [R] and sentences [R]: `nmt.network.decoder.Grid`
                      (all int64); k [1] (int64)
@@ -35,6 +37,7 @@ from nmt.export.onnx_graph import BOOL, FLOAT, INT8, INT64, Graph
 from nmt.export.tracing import LookedUp, record, trace, values, write
 from nmt.network.attention import Memory
 from nmt.network.decoder import DecoderState, Grid
+from nmt.network.encoder_model import EncoderModel
 from nmt.network.language_model import LanguageModel
 from nmt.network.layers import BatchNormalization, Connection, Layer, LayerNormalization, LayerState, Unrolled
 from nmt.network.model import TranslationModel
@@ -161,19 +164,7 @@ def connect(graph: Graph, connection: Connection, inputs: str, outputs: str) -> 
 def encoder_graph(model: TranslationModel, integers: bool) -> Graph:
     """From source ids to the memory and the decoder's initial state."""
     graph, decoder, reversed_ = Graph("encoder", integers), model.decoder, model.config.reverse_source
-    source = graph.input("source", INT64, ["source_length", "sentences"])
-    lengths = graph.input("lengths", INT64, ["sentences"])
-
-    def reverse(tensor: str) -> str:
-        """Each sentence from its last position to its first, padding left behind it."""
-        return graph.op("ReverseSequence", tensor, lengths, time_axis=0, batch_axis=1)
-
-    scalar = graph.op("Squeeze", graph.op("Shape", source, start=0, end=1))
-    positions = graph.op("Range", graph.constant(0, np.int64), scalar, graph.constant(1, np.int64))
-    valid = graph.op("Less", positions, graph.op("Unsqueeze", lengths, graph.integers_of(-1)))  # [sentences, length]
-    embeddings = values(model.source_embedding.weight)
-    below = graph.lookup(embeddings, reverse(source) if reversed_ else source, model.embedding_scale)
-    states, finals = _encode(graph, model, below, lengths, valid, reverse)
+    states, finals, valid, reverse = _read_source(graph, model, reversed_)
 
     def prepare(states: Tensor, real: Tensor, finals: list[LayerState]) -> tuple[Memory, DecoderState]:
         memory = decoder.remember(states, real, finals[-1][0])
@@ -189,8 +180,53 @@ def encoder_graph(model: TranslationModel, integers: bool) -> Graph:
     return graph
 
 
+def label_graph(model: EncoderModel, integers: bool) -> Graph:
+    """From source ids to the log-probabilities of the labels, [1 or source_length, sentences, labels]."""
+    graph, pooling, hidden = Graph("labels", integers), model.pooling, model.config.hidden_size
+    states, finals, valid, _ = _read_source(graph, model, False)
+
+    def read_out(states: Tensor, real: Tensor, last: Tensor) -> Tensor:
+        pooled = states if pooling is None else pooling(states, real.transpose(0, 1), last).unsqueeze(0)
+        return torch.log_softmax(model.output(pooled), -1)
+
+    real = graph.op("Cast", valid, to=FLOAT)
+    program = record(read_out, torch.rand(3, 2, hidden), torch.ones(2, 3), torch.rand(2, hidden))
+    length = "source_length" if pooling is None else 1
+    log_probs = write(graph, program, states, real, finals[-1][0])
+    graph.output("log_probs", log_probs, FLOAT, [length, "sentences", len(model.output_bias)])
+    return graph
+
+
+def _read_source(
+    graph: Graph, model: TranslationModel | EncoderModel, reversed_: bool
+) -> tuple[str, list[LayerNames], str, Callable[[str], str]]:
+    """The inputs of a graph, read by the encoder.
+
+    Returns: states [length, sentences, hidden]; each layer's final state; whether each position is real, [sentences,
+    length]; a function that turns each sentence around
+    """
+    source = graph.input("source", INT64, ["source_length", "sentences"])
+    lengths = graph.input("lengths", INT64, ["sentences"])
+
+    def reverse(tensor: str) -> str:
+        """Each sentence from its last position to its first, padding left behind it."""
+        return graph.op("ReverseSequence", tensor, lengths, time_axis=0, batch_axis=1)
+
+    scalar = graph.op("Squeeze", graph.op("Shape", source, start=0, end=1))
+    positions = graph.op("Range", graph.constant(0, np.int64), scalar, graph.constant(1, np.int64))
+    valid = graph.op("Less", positions, graph.op("Unsqueeze", lengths, graph.integers_of(-1)))  # [sentences, length]
+    embeddings = values(model.source_embedding.weight)
+    below = graph.lookup(embeddings, reverse(source) if reversed_ else source, model.embedding_scale)
+    return *_encode(graph, model, below, lengths, valid, reverse), valid, reverse
+
+
 def _encode(
-    graph: Graph, model: TranslationModel, below: str, lengths: str, valid: str, reverse: Callable[[str], str]
+    graph: Graph,
+    model: TranslationModel | EncoderModel,
+    below: str,
+    lengths: str,
+    valid: str,
+    reverse: Callable[[str], str],
 ) -> tuple[str, list[LayerNames]]:
     """The layers of the encoder: the top layer's outputs [length, batch, hidden], each layer's final state."""
     encoder, finals = model.encoder, list[LayerNames]()

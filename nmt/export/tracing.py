@@ -269,9 +269,11 @@ OPERATORS: dict[Any, Callable[..., str | list[str]]] = {
     aten.relu_.default: _simple("Relu"),
     aten.leaky_relu_.default: _simple("LeakyRelu", alpha=0.01),
     aten.softmax.int: lambda graph, tensor, axis: graph.op("Softmax", tensor.name, axis=axis),
+    aten.log_softmax.int: lambda graph, tensor, axis: graph.op("LogSoftmax", tensor.name, axis=axis),
     aten.layer_norm.default: _layer_norm,
     aten.mean.dim: _reduce("ReduceMean"),
     aten.sum.dim_IntList: _reduce("ReduceSum"),
+    aten.amax.default: _reduce("ReduceMax"),
     aten.where.Scalar: _simple("Where"),
     aten.zeros_like.default: _zeros_like,
     aten.to.dtype: lambda graph, tensor, dtype: tensor.name,  # everything is in float32

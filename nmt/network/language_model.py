@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from nmt.config import ModelConfig
+from nmt.config import Config, ModelConfig
 from nmt.network.decoder import DecoderState
 from nmt.network.loss import output_cross_entropy
 from nmt.network.model import DecoderModel
@@ -18,6 +18,11 @@ class LanguageModel(DecoderModel):
         self.initialize()
         if config.frozen_embeddings:
             self.target_embedding.weight.requires_grad_(config.target_embeddings is None)
+
+    @classmethod
+    def of(cls, config: Config, source_size: int, target_size: int) -> LanguageModel:
+        """The network of a configuration; it has no source."""
+        return cls(config.model, target_size)
 
     def initial_state(self, batch: int) -> DecoderState:
         """The state before any text: zeros, for a batch of texts."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nmt.config import ModelConfig
+from nmt.config import Config, ModelConfig
 from nmt.network.attention import Attention, Memory
 from nmt.network.cells import Cell
 from nmt.network.decoder import Decoder, DecoderState, Grid
@@ -19,31 +19,29 @@ from nmt.network.loss import output_cross_entropy, real_positions
 from nmt.text.vocabulary import PAD
 
 
-class DecoderModel(nn.Module):
-    """The part that translation models and language models share: target embeddings, decoder, output layer.
+class Network(nn.Module):
+    """What the networks of all tasks share: scaled embeddings, the initial weights, and an output layer."""
 
-    p(y_t | y_{<t}, x) = softmax(W r_t + b)[y_t], with r_t of the decoder
-    """
+    output_weight: Tensor
+    """[outputs, readout_size]"""
+    output_bias: Tensor
+    """[outputs]"""
 
-    def __init__(self, config: ModelConfig, target_size: int) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        size, tied = config.embedding_size, config.tied_embeddings != "none"
-        self.target_embedding = nn.Embedding(target_size, size)
-        self.embedding_scale = config.embedding_deviation * math.sqrt(size)
+        self.embedding_scale = config.embedding_deviation * math.sqrt(config.embedding_size)
         """Embeddings are multiplied with this number before a layer reads them."""
         self.embedding_dropout = Dropout(config.embedding_dropout, config.variational_dropout)
-        readout_size = size if tied or config.context_input == "all" else config.hidden_size
-        self.decoder = Decoder(config, readout_size)
-        self.output_bias = nn.Parameter(torch.zeros(target_size))
-        self.output_weight = self.target_embedding.weight
-        if not tied:
-            self.output_weight = nn.Parameter(torch.empty(target_size, readout_size))
 
     def embed(self, embedding: nn.Embedding, ids: Tensor) -> Tensor:
         """Ids of any shape -> what the layers read, [..., embedding size]."""
         embedded: Tensor = self.embedding_dropout(embedding(ids) * self.embedding_scale)
         return embedded
+
+    def output(self, readout: Tensor) -> Tensor:
+        """The output layer: readout [..., readout_size] -> logits [..., outputs]."""
+        return F.linear(readout, self.output_weight, self.output_bias)
 
     @torch.no_grad()
     def initialize(self) -> None:
@@ -87,8 +85,27 @@ class DecoderModel(nn.Module):
         for module in self.modules():
             if isinstance(module, Connection) and module.gate is not None:
                 module.gate.bias.fill_(-1)
-        if self.output_weight is not self.target_embedding.weight:
+        embeddings = [module.weight for module in self.modules() if isinstance(module, nn.Embedding)]
+        if not any(weight is self.output_weight for weight in embeddings):
             draw_embedding(self.output_weight)
+
+
+class DecoderModel(Network):
+    """The part that translation models and language models share: target embeddings, decoder, output layer.
+
+    p(y_t | y_{<t}, x) = softmax(W r_t + b)[y_t], with r_t of the decoder
+    """
+
+    def __init__(self, config: ModelConfig, target_size: int) -> None:
+        super().__init__(config)
+        size, tied = config.embedding_size, config.tied_embeddings != "none"
+        self.target_embedding = nn.Embedding(target_size, size)
+        readout_size = size if tied or config.context_input == "all" else config.hidden_size
+        self.decoder = Decoder(config, readout_size)
+        self.output_bias = nn.Parameter(torch.zeros(target_size))
+        self.output_weight = self.target_embedding.weight
+        if not tied:
+            self.output_weight = nn.Parameter(torch.empty(target_size, readout_size))
 
     def decode(
         self, inputs: Tensor, memory: Memory, state: DecoderState, lengths: Tensor | None = None
@@ -111,10 +128,6 @@ class DecoderModel(nn.Module):
         """
         rows, wanted, _ = real_positions(readout, targets)
         return output_cross_entropy(rows, self.output_weight, self.output_bias, wanted, label_smoothing)
-
-    def output(self, readout: Tensor) -> Tensor:
-        """The output layer: readout [..., readout_size] -> logits [..., vocabulary]."""
-        return F.linear(readout, self.output_weight, self.output_bias)
 
     def step(
         self, tokens: Tensor, state: DecoderState, memory: Memory, grid: Grid | None = None
@@ -144,6 +157,11 @@ class TranslationModel(DecoderModel):
         if config.frozen_embeddings:
             self.source_embedding.weight.requires_grad_(config.source_embeddings is None)
             self.target_embedding.weight.requires_grad_(config.target_embeddings is None)
+
+    @classmethod
+    def of(cls, config: Config, source_size: int, target_size: int) -> TranslationModel:
+        """The network of a configuration."""
+        return cls(config.model, source_size, target_size)
 
     def encode(self, source: Tensor, lengths: Tensor) -> tuple[Memory, DecoderState]:
         """Read source ids [source_length, batch] of the given lengths [batch], with their end symbols.

@@ -17,6 +17,7 @@ from nmt.errors import UserError
 from nmt.model_files import check_tensors
 from nmt.model_folder import ModelFolder
 from nmt.network.decoder import Grid
+from nmt.network.encoder_model import EncoderModel
 from nmt.network.language_model import LanguageModel
 from nmt.network.model import TranslationModel
 from nmt.processors import available_processors
@@ -105,12 +106,10 @@ class TorchEngine(Engine):
         return Grid(*(torch.from_numpy(array).to(self.device) for array in arrays))
 
 
-def build_model(config: Config, source_size: int, target_size: int, seed: int) -> TranslationModel | LanguageModel:
-    """A model of the configuration's task with initial weights drawn from the seed."""
+def build_model(config: Config, source_size: int, target_size: int, seed: int) -> Any:
+    """The network of the configuration's task with initial weights drawn from the seed."""
     torch.manual_seed(seed)
-    if config.task == "language_model":
-        return LanguageModel(config.model, target_size)
-    return TranslationModel(config.model, source_size, target_size)
+    return config.kind.make_network(config, source_size, target_size)
 
 
 def load_engine(folder: ModelFolder, *, device: str = "cpu", threads: int | None = None) -> TorchEngine:
@@ -118,11 +117,37 @@ def load_engine(folder: ModelFolder, *, device: str = "cpu", threads: int | None
 
     Raises UserError when they are damaged or do not fit the configuration, or the device is not there.
     """
+    return TorchEngine(load_network(folder, device, threads))
+
+
+class TorchLabelEngine:
+    """Runs a network that writes labels (`nmt.prediction.predictor.LabelEngine`)."""
+
+    def __init__(self, model: EncoderModel) -> None:
+        self.model = model
+
+    @torch.inference_mode()
+    def log_probs(self, source: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Log-probabilities [1 or length, batch, labels] for padded ids [length, batch] and lengths [batch]."""
+        device = self.model.output_bias.device
+        given = (torch.from_numpy(array).to(device) for array in (source, lengths))
+        logits = self.model.output(self.model(*given))
+        found: np.ndarray = torch.log_softmax(logits, -1).cpu().numpy()
+        return found
+
+
+def load_label_engine(folder: ModelFolder, *, device: str = "cpu", threads: int | None = None) -> TorchLabelEngine:
+    """Read the weights of a model that writes labels; raises UserError like `load_engine`."""
+    return TorchLabelEngine(load_network(folder, device, threads))
+
+
+def load_network(folder: ModelFolder, device: str, threads: int | None) -> Any:
+    """The network of a model folder with its weights, in evaluation mode; raises UserError like `load_engine`."""
     use_threads(threads)
     check_size(folder)
     model = build_model(folder.config, len(folder.source_vocabulary), len(folder.target_vocabulary), 0)
     load_weights(model, folder)
-    return TorchEngine(model.to(find_device(device)).eval())
+    return model.to(find_device(device)).eval()
 
 
 def check_size(folder: ModelFolder) -> None:
@@ -141,7 +166,7 @@ def check_size(folder: ModelFolder) -> None:
         )
 
 
-def load_weights(model: TranslationModel | LanguageModel, folder: ModelFolder) -> None:
+def load_weights(model: nn.Module, folder: ModelFolder) -> None:
     """Read a model folder's weights into a model of its configuration."""
     if folder.exported and not folder.weights.exists():
         raise UserError(f"`{folder.path}` has only an export, and this needs its weights, `{folder.weights.name}`")

@@ -1,8 +1,5 @@
-"""What can be trained: translation models and language models, with their objectives."""
+"""What can be trained, one file for each task. A package of one's own adds a task with `register(TaskKind(...))`."""
 
-from nmt.tasks.language_model import LanguageModelTask
-from nmt.tasks.task import Task
-from nmt.tasks.translation import TranslationTask
+from nmt.config.tasks import TaskKind, register
 
-TASKS: dict[str, type[Task]] = {"translation": TranslationTask, "language_model": LanguageModelTask}
-"""By the name that `task` has in the configuration."""
+__all__ = ["TaskKind", "register"]

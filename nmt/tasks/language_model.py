@@ -30,8 +30,6 @@ class LanguageModelTask(Task):
     Williams & Peng 1990); each epoch begins with a state of zeros.
     """
 
-    best_by = "loss"
-
     @staticmethod
     def check(config: Config) -> None:
         """A split that is missing must stop the run now, not after the vocabulary has been learned."""

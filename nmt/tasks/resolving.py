@@ -7,7 +7,6 @@ from dataclasses import replace
 import torch
 
 from nmt.config import Config, check_config
-from nmt.data.corpus import measure
 from nmt.errors import UserError
 from nmt.model_folder import open_model
 from nmt.network.precision import has_bf16
@@ -34,7 +33,7 @@ def resolve_for_training(config: Config, device: torch.device, say: Say) -> Conf
     """
     if not open_settings(config):
         return config
-    amount = measure(config.data, config.task)
+    amount = config.kind.load_task().measure(config)
     vocabulary, start = config.vocabulary, config.training.start_from
     resolved = config
     if start is not None:
@@ -59,7 +58,7 @@ def _chosen(config: Config, resolved: Config, amount: Amount) -> str:
     if config.task == "language_model":
         text, unit = f"{amount.words:,} words", "streams" if unit == "sentences" else unit
     else:
-        text = f"{amount.pairs:,} pairs of sentences, {amount.words:,} words"
+        text = f"{amount.pairs:,} {config.kind.examples}, {amount.words:,} words"
     names = open_settings(config)
     shown = [
         form.format(getattr(getattr(resolved, name.split(".")[0]), name.split(".")[1]), unit)
@@ -75,7 +74,7 @@ def _chosen(config: Config, resolved: Config, amount: Amount) -> str:
 
 def _warning(config: Config, amount: Amount) -> list[str]:
     """A line where the text is too little for a model of use."""
-    if config.training.start_from is not None:
+    if config.training.start_from is not None or not config.kind.decoder:
         return []
     if config.task == "language_model":
         few, what, wanted = amount.words < FEW_WORDS, f"{amount.words:,} words", f"{FEW_WORDS:,}"

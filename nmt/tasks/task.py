@@ -1,6 +1,6 @@
 """What the training loop asks of a task: vocabularies, batches, the passes of a batch, and a validation.
 
-`nmt.training.loop` knows no task; `nmt.tasks.TASKS` lists them.
+`nmt.training.loop` knows no task; `nmt.config.tasks` lists them.
 """
 
 from __future__ import annotations
@@ -18,17 +18,19 @@ import torch
 from torch import Tensor
 
 from nmt.config import Config
-from nmt.data.corpus import training_tags, training_texts
+from nmt.data.corpus import measure, training_tags, training_texts
+from nmt.data.examples import read_texts
 from nmt.errors import UserError
-from nmt.network.language_model import LanguageModel
-from nmt.network.model import TranslationModel
+from nmt.network.model import Network
 from nmt.network.precision import mixed_precision
 from nmt.scores.confidence import Confidence
+from nmt.sizing import Amount
+from nmt.text.labels import Labels
 from nmt.text.vocabulary import Vocabulary, learn_vocabulary
 
 Say = Callable[[str], None]
 
-Model = TranslationModel | LanguageModel
+Model = Network
 
 
 @dataclass
@@ -45,11 +47,11 @@ class Validation:
     """Of the model's translations, if it translates."""
 
 
-def make_vocabularies(config: Config, say: Say = lambda line: None) -> tuple[Vocabulary, Vocabulary]:
+def make_vocabularies(config: Config, say: Say = lambda line: None) -> tuple[Vocabulary, Any]:
     """The configured SentencePiece models, learned from the training text where none is given.
 
-    A language model has one, that of the target side, given twice. A line says when one has fewer pieces than it was
-    to have.
+    A language model has one, that of the target side, given twice. The target side of a task with labels has their list
+    instead. A line says when a vocabulary has fewer pieces than it was to have.
 
         config: resolved, so that the number of pieces is known
     """
@@ -65,6 +67,13 @@ def make_vocabularies(config: Config, say: Say = lambda line: None) -> tuple[Voc
             )
         return learned
 
+    if not config.kind.decoder:
+        texts = read_texts(config.data, "train")
+        split = str.split if config.kind.target == "labels" else lambda text: [text]
+        labels = Labels.of(label for target in texts.targets for label in split(target))
+        if settings.source is not None:
+            return Vocabulary.load(settings.source), labels
+        return learn(texts.sources, settings.normalization, ()), labels
     if settings.source is not None:
         if settings.joint and settings.target:
             raise UserError("`vocabulary.target` must be unset with a joint vocabulary")
@@ -87,12 +96,17 @@ class Task(ABC):
     """What training asks of a task. Batches and pools are the task's own; training only counts and passes them on."""
 
     best_by: str
-    """The metric of a `Validation` that chooses the best model; of `loss` less is better, of all others more."""
+    """The score of a `Validation` that chooses the best model; of `loss` less is better, of all others more."""
     carried: dict[str, Tensor]
     """The tensors, apart from the weights, that a batch leaves for the next one; saved with the training state."""
 
-    def __init__(self, config: Config, vocabularies: tuple[Vocabulary, Vocabulary], device: torch.device) -> None:
+    target_vocabulary: Any
+    """The vocabulary of the target side, or its `Labels`."""
+
+    def __init__(self, config: Config, vocabularies: tuple[Vocabulary, Any], device: torch.device) -> None:
         self.config, self.settings, self.device = config, config.training, device
+        metrics = config.kind.metrics
+        self.best_by = config.training.best_by if config.training.best_by in metrics else next(iter(metrics))
         self.source_vocabulary, self.target_vocabulary = vocabularies
         self.carried = {}
         self.corpus: Any = None
@@ -102,6 +116,11 @@ class Task(ABC):
     @abstractmethod
     def check(config: Config) -> None:
         """Raise UserError for mistakes that show before anything is read."""
+
+    @staticmethod
+    def measure(config: Config) -> Amount:
+        """The amount of training text, which determines the settings that are `auto`."""
+        return measure(config.data, config.task)
 
     @abstractmethod
     def prepare(self, say: Say) -> None:

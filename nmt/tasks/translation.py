@@ -51,7 +51,6 @@ class TranslationTask(Task):
 
     def __init__(self, config: Config, vocabularies: tuple[Vocabulary, Vocabulary], device: torch.device) -> None:
         super().__init__(config, vocabularies, device)
-        self.best_by = config.training.best_by
         self.objective = make_objective(config, self.target_vocabulary)
 
     @staticmethod

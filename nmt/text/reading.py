@@ -135,17 +135,21 @@ def iterate_parallel(source: str | Path, target: str | Path) -> Iterator[tuple[s
         yield one, other
 
 
-def iterate_json(path: str | Path, source: str, target: str) -> Iterator[tuple[str, str]]:
+def iterate_json(path: str | Path, source: str, target: str, values: bool = False) -> Iterator[tuple[str, str]]:
     """Pairs of a file of JSON objects (`iterate_records`).
 
     An object has the two sides as its fields `source` and `target`, or inside its field `translation`.
+
+    values: whether a side may also be a number, a truth value, or a list (`value_text`)
     """
+    text_of = value_text if values else lambda value: value
     for place, record in iterate_records(path):
         where = f"`{path}` {place}"
         translation = record.get("translation")
         languages = list(translation) if isinstance(translation, dict) else []
         sides = record if find_sides(where, list(record), languages, source, target) else record["translation"]
-        yield clean_text(sides[source], where, source), clean_text(sides[target], where, target)
+        one, other = text_of(sides[source]), text_of(sides[target])
+        yield clean_text(one, where, source), clean_text(other, where, target)
 
 
 def iterate_records(path: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -271,6 +275,26 @@ def clean_text(value: object, where: str, column: str) -> str:
                 f"{where}: `{column}` must be a text, but holds \\u{ord(value[error.start]):04x}, half of a character"
             ) from None
     return value.replace("\r\n", " ").replace("\n", " ") if "\n" in value else value
+
+
+def value_text(value: object, names: Sequence[str] = ()) -> object:
+    """A number, a truth value, or a list of texts and numbers as text; everything else stays as it is.
+
+    The elements of a list are separated by spaces, and a space inside one becomes `_`.
+
+    names: what the numbers 0, 1, ... mean
+    """
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return names[value] if 0 <= value < len(names) else str(value)
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, list):
+        parts = [value_text(part, names) for part in value]
+        if all(isinstance(part, str) and part.strip() for part in parts):
+            return " ".join("_".join(str(part).split()) for part in parts)
+    return value
 
 
 def _shorten(value: object) -> str:

@@ -34,16 +34,13 @@ from nmt.network.torch_engine import build_model, find_device, load_weights, mod
 from nmt.network.word_vectors import load_into
 from nmt.scores.perplexity import perplexity, perplexity_text
 from nmt.sizing import adopt
-from nmt.tasks import TASKS
 from nmt.tasks.resolving import resolve_for_training
-from nmt.tasks.task import Say, Validation, make_vocabularies
+from nmt.tasks.task import Say, Task, Validation, make_vocabularies
 from nmt.text.vocabulary import Vocabulary
 from nmt.training.display import Display, counted, duration
 from nmt.training.optimization import WeightAverage, clip_gradients, gradient_norm, learning_rate, make_optimizer
 from nmt.training.run_folder import Progress, RunFolder, TensorBoard, check_folder
 from nmt.training.settings import ORDER, Changes, check_resumed, describe_changes, open_start
-
-METRIC_NAMES = {"bleu": "BLEU", "chrf": "chrF", "loss": "loss"}
 
 
 class Interrupted(Exception):
@@ -80,7 +77,8 @@ def train(
         check()  # before anything is changed, including the lock
         folder.lock()
         resumed = check()  # again: another process may just have ended
-        TASKS[config.task].check(config)
+        config.kind.check_metric(config.training.best_by)
+        config.kind.load_task().check(config)
         if processes.count > 1 and config.task == "language_model":
             raise UserError("a language model reads its text in order, in a single process; start it without torchrun")
         if resume and not resumed:
@@ -148,7 +146,7 @@ class Run:
         check_precision(self.settings.precision, device)
         self.start: ModelFolder | None = None
         self.vocabularies = vocabularies = self.processes.from_first(lambda: self._find_vocabularies(resume))
-        self.task = TASKS[config.task](config, vocabularies, device)
+        self.task: Task = config.kind.load_task()(config, vocabularies, device)
         self.processes.one_per_machine_first(lambda: self.task.prepare(say))
         self.model = build_model(config, len(vocabularies[0]), len(vocabularies[1]), self.settings.seed)
         if not resume:
@@ -236,7 +234,7 @@ class Run:
             self.say(f"stopped early: no improvement in {counted(settings.patience, 'validation')}")
         self.say(
             f"done after {counted(progress.epoch, 'epoch')}, {counted(progress.update, 'update')}, "
-            f"{progress.seconds / 60:.1f} minutes; best {METRIC_NAMES[self.task.best_by]} "
+            f"{progress.seconds / 60:.1f} minutes; best {self.config.kind.metrics[self.task.best_by]} "
             f"{progress.best:.2f} at update {progress.best_update}; model in `{best}`"
         )
         return best
@@ -399,11 +397,11 @@ class Run:
         }
         self._record(record)
         self._save_state()
-        guess = len(self.vocabularies[1])
+        guess, what = len(self.vocabularies[1]), "pieces" if self.config.kind.decoder else "labels"
         worse = validation.metrics["loss"] > math.log(guess)
         self.say(
             f"{self._where()}: validation {validation.summary}{' (best)' if improved and not worse else ''}"
-            + (f" (worse than a guess among {guess} pieces; lower training.learning_rate)" if worse else "")
+            + (f" (worse than a guess among {guess} {what}; lower training.learning_rate)" if worse else "")
         )
         return progress
 

@@ -25,6 +25,7 @@ from nmt.errors import UserError
 from nmt.model_files import sealed_tensors, verify_tensors, write_atomically
 from nmt.model_folder import vocabulary_files
 from nmt.sizing import adopt
+from nmt.text.labels import load_side
 from nmt.text.vocabulary import Vocabulary
 from nmt.training.settings import check_resumed
 
@@ -98,7 +99,7 @@ def is_unused(output: Path) -> bool:
         return False
     if not state.exists():
         return not found or metrics.exists()  # a config.toml alone is not a run
-    return state.is_dir() and all(path.suffix == ".spm" or _is_temporary(path) for path in state.iterdir())
+    return state.is_dir() and all(path.suffix in (".spm", ".json") or _is_temporary(path) for path in state.iterdir())
 
 
 def _is_temporary(path: Path) -> bool:
@@ -170,8 +171,8 @@ class RunFolder:
         """Replace that configuration."""
         write_atomically(self.path / "config.toml", _config_text(config))
 
-    def vocabularies(self, config: Config) -> tuple[Vocabulary, Vocabulary]:
-        """The source and target vocabularies with which the run was started; they may be the same.
+    def vocabularies(self, config: Config) -> tuple[Vocabulary, Any]:
+        """The vocabularies (or labels) of both sides with which the run was started; they may be the same.
 
         Raises UserError when a file is damaged.
         """
@@ -179,7 +180,7 @@ class RunFolder:
             noted = file.metadata() or {}
         found = []
         for name in vocabulary_files(config):
-            found.append(Vocabulary.load(self.path / "state" / name))
+            found.append(load_side(self.path / "state" / name))
             if noted.get(name, found[-1].checksum) != found[-1].checksum:
                 raise UserError(
                     f"`{self.path / 'state' / name}` is damaged: it is not the vocabulary that the run was started "

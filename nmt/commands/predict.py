@@ -1,0 +1,87 @@
+"""`nmt predict`: the labels of texts."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from nmt.commands.options import add_machine_options
+from nmt.commands.streams import open_file, print_lines, standard_output
+from nmt.errors import UserError
+
+if TYPE_CHECKING:
+    from nmt.prediction.predictor import Prediction, Predictor
+
+TEXT = (
+    "Predict the label of each line, or of each of its words. Prints a line for each line: the label and its "
+    "probability, separated by a tab, or the labels of the words, separated by spaces."
+)
+EXAMPLE = 'echo "The story was not dull." | nmt predict runs/reviews'
+
+LINES = 512
+"""Number of lines that are read, predicted and written at once."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of `nmt predict`."""
+    parser.add_argument("model", metavar="MODEL", help="model folder, run folder, or hub id")
+    parser.add_argument("--input", metavar="FILE", help="text to read, one example per line (default: standard input)")
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON object per line, with the probabilities of all labels"
+    )
+    add_machine_options(parser)
+    parser.set_defaults(command=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """`nmt predict`."""
+    from nmt.prediction.predictor import Predictor
+
+    standard_output()
+    if options.input is None and sys.stdin is None:
+        raise UserError("standard input is closed; use --input")
+    predictor = Predictor.load(options.model, device=options.device, threads=options.threads)
+    source = open_file(options.input, "rb") if options.input else cast(BinaryIO, sys.stdin.buffer)
+    with source:
+        name = f"`{options.input}`" if options.input else "standard input"
+        lines = decoded(source, name)
+        while block := list(itertools.islice(lines, LINES)):
+            print_lines(predicted_lines(predictor, block, options.json))
+
+
+def decoded(source: Iterable[bytes], name: str) -> Iterator[str]:
+    """The lines of a stream without their ends; raises UserError if one is not UTF-8."""
+    for number, line in enumerate(source, start=1):
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+        except UnicodeDecodeError:
+            raise UserError(f"{name} line {number} is not valid UTF-8; convert it to UTF-8") from None
+
+
+def predicted_lines(predictor: Predictor, lines: list[str], as_json: bool) -> Iterator[str]:
+    """A line of output for each line; a blank one stays blank, or has no label as JSON."""
+    by_word = predictor.config.kind.target == "labels"
+    for line, found in zip(lines, predictor.predict(lines), strict=True):
+        is_blank = not found.text
+        if as_json:
+            yield json.dumps(values(found, by_word) if not is_blank else {"text": line}, ensure_ascii=False)
+        elif is_blank:
+            yield ""
+        else:
+            yield found.label if by_word else f"{found.label}\t{found.probability:.4f}"
+
+
+def values(found: Prediction, by_word: bool) -> dict[str, object]:
+    """A prediction as JSON."""
+    if by_word:
+        return {"words": found.units, "labels": found.labels, "probabilities": found.probabilities}
+    return {
+        "text": found.text,
+        "label": found.label,
+        "probability": found.probability,
+        "probabilities": found.distributions[0],
+    }

@@ -1,0 +1,192 @@
+"""Examples with labels: read, checked, represented by ids, and put into batches.
+
+An example is an input text and its label, or a text of words and the label of each of them. Both come from the same
+sources as sentence pairs (`nmt.data.sources`): the columns that `data.source` and `data.target` name. A label may be a
+number or a truth value, and words and their labels may be lists.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from nmt.config import Config, DataConfig
+from nmt.data.batching import POOL, Pool, drop_words, plan_batches
+from nmt.data.sources import find_input, pair_sources
+from nmt.errors import UserError
+from nmt.sizing import Amount
+from nmt.text.cleaning import clean_line, clean_target
+from nmt.text.labels import Ids, pad_sources
+from nmt.text.vocabulary import SPECIAL_PIECES, Vocabulary
+
+IGNORED = -1
+"""The label of a position that has none: padding, the end symbol, pieces of a word after its first."""
+
+
+@dataclass
+class Texts:
+    """The examples of a split as text."""
+
+    sources: list[str]
+    targets: list[str]
+    """The label of each text, or the labels of its words, separated by spaces."""
+    where: str
+    """Where they come from, for messages."""
+    empty: int = 0
+    """Number of rows without a text or without a label, which are left out."""
+
+    def __str__(self) -> str:
+        return f"{len(self.sources) + self.empty:,} rows read, {len(self.sources):,} kept ({self.empty:,} empty)"
+
+
+def read_texts(data: DataConfig, split: str) -> Texts:
+    """All examples of a split; raises UserError if the data are missing or damaged, or if there is no example."""
+    (source,) = pair_sources(data, split)
+    source.values = True
+    found = find_input(source)
+    texts = Texts([], [], found.where)
+    for row in found.read():
+        text, target = clean_line(row[0]), clean_target(row[1]).strip()
+        if text and target:
+            texts.sources.append(text)
+            texts.targets.append(target)
+        else:
+            texts.empty += 1
+    if not texts.sources:
+        raise UserError(f"{found.where} must hold texts with labels, but has {texts.empty} rows without and none with")
+    return texts
+
+
+def check_examples(data: DataConfig) -> None:
+    """Check quickly whether the training and validation splits can be read; raises UserError."""
+    for split in ("train", "validation"):
+        (source,) = pair_sources(data, split)
+        source.values = True
+        found = find_input(source)
+        if next(iter(found.read()), None) is None:
+            raise UserError(f"{found.where} must hold texts with labels, but is empty instead")
+
+
+def measure_examples(config: Config) -> Amount:
+    """The amount of training text."""
+    sources = read_texts(config.data, "train").sources
+    characters = set[str]().union(*sources)
+    return Amount(len(sources), sum(len(text.split()) for text in sources), len(characters) + SPECIAL_PIECES)
+
+
+@dataclass
+class Examples:
+    """The examples of a split as ids."""
+
+    sources: list[Ids]
+    """The pieces of each text, without the end symbol."""
+    places: list[Ids]
+    """The positions of each text that have a label: 0 for a text with a single one."""
+    labels: list[Ids]
+    """The labels of these positions."""
+    texts: list[str]
+    """The text of each example, from which segmentations are sampled."""
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def add_to(self, checksum: hashlib._Hash) -> None:
+        """Add all ids to a checksum."""
+        for side in (self.sources, self.labels):
+            checksum.update(np.array([len(ids) for ids in side]).tobytes())
+            checksum.update(np.concatenate(side).tobytes())
+
+
+@dataclass
+class LabelBatch:
+    """A batch of examples, time-major, padded at the end."""
+
+    source: Tensor
+    """Ids with the end symbol, [length, batch]."""
+    lengths: Tensor
+    """With the end symbol, [batch]."""
+    labels: Tensor
+    """The labels of the outputs, [1 or length, batch], `IGNORED` where there is none."""
+    target_tokens: int
+    """Number of labels."""
+    indices: npt.NDArray[np.int64]
+    """The places of the examples in the split."""
+
+    def to(self, device: torch.device) -> LabelBatch:
+        """The same batch on a device."""
+        if device.type == "cpu":
+            return self
+        tensors = self.source.to(device), self.lengths.to(device), self.labels.to(device)
+        return LabelBatch(*tensors, self.target_tokens, self.indices)
+
+
+def make_label_batch(
+    sources: Sequence[Ids], places: Sequence[Ids], labels: Sequence[Ids], indices: Ids, pooled: bool
+) -> LabelBatch:
+    """Pad examples to a batch.
+
+    pooled: whether the network has one output for each text instead of one for each position
+    """
+    padded, lengths = pad_sources(sources)
+    wanted = np.full((1 if pooled else len(padded), len(sources)), IGNORED, np.int64)
+    for row, (own, ids) in enumerate(zip(places, labels, strict=True)):
+        wanted[own, row] = ids
+    tensors = torch.from_numpy(padded), torch.from_numpy(lengths), torch.from_numpy(wanted)
+    return LabelBatch(*tensors, sum(map(len, labels)), indices)
+
+
+class LabelBatcher:
+    """Makes the batches of an epoch. All chance depends only on (seed, epoch, batch)."""
+
+    def __init__(self, examples: Examples, vocabulary: Vocabulary, config: Config, pooled: bool) -> None:
+        self.examples, self.vocabulary, self.settings, self.pooled = examples, vocabulary, config.training, pooled
+        self.longest = config.data.max_length
+        self.starts = np.array(vocabulary.starts_word())
+
+    def pools(self, epoch: int) -> list[Ids]:
+        """The examples in random order, in parts that are sorted by length."""
+        order = np.random.default_rng([self.settings.seed, epoch]).permutation(len(self.examples))
+        return np.array_split(order, -(-len(order) // POOL))
+
+    def pool(self, indices: Ids, epoch: int, number: int) -> Pool:
+        """The pieces of some examples, sampled anew where that is configured, with a plan of their batches."""
+        rng = np.random.default_rng([self.settings.seed, epoch, number])
+        seed, alpha = int(rng.integers(1, 2**31)), self.settings.source_sampling
+        sources = [self.examples.sources[i] for i in indices]
+        if alpha and self.pooled:
+            sampled = self.vocabulary.sample_batch([self.examples.texts[i] for i in indices], alpha, seed)
+            sources = [np.array(ids[: self.longest], np.int64) for ids in sampled]
+        labels = [self.examples.labels[i] for i in indices]
+        lengths = np.array([len(ids) for ids in sources], np.int64)
+        return Pool(sources, labels, indices, plan_batches(lengths, lengths, self.settings, rng))
+
+    def batch(self, pool: Pool, number: int, update: int) -> LabelBatch:
+        """A batch of a pool for training, with word dropout drawn for this update."""
+        chosen = pool.batches[number]
+        rng = np.random.default_rng([self.settings.seed, update, number, 1])
+        sources = drop_words([pool.source[i] for i in chosen], self.starts, self.settings.source_word_dropout, rng)
+        indices = pool.indices[chosen]
+        places = [self.examples.places[i] for i in indices]
+        return make_label_batch(sources, places, [pool.target[i] for i in chosen], indices, self.pooled)
+
+    def in_order(self, tokens: int) -> Iterator[LabelBatch]:
+        """All examples once, sorted by length, without chance: for validation.
+
+        tokens: maximum number of positions of a batch, padding included; a longer example is a batch of its own
+        """
+        lengths = np.array([len(ids) + 1 for ids in self.examples.sources])
+        order = np.argsort(lengths, kind="stable")
+        start = 0
+        while start < len(order):
+            longest = lengths[order[start:]]  # if the batch ends with this example
+            indices = order[start : start + max(1, int((longest * np.arange(1, len(longest) + 1) <= tokens).sum()))]
+            sides = ([side[i] for i in indices] for side in vars(self.examples).values())
+            sources, places, labels, _ = sides
+            yield make_label_batch(sources, places, labels, indices, self.pooled)
+            start += len(indices)

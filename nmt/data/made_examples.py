@@ -1,0 +1,104 @@
+"""Built-in examples with labels, made by small grammars that were written for this project; nothing is copied.
+
+    builtin:names      a made-up surname -> the language that it looks like        Kowalewicz -> Polish
+    builtin:reviews    a review of a film -> positive or negative                  The story was not dull. -> positive
+
+A review may negate its adjectives, and the clause after `but` (or the one without `although`) decides, so counting
+words is not enough. Every call gives the same examples, and no text is in two splits.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from functools import lru_cache
+
+Rows = list[tuple[str, ...]]
+
+HELD_OUT = 1000
+"""Number of examples of the test split, and of the validation split."""
+SEED = 1
+
+NAMES = {
+    "Dutch": ("Bos Berg Meer Brink Dijk Hoek Broek Linde Velde Wal Kamp van_Oost van_West van_der_Bos "
+              "van_der_Meer van_den_Berg van_den_Broek de_Groot de_Jong ter_Horst ter_Braak",
+              "en er el in s van", "huis man sma stra ink dam kamp dijk"),
+    "English": ("Ash Black Brad Clay Cole Dun Fair Gold Hart Lang Mar New Pem Rad Stan Strat Thorn Whit Wood Win",
+                "ber well mer ing der cast wor ness", "ton ford field worth ham son wood ley shaw bridge"),
+    "Finnish": ("Ha Ka Ko La Le Mä Nie Pe Ri Sa Sö Ta Tuo Vä Yli Ahti Ranta Koski Mäki Lehto",
+                "ra pa ka mi ta no va ri ku nä", "nen lainen läinen mäki niemi la ranta koski"),
+    "French": ("Beau Bon Char Clé Cour Dé Du Fon Gau La Mar Mon Per Ri Rou Saint Vau Vil",
+               "bu cha don ge lan mon pa ri ten vi", "eau ier ard ot in ais eux ault elle court"),
+    "German": ("Bau Eich Fuchs Gru Hof Kauf Krä Lang Mül Neu Ober Rosen Schäf Schnei Stein Vogel Wag Zieg",
+               "en er el ber mei her", "mann bauer bach meier berger hofer stein linger feld"),
+    "Greek": ("Alex Anas Chris Dimi Geor Kara Kon Kyri Mav Niko Papa Pav Sta Theo Vas Zer",
+              "an do gi lo mi no ta ti", "opoulos akis idis iadis oglou ellis"),
+    "Italian": ("Bar Bel Bian Car Con Fer Gal Gra Lom Man Mar Mon Pel Ric Ros San Tor Val",
+                "ba ca de lu na ne ta ti", "ini elli etti ucci ardi one aro ese ozzi"),
+    "Japanese": ("Fuji Haya Ishi Kawa Kita Kuro Matsu Miya Mori Naka Nishi Oka Shima Taka Tani Yama Yoshi Hira",
+                 "ha ki no sa shi", "moto mura shima da naka yama kawa zaki guchi"),
+    "Polish": ("Bara Cie Dą Gra Ja Kowa Kra Le Ma No Pie Przy Ru Szy Wie Wró Za Zie",
+               "bo cho le mi ni sz wa", "ski wski czyk wicz ak cki ński ek"),
+    "Spanish": ("Alva Bena Cas Do Este Fernan Gon Gutié Her Jimé Lo Marti Nú Ori Pe Ramí Sán Val Velas",
+                "bar de lla mi ne ri ta", "ez era osa uez ar ero illo ales"),
+    "Turkish": ("Ak Ars Bay Çe Demir Er Gül Ka Kara Öz Şa Tek Tür Yıl Yılma Bol Kılı",
+                "a ba da han ki ra soy ta", "oğlu türk kaya çı soy maz demir can"),
+}  # fmt: skip
+"""For each language: beginnings, middles and endings of surnames. `_` is a space; a name may have no middle."""
+
+SUBJECTS = "the film, the story, the ending, the music, the cast, the director, the dialogue, the first half, the plot"
+GOOD = "good brilliant charming clever funny gripping moving original touching warm wonderful witty fresh"
+BAD = "bad awful boring clumsy confusing dull empty flat noisy predictable slow tiring weak"
+DEGREES = ", very, really, quite, rather, surprisingly"
+FRONTS = ", In the cinema, On the first evening, At the festival, For my family, On a long flight"
+
+
+@lru_cache(maxsize=2)
+def names() -> dict[str, Rows]:
+    """Made-up surnames and their language."""
+
+    def draw(rng: random.Random) -> tuple[str, ...]:
+        language = rng.choice(list(NAMES))
+        first, middle, last = (rng.choice(part.split()) for part in NAMES[language])
+        name = first + (middle if rng.random() < 0.7 else "") + last
+        return name.replace("_", " "), language
+
+    return _splits(draw, 6000)
+
+
+@lru_cache(maxsize=2)
+def reviews() -> dict[str, Rows]:
+    """Sentences about films, and whether they are positive or negative."""
+
+    def clause(rng: random.Random, positive: bool) -> str:
+        negated = rng.random() < 0.3
+        adjective = rng.choice((GOOD if positive != negated else BAD).split())
+        degree = "" if negated else rng.choice(DEGREES.split(","))
+        return f"{rng.choice(SUBJECTS.split(', '))} was{' not' if negated else ''}{degree} {adjective}"
+
+    def draw(rng: random.Random) -> tuple[str, ...]:
+        positive, shape = rng.random() < 0.5, rng.randrange(4)
+        own, other = clause(rng, positive), clause(rng, not positive)
+        text = [own, f"{other}, but {own}", f"although {other}, {own}", f"{own}, although {other}"][shape]
+        front = rng.choice(FRONTS.split(", "))
+        text = f"{front}, {text}." if front else f"{text[0].upper()}{text[1:]}."
+        return text, "positive" if positive else "negative"
+
+    return _splits(draw, 8000)
+
+
+def _splits(draw: Callable[[random.Random], tuple[str, ...]], train: int) -> dict[str, Rows]:
+    """Examples of each split, `train` of them for training; no text occurs twice in all of them."""
+    rng, seen = random.Random(SEED), set[str]()
+    splits: dict[str, Rows] = {"test": [], "validation": [], "train": []}
+    for split, rows in splits.items():
+        while len(rows) < (train if split == "train" else HELD_OUT):
+            row = draw(rng)
+            if row[0] not in seen:
+                seen.add(row[0])
+                rows.append(row)
+    return splits
+
+
+MADE: dict[str, Callable[..., dict[str, Rows]]] = {"names": lambda *sides: names(), "reviews": lambda *sides: reviews()}
+"""The built-in examples by name; each takes the names of the sides."""

@@ -1,0 +1,99 @@
+"""The network of tasks that write labels instead of a text: encoder, pooling, output layer."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from nmt.config import Config, ModelConfig
+from nmt.network.dropout import Dropout
+from nmt.network.encoder import Encoder
+from nmt.network.model import Network
+
+
+class Pooling(nn.Module):
+    """One vector for each input, from the encoder's states h_1 ... h_n of its real positions.
+
+    last        the last state of each direction
+    mean        1/n sum_t h_t
+    max         the largest value of each unit (Conneau et al. 2017, section 3.2.2, https://arxiv.org/abs/1705.02364)
+    attention   sum_t a_t h_t with a = softmax_t(v . tanh(W h_t)) (Lin et al. 2017, section 2.1,
+                https://arxiv.org/abs/1703.03130, with a single row of attention)
+    """
+
+    def __init__(self, kind: Literal["max", "mean", "last", "attention"], size: int) -> None:
+        super().__init__()
+        self.kind = kind
+        self.hidden = nn.Linear(size, size, bias=False) if kind == "attention" else None
+        self.score = nn.Linear(size, 1, bias=False) if kind == "attention" else None
+
+    def forward(self, states: Tensor, real: Tensor, last: Tensor) -> Tensor:
+        """Pool a batch.
+
+            states: [length, batch, size]
+            real: [length, batch], whether a position is part of the input
+            last: the encoder's final state, [batch, size]
+
+        Returns: [batch, size]
+        """
+        if self.kind == "last":
+            return last
+        padding = (1 - real.to(states.dtype)).unsqueeze(-1)  # [length, batch, 1]
+        if self.kind == "mean":
+            return (states * (1 - padding)).sum(0) / (1 - padding).sum(0)
+        if self.kind == "max":
+            return (states - 1e4 * padding).amax(0)
+        return (self.weights(states, real) * states).sum(0)
+
+    def weights(self, states: Tensor, real: Tensor) -> Tensor:
+        """The attention weights a, [length, batch, 1]; shapes as in `forward`."""
+        assert self.hidden is not None and self.score is not None
+        scores = self.score(torch.tanh(self.hidden(states))).to(states.dtype)
+        return torch.softmax(scores - 1e4 * (1 - real.to(states.dtype)).unsqueeze(-1), 0)
+
+
+class EncoderModel(Network):
+    """p(label | x) = softmax(W r + b), with r the pooled states of the encoder, or its state at each position.
+
+    source_size: pieces of the source vocabulary
+    outputs: labels
+    pooled: whether an input has one output instead of one for each position
+    """
+
+    def __init__(self, config: ModelConfig, source_size: int, outputs: int, pooled: bool) -> None:
+        super().__init__(config)
+        self.source_embedding = nn.Embedding(source_size, config.embedding_size)
+        self.encoder = Encoder(config)
+        self.pooling = Pooling(config.pooling, config.hidden_size) if pooled else None
+        self.output_dropout = Dropout(config.output_dropout, config.variational_dropout)
+        self.output_weight = nn.Parameter(torch.empty(outputs, config.hidden_size))
+        self.output_bias = nn.Parameter(torch.zeros(outputs))
+        self.initialize()
+        self.source_embedding.weight.requires_grad_(not config.frozen_embeddings)
+
+    @classmethod
+    def of(cls, config: Config, source_size: int, target_size: int) -> EncoderModel:
+        """The network of a configuration."""
+        return cls(config.model, source_size, target_size, config.kind.target == "label")
+
+    def forward(self, source: Tensor, lengths: Tensor) -> Tensor:
+        """What the output layer reads.
+
+            source: ids with the end symbol, [length, batch]
+            lengths: [batch], with the end symbol
+
+        Returns: [1, batch, hidden] if the states are pooled, otherwise [length, batch, hidden]
+        """
+        states, finals = self.encoder(self.embed(self.source_embedding, source), lengths)
+        readout: Tensor = self.output_dropout(self.pool(states, lengths, finals[-1][0]))
+        return readout
+
+    def pool(self, states: Tensor, lengths: Tensor, last: Tensor) -> Tensor:
+        """The states to classify: the pooled one as a sequence of length 1, or all of them."""
+        if self.pooling is None:
+            return states
+        real = torch.arange(len(states), device=lengths.device).unsqueeze(1) < lengths
+        pooled: Tensor = self.pooling(states, real, last)
+        return pooled.unsqueeze(0)

@@ -1,0 +1,1 @@
+"""Prediction of labels with a trained model, without torch if the model is exported."""

@@ -1,0 +1,155 @@
+"""`Predictor` reads texts with a trained model and predicts their labels; it is the sister of `Translator`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from nmt.errors import UserError
+from nmt.model_folder import ModelFolder, check_export, open_model
+from nmt.text.cleaning import clean_line
+from nmt.text.labels import Labels, pad_sources, segment_texts, segment_words
+from nmt.translation.onnx_engine import OnnxEngine, Output, tensor
+
+Floats = npt.NDArray[np.float32]
+
+BATCH_POSITIONS = 1 << 14
+"""Most positions that are read at once, padding included; a longer text is read alone."""
+
+
+@dataclass
+class Prediction:
+    """The labels that a model predicts for a text."""
+
+    text: str
+    units: list[str]
+    """What has a label: the whole text, or each of its words."""
+    labels: list[str]
+    """The most probable label of each unit."""
+    probabilities: list[float]
+    """The probability of each of these labels."""
+    distributions: list[dict[str, float]]
+    """The probability of every label, for each unit."""
+
+    @property
+    def label(self) -> str:
+        """The label of the text, or the labels of its words, separated by spaces."""
+        return " ".join(self.labels)
+
+    @property
+    def probability(self) -> float:
+        """The probability of the label; for several words, that of the least certain one."""
+        return min(self.probabilities, default=1.0)
+
+
+class LabelEngine(Protocol):
+    """What a predictor needs from a network."""
+
+    def log_probs(self, source: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> Floats:
+        """Log-probabilities [1 or length, batch, labels].
+
+        source: padded ids with the end symbol, [length, batch]
+        lengths: [batch], with the end symbol
+        """
+
+
+class OnnxLabelEngine(OnnxEngine):
+    """Runs an exported model."""
+
+    def log_probs(self, source: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> Floats:
+        """See `LabelEngine`."""
+        found = self._graph("labels").bind().run({"source": tensor(source), "lengths": tensor(lengths)})
+        log_probs: Floats = found["log_probs"].array
+        return log_probs
+
+    def _outputs(self, graph: str) -> dict[str, Output]:
+        """The outputs that the graph must have."""
+        length = 1 if self.manifest.get("pooled") else "source_length"
+        return {"log_probs": ([length, "sentences", self.manifest["pieces"]], np.float32)}
+
+
+class Predictor:
+    """Predicts labels.
+
+    engine: the network
+    folder: the model, for its vocabulary, labels and settings
+    """
+
+    def __init__(self, engine: LabelEngine, folder: ModelFolder) -> None:
+        self.engine, self.folder, self.config = engine, folder, folder.config
+        self.vocabulary = folder.source_vocabulary
+        self.labels: Labels = folder.target_vocabulary
+
+    @classmethod
+    def load(cls, model: str | Path | ModelFolder, *, device: str = "cpu", threads: int | None = None) -> Predictor:
+        """Open a model folder, a run folder, or a hub id: its export on a CPU if it has one, otherwise with torch.
+
+        Raises UserError if it is damaged or does not predict labels.
+        """
+        folder = model if isinstance(model, ModelFolder) else open_model(model)
+        kind = folder.config.kind
+        if kind.decoder:
+            advice = {"translation": "`translate`", "language_model": "`nmt sample`"}.get(kind.name, kind.command)
+            raise UserError(f"`{folder.path}` is a {kind.title}, which predicts no labels; use {advice}")
+        return cls(load_engine(folder, device, threads), folder)
+
+    def predict(self, texts: Sequence[str]) -> list[Prediction]:
+        """The prediction for each text."""
+        texts = [clean_line(text) for text in texts]
+        by_word = self.config.kind.target == "labels"
+        if by_word:
+            units = [text.split() for text in texts]
+            sources, places = segment_words(self.vocabulary, units)
+        else:
+            units = [[text] for text in texts]
+            sources = segment_texts(self.vocabulary, texts, self.config.data.max_length)
+            places = [[0]] * len(texts)
+        predictions: list[Any] = [None] * len(texts)
+        for rows in batches([len(ids) + 1 for ids in sources], BATCH_POSITIONS):
+            found = self.engine.log_probs(*pad_sources([sources[row] for row in rows]))
+            for column, row in enumerate(rows):
+                own = np.exp(found[np.array(places[row], np.int64), column])
+                predictions[row] = self._prediction(texts[row], units[row], own)
+        return predictions
+
+    def _prediction(self, text: str, units: list[str], probabilities: Floats) -> Prediction:
+        """The most probable label of each unit; probabilities: [units, labels]."""
+        best, names = probabilities.argmax(-1), self.labels.names
+        return Prediction(
+            text,
+            units,
+            [names[label] for label in best],
+            [float(row[label]) for row, label in zip(probabilities, best, strict=True)],
+            [dict(zip(names, map(float, row), strict=True)) for row in probabilities],
+        )
+
+
+def batches(lengths: Sequence[int], positions: int) -> list[list[int]]:
+    """The numbers of inputs, those of similar length together, at most so many positions with padding at once."""
+    made: list[list[int]] = []
+    for row in sorted(range(len(lengths)), key=lambda row: lengths[row]):
+        if made and (len(made[-1]) + 1) * lengths[row] <= positions:
+            made[-1].append(row)
+        else:
+            made.append([row])
+    return made
+
+
+def load_engine(folder: ModelFolder, device: str, threads: int | None) -> LabelEngine:
+    """The network of a model folder: its export on a CPU if it has one, otherwise in torch; raises UserError."""
+    if device == "cpu" and folder.exported:
+        check_export(folder)
+        engine = OnnxLabelEngine(folder.path, threads)
+        if (engine.manifest["task"], engine.manifest["pieces"]) != (folder.config.task, len(folder.target_vocabulary)):
+            raise UserError(f"the export in `{engine.folder}` is not of the model in `{folder.path}`: export it again")
+        return engine
+    if not folder.weights.exists():
+        raise UserError(f"`{folder.path}` has no weights, only an export, which runs on `cpu` and not on `{device}`")
+    from nmt.network import torch_engine
+
+    return torch_engine.load_label_engine(folder, device=device, threads=threads)

@@ -1,0 +1,149 @@
+"""Scores of labels: accuracy, precision, recall and F1 of each label, and the confusion matrix.
+
+    precision = tp / (tp + fp)          recall = tp / (tp + fn)          F1 = 2 tp / (2 tp + fp + fn)
+
+Macro F1 is the mean of F1 over the labels that occur in the test set or in the predictions. Confidence intervals are
+those of the bootstrap: the examples, which may have several labels, are drawn again with replacement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Counts = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+SAMPLES = 1000
+"""Number of bootstrap samples."""
+
+SHOWN_LABELS = 20
+"""Largest confusion matrix that is printed."""
+
+
+@dataclass
+class Score:
+    """A score in per cent with its 95 % confidence interval."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.2f} (95 %: {self.low:.2f} to {self.high:.2f})"
+
+
+@dataclass
+class LabelScores:
+    """The scores of a set of labels."""
+
+    scores: dict[str, Score]
+    """By the name of the setting `training.best_by`: `accuracy`, `macro_f1` and others."""
+    labels: Sequence[str]
+    confusion: Counts
+    """How often each right label (row) was predicted as each label (column), [labels, labels]."""
+
+    def metrics(self) -> dict[str, float]:
+        """The values, for the records of a training."""
+        return {name: score.value for name, score in self.scores.items()}
+
+    def summary(self) -> str:
+        """The values in one line."""
+        return ", ".join(f"{score.name} {score.value:.2f}" for score in self.scores.values())
+
+    def results(self) -> dict[str, str]:
+        """The values with their intervals, by name."""
+        return {score.name: str(score) for score in self.scores.values()}
+
+    def describe(self) -> list[str]:
+        """The lines that `nmt evaluate` prints: scores, a table of the labels, and a small confusion matrix."""
+        lines = [f"{score.name:<10}{score}" for score in self.scores.values()]
+        right, gold, predicted = np.diag(self.confusion), self.confusion.sum(1), self.confusion.sum(0)
+        width = max(len("label"), *map(len, self.labels))
+        lines += ["", f"{'label':<{width}}  precision  recall     F1   examples"]
+        for number in np.argsort(-gold, kind="stable"):
+            values = [100 * right[number] / max(1, total[number]) for total in (predicted, gold)]
+            f1 = 100 * f1_scores(self.confusion)[number]
+            lines.append(f"{self.labels[number]:<{width}}  {values[0]:9.2f}{values[1]:8.2f}{f1:7.2f}{gold[number]:11,}")
+        if len(self.labels) <= SHOWN_LABELS:
+            lines += [
+                "",
+                "confusion matrix: a row for each right label, a column for each predicted one",
+                *self._matrix(),
+            ]
+        return lines
+
+    def _matrix(self) -> list[str]:
+        names = [label[:12] for label in self.labels]
+        widths = [max(len(name), len(str(column.max()))) for name, column in zip(names, self.confusion.T, strict=True)]
+        first = max(map(len, names))
+        rows = [["", *names], *([name, *map(str, row)] for name, row in zip(names, self.confusion, strict=True))]
+        return [
+            f"{row[0]:<{first}}  " + "  ".join(f"{cell:>{width}}" for cell, width in zip(row[1:], widths, strict=True))
+            for row in rows
+        ]
+
+    def values(self) -> dict[str, object]:
+        """All of it as JSON."""
+        return {
+            "scores": {name: vars(score) for name, score in self.scores.items()},
+            "labels": list(self.labels),
+            "confusion": self.confusion.tolist(),
+        }
+
+
+def confusion_matrix(gold: Counts, predicted: Counts, labels: int) -> Counts:
+    """How often each right label was predicted as each label, [labels, labels]."""
+    return np.bincount(gold * labels + predicted, minlength=labels**2).reshape(labels, labels)
+
+
+def f1_scores(confusion: Counts) -> Floats:
+    """F1 of each label, [labels]; 0 for one that never occurs."""
+    total = confusion.sum(1) + confusion.sum(0)  # 2 tp + fp + fn
+    return np.asarray(2 * np.diag(confusion) / np.maximum(total, 1))
+
+
+def score_labels(
+    gold: Counts, predicted: Counts, labels: Sequence[str], examples: Counts | None = None, seed: int = 12345
+) -> LabelScores:
+    """Accuracy and macro F1.
+
+    gold, predicted: numbers of labels, [positions]
+    examples: the number of the example that each position belongs to, [positions]; None if each is one of its own
+    """
+    if examples is None:
+        examples = np.arange(len(gold))
+    count, right = int(examples[-1]) + 1, gold == predicted
+
+    def scores(weights: Floats) -> tuple[float, float]:
+        """Accuracy and macro F1 if the examples occur so often, [examples]."""
+        each, size = weights[examples], len(labels)
+        of_gold, of_predicted = (np.bincount(side, each, size) for side in (gold, predicted))
+        true, total = np.bincount(gold[right], each[right], size), of_gold + of_predicted
+        return float(true.sum() / of_gold.sum()), float((2 * true / np.maximum(total, 1e-9))[total > 0].mean())
+
+    found = scores(np.ones(count))
+    samples = [scores(weights) for weights in drawn_examples(count, seed)]
+    names = {"accuracy": "accuracy", "macro_f1": "macro F1"}
+    made = {
+        name: interval(shown, value, sampled)
+        for (name, shown), value, sampled in zip(names.items(), found, zip(*samples, strict=True), strict=True)
+    }
+    return LabelScores(made, labels, confusion_matrix(gold, predicted, len(labels)))
+
+
+def drawn_examples(count: int, seed: int) -> Iterator[Floats]:
+    """How often each example occurs in each bootstrap sample, [examples]."""
+    rng = np.random.default_rng(seed)
+    for _ in range(SAMPLES):
+        yield np.bincount(rng.integers(count, size=count), minlength=count).astype(np.float64)
+
+
+def interval(name: str, value: float, samples: Sequence[float]) -> Score:
+    """A score with its 95 % interval: percentiles of the bootstrap samples."""
+    low, high = np.percentile(samples, (2.5, 97.5))
+    return Score(name, *(100 * float(number) for number in (value, low, high)))

@@ -1,0 +1,41 @@
+"""The task of classification: a text is read and gets one label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nmt.data.examples import Examples, Texts
+from nmt.scores.labels import LabelScores, score_labels
+from nmt.tasks.labelling import LabelTask
+from nmt.tasks.task import Say
+from nmt.text.labels import Ids, segment_texts
+
+
+class ClassificationTask(LabelTask):
+    """Texts with a label, validation by accuracy and macro F1."""
+
+    pooled = True
+
+    def represent(self, texts: Texts, split: str, say: Say) -> Examples:
+        """The first `data.max_length` pieces of each text, and its label."""
+        longest = self.config.data.max_length
+        pieces = segment_texts(self.source_vocabulary, texts.sources, longest + 1)
+        cut = sum(len(ids) > longest for ids in pieces)
+        if cut:
+            say(
+                f"{cut:,} of {len(pieces):,} {split} texts have more than {longest} pieces, of which only the first "
+                f"{longest} are read (`data.max_length`)"
+            )
+        labels = [self.target_vocabulary.number(target, texts.where) for target in texts.targets]
+        return Examples(
+            [np.array(ids[:longest], np.int64) for ids in pieces],
+            [np.zeros(1, np.int64)] * len(pieces),
+            list(np.array(labels, np.int64)[:, None]),
+            texts.sources,
+        )
+
+    def score(self, gold: Sequence[Ids], predicted: Sequence[Ids]) -> LabelScores:
+        """Accuracy and macro F1."""
+        return score_labels(np.concatenate(gold), np.concatenate(predicted), self.target_vocabulary.names)
