@@ -277,11 +277,6 @@ def test_long_texts_are_cut_and_counted(examples: Path, tmp_path: Path) -> None:
             "`task` must be one of classification.*, but is 'clasification' instead \\(did you",
         ),
         ({"task": "classification", "model": {"attention": "dot"}}, "`model.attention` must be left out for the task"),
-        (
-            {"training": {"best_by": "accuracy"}},
-            "must be a score of the task `translation` \\(bleu, chrf, loss\\), but is",
-        ),
-        ({"task": "classification", "training": {"best_by": "bleu"}}, "\\(accuracy, macro_f1, loss\\)"),
     ],
 )
 def test_settings_of_other_tasks_are_refused(values: dict[str, Any], message: str) -> None:
