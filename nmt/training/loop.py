@@ -173,8 +173,8 @@ class Run:
             + (f" in each of {self.processes.count} processes" if self.processes.count > 1 else "")
         )
 
-    def _find_vocabularies(self, resume: bool) -> tuple[Vocabulary, Vocabulary]:
-        """The vocabularies of the run folder, of the model that the run starts from, or those of the configuration."""
+    def _find_vocabularies(self, resume: bool) -> tuple[Vocabulary, Any]:
+        """The vocabularies (or labels) of the run folder, of the model that the run starts from, or those of the configuration."""
         if resume:
             return self.folder.vocabularies(self.config)
         self.start = open_start(self.config)
