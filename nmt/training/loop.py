@@ -174,7 +174,7 @@ class Run:
         )
 
     def _find_vocabularies(self, resume: bool) -> tuple[Vocabulary, Any]:
-        """The vocabularies (or labels) of the run folder, of the model that the run starts from, or those of the configuration."""
+        """Vocabularies or labels: of the run folder, of the model that the run starts from, or of the configuration."""
         if resume:
             return self.folder.vocabularies(self.config)
         self.start = open_start(self.config)
