@@ -258,6 +258,8 @@ count: 12
 flag: yes
 anchor: &a Some text
 again: *a
+holder: ${{ some.value }}
+token: It is ${{ some.value }}
 list: [First item, "second one"]
 block: |
   The first line
@@ -466,6 +468,7 @@ def test_the_encoding_of_a_page_stays():
     page = '<meta charset="iso-8859-1"><p>Grüße'.encode("latin-1")
     found = Document(page, "a.html").translate(lambda texts, _: [f"{text} ł" for text in texts])
     assert found == '<meta charset="iso-8859-1"><p>Grüße &#322;'.encode("latin-1")
+    assert Document("\ufeffHello".encode("utf-32-be"), "a.txt").translate(swapped) == "\ufeffhELLO".encode("utf-32-be")
     said: list[str] = []
     found = Document("Grüße".encode("cp1252"), "a.txt", said.append).translate(same)
     assert found == "Grüße".encode()
@@ -533,6 +536,14 @@ def test_a_text_of_writer_reads_words_whole():
     assert "Deleted words" in translated("a.odt")
 
 
+def test_texts_of_cells_that_formulas_of_calc_name_are_kept():
+    cells = "<text:p>Yes</text:p><text:p>No</text:p><table:table-cell table:formula='of:=IF([.A1]=\"Yes\";1;0)'/>"
+    content = f"<x {ODT_NAMES} xmlns:table='urn:table'>{cells}</x>"
+    sheet = archive({**ODT, "mimetype": f"{ODT['mimetype'][:-4]}spreadsheet", "content.xml": content})
+    found = files_of(Document(sheet, "a.ods").translate(swapped))["content.xml 8"].decode()
+    assert found == content.replace(">No<", ">nO<")
+
+
 def test_a_book_gets_its_language_chapters_and_title():
     content = translated("a.epub", target_language="de")
     for text in ("<dc:language>de<", "xml:lang='de'", "<dc:title>a BOOK<", "<text>fIRST CHAPTER<", "<i>DARK</i>"):
@@ -575,6 +586,7 @@ def test_only_texts_of_json_and_yaml_are_translated():
     assert found["single"] == "'It's here'"
     assert found["block"] == "'The first line'\n'The second line'\n"
     assert found["count"] == 12
+    assert found["holder"] == "${{ some.value }}"
     assert found["list"] == ["'First item'", "'second one'"]
 
 

@@ -56,7 +56,7 @@ def json_parts(text: str, request: Request) -> list[Part]:
 
 def is_wanted(value: str, path: list[str], request: Request) -> bool:
     """Whether a string is translated: those with the keys that are asked for, otherwise all that are not code."""
-    if not has_letters(value):
+    if not has_letters(re.sub(r"\$?\{\{?[^{}]*\}\}?", "", value)):  # only a placeholder
         return False
     if request.keys:
         names = ".".join(path), path[-1] if path else ""
@@ -86,10 +86,13 @@ def _scalars(text: str, request: Request, yaml: Any) -> Iterator[tuple[int, int,
     resolver = yaml.SafeLoader("")
     path: list[tuple[str | None, bool]] = []
     """For each mapping its key and whether a key comes next; for each list None."""
+    flow: list[bool] = []
+    """Whether each of them is written in brackets."""
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         is_key = bool(path) and path[-1][0] is not None and path[-1][1]
         if isinstance(event, yaml.CollectionEndEvent):
             path.pop()
+            flow.pop()
             continue
         if isinstance(event, yaml.ScalarEvent):
             is_string = (event.tag or resolver.resolve(yaml.ScalarNode, event.value, event.implicit)) in (_STRING, "!")
@@ -101,25 +104,27 @@ def _scalars(text: str, request: Request, yaml: Any) -> Iterator[tuple[int, int,
                 start, end = event.start_mark.index, event.end_mark.index
                 if event.anchor or event.tag:
                     start += len(re.match(r"(?:[&!]\S*\s+)*", text[start:end])[0])  # type: ignore[index]
-                yield start, end, _scalar(text[start:end], event.value, event.style, yaml)
+                yield start, end, _scalar(text[start:end], event, any(flow), yaml)
         if isinstance(event, yaml.NodeEvent) and path and path[-1][0] is not None:
             key = getattr(event, "value", "") if is_key else path[-1][0]
             path[-1] = key, not is_key
-        if isinstance(event, yaml.MappingStartEvent):
-            path.append(("", True))
-        elif isinstance(event, yaml.SequenceStartEvent):
-            path.append((None, False))
+        if isinstance(event, yaml.CollectionStartEvent):
+            path.append(("", True) if isinstance(event, yaml.MappingStartEvent) else (None, False))
+            flow.append(bool(event.flow_style))
 
 
-def _scalar(raw: str, value: str, style: str | None, yaml: Any) -> Block:
-    """A string with its translation in the same style."""
+def _scalar(raw: str, event: Any, is_flow: bool, yaml: Any) -> Block:
+    """A string with its translation in the same style.
+
+    is_flow: whether it is inside brackets, where commas have a meaning
+    """
 
     def quoted(new: str) -> str:
         return json.dumps(new, ensure_ascii=False)
 
     def plain(new: str) -> str:
         try:
-            is_plain = yaml.safe_load(f"- {new}") == [new] and yaml.safe_load(f"[{new}]") == [new]
+            is_plain = yaml.safe_load(f"[{new}]" if is_flow else f"- {new}") == [new]
         except yaml.YAMLError:
             is_plain = False
         return new if is_plain else quoted(new)
@@ -134,5 +139,6 @@ def _scalar(raw: str, value: str, style: str | None, yaml: Any) -> Block:
         made = "\n".join(space + line if line else "" for line in new.split("\n"))
         return header.replace(">", "|", 1) + "\n" + made + raw[len(raw.rstrip()) :]
 
-    encode = {"'": single, '"': quoted, "|": lines, ">": lines}.get(style or "", plain)
-    return Block(raw, string_parts(value.rstrip("\n") if style in ("|", ">") else value), encode)
+    encode = {"'": single, '"': quoted, "|": lines, ">": lines}.get(event.style or "", plain)
+    value = event.value.rstrip("\n") if encode is lines else event.value
+    return Block(raw, string_parts(value), encode)

@@ -239,7 +239,7 @@ def _what(data: bytes) -> str:
     if data.startswith(b"\xd0\xcf\x11\xe0"):
         return "an old Office document or one with a password; save it in the new format without one"
     known = next((what for magic, what in NO_TEXT.items() if data.startswith(magic)), "")
-    if known or (not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and b"\0" in data[:4096]):
+    if known or (not data.startswith(tuple(_MARKS)) and b"\0" in data[:4096]):
         return known or "a binary file, or UTF-16 without a byte order mark"
     return ""
 
@@ -257,7 +257,13 @@ def _check_archive(archive: Archive, suffix: str) -> None:
         raise archive.request.error("has macros, which are refused; save it without them")
 
 
-_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+_MARKS = {  # those of UTF-32 first: the one for UTF-16 is the beginning of one of them
+    codecs.BOM_UTF32_LE: "utf-32-le",
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
 _DECLARED = re.compile(rb"""(?i)<meta[^>]{0,200}charset=["']?([\w-]+)|\A\s*<\?xml[^>]{0,100}encoding=["']([\w.-]+)""")
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
+from dataclasses import replace
 
 from nmt.documents.archive import Archive
 from nmt.documents.inline import Break, Group, Item, Stop, Text, Whole, block, texts
@@ -11,7 +12,6 @@ from nmt.documents.parts import Part, Request, has_letters
 from nmt.documents.xml import Node, Reader
 
 _RANGES = {"start": "sc", "begin": "sc", "end": "ec", "annotation": "sc"}
-_SPAN = re.compile(r"<[\w:]*span\b")
 
 
 class OpenDocument(Reader):
@@ -39,7 +39,7 @@ class OpenDocument(Reader):
             if self.tree.content(node) in self.kept:
                 return node.start, node.end, raw
             opening, closing = Stop([self.tree.opening(node)]), Stop([self.tree.closing(node)])
-            return node.start, node.end, block(raw, [opening, *self.items(node), closing])
+            return node.start, node.end, block(raw, [opening, *self.items(node), closing], _write)
         if node.name in ("svg:title", "svg:desc") and has_letters(self.tree.content(node)):
             return node.inner, node.close, block(self.tree.content(node), texts(self.tree.content(node)))
         return None
@@ -51,12 +51,7 @@ class OpenDocument(Reader):
         for child in node.children:
             found += texts(self.tree.text[place : child.start])
             place = child.end
-            for item in self.item(child):
-                before = found[-1] if found else None
-                if isinstance(item, Group) and isinstance(before, Group) and _is_same_span(item, before):
-                    before.items += item.items
-                    continue
-                found.append(item)
+            found += self.item(child)
         return found + texts(self.tree.text[place : node.close])
 
     def item(self, node: Node) -> Iterator[Item]:
@@ -65,7 +60,12 @@ class OpenDocument(Reader):
         if node.local == "span" and node.get("style-name") in self.invisible:
             yield from self.items(node)
         elif node.local in ("span", "a"):
-            yield Group([self.tree.opening(node)], self.items(node), self.tree.closing(node))
+            tags = self.tree.opening(node), self.tree.closing(node)
+            inside = self.items(node)
+            if node.local == "span" and all(isinstance(one, Text) and one.key is None for one in inside):
+                yield from (replace(one, key=tags) for one in inside if isinstance(one, Text))
+            else:
+                yield Group([tags[0]], inside, tags[1])
         elif node.local == "s":
             yield Text(" " * min(100, int(re.sub(r"\D", "", node.get("c")) or 1)))
         elif node.local == "line-break":
@@ -78,9 +78,9 @@ class OpenDocument(Reader):
             yield Whole(self.within(node), range_tag or tag, f"{kind or node.local} {node.get('name')}")
 
 
-def _is_same_span(one: Group, other: Group) -> bool:
-    """Whether two elements next to each other have the same formatting: a word in two pieces."""
-    return one.open == other.open and bool(_SPAN.match(str(one.open[0])))
+def _write(raw: str, key: Hashable) -> str:
+    """Text inside the tags of its formatting."""
+    return f"{key[0]}{raw}{key[1]}" if isinstance(key, tuple) else raw
 
 
 def _is_invisible(style: Node) -> bool:
@@ -91,8 +91,9 @@ def _is_invisible(style: Node) -> bool:
 
 
 def parts(archive: Archive, request: Request) -> dict[str, list[Part]]:
-    """The parts of the content, and of the headers and footers."""
+    """The parts of the content, and of the headers and footers; masters of slides are kept."""
     if "encryption-data" in archive.text("META-INF/manifest.xml"):
         raise request.error("is encrypted; save it without a password")
-    names = [name for name in archive.names if re.fullmatch(r"(?:Object \d+/)?(?:content|styles)\.xml", name)]
+    wanted = "content" if "presentation" in archive.text("mimetype") else "content|styles"
+    names = [name for name in archive.names if re.fullmatch(rf"(?:Object \d+/)?(?:{wanted})\.xml", name)]
     return {name: OpenDocument(archive.text(name), request, f"`{name}`").parts() for name in names}

@@ -172,5 +172,5 @@ def attribute(raw: str, quote: str) -> Segment:
     import html
 
     code = {'"': "&quot;", "'": "&#39;"}[quote]
-    text = " ".join(html.unescape(raw).split())
+    text = re.sub(r"[ \t\r\n]+", " ", html.unescape(raw)).strip(" ")
     return Segment(text, lambda translation: escape(translation).replace(quote, code), raw=raw)

@@ -85,11 +85,11 @@ NO_TEXT = {
 }
 """The first bytes of files that are not text, and what they are."""
 _ZIP = {
-    "word/": "a Word document (.docx); save it as text, a sentence a line",
-    "xl/": "an Excel workbook (.xlsx); `nmt import` makes text of it",
-    "ppt/": "a PowerPoint presentation (.pptx); save it as text",
-    "content.xml": "an OpenDocument file (.odt, .ods, .odp); save it as text",
-    "OEBPS/": "an e-book (.epub); save it as text",
+    "word/": "a Word document (.docx); save it as text, or use `translate --document`",
+    "xl/": "an Excel workbook (.xlsx); `nmt import` makes text of it, `translate --document` translates it",
+    "ppt/": "a PowerPoint presentation (.pptx); save it as text, or use `translate --document`",
+    "content.xml": "an OpenDocument file (.odt, .ods, .odp); save it as text, or use `translate --document`",
+    "OEBPS/": "an e-book (.epub); save it as text, or use `translate --document`",
 }
 _HTML_PAGE = "an HTML page; save its text first (`translate --markup html` can read it)"
 _XML = {
