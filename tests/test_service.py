@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from runs import load_script
 
 from nmt.model_folder import bundled_models
 from nmt.translation.translator import Translator
@@ -416,71 +417,10 @@ def test_the_api_is_described(url: str) -> None:
     assert "<code>beam_size</code>" in Answer(f"{url}/docs").body.decode()
 
 
-def hostile(draw: random.Random) -> tuple[str, bytes, dict[str, str]]:
-    """A request as nobody should send it: path, body, headers."""
-    path = draw.choice(["/translate", "/detect", "/api/translate", "/translate?q=%ff&source=de", "/suggest", "/x"])
-    values = [
-        None,
-        True,
-        0,
-        -1,
-        1e308,
-        10**400,
-        "",
-        "x",
-        "auto",
-        "de",
-        "\ud800",
-        "<b>",
-        "\0",
-        "é" * 99,
-        [],
-        {},
-        [[]],
-        {"": []},
-    ]
-    names = [
-        "q",
-        "text",
-        "source",
-        "target",
-        "format",
-        "alternatives",
-        "n_best",
-        "options",
-        "keep",
-        "glossary",
-        "stream",
-    ]
-    kind = draw.randrange(4)
-    if kind == 0:
-        body = draw.randbytes(draw.randrange(200))
-    elif kind == 1:
-        fields = {name: draw.choice(values) for name in names if draw.random() < 0.6}
-        fields |= {"source": "de", "target": "en"} if draw.random() < 0.5 else {}
-        body = json.dumps(fields).encode()
-    elif kind == 2:
-        body = b"[" * draw.choice([1, 1000, 100_000]) + draw.randbytes(9)
-    else:
-        names = [draw.choice(names) for _ in range(draw.randrange(9))]
-        body = "&".join(f"{name}={draw.choice(['%', '%ff', 'de', '1', '+', '&&', '='])}" for name in names).encode()
-    if body and draw.random() < 0.3:
-        body = body[: draw.randrange(len(body))]
-    types = [
-        "application/json",
-        "application/x-www-form-urlencoded",
-        "multipart/form-data; boundary=x",
-        "text/plain",
-        "",
-    ]
-    types += ["multipart/form-data", "application/json; charset=utf-16"]
-    return path, body, {"Content-Type": draw.choice(types)}
-
-
 def test_wrong_bodies_get_an_error_of_the_client(url: str, caplog: pytest.LogCaptureFixture) -> None:
-    draw = random.Random(1)
+    draw, script = random.Random(1), load_script("load")
     for number in range(300):
-        path, body, headers = hostile(draw)
+        path, body, headers = script.hostile(draw)
         found = Answer(f"{url}{path}", body, headers)
         assert 200 <= found.status < 500, (number, path, body, headers, found.body)
         if found.status >= 400:

@@ -24,8 +24,10 @@ from nmt.translation.translator import PreparedLine, Translation, Translator
 
 ROUND_SECONDS = 0.5
 """Aim for the length of a round."""
-MOST_PAUSE = 0.005
-"""Maximum seconds to wait for further requests before a round; a tenth of the last round if that is less."""
+MOST_PAUSE = 0.05
+"""Maximum seconds to wait for further requests before a round; a fifth of the last round if that is less."""
+MOST_GAP = 0.003
+"""A round begins when no request has arrived for these seconds; for a tenth of the last round if that is less."""
 FIRST_RATE = 5000.0
 """Characters per second that are assumed before the first round."""
 SENTENCE_COST = 20
@@ -151,8 +153,7 @@ class Batcher:
                 self._arrival.wait()
             if self._closed:
                 return None
-        time.sleep(min(MOST_PAUSE, self._last_round / 10))
-        with self._arrival:
+            self._pause()
             for work in [work for work in self._waiting if work.cancelled]:
                 self._remove(work)
             if not self._waiting:
@@ -168,6 +169,14 @@ class Batcher:
                 if work.taken < len(work.lines):
                     self._waiting.append(work)
             return shares
+
+    def _pause(self) -> None:
+        """Wait while requests keep arriving, as they do after a round, whose clients then send their next ones."""
+        end = time.monotonic() + min(MOST_PAUSE, self._last_round / 5)
+        gap = min(MOST_GAP, self._last_round / 10)
+        while self.waiting_cost < self.rate * ROUND_SECONDS and (left := end - time.monotonic()) > 0:
+            if not self._arrival.wait(min(gap, left)):
+                return
 
     def _remove(self, work: Work) -> None:
         self._waiting.remove(work)
