@@ -564,6 +564,10 @@ def test_markdown_keeps_code_links_and_line_breaks():
     assert 'print("Not this")' in content
     assert "<b>html</b>" in content
     assert content.startswith("---\ntitle: Kept\n---\n")
+    found = Document(b"A *good* [day *now*](x)", "a.md").translate(
+        lambda texts, markup: ['Tag<g id="1"></g> <g id="2">jetzt<g id="3"></g></g>']
+    )
+    assert found == b"Tag [jetzt](x)"
 
 
 def test_only_texts_of_json_and_yaml_are_translated():

@@ -11,7 +11,7 @@ import html
 import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from nmt.documents.parts import START, Block, Part, Segment, escape, has_letters, render
 
@@ -35,6 +35,8 @@ class Group:
     open: Sequence[Part]
     items: list[Item]
     close: str
+    needs_text: bool = False
+    """Whether it is not written without text: signs of Markdown would be read as text."""
 
 
 @dataclass
@@ -98,7 +100,7 @@ def _flat(items: Sequence[Item], write: Writer, depth: int = 0) -> list[Item]:
             if depth > MOST_DEPTH or any(isinstance(one, Stop) for one in inside):
                 flat += [Stop(item.open), *inside, Stop([item.close])]
             elif _letters(inside) or any(isinstance(one, Group) for one in inside):
-                flat.append(Group(item.open, inside, item.close))
+                flat.append(replace(item, items=inside))
             else:
                 flat.append(Whole(list(kept(Group(item.open, inside, item.close), write))))
         else:
@@ -198,6 +200,7 @@ class _Marked:
     keys: dict[str, Hashable] = field(default_factory=dict)
     """The formatting of text directly inside an element, by the number of the element."""
     ranges: dict[str, str] = field(default_factory=dict)
+    needs_text: set[str] = field(default_factory=set)
 
     def segment(self) -> Segment:
         """The segment."""
@@ -229,6 +232,7 @@ class _Marked:
                 yield f'<g id="{number}">{text}</g>'
             elif isinstance(item, Group):
                 self.opened[number], self.closed[number] = item.open, item.close
+                self.needs_text |= {number} if item.needs_text else set()
                 yield f'<g id="{number}">'
                 yield from self.marked(item.items, number)
                 yield "</g>"
@@ -270,7 +274,11 @@ class _Marked:
             if tag == "</g>":
                 if len(stack) == 1:
                     raise ValueError(tag)
-                written.append(self.closed[stack.pop()])
+                number = stack.pop()
+                if number in self.needs_text and written[-1] == render(self.opened[number]):
+                    written.pop()
+                else:
+                    written.append(self.closed[number])
                 continue
             if tag.startswith("<ec"):
                 if number in left:

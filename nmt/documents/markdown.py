@@ -112,7 +112,7 @@ def _items(raw: str) -> list[Item]:
             sign, inside = stack.pop()
             stack[-1][1].extend([_unclosed(sign), *inside])
         sign, inside = stack.pop()
-        stack[-1][1].append(Group([sign], inside, closing))
+        stack[-1][1].append(Group([sign], inside, closing, needs_text=sign == closing))
         return True
 
     for found in _TOKEN.finditer(raw):
