@@ -13,7 +13,7 @@ from runs import load_script
 from captions import corpus, english, french, german, lexicon, say
 from captions.lexicon import Adjective, Fixed, Modal, Noun, Verb
 from captions.phrases import Clause, NounPhrase, Predicate, PrepositionalPhrase, Pronoun, Sentence
-from nmt.data.captions import LANGUAGES, TABLE, captions
+from nmt.data.captions import LANGUAGES, TABLE, TAGS, captions, tagged
 from nmt.errors import UserError
 
 
@@ -23,7 +23,25 @@ def test_the_table_is_what_the_script_writes(tmp_path: Path, capsys: pytest.Capt
     assert script.TABLE == TABLE
     script.main([str(tmp_path / "table")])
     assert (tmp_path / "table").read_bytes() == TABLE.read_bytes(), "run scripts/make-captions after a change"
+    assert (tmp_path / script.TAGS).read_bytes() == TAGS.read_bytes()
     assert capsys.readouterr().out.startswith("50,000 sentences, ")
+
+
+def test_each_word_has_a_part_of_speech() -> None:
+    """They are those of the words of the caption, and words of one kind only have their kind."""
+    splits, always = (
+        tagged(),
+        {"the": "DET", "is": "AUX", "two": "NUM", "and": "CCONJ", "because": "SCONJ", ",": "PUNCT"},
+    )
+    assert {split: len(rows) for split, rows in splits.items()} == {"train": 48000, "validation": 1000, "test": 1000}
+    both = set()
+    for (text,), (words, tags) in zip(captions("en")["test"], splits["test"], strict=True):
+        assert re.sub(r" (?=[,.?])", "", words) == text
+        assert len(words.split()) == len(tags.split())
+        for word, tag in zip(words.lower().split(), tags.split(), strict=True):
+            assert always.get(word, tag) == tag
+            both.add((word, tag))
+    assert {("that", "PRON"), ("that", "SCONJ"), ("to", "PART"), ("to", "ADP")} <= both
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -29,9 +29,10 @@ from nmt.errors import TrainingError, UserError
 from nmt.export.exporter import export_model
 from nmt.model_folder import open_model
 from nmt.network.encoder_model import EncoderModel, Pooling
-from nmt.scores.labels import score_labels
+from nmt.scores.labels import entities, score_entities, score_labels
 from nmt.tasks.classification import ClassificationTask
 from nmt.tasks.task import make_vocabularies
+from nmt.text.conll import iterate_conll
 from nmt.text.labels import Labels, pad_sources
 from nmt.training.loop import train
 
@@ -231,9 +232,9 @@ def test_numbers_and_names_of_labels(tmp_path: Path) -> None:
     assert read_texts(config.data, "train").targets == ["good", "bad"]
 
 
-@pytest.mark.parametrize("name", list(MADE))
+@pytest.mark.parametrize("name", ["names", "reviews"])
 def test_built_in_examples(name: str) -> None:
-    splits = {split: dict(rows) for split, rows in MADE[name]("text", "label").items()}
+    splits = {split: dict(rows) for split, rows in MADE[name]().items()}
     assert len(splits["test"]) == len(splits["validation"]) == 1000
     assert len({text for rows in splits.values() for text in rows}) == sum(map(len, splits.values()))
     for rows in splits.values():
@@ -264,6 +265,116 @@ def test_long_texts_are_cut_and_counted(examples: Path, tmp_path: Path) -> None:
     short, long = predictor.predict(["a b", "a b " + "c a " * 20])
     assert len(short.text) < len(long.text)
     assert predictor.predict(["a b c a"])[0].probability == predictor.predict(["a b c a a b b"])[0].probability
+
+
+# Tagging
+
+
+def write_tags(folder: Path) -> Path:
+    """Words of letters, each tagged with its first letter and whether the word before it began with the same."""
+    folder.mkdir(parents=True, exist_ok=True)
+    draw = random.Random(2)
+    for split, size in {"train": 60, "validation": 15, "test": 20}.items():
+        rows = []
+        for _ in range(size):
+            words = ["".join(draw.choices("ab", k=draw.randint(1, 4))) for _ in range(draw.randint(1, 6))]
+            tags = [f"{'I' if i and words[i - 1][0] == word[0] else 'B'}-{word[0]}" for i, word in enumerate(words)]
+            rows.append({"text": words, "label": tags})
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tags(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tags(tmp_path_factory.mktemp("data") / "tags")
+
+
+def test_a_tagger_resumes_predicts_and_is_exported(
+    tags: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = {"epochs": 12, "batch_size": 8, "source_word_dropout": 0.1, "validation_interval": 7}
+    config = example_config(tags, "tagging", training=settings)
+    train(config, tmp_path / "run", say=quiet)
+    with monkeypatch.context() as patch:
+        stop_after(patch, 5, send(signal.SIGTERM))
+        with pytest.raises(TrainingError):
+            train(config, tmp_path / "resumed", say=quiet)
+    train(config, tmp_path / "resumed", resume=True, say=quiet)
+    assert_same_runs(tmp_path / "run", tmp_path / "resumed")
+
+    predictor = Predictor.load(tmp_path / "run")
+    texts = read_texts(config.data, "test")
+    together = predictor.predict(texts.sources)
+    for text, found in zip(texts.sources, together, strict=True):
+        (alone,) = predictor.predict([text])
+        assert alone.units == found.units == text.split()
+        assert alone.labels == found.labels
+        assert np.allclose(alone.probabilities, found.probabilities, atol=1e-5)
+    right = sum(a == b for gold, found in zip(texts.targets, together, strict=True)
+                for a, b in zip(gold.split(), found.labels, strict=True))  # fmt: skip
+    assert cli.main(["evaluate", str(tmp_path / "run")]) == 0
+    output = capsys.readouterr().out
+    words = sum(len(text.split()) for text in texts.sources)
+    assert f"accuracy  {100 * right / words:.2f} (95 %: " in output and "entity F1 " in output
+    assert right / words > 0.7
+
+    export_model(open_model(tmp_path / "run"))
+    exported = Predictor.load(tmp_path / "run").predict(texts.sources)
+    for one, other in zip(exported, together, strict=True):
+        assert np.allclose(one.probabilities, other.probabilities, atol=1e-4)
+    (tmp_path / "lines.txt").write_text("ab  b\n\n")
+    assert cli.main(["predict", str(tmp_path / "run"), "--input", str(tmp_path / "lines.txt")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [len(line.split()) for line in lines] == [2, 0]
+
+
+def test_words_without_a_label_are_refused(tags: Path, tmp_path: Path) -> None:
+    config = example_config(tags, "tagging")
+    config.data.files["validation"] = str(tmp_path / "odd.jsonl")
+    (tmp_path / "odd.jsonl").write_text('{"text": "a b c", "label": "B-a B-b"}\n')
+    with pytest.raises(UserError, match="`a b c` has 3 words, but 2 labels; each word must have one label"):
+        train(config, tmp_path / "run", say=quiet)
+
+
+def test_entities() -> None:
+    """As the evaluation of CoNLL 2003 counts them."""
+    for labels, expected in (
+        ("O B-PER I-PER O B-LOC", {("PER", 1, 3), ("LOC", 4, 5)}),
+        ("I-PER I-PER I-LOC", {("PER", 0, 2), ("LOC", 2, 3)}),
+        ("B-PER B-PER", {("PER", 0, 1), ("PER", 1, 2)}),
+        ("S-LOC B-PER E-PER O E-PER", {("LOC", 0, 1), ("PER", 1, 3), ("PER", 4, 5)}),
+        ("O O", set()),
+    ):
+        assert entities(labels.split()) == expected
+    gold, predicted = [["B-PER", "I-PER"], ["B-LOC"]], [["B-PER", "O"], ["B-LOC"]]
+    assert np.isclose(score_entities(gold, predicted).value, 50)  # 1 of 2, and 1 of 2
+
+
+CONLLU = """\
+# text = Don't go.
+1-2\tDon't\t_\t_
+1\tDo\tdo\tAUX
+2\tn't\tnot\tPART
+3\tgo\tgo\tVERB
+
+1\t10 000\t10000\tNUM
+"""
+
+
+def test_files_of_columns(tmp_path: Path) -> None:
+    file = tmp_path / "x.conllu"
+    file.write_text(CONLLU)
+    assert list(iterate_conll(file, "form", "upos")) == [("Do n't go", "AUX PART VERB"), ("10_000", "NUM")]
+    file.write_text("-DOCSTART- -X- O\n\nEU NNP B-ORG\nrejects VBZ O\n\n# SYM O\n")
+    assert list(iterate_conll(file, "1", "-1")) == [("EU rejects", "B-ORG O"), ("#", "O")]
+    with pytest.raises(UserError, match=r"line 1 has 3 columns, but `data.source` is `1` and `data.target` `4`"):
+        list(iterate_conll(file, "1", "4"))
+    with pytest.raises(UserError, match=r"must be columns of CoNLL-U .* but one is `words` instead"):
+        list(iterate_conll(file, "words", "tags"))
+    file.write_text(CONLLU)
+    config = parse_config({"task": "tagging", "data": {
+        "path": "conll", "files": {"train": str(file)}, "source": "form", "target": "upos"}}, "here")  # fmt: skip
+    assert read_texts(config.data, "train").sources == ["Do n't go", "10_000"]
 
 
 # Configurations

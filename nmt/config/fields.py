@@ -86,8 +86,9 @@ class DataConfig:
     """The source of the sentence pairs, and which pairs are used."""
 
     path: Annotated[str, NOT_EMPTY] = "builtin:captions"
-    """`builtin:captions`, a probe task (`builtin:copy`, `builtin:reverse`, `builtin:sort`, `builtin:adding`), a hub id
-    (`bentrevett/multi30k`), a folder, or a builder (json, csv, tsv, text, parquet)."""
+    """`builtin:captions`, a probe task (`builtin:copy`, `builtin:reverse`, `builtin:sort`, `builtin:adding`), examples
+    with labels (`builtin:names`, `builtin:reviews`, `builtin:tags`), a hub id (`bentrevett/multi30k`), a folder, or a
+    builder (json, csv, tsv, text, parquet, conll)."""
     name: str | None = None
     """Configuration name of a hub data set (`de-en` of `wmt/wmt14`)."""
     files: dict[str, str | list[str]] = field(default_factory=dict)
@@ -418,7 +419,7 @@ class TrainingConfig:
     """Validation score that chooses `best/` and counts for `patience`; the loss decides between equal scores. For
     translation `bleu`, `chrf` or `loss`: use `chrf` if sentences have few words or no spaces, and `loss` if the
     validation set is small. A language model has only the loss; classification has `accuracy`, `macro_f1` and
-    `loss`. `auto`: the first of these."""
+    `loss`; tagging also has `entity_f1`. `auto`: the first of these."""
     validation_beam_size: Annotated[int, positive(1000)] = 1
     """Beam size for the validation BLEU. 1 (greedy search) is the fastest and is enough to compare models."""
     save_interval: Annotated[float, FROM_0] = 10.0
@@ -583,8 +584,8 @@ class Config:
 
     task: str = "translation"
     """The kind of model: `translation`, `language_model` (of the target side: a decoder without an encoder),
-    `classification` (an encoder that gives each text one label), or a task that an installed package adds (see
-    [the page about tasks](tasks.md))."""
+    `classification` (an encoder that gives each text one label), `tagging` (one label for each word), or a task that an
+    installed package adds (see [the page about tasks](tasks.md))."""
     format: int = FORMAT
     """Version of the configuration's file format. `nmt` writes it; you can leave it out."""
     data: DataConfig = field(default_factory=DataConfig)

@@ -297,6 +297,12 @@ RULES = [
     without_decoder("training.objective", ["minimum_risk"], "the cost is defined for translations"),
     without_decoder("training.scheduled_sampling", GRADUALLY),
     without_decoder("training.r_drop", above(0, 1.0), "R-Drop is defined for translations"),
+    Rule(
+        {"task": ["tagging"], "training.source_sampling": above(0, 0.3)},
+        "training.source_sampling",
+        "0 for tagging",
+        "each word is read by its first piece",
+    ),
     without_decoder("training.truncation", above(0, 3), "the gradient passes through the whole input"),
 ]
 

@@ -114,6 +114,16 @@ BUILT_IN = (
         ACCURACY | LOSS,
         "nmt predict THIS_FOLDER < input.txt",
     ),
+    TaskKind(
+        "tagging",
+        "tagging model",
+        "nmt.tasks.tagging:TaggingTask",
+        ENCODER,
+        "pieces",
+        "labels",
+        {**ACCURACY, "entity_f1": "entity F1", **LOSS},
+        "nmt predict THIS_FOLDER < input.txt",
+    ),
 )
 
 _KINDS = {kind.name: kind for kind in BUILT_IN}

@@ -9,13 +9,17 @@ from __future__ import annotations
 import bz2
 import functools
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 from nmt.errors import UserError
 
 LANGUAGES = ("de", "en", "fr")
 TABLE = Path(__file__).with_name("captions.json.bz2")
 """The sentences, by language and by split: line N of a split says the same in every language."""
+TAGS = Path(__file__).with_name("captions-tags.json.bz2")
+"""The parts of speech of the English sentences, by split: a letter for each word and each mark."""
 
 
 def captions(*languages: str) -> dict[str, list[tuple[str, ...]]]:
@@ -32,7 +36,22 @@ def captions(*languages: str) -> dict[str, list[tuple[str, ...]]]:
     return {split: list(zip(*(column[split] for column in columns), strict=True)) for split in columns[0]}
 
 
+@functools.lru_cache(maxsize=1)
+def tagged() -> dict[str, list[tuple[str, ...]]]:
+    """English sentences, with a space before each mark, and the part of speech of each word and mark."""
+    table = _read(TAGS)
+    names, splits = table["names"], captions("en")
+    return {
+        split: [
+            (re.sub(r"([,.?])", r" \1", text), " ".join(names[ord(letter) - ord("a")] for letter in letters))
+            for (text,), letters in zip(splits[split], coded, strict=True)
+        ]
+        for split, coded in table.items()
+        if split != "names"
+    }
+
+
 @functools.cache
-def _read(file: Path) -> dict[str, dict[str, list[str]]]:
-    table: dict[str, dict[str, list[str]]] = json.loads(bz2.decompress(file.read_bytes()))
+def _read(file: Path) -> dict[str, Any]:
+    table: dict[str, Any] = json.loads(bz2.decompress(file.read_bytes()))
     return table

@@ -1,6 +1,7 @@
 """Built-in examples with labels, made by small grammars that were written for this project; nothing is copied.
 
     builtin:names      a made-up surname -> the language that it looks like        Kowalewicz -> Polish
+    builtin:tags       an English caption -> the parts of speech of its words      A dog sleeps . -> DET NOUN VERB PUNCT
     builtin:reviews    a review of a film -> positive or negative                  The story was not dull. -> positive
 
 A review may negate its adjectives, and the clause after `but` (or the one without `although`) decides, so counting
@@ -12,6 +13,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from functools import lru_cache
+
+from nmt.data.captions import tagged
 
 Rows = list[tuple[str, ...]]
 
@@ -100,5 +103,5 @@ def _splits(draw: Callable[[random.Random], tuple[str, ...]], train: int) -> dic
     return splits
 
 
-MADE: dict[str, Callable[..., dict[str, Rows]]] = {"names": lambda *sides: names(), "reviews": lambda *sides: reviews()}
-"""The built-in examples by name; each takes the names of the sides."""
+MADE: dict[str, Callable[[], dict[str, Rows]]] = {"names": names, "reviews": reviews, "tags": tagged}
+"""The built-in examples by name."""

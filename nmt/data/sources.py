@@ -28,6 +28,7 @@ import nmt
 from nmt.config import DataConfig
 from nmt.data import hub
 from nmt.errors import UserError, similar_path
+from nmt.text.conll import iterate_conll
 from nmt.text.reading import (
     clean_text,
     find_sides,
@@ -42,7 +43,7 @@ from nmt.text.reading import (
 SPLITS = ("train", "validation", "test")
 """The purposes of splits; the configuration says how each is called in the data."""
 
-BUILDERS = ("json", "csv", "tsv", "parquet", "text")
+BUILDERS = ("json", "csv", "tsv", "parquet", "text", "conll")
 """Values of `data.path` that read the files of `data.files`."""
 
 UNREADABLE = {
@@ -237,8 +238,8 @@ def _find_builtin(source: Source) -> Input:
         identity.append(_checksum(captions.TABLE))
         return Input(where, identity, lambda: captions.captions(*source.sides)[source.split])
     if task in made_examples.MADE:
-        identity.append(_checksum(made_examples.__file__))
-        return Input(where, identity, lambda: made_examples.MADE[task](*source.sides)[source.split])
+        identity += [_checksum(made_examples.__file__), _checksum(captions.TAGS)]
+        return Input(where, identity, lambda: made_examples.MADE[task]()[source.split])
     identity += [source.probe_length, _checksum(probes.__file__)]
     first = 1 if source.target_only else 0
 
@@ -281,7 +282,7 @@ def _find_files(source: Source) -> Input:
         return Input(where, identity, partial(_iterate_text, paths))
     if source.path == "parquet":
         return Input(where, identity, lambda: (row for path in paths for row in _iterate_parquet(path, source)))
-    iterate = {"json": iterate_json, "csv": iterate_csv, "tsv": iterate_tsv}[source.path]
+    iterate = {"json": iterate_json, "csv": iterate_csv, "tsv": iterate_tsv, "conll": iterate_conll}[source.path]
     first, last = source.sides[0], source.sides[-1]  # a single side is read as both sides, and one of them is kept
     if source.target_only:
         return Input(where, identity, lambda: (row[1:] for path in paths for row in iterate(path, first, last)))
@@ -442,6 +443,7 @@ def _how_to_read(source: Source, path: Path) -> str:
         if suffix in suffixes:
             return f"{source.setting('path')}: `{path}` is {what}, which is not read here; {advice.format(path=path)}"
     builders = {".json": "json", ".jsonl": "json", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet"}
+    builders |= {".conllu": "conll", ".conll": "conll"}
     builder = builders.get(suffix, "text")
     is_half = builder == "text" and not source.target_only
     files = f'["{path}", "TARGET FILE"]' if is_half else f'"{path}"'

@@ -8,6 +8,7 @@ those of the bootstrap: the examples, which may have several labels, are drawn a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -134,6 +135,45 @@ def score_labels(
         for (name, shown), value, sampled in zip(names.items(), found, zip(*samples, strict=True), strict=True)
     }
     return LabelScores(made, labels, confusion_matrix(gold, predicted, len(labels)))
+
+
+def is_entity_scheme(labels: Sequence[str]) -> bool:
+    """Whether labels mark entities: `O`, and others that begin with B-, I-, E- or S-."""
+    return any(label.startswith("B-") for label in labels) and all(re.match(r"O$|[BIES]-.", label) for label in labels)
+
+
+def entities(labels: Sequence[str]) -> set[tuple[str, int, int]]:
+    """The entities of a sentence: kind, first word, word after the last one.
+
+    B-X begins an entity, I-X continues one of the same kind and begins one otherwise (as in the evaluation of CoNLL
+    2003); S-X is an entity of one word, and E-X is the last word of one.
+    """
+    found, kind, start = set[tuple[str, int, int]](), "", 0
+    for place, label in enumerate([*labels, "O"]):
+        prefix, _, own = label.partition("-")
+        begins = prefix in ("B", "S") or (prefix in ("I", "E") and own != kind)
+        if kind and (begins or prefix == "O"):
+            found.add((kind, start, place))
+            kind = ""
+        if begins:
+            kind, start = own, place
+        if prefix in ("S", "E"):
+            found.add((kind, start, place + 1))
+            kind = ""
+    return found
+
+
+def score_entities(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], seed: int = 12345) -> Score:
+    """F1 of entities: the right ones have the kind, the first and the last word of an entity of the data."""
+    both = [(entities(one), entities(other)) for one, other in zip(gold, predicted, strict=True)]
+    counts = np.array([(2 * len(one & other), len(one) + len(other)) for one, other in both], np.float64)
+
+    def f1(weights: Floats) -> float:
+        right, total = weights @ counts
+        return float(right / total) if total else 1.0
+
+    samples = [f1(weights) for weights in drawn_examples(len(counts), seed)]
+    return interval("entity F1", f1(np.ones(len(counts))), samples)
 
 
 def drawn_examples(count: int, seed: int) -> Iterator[Floats]:
