@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import io
 import os
+import re
 import stat
 import sys
 import time
@@ -66,6 +67,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="continue an incomplete --output file after its last complete line"
     )
+    parser.add_argument(
+        "--shard",
+        type=shard,
+        metavar="I/N",
+        help="translate only part I of N parts of the --input file, so that several processes share it; the outputs of "
+        "all parts, one after another, are the whole",
+    )
     add_decoding_options(parser)
     add_machine_options(parser)
     parser.set_defaults(command=run)
@@ -92,6 +100,14 @@ def add_requests(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def shard(text: str) -> tuple[int, int]:
+    """Parse `2/8`."""
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise argparse.ArgumentTypeError(f"must be I/N with I from 1 to N, such as 1/4, but is {text!r} instead")
+    return int(found[1]), int(found[2])
+
+
 def utf8(text: str) -> str:
     """Decode an argument as UTF-8, independently of the locale."""
     return os.fsencode(text).decode("utf-8", "replace")
@@ -112,6 +128,8 @@ def run(options: argparse.Namespace) -> None:
         raise UserError("standard input or output is closed; use --input and --output")
     if options.resume and not options.output:
         raise UserError("--resume goes on with an --output file; give its name")
+    if options.shard and not options.input:
+        raise UserError("--shard divides an --input file; give its name")
     with contextlib.ExitStack() as files:
         raw = files.enter_context(open_file(options.input, "rb")) if options.input else sys.stdin.buffer
         check_files(options, raw)
@@ -143,15 +161,40 @@ def run(options: argparse.Namespace) -> None:
         source = open_text(
             raw, f"`{options.input}`" if options.input else "standard input", html=options.markup == "html"
         )
-        reader = LineReader(cast(BinaryIO, source))
+        reader = LineReader(cast(BinaryIO, source), *lines_of_shard(options))
         done = find_done(Path(options.output), reader, translator, settings) if options.resume else Done()
         output = files.enter_context(open_output(options.output, done.bytes)) if options.output else sys.stdout.buffer
         files.callback(progress.clear)
-        translate_stream(translator, reader, output, **settings, first=done.lines + 1, progress=progress)
+        translate_stream(translator, reader, output, **settings, first=reader.first + done.lines + 1, progress=progress)
+
+
+def lines_of_shard(options: argparse.Namespace) -> tuple[int, int | None]:
+    """The lines of the input that are translated: the first, and that behind the last one if there is an end."""
+    from nmt.text.files import open_text
+    from nmt.translation.line_stream import shard_of_lines
+
+    if options.shard is None:
+        return 0, None
+    if not os.path.isfile(options.input):
+        raise UserError(f"--shard reads the input twice, but `{options.input}` is not a file that is kept")
+    with open_text(options.input, html=options.markup == "html") as source:
+        return shard_of_lines(source, *options.shard)
 
 
 LINES_ONLY = (
-    *("input", "n_best", "json", "json_input", "alignments", "attention", "prefix", "required", "markup", "resume"),
+    *(
+        "input",
+        "n_best",
+        "json",
+        "json_input",
+        "alignments",
+        "attention",
+        "prefix",
+        "required",
+        "markup",
+        "resume",
+        "shard",
+    ),
 )
 """The options that a document does not have."""
 
@@ -269,6 +312,7 @@ class Progress:
         shares_terminal = not options.output and sys.stdout.isatty()
         self._is_wanted = not shares_terminal and (self._size > 0 or self._is_terminal)
         self._interval = 0.5 if self._is_terminal else 60
+        self._shard = options.shard or (1, 1)
         self._start = self._last = time.monotonic()
         self._first: int | None = None
         self._shown = False
@@ -283,7 +327,7 @@ class Progress:
         self._last = now
         rate = (lines - self._first) / max(now - self._start, 1e-3)
         text = f"translate: {lines:,} lines, {rate:,.0f} a second"
-        share = self._source.tell() / self._size if self._size else 0.0
+        share = self._source.tell() / self._size * self._shard[1] - self._shard[0] + 1 if self._size else 0.0
         if 0 < share <= 1:
             left = (now - self._start) * (1 - share) / share
             text += f", {share:.0%}, about {left / 60:.0f} min left" if left > 90 else f", {share:.0%}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json as json_format
 import re
 import select
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -214,11 +215,29 @@ def translate_stream(
     task.end()
 
 
-class LineReader:
-    """The lines of a stream in windows."""
+def shard_of_lines(source: BinaryIO, number: int, count: int) -> tuple[int, int]:
+    """The first line of a shard of a text, and that behind its last one, from 0; the shards have equally many lines.
 
-    def __init__(self, source: BinaryIO) -> None:
+    number: number of the shard, from 1 to `count`
+    """
+    lines, end = 0, b"\n"
+    while data := source.read(WINDOW_BYTES):
+        lines, end = lines + data.count(b"\n"), data[-1:]
+    lines += end != b"\n"
+    return (number - 1) * lines // count, number * lines // count
+
+
+class LineReader:
+    """The lines of a stream in windows.
+
+    first, end: only the lines from `first` to before `end` are read, counted from 0
+    """
+
+    def __init__(self, source: BinaryIO, first: int = 0, end: int | None = None) -> None:
         self._source = source
+        self.first = first
+        self._left = sys.maxsize if end is None else end
+        """Number of lines that may still be read."""
         self._lines: deque[bytes] = deque()
         self._rest = bytearray()
         """The beginning of a line whose end is not read yet."""
@@ -230,11 +249,14 @@ class LineReader:
         self._given = 0
         self.too_long: list[int] = []
         """Indices, in the last window, of lines that were cut."""
+        while first > 0:
+            first -= len(self.window(first)) or first
 
     def window(self, size: int) -> list[bytes]:
         """The next `size` lines without line ends, or fewer if no more input waits or the lines are long."""
         lines: list[bytes] = []
         total = 0
+        size = min(size, self._left)
         while len(lines) < size and total < WINDOW_BYTES:
             if self._lines:
                 lines.append(self._lines.popleft())
@@ -244,6 +266,7 @@ class LineReader:
         self.too_long = [number - self._given for number in sorted(self._cut) if number < self._given + len(lines)]
         self._cut -= {self._given + number for number in self.too_long}
         self._given += len(lines)
+        self._left -= len(lines)
         return lines
 
     def _fill(self) -> bool:

@@ -42,7 +42,7 @@ def find_done(path: Path, reader: LineReader, translator: Translator, settings: 
         raise UserError(f"--resume cannot go on with `{path}`, as it is compressed; write to a plain file")
     lines = size = 0
     last: deque[tuple[bytes, bytes]] = deque(maxlen=COMPARED)
-    for written in _complete(path, settings):
+    for written in _complete(path, settings, reader.first + 1):
         asked = reader.window(1)
         if not asked:
             raise _other(path, f"has {lines + 1} lines or more, but the input {lines}")
@@ -54,19 +54,22 @@ def find_done(path: Path, reader: LineReader, translator: Translator, settings: 
     return Done(lines, size)
 
 
-def _complete(path: Path, settings: dict[str, Any]) -> Iterator[bytes]:
-    """The output for each line of input, up to the last line that is certainly complete."""
+def _complete(path: Path, settings: dict[str, Any], first: int) -> Iterator[bytes]:
+    """The output for each line of input, up to the last line that is certainly complete.
+
+    first: number of the first line
+    """
     with path.open("rb") as file:
         complete = (line for line in file if line.endswith(b"\n"))
         if settings["json"]:
-            for number, line in enumerate(complete, 1):
+            for number, line in enumerate(complete, first):
                 if _number_in_json(line) != number:
                     raise _other(path, f"does not go on with the JSON object of line {number}")
                 yield line
         elif settings["n_best"] is None:
             yield from complete
         else:
-            number, group = 1, b""
+            number, group = first, b""
             for line in complete:
                 found = re.match(rb"(\d+)\t\d+\t-?(?:[\d.]+|inf)\t", line)
                 if found is None or int(found[1]) not in (number, number + 1):
