@@ -411,6 +411,44 @@ def test_hub(monkeypatch, layout):
         read(DataConfig(path="wmt/wmt14", source="fr"))
 
 
+@pytest.mark.parametrize("layout", [columns, translations])
+def test_a_stream_of_the_hub_is_prepared_once(monkeypatch, tmp_path, layout):
+    """What training reads is in the cache: the same pairs as without a stream, and a second start reads no row."""
+    rows = datasets.Dataset.from_dict(layout())
+    rows.to_parquet(str(tmp_path / "train.parquet"))
+    calls = []
+
+    def load_dataset_builder(path, name):
+        calls.append((path, name))
+        files = {"train": str(tmp_path / "train.parquet")}
+        return load("parquet", data_files=files, cache_dir=str(tmp_path / "builder"))
+
+    load = datasets.load_dataset_builder
+    monkeypatch.setattr(datasets, "load_dataset_builder", load_dataset_builder)
+    data = DataConfig(path="wmt/wmt14", name="de-en", streaming=True)
+    first = prepare(data)
+    assert list(zip(*first.text(range(len(first))), strict=True)) == [pair for pair in PAIRS if pair[0]]
+    assert calls[0] == ("wmt/wmt14", "de-en") and not list((tmp_path / "builder").rglob("*.arrow"))
+    monkeypatch.setattr(datasets.IterableDataset, "iter", refuse_to_read)
+    second = prepare(data, vocabulary=Broken())
+    assert second.pairs[:] == first.pairs[:]
+    with fails("`wmt/wmt14` has no split `valid` (`data.validation_split`); its splits are train"):
+        load_pairs(DataConfig(path="wmt/wmt14", validation_split="valid", streaming=True), "validation")
+
+
+def test_a_stream_that_breaks_off(monkeypatch, tmp_path):
+    def broken():
+        yield {"de": "Ein Haus.", "en": "A house."}
+        raise ConnectionError("connection reset")
+
+    features = datasets.Features({side: datasets.Value("string") for side in ("de", "en")})
+    stream = datasets.IterableDataset.from_generator(broken, features=features)
+    monkeypatch.setattr("nmt.data.hub.open_stream", lambda *place: (stream, ["one"]))
+    with fails("the stream of `some/set` split `train` broke off: connection reset; start again"):
+        load_pairs(DataConfig(path="some/set", streaming=True), "train")
+    assert not list((tmp_path / "cache").glob("*.arrow"))
+
+
 @pytest.mark.parametrize(
     ("error", "message"),
     [

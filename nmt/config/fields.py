@@ -94,6 +94,10 @@ class DataConfig:
     files: dict[str, str | list[str]] = field(default_factory=dict)
     """Files of each split for a builder: `{train = "train.csv"}`; `text` takes a file for each side:
     `{train = ["train.de", "train.en"]}`."""
+    streaming: bool = False
+    """Whether data sets of the hub are read from there as a stream, so that the disk holds only what training reads:
+    the cleaned and the segmented pairs. Training begins when all of it was read once. Files on this machine are always
+    read like this."""
     source: str = "de"
     """Source language: column name, language of a `translation` column, or file suffix."""
     target: str = "en"

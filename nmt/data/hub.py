@@ -8,9 +8,9 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -20,19 +20,42 @@ TIMEOUT = 4.0
 """Seconds within which the hub must accept a connection."""
 
 
-def load_split(path: str, name: str | None, split: str) -> datasets.Dataset:
-    """A split of a data set, from the hub or from its local cache.
+T = TypeVar("T")
 
-    Raises ConnectionError when the hub does not answer and the cache does not have the data set, and whatever
+
+def load_split(path: str, name: str | None, split: str) -> datasets.Dataset:
+    """A split of a data set, from the hub or from its local cache. Raises what `_connected` raises."""
+    return _connected(lambda: datasets.load_dataset(path, name, split=split))
+
+
+def open_stream(path: str, name: str | None, split: str) -> tuple[datasets.IterableDataset, list[str | None]]:
+    """A split of a data set of the hub as a stream that is not stored, and what its rows depend on.
+
+    Raises what `_connected` raises.
+    """
+
+    def start() -> tuple[datasets.IterableDataset, list[str | None]]:
+        builder = datasets.load_dataset_builder(path, name)
+        stream = builder.as_streaming_dataset(split=split)
+        stream = stream if stream.features else stream._resolve_features()
+        return stream, [builder.config_id, str(builder.config.version), builder.hash]  # the hash is that of the commit
+
+    return _connected(start)
+
+
+def _connected(load: Callable[[], T]) -> T:
+    """What `load` gets from the hub or, if the hub does not answer, from its local cache.
+
+    Raises ConnectionError when the hub does not answer and the cache does not have the data set, and everything that
     `datasets` raises.
     """
     datasets.disable_progress_bars()
     with _quiet():
         if answers():
-            return datasets.load_dataset(path, name, split=split)
+            return load()
         with _offline():
             try:
-                return datasets.load_dataset(path, name, split=split)
+                return load()
             except (ConnectionError, datasets.exceptions.DatasetNotFoundError):
                 raise ConnectionError(
                     "there is no connection to it, and its cache does not have the data set"

@@ -95,6 +95,8 @@ class Source:
     """Whether source and target are swapped."""
     values: bool = False
     """Whether a side may also be a number, a truth value, or a list, which become text: labels of examples."""
+    streaming: bool = False
+    """Whether it is read as a stream if it is on the hub."""
 
     @property
     def sides(self) -> tuple[str, ...]:
@@ -145,7 +147,7 @@ def pair_sources(data: DataConfig, split: str) -> list[Source]:
     sources = [source]
     for number, extra in enumerate(data.extra, 1):
         place = (extra.path, extra.name, extra.files, extra.split, "split", extra.split)
-        further = Source(*place, source.languages, data.probe_length, number=number)
+        further = Source(*place, source.languages, data.probe_length, number=number, streaming=data.streaming)
         further.weight, further.tag, further.reversed = extra.weight, extra.tag, extra.reversed
         sources.append(further)
     for source in sources:
@@ -174,7 +176,7 @@ def _main_source(data: DataConfig, split: str) -> Source:
         raise UserError(f"a split must be one of {', '.join(SPLITS)}, but is `{split}` instead")
     setting = f"{split}_split"
     place = (data.path, data.name, data.files, getattr(data, setting), setting, data.train_split)
-    return Source(*place, (data.source, data.target), data.probe_length)
+    return Source(*place, (data.source, data.target), data.probe_length, streaming=data.streaming)
 
 
 def find_input(source: Source) -> Input:
@@ -342,8 +344,15 @@ def _find_saved(source: Source, folder: Path) -> Input:
 
 def _find_hub(source: Source) -> Input:
     """A split of a data set of the Hugging Face hub, which `datasets` downloads if it is not on this machine yet."""
+    place = source.path, source.name or None, source.split
+    identity: list[Any] = [*place, *source.sides]
     try:
-        loaded = hub.load_split(source.path, source.name or None, source.split)
+        if source.streaming:
+            loaded, origin = hub.open_stream(*place)
+            identity = ["stream", *identity, *origin]
+        else:
+            loaded = hub.load_split(*place)
+            identity = ["hub", *identity, loaded._fingerprint]
     except Exception as error:  # exceptions of the library, its builders and its network layer have no common class
         message = _one_line(error)
         if isinstance(error, ValueError) and (listing := re.search(r"split.*\[(.*)\]", message)):
@@ -353,24 +362,22 @@ def _find_hub(source: Source) -> Input:
             f"Hugging Face hub: {message}; check the id ({source.setting('path')}, {source.setting('name')}) and the "
             "connection, or use local files"
         ) from None
-    identity = ["hub", source.path, source.name, source.split, *source.sides, loaded._fingerprint]
     return _dataset_input(loaded, source, identity)
 
 
-def _dataset_input(dataset: datasets.Dataset, source: Source, identity: list[Any]) -> Input:
+def _dataset_input(dataset: datasets.Dataset | datasets.IterableDataset, source: Source, identity: list[Any]) -> Input:
     where = f"`{source.path}` split `{source.split}`"
-    columns = _side_columns(dataset.data.schema, f"`{source.path}`", source.sides)
+    columns = _side_columns(dataset.features.arrow_schema, f"`{source.path}`", source.sides)
 
     def read() -> Iterator[Row]:
         tables = dataset.select_columns(columns).with_format("arrow").iter(batch_size=BATCH_ROWS)
         try:
             yield from _arrow_rows(tables, where, source.sides, source.values, _label_names(dataset.features))
-        except (
-            pa.ArrowException,
-            OSError,
-            SystemError,
-            IndexError,
-        ) as error:  # offsets that point outside, and the like
+        except UserError:
+            raise
+        except Exception as error:  # those of Arrow, of the system, and of a stream's builder and network
+            if isinstance(dataset, datasets.IterableDataset):
+                raise UserError(f"the stream of {where} broke off: {_one_line(error)}; start again") from None
             raise UserError(f"{where} is damaged: {_one_line(error)}; save it again") from None
 
     return Input(where, identity, read)
