@@ -68,15 +68,20 @@ def _filled(tree: Tree, unit: Node, is_second: bool) -> Iterator[tuple[int, int,
     if is_second:
         yield _with_state(tree, unit)
     if target is None:
-        before = re.search(r"\s*\Z", tree.text[: source.start])
         state = "" if is_second else ' state="needs-review-translation"'
-        made = [f"{before[0] if before else ''}<{name}{state}>", *filled, f"</{name}>"]
+        made = [f"{_space_before(tree, source)}<{name}{state}>", *filled, f"</{name}>"]
         yield source.end, source.end, Block("", made, always=True)
     else:
         opening = tree.opening(target).removesuffix("/>").removesuffix(">").rstrip()
         if not is_second:
             opening = re.sub(r"""\sstate=("[^"]*"|'[^']*')""", "", opening) + ' state="needs-review-translation"'
         yield target.start, target.end, Block("", [f"{opening}>", *filled, f"</{name}>"], always=True)
+
+
+def _space_before(tree: Tree, node: Node) -> str:
+    """The white space before an element: its line end and indentation."""
+    before = tree.text[max(0, node.start - 200) : node.start]
+    return before[len(before.rstrip()) :]
 
 
 def _with_state(tree: Tree, segment: Node) -> tuple[int, int, Part]:
@@ -136,8 +141,7 @@ def tmx(text: str, request: Request) -> list[Part]:
             tag = tree.opening(other[1]).replace("/>", ">")
             found.append((other[1].start, other[1].end, Block("", [tag, *filled, f"</{other[1].name}>"], always=True)))
         else:
-            before = re.search(r"\s*\Z", tree.text[: own[0].start])
-            made = [f'{before[0] if before else ""}<tuv xml:lang="{request.target}"><seg>', *filled, "</seg></tuv>"]
+            made = [f'{_space_before(tree, own[0])}<tuv xml:lang="{request.target}"><seg>', *filled, "</seg></tuv>"]
             found.append((own[0].end, own[0].end, Block("", made, always=True)))
     if not is_used:
         raise no_such_language(request.name, (source, request.target), languages)

@@ -73,7 +73,7 @@ class OpenDocument(Reader):
         elif node.local == "tab":
             yield Stop([self.tree.raw(node)])
         elif node.local != "soft-page-break":
-            tag = "word" if has_letters(re.sub("<[^>]*>", "", self.tree.raw(node))) and not self.found(node) else "x"
+            tag = "word" if re.sub("<[^>]*>", "", self.tree.raw(node)).strip() and not self.found(node) else "x"
             range_tag = _RANGES.get(end if kind else node.local) if node.get("name") else None
             yield Whole(self.within(node), range_tag or tag, f"{kind or node.local} {node.get('name')}")
 

@@ -53,6 +53,7 @@ def parts(text: str, request: Request) -> list[Part]:
     cues = [cue for cue in _cues(text) if cue.text]
     if not cues and text.strip() and not is_vtt:
         raise request.error("has no subtitles: no line has two times with `-->` between them")
+    line_end = "\r\n" if "\r\n" in text else "\n"
     found: list[Part] = []
     place = 0
     for sentence in _sentences(cues):
@@ -64,7 +65,7 @@ def parts(text: str, request: Request) -> list[Part]:
         start, end = sentence[0].start, sentence[-1].end
         write = (lambda raw, _: raw) if is_vtt else (lambda raw, _: html.unescape(raw))
         made = block(text[start:end], items, write)
-        made.encode = _Layout(sentence, borders, "\r\n" if "\r\n" in text else "\n").lines
+        made.encode = _Layout(sentence, borders, line_end).lines
         found += [text[place:start], made]
         place = end
     return [*found, text[place:]]
