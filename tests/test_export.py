@@ -549,6 +549,16 @@ def test_lexical_table_learns_which_pieces_translate_which() -> None:
     assert lists[b].tolist() == [y]
 
 
+def test_the_table_of_a_large_text_is_estimated_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(1)
+    sides = [[generator.integers(4, 40, size).tolist() for size in generator.integers(0, 9, 300)] for _ in range(2)]
+    whole = LexicalTable(*sides, 40, 40)
+    monkeypatch.setattr("nmt.translation.shortlist.BLOCK_CELLS", 500)
+    blocks = LexicalTable(*sides, 40, 40)
+    assert np.array_equal(whole.source, blocks.source) and np.array_equal(whole.target, blocks.target)
+    np.testing.assert_allclose(blocks.probability, whole.probability, rtol=1e-9)
+
+
 def test_operators_that_cannot_be_exported_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cell whose equations use an operator that tracing does not know is refused, not exported wrongly."""
     engine = untrained(attention="none")

@@ -15,6 +15,7 @@ estimated on pieces by expectation maximisation.
 
 from __future__ import annotations
 
+import functools
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +31,10 @@ from nmt.text.vocabulary import PAD, SPECIAL_PIECES
 
 FILE = "shortlist.npz"
 CELLS = 20_000_000
-"""Maximum number of pairs of source and target positions for estimating the table (about 1 GB of memory)."""
+"""Maximum number of pairs of source and target positions for estimating the table, which take 8 bytes each."""
+
+BLOCK_CELLS = 4_000_000
+"""Number of these pairs that are worked on at once, about 200 MB of memory."""
 
 
 class Shortlist:
@@ -156,20 +160,35 @@ class LexicalTable:
         self, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], iterations: int
     ) -> tuple[Integers, Integers, npt.NDArray[np.float64]]:
         """t(target | source) of all pairs of pieces that co-occur; the null word is the padding symbol."""
-        pairs, positions, offset = [], [], 0
-        for source, target in zip(sources, targets, strict=True):
-            e, f = np.array([PAD, *source], np.int64), np.asarray(target, np.int64)
-            pairs.append((e[:, None] * self.target_size + f).ravel())
-            positions.append(np.tile(np.arange(offset, offset + len(f)), len(e)))
-            offset += len(f)
-        known, cell = np.unique(np.concatenate(pairs), return_inverse=True)
-        position = np.concatenate(positions)
+        cells = sum(len(source) * len(target) for source, target in zip(sources, targets, strict=True))
+        size = -(-len(sources) // max(1, -(-cells // BLOCK_CELLS)))  # sentence pairs of a block
+        starts = range(0, len(sources), max(1, size))
+
+        def pairs(start: int) -> Integers:
+            """The pair of pieces of each cell of a block, as a number, [cells]."""
+            sides = zip(sources[start : start + size], targets[start : start + size], strict=True)
+            return np.concatenate([
+                (np.array([PAD, *source], np.int64)[:, None] * self.target_size + np.asarray(target, np.int64)).ravel()
+                for source, target in sides
+            ])  # fmt: skip
+
+        known = functools.reduce(np.union1d, map(pairs, starts), np.zeros(0, np.int64))  # [pairs of pieces]
+        blocks = []
+        for start in starts:
+            positions, offset = [], 0
+            for source, target in zip(sources[start : start + size], targets[start : start + size], strict=True):
+                positions.append(np.tile(np.arange(offset, offset + len(target), dtype=np.int32), len(source) + 1))
+                offset += len(target)
+            # [cells]: the pair of pieces, and the number of the target position
+            blocks.append((np.searchsorted(known, pairs(start)).astype(np.int32), np.concatenate(positions)))
         source_piece, target_piece = np.divmod(known, self.target_size)
         probability = np.ones(len(known))
         for _ in range(iterations):
-            share = probability[cell]
-            share /= np.bincount(position, share)[position]
-            expected = np.bincount(cell, share)
+            expected = np.zeros(len(known))
+            for cell, position in blocks:
+                share = probability[cell]
+                share /= np.bincount(position, share)[position]
+                expected += np.bincount(cell, share, len(known))
             probability = expected / np.bincount(source_piece, expected)[source_piece]
         return source_piece, target_piece, probability
 
