@@ -568,6 +568,7 @@ def test_markdown_keeps_code_links_and_line_breaks():
         lambda texts, markup: ['Tag<g id="1"></g> <g id="2">jetzt<g id="3"></g></g>']
     )
     assert found == b"Tag [jetzt](x)"
+    assert Document(b"A \\> b &lt;c&gt; &copy; \\!", "a.md").translate(swapped) == "a \\> B &lt;C&gt; © !".encode()
 
 
 def test_only_texts_of_json_and_yaml_are_translated():

@@ -18,6 +18,8 @@ import nmt.tasks.objectives
 from nmt.config import Config, DecodingConfig
 from nmt.data.batching import Batch, make_batch
 from nmt.network.model import TranslationModel
+from nmt.network.torch_engine import TorchEngine
+from nmt.search.sampling import sample_translations
 from nmt.tasks.objectives import (
     Likelihood,
     MinimumRisk,
@@ -25,7 +27,6 @@ from nmt.tasks.objectives import (
     make_objective,
     mixed_inputs,
     risk_and_weights,
-    sample_translations,
     sampling_probability,
 )
 from nmt.text.vocabulary import BEGIN, END, PAD, SPECIAL_PIECES, UNK
@@ -350,18 +351,23 @@ def test_a_repeated_candidate_counts_once() -> None:
 
 
 def test_samples_follow_the_model() -> None:
-    """The share of each translation among many samples is its probability, here of those of at most one piece."""
-    model, batch = make_model("attention").eval(), batch_of(3, 2)
+    """The share of each translation among many samples is its probability, whatever the search settings are."""
+    model, batch = make_model("attention").eval().float(), batch_of(3, 2)
+    decoding = DecodingConfig(max_length_offset=1, max_length_factor=0.0, method="sampling", temperature=0.1, top_k=1)
+    training = plain_training(objective="minimum_risk")
+    objective = MinimumRisk(Config(training=training, decoding=decoding), Words())  # type: ignore[arg-type]
     torch.manual_seed(2)
-    samples = sample_translations(model, batch, 3000, [4, 0, 1])
-    assert [len(group) for group in samples] == [3000] * 3 and not any(samples[1])
+    found = [
+        sample_translations(TorchEngine(model), [ids], 3000, objective.sampling)[0]
+        for ids in ([int(i) for i in batch.source[: length - 1, row]] for row, length in enumerate(batch.lengths))
+    ]
     with torch.no_grad():
         memory, state = model.encode(batch.source, batch.lengths)
         first, _, _ = model.step(torch.full((3,), BEGIN), state, memory)
     end = first[:, END:].softmax(-1)[:, 0]
-    assert sum(not ids for ids in samples[0]) / 3000 == pytest.approx(end[0].item(), abs=0.03)
-    assert sum(not ids for ids in samples[2]) / 3000 == pytest.approx(end[2].item(), abs=0.03)
-    assert max(len(ids) for ids in samples[2]) == 1 and max(len(ids) for ids in samples[0]) == 4
+    for drawn, expected in zip(found, end.tolist(), strict=True):
+        assert sum(not one.tokens for one in drawn) / 3000 == pytest.approx(expected, abs=0.03)
+        assert max(len(one.tokens) for one in drawn) == 1
 
 
 @pytest.mark.parametrize("metric", ["bleu", "chrf"])
@@ -390,14 +396,18 @@ def test_minimum_risk_lowers_the_expected_cost(search: str) -> None:
 
     def expected_cost() -> float:
         torch.manual_seed(1)
-        samples = sample_translations(model.eval(), batch, 100, [6] * 4)
+        sources = [[i for i in column if i not in (PAD, END)] for column in batch.source.t().tolist()]
+        samples = sample_translations(TorchEngine(model), sources, 100, objective.sampling)
         model.train()
-        costs = [objective.costs([one, *group])[1:] for one, group in zip(references, samples, strict=True)]
+        costs = [
+            objective.costs([one, *(own.tokens for own in drawn)])[1:]
+            for one, drawn in zip(references, samples, strict=True)
+        ]
         return float(np.mean(costs))
 
     train(Likelihood(plain_training()), 12)
     before = expected_cost()
-    train(objective, 15)
+    train(objective, 25)
     assert expected_cost() < before - 0.05
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import random
 import signal
@@ -107,7 +108,7 @@ def test_deep_translator(url: str, translator: Translator) -> None:
     assert client.translate_batch(GERMAN) == [one.text for one in translator.translate(GERMAN)]
 
 
-def test_libretranslate_aio(url: str, translator: Translator) -> None:
+def test_libretranslate_aio(url: str, translator: Translator, tmp_path: Path) -> None:
     module = pytest.importorskip("libretranslate_aio", reason="the client libretranslate-aio is not installed")
     with module.LibreTranslate(url) as client:
         found = client.translate(GERMAN, "auto", "en", alternatives=2)
@@ -115,6 +116,9 @@ def test_libretranslate_aio(url: str, translator: Translator) -> None:
         assert client.health()
         assert {one.code for one in client.languages()} == {"de", "en"}
         assert client.frontend_settings().char_limit == Limits().characters
+        (tmp_path / "letter.txt").write_text(GERMAN[0])
+        file = client.translate_file(tmp_path / "letter.txt", "de", "en")
+        assert Answer(file.translated_file_url).body.decode() == found.translated_text[0]
         with pytest.raises(module.ForbiddenError):
             client.suggest("Hund", "hound", "de", "en")
 
@@ -149,6 +153,61 @@ def test_the_source_is_detected(url: str) -> None:
     assert found["detectedLanguage"][0]["confidence"] > 90
     same = Answer(f"{url}/translate", {"q": "Where is the station?", "source": "auto", "target": "en"}).json
     assert same["translatedText"] == "Where is the station?"
+
+
+def form(**fields: str | tuple[str, bytes]) -> tuple[bytes, dict[str, str]]:
+    """A form with a file, and its headers."""
+    parts = b""
+    for name, value in fields.items():
+        file, content = value if isinstance(value, tuple) else ("", value.encode())
+        named = f'; filename="{file}"' if file else ""
+        parts += f'--x\r\nContent-Disposition: form-data; name="{name}"{named}\r\n\r\n'.encode() + content + b"\r\n"
+    return parts + b"--x--\r\n", {"Content-Type": "multipart/form-data; boundary=x"}
+
+
+def test_files(url: str, translator: Translator) -> None:
+    text = "\n\n".join(GERMAN)
+    body, headers = form(file=("Brief ä.txt", text.encode()), source="auto", target="en")
+    address = Answer(f"{url}/translate_file", body, headers).json["translatedFileUrl"]
+    found = Answer(address)
+    assert found.body.decode() == "\n\n".join(one.text for one in translator.translate(GERMAN))
+    assert found.headers["Content-Disposition"] == "attachment; filename*=UTF-8''Brief%20%C3%A4.en.txt"
+    streamed = Answer(f"{url}/translate_file", body, {**headers, "Accept": "text/event-stream"})
+    events = [event.split("\n") for event in streamed.body.decode().split("\n\n") if event]
+    assert [name for name, _ in events] == ["event: progress"] * (len(events) - 1) + ["event: done"]
+    assert Answer(json.loads(events[-1][1].removeprefix("data: "))["translatedFileUrl"]).body == found.body
+    assert Answer(f"{url}/download_file/{'x' * 22}.txt").status == 404
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"source": "de", "target": "en"}, "missing file parameter"),
+        ({"source": "de", "target": "en", "file": "text"}, "missing file parameter"),
+        ({"file": ("a.txt", b"x"), "target": "en"}, "missing source parameter"),
+        ({"file": ("a.txt", b"x"), "source": "de"}, "missing target parameter"),
+        ({"file": ("a.txt", b"x"), "source": "de", "target": "zz"}, "zz is not supported"),
+        ({"file": ("a.exe", b"x"), "source": "de", "target": "en"}, "`a.exe` has no suffix of a document"),
+        ({"file": ("../../a.docx", b"PK"), "source": "de", "target": "en"}, "`a.docx` "),
+    ],
+)
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
+def test_wrong_files(url: str, fields: dict[str, Any], message: str, accept: str) -> None:
+    body, headers = form(**fields)
+    found = Answer(f"{url}/translate_file", body, {**headers, "Accept": accept})
+    assert found.status == 400
+    assert message in found.json["error"]
+
+
+def test_files_have_a_place_each(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    stuck = Stuck(monkeypatch)
+    body, headers = form(file=("a.txt", b"Hund"), source="de", target="en")
+    with running(models, Limits(files=1)) as (url, service), ThreadPoolExecutor(1) as pool:
+        served = pool.submit(Answer, f"{url}/translate_file", body, headers)
+        until(lambda: service.files == 1)
+        assert Answer(f"{url}/translate_file", body, headers).status == 429
+        stuck.released.set()
+        assert served.result().status == 200 and service.files == 0
 
 
 @pytest.mark.parametrize(
@@ -417,6 +476,8 @@ def test_the_api_is_described(url: str) -> None:
     assert "<code>beam_size</code>" in Answer(f"{url}/docs").body.decode()
 
 
+# Starlette leaves the file of a form that breaks off to the garbage collector, which warns.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_wrong_bodies_get_an_error_of_the_client(url: str, caplog: pytest.LogCaptureFixture) -> None:
     draw, script = random.Random(1), load_script("load")
     for number in range(300):
@@ -426,6 +487,7 @@ def test_wrong_bodies_get_an_error_of_the_client(url: str, caplog: pytest.LogCap
         if found.status >= 400:
             assert list(found.json) == ["error"] and "Traceback" not in found.json["error"]
     assert caplog.records == []
+    gc.collect()
 
 
 def test_the_command_stops_when_it_is_asked_and_finishes_what_runs() -> None:

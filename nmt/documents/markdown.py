@@ -30,6 +30,8 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _STRUCTURE = re.compile(r"\s*(?:[-*+>#|=]|\d+[.)]\s|~~~|```)")
+_SPECIAL = frozenset("*_[]`<>&\\-#+|~")
+"""Signs that have a meaning where they are not escaped."""
 LONGEST = 20_000
 """Maximum length of a paragraph; a longer one is kept, because it is no text for readers."""
 
@@ -121,10 +123,10 @@ def _items(raw: str) -> list[Item]:
         kind = next(name for name in _KINDS if found[name] is not None)
         if kind == "break":
             stack[-1][1].append(Break([sign]))
-        elif kind == "escape":
-            stack[-1][1].append(Whole([sign]) if sign[1] in "*_[]`<\\" else Text(escape(sign[1:])))
-        elif kind == "entity":
-            stack[-1][1].append(Text(sign))
+        elif kind in ("escape", "entity"):
+            meant = sign[1:] if kind == "escape" else entities.unescape(sign)
+            is_special = meant in _SPECIAL
+            stack[-1][1].append(Whole([sign]) if is_special else Text(escape(meant)))
         elif kind == "image":
             alt = [Segment(found["alt"])] if has_letters(found["alt"]) else [found["alt"]]
             stack[-1][1].append(Whole(["![", *alt, f"]{found['source']}"], "lb"))

@@ -7,11 +7,10 @@ interpretable cells (section 4.2) and saturation of the gates (section 4.2, figu
 from __future__ import annotations
 
 import base64
-import html
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +32,7 @@ from nmt.inspection.watching import (
 )
 from nmt.network.language_model import LanguageModel
 from nmt.report.blocks import Figure
+from nmt.report.rendering import render
 from nmt.text.vocabulary import BEGIN, END, Vocabulary
 
 if TYPE_CHECKING:
@@ -308,80 +308,11 @@ def colored_text(reading: Reading, unit: int, meanings: Sequence[Meaning]) -> st
     shown = np.flatnonzero(reading.lines < SHOWN_SENTENCES)[:SHOWN_POSITIONS]
     largest = max(1.0, float(np.abs(reading.values[shown]).max()))
     steps = np.round(reading.values[shown] / largest * 127).astype(np.int8)
-    lines: list[list[str]] = []
+    lines: list[list[tuple[str, float]]] = []
     for place, value in zip(shown, steps[:, unit].tolist(), strict=True):
         if place == shown[0] or reading.lines[place] != reading.lines[place - 1]:
             lines.append([])
-        told = html.escape(f"{reading.pieces[place].strip() or '␣'}: {value / 127 * largest:+.2f}", quote=True)
-        lines[-1].append(
-            f'<span style="{_background(value / 127)}" tabindex="-1" title="{told}">'
-            f"{html.escape(reading.pieces[place])}</span>"
-        )
-    text = "\n".join(f'<p dir="auto">{"".join(spans)}</p>' for spans in lines)
-    options = [
-        f'<button type="button" data-unit="{meaning.unit}">{html.escape(meaning.what)}: {meaning.unit}</button>'
-        for meaning in meanings
-    ]
-    data = json.dumps({"units": steps.shape[1], "scale": largest, "values": base64.b64encode(steps.tobytes()).decode()})
-    return (
-        f"<style>{TEXT_STYLE}</style>\n"
-        f'<p class="units"><label>unit <input id="unit" type="number" min="0" max="{steps.shape[1] - 1}" '
-        f'value="{unit}"></label> {" ".join(options)}</p>\n'
-        f'<p><span style="{_background(-1)}">&nbsp;{-largest:.2g}&nbsp;</span> to '
-        f'<span style="{_background(1)}">&nbsp;{largest:+.2g}&nbsp;</span>. Tap or point at a piece for its value, or '
-        "move from piece to piece with the arrow keys.</p>\n"
-        '<p id="value" role="status" aria-live="polite">&nbsp;</p>\n'
-        f'<div id="colored" role="group" aria-label="the text, coloured by a unit">{text}</div>\n'
-        f"<script>const inside = {data};\n{SCRIPT}</script>"
-    )
-
-
-def _background(value: float) -> str:
-    color = "214, 69, 46" if value > 0 else "46, 119, 208"
-    return f"background: rgba({color}, {0.75 * abs(value):.2f})"
-
-
-TEXT_STYLE = """
-#colored { border: 1px solid var(--line); padding: .3rem .8rem; max-height: 34rem; overflow-y: auto }
-#colored p { margin: .35rem 0 } #colored span { white-space: pre-wrap; padding: .12em 0; cursor: pointer }
-#colored span:focus { outline: 2px solid var(--c0); outline-offset: 1px }
-#value { position: sticky; top: 0; margin: 0; background: var(--paper); font-variant-numeric: tabular-nums }
-.units input { width: 5em; font: inherit } .units button { font: inherit; font-size: .85rem; margin: .1rem }
-"""
-
-SCRIPT = """
-const bytes = Uint8Array.from(atob(inside.values), c => c.charCodeAt(0));
-const spans = [...document.querySelectorAll("#colored span")], field = document.getElementById("unit");
-let told = 0;  // number of the piece whose value is shown; the one that the Tab key reaches
-function tell(i) {
-  spans[told].tabIndex = -1;
-  spans[told = i].tabIndex = 0;
-  document.getElementById("value").textContent = `unit ${field.value} at ${spans[i].title}`;
-}
-function show(unit) {
-  spans.forEach((span, i) => {
-    const step = bytes[i * inside.units + unit], value = (step > 127 ? step - 256 : step) / 127;
-    const color = value > 0 ? "214, 69, 46" : "46, 119, 208", number = (value * inside.scale).toFixed(2);
-    span.style.background = `rgba(${color}, ${(0.75 * Math.abs(value)).toFixed(2)})`;
-    span.title = `${span.textContent.trim() || "␣"}: ${value > 0 ? "+" : ""}${number}`;
-  });
-  tell(told);
-}
-for (const kind of ["focus", "click", "pointerenter"])
-  spans.forEach((span, i) => span.addEventListener(kind, () => tell(i)));
-document.getElementById("colored").addEventListener("keydown", event => {
-  const step = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[event.key];
-  if (!step || !spans[told + step]) return;
-  event.preventDefault();
-  spans[told + step].focus();
-});
-field.addEventListener("input", () => {
-  const unit = parseInt(field.value);
-  if (unit >= 0 && unit < inside.units) show(unit);
-});
-document.querySelectorAll(".units button").forEach(button => button.addEventListener("click", () => {
-  field.value = button.dataset.unit;
-  show(parseInt(field.value));
-}));
-show(parseInt(field.value));
-"""
+        lines[-1].append((reading.pieces[place], value / 127))
+    data = {"units": steps.shape[1], "scale": largest, "values": base64.b64encode(steps.tobytes()).decode()}
+    template = Path(__file__).with_name("colored_text.html.jinja")
+    return render(template, lines=lines, unit=unit, meanings=meanings, data=data)

@@ -82,7 +82,7 @@ def report_json(report: Report, commands: Commands) -> str:
     evaluation = report.evaluation
     content = {
         "commands": {"evaluate": commands.evaluate, "training": commands.training},
-        "scores": _plain(evaluation.scores),
+        "scores": evaluation.scores,
         "lengths": {
             "sentences": len(evaluation.hypotheses),
             "system": evaluation.system_length,
@@ -92,18 +92,16 @@ def report_json(report: Report, commands: Commands) -> str:
         },
         "precisions": evaluation.precisions,
         "ngrams": {"matched": evaluation.matches, "total": evaluation.totals},
-        "comparisons": [
-            {"baseline": own.baseline, "differences": _plain(own.differences)} for own in evaluation.comparisons
-        ],
-        "by_length": _plain(report.by_length),
-        "repetition": {side: {**_plain(own), "rate": own.rate} for side, own in report.repetition.items()},
-        "pieces": _plain(report.pieces),
+        "comparisons": [{"baseline": own.baseline, "differences": own.differences} for own in evaluation.comparisons],
+        "by_length": report.by_length,
+        "repetition": {side: {**vars(own), "rate": own.rate} for side, own in report.repetition.items()},
+        "pieces": report.pieces,
         "empty": report.empty,
         "cut": report.cut,
         "training_data": _training(report.training) if report.training else None,
-        "calibration": _plain(report.calibration),
-        "sentence_calibration": _plain(report.sentence_calibration),
-        "search_tree": _plain(report.tree),
+        "calibration": report.calibration,
+        "sentence_calibration": report.sentence_calibration,
+        "search_tree": report.tree,
         "training_curves": (
             {"training": report.curves.training, "validation": report.curves.validation} if report.curves else None
         ),
@@ -111,24 +109,18 @@ def report_json(report: Report, commands: Commands) -> str:
         "notes": evaluation.notes,
         "sentences": [_sentence(report, index) for index in range(len(evaluation.hypotheses))],
     }
-    return json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False, default=str) + "\n"
+    return json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False, default=_json_value) + "\n"
 
 
-def _plain(value: Any) -> Any:
-    """Dataclasses as dictionaries, also inside lists and dictionaries."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    return value
+def _json_value(value: object) -> object:
+    """A value that JSON lacks: a dataclass as a dictionary, anything else as text."""
+    return vars(value) if dataclasses.is_dataclass(value) else str(value)
 
 
 def _training(training: TrainingPart) -> dict[str, Any]:
     overlap = training.overlap
     words = [
-        {**_plain(own), "precision": own.precision, "recall": own.recall, "f_measure": own.f_measure}
+        {**vars(own), "precision": own.precision, "recall": own.recall, "f_measure": own.f_measure}
         for own in training.words
     ]
     return {
@@ -143,12 +135,12 @@ def _training(training: TrainingPart) -> dict[str, Any]:
             "references": int(overlap.target.near.sum()),
             "either": int(overlap.leaked.sum()),
         },
-        "without_leaks": _plain(training.without_leaks),
-        "by_similarity": _plain(training.by_similarity),
-        "by_rarest_word": _plain(training.by_rarest),
+        "without_leaks": training.without_leaks,
+        "by_similarity": training.by_similarity,
+        "by_rarest_word": training.by_rarest,
         "words": words,
-        "unknown": {side: {**_plain(own), "rate": own.rate} for side, own in training.unknown.items()},
-        "most_similar": _plain(training.leaks),
+        "unknown": {side: {**vars(own), "rate": own.rate} for side, own in training.unknown.items()},
+        "most_similar": training.leaks,
     }
 
 

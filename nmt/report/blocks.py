@@ -61,8 +61,8 @@ class Section:
 
     title: str
     blocks: list[Block]
-    command: str = ""
-    """The command that made the numbers of the section."""
+    command: str | None = None
+    """The command that made the numbers of the section; None: the command that made the document."""
     folded: bool = False
     """Whether the page shows it only after a click."""
 

@@ -33,14 +33,20 @@ def to_html(document: Document, numbers: str = "report.json") -> str:
 
     numbers: name of the file in the same folder that has every number
     """
+    style, script = ((_FOLDER / f"page.{kind}").read_text("utf-8") for kind in ("css", "js"))
+    page = _FOLDER / "page.html.jinja"
+    return render(page, document=document, numbers=numbers, version=__version__, style=style, script=script)
+
+
+def render(template: Path, **values: object) -> str:
+    """A template with values, in which all texts are escaped but those that it marks as safe."""
     try:
         import jinja2
-        from markupsafe import Markup
     except ImportError:
         raise UserError(f"a report needs jinja2, which is not installed: {how_to_install('[train]')}") from None
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_FOLDER),
+        loader=jinja2.FileSystemLoader(template.parent),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -48,11 +54,7 @@ def to_html(document: Document, numbers: str = "report.json") -> str:
     )
     environment.filters["visible"] = visible
     environment.filters["visible_lines"] = lambda text: "\n".join(map(visible, text.split("\n")))
-    files = {name: Markup((_FOLDER / f"page.{name}").read_text("utf-8")) for name in ("css", "js")}
-    page: str = environment.get_template("page.html.jinja").render(
-        document=document, numbers=numbers, version=__version__, style=files["css"], script=files["js"]
-    )
-    return page
+    return environment.get_template(template.name).render(values)
 
 
 def to_markdown(document: Document) -> str:

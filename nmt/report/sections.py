@@ -52,19 +52,22 @@ def make_document(report: Report, commands: Commands) -> Document:
         for section in (
             _scores(report, commands),
             *_comparisons(report, commands),
-            _ngrams(report, commands),
-            _lengths(report, commands),
-            *(_training_sections(report.training, commands) if report.training else []),
-            _repetitions(report, commands),
-            _calibration(report, commands),
-            _sureness(report, commands),
-            *_examples(report, commands),
-            _tree(report.tree, commands),
+            _ngrams(report),
+            _lengths(report),
+            *(_training_sections(report.training) if report.training else []),
+            _repetitions(report),
+            _calibration(report),
+            _sureness(report),
+            *_examples(report),
+            _tree(report.tree),
             _curves(report, commands),
-            _settings(evaluation, commands),
+            _settings(evaluation),
         )
         if section is not None
     ]
+    for section in document.sections:
+        if section.command is None:
+            section.command = commands.evaluate
     return document
 
 
@@ -108,7 +111,7 @@ def _scores(report: Report, commands: Commands) -> Section:
             Paragraph("In the folder of this report, sacrebleu's own command gives the same numbers:"),
             Code(shlex.join([*command, *_sacrebleu_options(evaluation, tokenizer), "--confidence"])),
         ]
-    return Section("Scores", blocks, commands.evaluate)
+    return Section("Scores", blocks)
 
 
 def _sacrebleu_options(evaluation: Evaluation, tokenizer: str) -> list[str]:
@@ -166,7 +169,7 @@ def _comparisons(report: Report, commands: Commands) -> list[Section]:
             Paragraph("In the folder of this report, sacrebleu's own commands give the same numbers:"),
             Code("\n".join(lines)),
         ]
-    sections = [Section("Comparison", blocks, commands.evaluate)]
+    sections = [Section("Comparison", blocks)]
     for comparison in evaluation.comparisons:
         gains = [own.chrf - other for own, other in zip(evaluation.sentence_scores, comparison.chrf, strict=True)]
         order = sorted(range(len(gains)), key=lambda index: (gains[index], index))
@@ -177,11 +180,11 @@ def _comparisons(report: Report, commands: Commands) -> list[Section]:
             examples = [_example(report, index) for index in chosen]
             if examples:
                 blocks = [Paragraph("The sentences with the largest difference in chrF2."), *examples]
-                sections.append(Section(title, blocks, commands.evaluate))
+                sections.append(Section(title, blocks))
     return sections
 
 
-def _ngrams(report: Report, commands: Commands) -> Section:
+def _ngrams(report: Report) -> Section:
     evaluation = report.evaluation
     names = [f"{order}-grams" for order in range(1, len(evaluation.precisions) + 1)]
     rows = [
@@ -203,7 +206,6 @@ def _ngrams(report: Report, commands: Commands) -> Section:
             Figure(chart),
             Table(["", "precision, %", "matched", "of"], rows, (1, 2, 3)),
         ],
-        commands.evaluate,
     )
 
 
@@ -235,12 +237,12 @@ def _parts_chart(parts: Sequence[PartScore], name: str, label: str) -> Figure:
     )
 
 
-def _lengths(report: Report, commands: Commands) -> Section:
+def _lengths(report: Report) -> Section:
     side = "source" if report.evaluation.sources is not None else "reference"
-    return Section("By length", _parts(report.by_length, f"words of the {side}", "BLEU by length"), commands.evaluate)
+    return Section("By length", _parts(report.by_length, f"words of the {side}", "BLEU by length"))
 
 
-def _leaks(training: TrainingPart, commands: Commands) -> Section:
+def _leaks(training: TrainingPart) -> Section:
     """Sentences that the test set shares with the training data, and the scores without them."""
     overlap, count = training.overlap, len(training.overlap.pair)
 
@@ -272,10 +274,10 @@ def _leaks(training: TrainingPart, commands: Commands) -> Section:
         own, theirs = differences(leak.text, leak.training)
         scores = f"similarity {leak.similarity:.2f}{', duplicate' if leak.exact else ''}"
         blocks.append(Example(leak.place + 1, scores, [(f"test {leak.side}", own), ("training", theirs)]))
-    return Section("Leaks", blocks, commands.evaluate)
+    return Section("Leaks", blocks)
 
 
-def _rare_words(training: TrainingPart, commands: Commands) -> Section:
+def _rare_words(training: TrainingPart) -> Section:
     """Accuracy of words by how often they occur in the training data."""
     unknown = [
         [
@@ -323,14 +325,13 @@ def _rare_words(training: TrainingPart, commands: Commands) -> Section:
             Paragraph("Words that do not occur in the training data of their side:"),
             Table(["", "unseen words", "of", "%", "sentences", "the most frequent"], unknown, (1, 2, 3, 4)),
         ],
-        commands.evaluate,
     )  # fmt: skip
 
 
-def _training_sections(training: TrainingPart, commands: Commands) -> list[Section]:
+def _training_sections(training: TrainingPart) -> list[Section]:
     """The sections that compare the test set with the training data."""
     return [
-        _leaks(training, commands),
+        _leaks(training),
         Section(
             "By similarity to the training data",
             [
@@ -339,13 +340,12 @@ def _training_sections(training: TrainingPart, commands: Commands) -> list[Secti
                 ),
                 *_parts(training.by_similarity, "similarity", "BLEU by similarity to the training data"),
             ],
-            commands.evaluate,
         ),
-        _rare_words(training, commands),
+        _rare_words(training),
     ]
 
 
-def _repetitions(report: Report, commands: Commands) -> Section:
+def _repetitions(report: Report) -> Section:
     rows = [
         [side, f"{own.words:,}", f"{own.total:,}", f"{100 * own.rate:.2f}", f"{own.sentences:,}",
          "" if own.worst is None else f"{own.worst + 1}"]
@@ -379,10 +379,10 @@ def _repetitions(report: Report, commands: Commands) -> Section:
         ]  # fmt: skip
     cut = "" if report.cut is None else f"; translations cut off at the maximum length: {report.cut}"
     blocks.append(Paragraph(f"Empty hypotheses: {report.empty}{cut}."))
-    return Section("Repetitions and unknown pieces", blocks, commands.evaluate)
+    return Section("Repetitions and unknown pieces", blocks)
 
 
-def _calibration(report: Report, commands: Commands) -> Section | None:
+def _calibration(report: Report) -> Section | None:
     own = report.calibration
     if own is None:
         return None
@@ -424,11 +424,10 @@ def _calibration(report: Report, commands: Commands) -> Section | None:
                 (1, 2, 3),
             ),
         ],
-        commands.evaluate,
     )  # fmt: skip
 
 
-def _sureness(report: Report, commands: Commands) -> Section | None:
+def _sureness(report: Report) -> Section | None:
     own = report.sentence_calibration
     if own is None:
         return None
@@ -455,7 +454,6 @@ def _sureness(report: Report, commands: Commands) -> Section | None:
             _parts_chart(own.parts, "mean probability of a piece", "BLEU by probability"),
             Table([*head, "BLEU", "95 % interval", "chrF2"], rows, range(1, 10)),
         ],
-        commands.evaluate,
     )
 
 
@@ -483,7 +481,7 @@ def choose_examples(evaluation: Evaluation, count: int = 5) -> dict[str, list[in
     return {"Worst sentences": worst, "Random sentences": sorted(rest), "Best sentences": best}
 
 
-def _examples(report: Report, commands: Commands) -> list[Section]:
+def _examples(report: Report) -> list[Section]:
     evaluation = report.evaluation
     sections = []
     chosen = choose_examples(evaluation)
@@ -495,7 +493,7 @@ def _examples(report: Report, commands: Commands) -> list[Section]:
             hint: list[Block] = [
                 Paragraph("Words are marked if the other side (hypothesis or reference) does not have them.")
             ]
-            sections.append(Section(title, [*hint, *examples], commands.evaluate))
+            sections.append(Section(title, [*hint, *examples]))
     return sections
 
 
@@ -530,7 +528,7 @@ def _plain(text: str) -> list[Span]:
     return [Span(text, False)] if text else []
 
 
-def _tree(tree: SearchTree | None, commands: Commands) -> Section | None:
+def _tree(tree: SearchTree | None) -> Section | None:
     if tree is None:
         return None
     leaves = []
@@ -563,7 +561,6 @@ def _tree(tree: SearchTree | None, commands: Commands) -> Section | None:
                 (1,),
             ),
         ],
-        commands.evaluate,
     )
 
 
@@ -619,11 +616,11 @@ def _number(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, int | float) else ""
 
 
-def _settings(evaluation: Evaluation, commands: Commands) -> Section | None:
+def _settings(evaluation: Evaluation) -> Section | None:
     if not evaluation.settings:
         return None
     rows = [[str(name), setting_text(value)] for name, value in evaluation.settings.items()]
-    return Section("Settings", [Table(["setting", "value"], rows)], commands.evaluate)
+    return Section("Settings", [Table(["setting", "value"], rows)])
 
 
 def setting_text(value: object) -> str:

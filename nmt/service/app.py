@@ -24,7 +24,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nmt.errors import UserError
-from nmt.service import libre, openapi, own
+from nmt.service import files, libre, openapi, own
 from nmt.service.batching import log
 from nmt.service.limits import Refused
 from nmt.service.service import Json, Service, refusal
@@ -75,6 +75,8 @@ def make_app(service: Service, *, origins: Sequence[str] = (), access_log: bool 
         routes=[
             Route("/translate", libre.translate, methods=["POST"]),
             Route("/detect", libre.detect, methods=["POST"]),
+            Route("/translate_file", files.translate_file, methods=["POST"]),
+            Route("/download_file/{number}", files.download, name="download"),
             Route("/languages", libre.languages),
             Route("/frontend/settings", libre.settings),
             Route("/suggest", libre.suggest, methods=["POST"]),
@@ -89,7 +91,7 @@ def make_app(service: Service, *, origins: Sequence[str] = (), access_log: bool 
         exception_handlers={HTTPException: not_found, **handlers},
         lifespan=lifespan,
     )
-    app.state.service = service
+    app.state.service, app.state.files = service, files.Files()
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of each wrong body
     return Guard(app, service, access_log)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import urllib.parse
-from typing import Any
+from typing import Any, NamedTuple
 
+from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
@@ -16,6 +17,13 @@ MOST_FIELDS = 1000
 """Maximum number of fields of a form."""
 
 
+class Upload(NamedTuple):
+    """A file of a form."""
+
+    name: str
+    content: bytes
+
+
 async def read_fields(request: Request) -> dict[str, Any]:
     """The fields of a request: an object of JSON, or a form together with the query; a repeated field is a list."""
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
@@ -24,10 +32,14 @@ async def read_fields(request: Request) -> dict[str, Any]:
     pairs: list[tuple[str, Any]] = list(request.query_params.multi_items())
     if kind == "multipart/form-data":
         try:
-            form = await request.form(max_files=1, max_fields=MOST_FIELDS, max_part_size=1 << 24)
+            async with request.form(max_files=1, max_fields=MOST_FIELDS, max_part_size=1 << 24) as form:
+                for name, value in form.multi_items():
+                    content = (
+                        Upload(value.filename or "", await value.read()) if isinstance(value, UploadFile) else value
+                    )
+                    pairs.append((name, content))
         except HTTPException as error:
             raise Refused(400, f"Invalid request: {error.detail}") from None
-        pairs += form.multi_items()
     elif body := await request.body():
         try:
             pairs += urllib.parse.parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)

@@ -11,6 +11,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from nmt.documents import SUFFIXES
 from nmt.service.bodies import Fields, read_fields
 from nmt.service.limits import Refused
 from nmt.service.models import language_name
@@ -57,7 +58,7 @@ async def translate(request: Request) -> Response:
         raise Refused(400, f"{named['format']} format is not supported")
     source, target, detected = await service.languages(named["source"], named["target"], texts)
     route = service.route(source, target)
-    wishes = Wishes("html" if named["format"] == "html" else "", n_best=count + 1)
+    wishes = Wishes("html" if named["format"] == "html" else "", n_best=count + 1, seconds=service.limits.seconds)
     async with service.admitted():
         found = await service.while_connected(request, service.by_text(route, texts, wishes))
     answer: dict[str, Any] = {"translatedText": [joined(segments) for segments in found]}
@@ -77,7 +78,7 @@ async def settings(request: Request) -> Response:
             "apiKeys": service.keys is not None,
             "candidates": service.limits.alternatives + 1,  # of the page; LibreTranslate has no such setting
             "charLimit": service.limits.characters,
-            "filesTranslation": False,
+            "filesTranslation": True,
             "frontendTimeout": 500,
             "keyRequired": service.keys is not None,
             "language": {
@@ -85,7 +86,7 @@ async def settings(request: Request) -> Response:
                 "target": {"code": target, "name": language_name(target)},
             },
             "suggestions": False,
-            "supportedFilesFormat": [],
+            "supportedFilesFormat": list(SUFFIXES),
         }
     )
 

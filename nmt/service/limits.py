@@ -21,6 +21,7 @@ class Limits:
     requests: int = limit(256, "requests at the same time; further ones are refused at once")
     seconds: int = limit(60, "seconds for a request, waiting included")
     megabytes: int = limit(10, "megabytes of a file")
+    files: int = limit(8, "files at the same time")
     file_seconds: int = limit(1800, "seconds for a file")
 
     @property

@@ -32,6 +32,7 @@ def describe(service: Service) -> dict[str, Any]:
     options = {name: _option(name) for name in REQUEST_OPTIONS}
     count = {"type": "integer", "minimum": 0, "maximum": limits.alternatives}
     common = {"target": LANGUAGE, "api_key": TEXT}
+    file = {"file": {"type": "string", "format": "binary"}, "source": SOURCE, **common}
     own = {
         "text": TEXTS,
         "source": {**SOURCE, "default": "auto"},
@@ -57,6 +58,7 @@ def describe(service: Service) -> dict[str, Any]:
     paths = {
         "/translate": _post("Translate texts (LibreTranslate)", libre, ["q", "source", "target"]),
         "/detect": _post("Detect the language of a text (LibreTranslate)", {"q": TEXT, "api_key": TEXT}, ["q"]),
+        "/translate_file": _post("Translate a file (LibreTranslate)", file, ["file", "source", "target"]),
         "/languages": _get("The languages"),
         "/frontend/settings": _get("The limits and the formats of files (LibreTranslate)"),
         "/health": _get("Whether the server answers"),
@@ -82,11 +84,10 @@ def _get(summary: str) -> dict[str, Any]:
     return {"get": {"summary": summary, "responses": {"200": {"description": "success"}}}}
 
 
-def _post(
-    summary: str, properties: dict[str, Any], required: Sequence[str], kind: str = "application/json"
-) -> dict[str, Any]:
+def _post(summary: str, properties: dict[str, Any], required: Sequence[str]) -> dict[str, Any]:
     schema = {"type": "object", "properties": properties, "required": list(required)}
-    kinds = dict.fromkeys([kind, *(["application/x-www-form-urlencoded"] if "LibreTranslate" in summary else [])])
+    kinds = ["application/json", *(["application/x-www-form-urlencoded"] if "LibreTranslate" in summary else [])]
+    kinds = ["multipart/form-data"] if "file" in properties else kinds
     error = {"type": "object", "properties": {"error": TEXT}}
     answers = {
         code: {"description": text, "content": {"application/json": {"schema": error}}} for code, text in ERRORS.items()

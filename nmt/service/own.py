@@ -60,14 +60,14 @@ from dataclasses import fields
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from nmt.config import OPTIONS
 from nmt.errors import UserError
 from nmt.service.bodies import Fields, parse_json
-from nmt.service.limits import Refused
+from nmt.service.limits import Limits, Refused
 from nmt.service.models import Pair
-from nmt.service.service import Json, Service, event, refusal
+from nmt.service.service import Json, Service, event, event_stream, refusal
 from nmt.service.texts import Segment, Wishes, confidence, joined
 from nmt.text.markup import KINDS
 from nmt.translation.line_stream import finite
@@ -100,7 +100,7 @@ async def translate(request: Request) -> Response:
     given.unknown(KNOWN)
     texts, _ = given.texts("text")
     service.check_texts(request, texts)
-    wishes = read_wishes(given, service.limits.alternatives + 1)
+    wishes = read_wishes(given, service.limits)
     source = given.take("source", str, "text", "auto")
     target = given.take("target", str, "text") or only_target(service, source)
     source, target, detected = await service.languages(source, target, texts)
@@ -111,8 +111,8 @@ async def translate(request: Request) -> Response:
     streams = given.take("stream", bool, "true or false", "text/event-stream" in request.headers.get("accept", ""))
     if streams:
         stream = events(service, about, route, texts, wishes)
-        first = await service.while_connected(request, anext(stream))  # a wrong request is answered with a status
-        return StreamingResponse(_after(first, stream), media_type="text/event-stream")
+        first = await service.while_connected(request, anext(stream))  # what goes wrong before has a status
+        return event_stream(first, stream)
     async with service.admitted():
         found = await service.while_connected(request, service.by_text(route, texts, wishes))
     about["translations"] = [
@@ -136,7 +136,7 @@ def only_target(service: Service, source: str) -> str:
     return targets.pop()
 
 
-def read_wishes(given: Fields, most: int) -> Wishes:
+def read_wishes(given: Fields, limits: Limits) -> Wishes:
     """What the request asks of the translations; raises an error if it is not possible."""
     markup = given.take("format", str, '"text", "html" or "xml"', "text")
     if markup not in ("text", *KINDS):
@@ -161,10 +161,11 @@ def read_wishes(given: Fields, most: int) -> Wishes:
             raise UserError(f"`{name}` must be at most {CEILINGS[name]} here, but is {value} instead")
     return Wishes(
         "" if markup == "text" else markup,
-        max(1, given.whole_number("n_best", 1, 1, most)),
+        given.whole_number("n_best", 1, 1, limits.alternatives + 1),
         given.take("alignment", bool, "true or false", False),
         constraints,
         options,
+        limits.seconds,
     )
 
 
@@ -187,12 +188,6 @@ async def events(
         if not any(found):
             raise refused from error
         yield event("error", {"error": refused.message})
-
-
-async def _after(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for each in rest:
-        yield each
 
 
 def describe(segment: Segment, wishes: Wishes) -> dict[str, Any]:

@@ -6,11 +6,10 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from nmt.errors import UserError
 from nmt.service.batching import Batcher, log
@@ -42,6 +41,17 @@ def event(name: str, data: dict[str, Any]) -> bytes:
     return f"event: {name}\ndata: {json_text(data)}\n\n".encode("utf-8", "replace")
 
 
+def event_stream(first: bytes, rest: AsyncIterator[bytes]) -> Response:
+    """An answer of events, of which the first is already there."""
+
+    async def events() -> AsyncIterator[bytes]:
+        yield first
+        async for each in rest:
+            yield each
+
+    return StreamingResponse(events(), media_type="text/event-stream")
+
+
 class Service:
     """The state of a service."""
 
@@ -54,19 +64,24 @@ class Service:
         self.metrics = Metrics(self.batcher)
         self.running = 0
         """Number of requests that are being translated."""
+        self.files = 0
+        """Number of those with a file."""
 
     @asynccontextmanager
-    async def admitted(self) -> AsyncIterator[None]:
+    async def admitted(self, *, file: bool = False) -> AsyncIterator[None]:
         """Count a request while it is translated; raises Refused at once if too many are, or wait too long."""
         wait = self.batcher.waiting_seconds
-        if self.running >= self.limits.requests or wait > self.limits.seconds:
+        too_many = self.running >= self.limits.requests or (file and self.files >= self.limits.files)
+        if too_many or wait > self.limits.seconds:
             raise Refused(429, "Slowdown: the server has too many requests; try again later", max(1, round(wait)))
         self.running += 1
+        self.files += file
         self.metrics.running.inc()
         try:
             yield
         finally:
             self.running -= 1
+            self.files -= file
             self.metrics.running.dec()
 
     def check_key(self, request: Request, given: Any = None) -> None:
@@ -124,7 +139,7 @@ class Service:
 
     def translate(self, route: Sequence[Pair], texts: Sequence[str], wishes: Wishes) -> AsyncIterator[Segment]:
         """The translated sentences of texts, in order."""
-        return translate(self.models, self.batcher, route, texts, replace(wishes, seconds=self.limits.seconds))
+        return translate(self.models, self.batcher, route, texts, wishes)
 
     async def by_text(self, route: Sequence[Pair], texts: Sequence[str], wishes: Wishes) -> list[list[Segment]]:
         """The translated sentences of each text."""

@@ -23,6 +23,7 @@ from nmt.network.precision import mixed_precision
 from nmt.network.torch_engine import TorchEngine
 from nmt.search.beam import SearchSettings, beam_search
 from nmt.search.reranking import make_utility
+from nmt.search.sampling import sample_translations
 from nmt.text.vocabulary import BEGIN, END, PAD, SPECIAL_PIECES, Vocabulary
 
 
@@ -199,6 +200,9 @@ class MinimumRisk:
         self.settings, self.vocabulary = config.training, target_vocabulary
         count = config.training.risk_candidates
         self.search = SearchSettings.of(replace(config.decoding, beam_size=count), count)
+        lengths = ("max_length_offset", "max_length_factor")
+        self.sampling = SearchSettings(**{name: getattr(config.decoding, name) for name in lengths})
+        """Samples follow the model's own distribution."""
         self.utility = make_utility(config.training.risk_metric, config.data.languages[1])
 
     def __call__(
@@ -217,16 +221,17 @@ class MinimumRisk:
 
         Ids are without end symbol. A translation as long as search allows is ended there.
         """
-        sources = _sentences(batch.source)
+        engine, sources = TorchEngine(model), _sentences(batch.source)
         if self.settings.risk_search == "beam":
-            found = beam_search(TorchEngine(model), sources, self.search)  # in fp32, as `translate` searches
-            own = [[hypothesis.tokens for hypothesis in hypotheses] for hypotheses in found]
+            found = beam_search(engine, sources, self.search)  # in fp32, as `translate` searches
         else:
-            longest = [self.search.max_length(len(ids)) for ids in sources]
+            sampling = replace(self.sampling, seed=int(torch.randint(1 << 31, ())))
             with mixed_precision(batch.source.device, self.settings.precision):
-                own = sample_translations(model, batch, self.settings.risk_candidates, longest)
+                found = sample_translations(engine, sources, self.settings.risk_candidates, sampling)
         references = _sentences(batch.targets)
-        groups = ([reference, *others] for reference, others in zip(references, own, strict=True))
+        groups = (
+            [reference, *(own.tokens for own in drawn)] for reference, drawn in zip(references, found, strict=True)
+        )
         return [list(map(list, dict.fromkeys(map(tuple, group)))) for group in groups]
 
     def costs(self, candidates: Sequence[Sequence[int]]) -> list[float]:
@@ -292,37 +297,6 @@ def risk_and_weights(log_probs: Tensor, costs: Tensor, sizes: Sequence[int], sha
     risk = (posterior * cost).sum(1)
     weights = sharpness * posterior * (cost - risk.unsqueeze(1))
     return risk, weights[there]
-
-
-@torch.no_grad()
-def sample_translations(
-    model: TranslationModel, batch: Batch, count: int, longest: Sequence[int]
-) -> list[list[list[int]]]:
-    """Draw translations piece by piece from the model's distribution, `count` for each sentence.
-
-        longest: most pieces of a translation of each sentence; the end symbol follows then at the latest
-
-    Returns: ids without end symbol, repetitions included. Padding, unknown and begin symbol are never drawn.
-    """
-    memory, state = model.encode(batch.source, batch.lengths)
-    device = batch.source.device
-    row = torch.arange(count * len(longest), device=device)
-    limit = torch.tensor(longest, device=device).repeat_interleave(count)
-    memory, state = _select(memory, row // count), _select(state, row // count)
-    tokens = torch.full_like(row, BEGIN)
-    drawn: list[list[int]] = [[] for _ in row]
-    for position in range(max(longest)):
-        log_probs, _, state = model.step(tokens, state, memory)
-        tokens = _draw(log_probs[:, END:]) + END
-        unfinished = ((tokens != END) & (position < limit[row])).nonzero().squeeze(1)
-        if len(unfinished) < len(row):
-            row, tokens = row[unfinished], tokens[unfinished]
-            memory, state = _select(memory, unfinished), _select(state, unfinished)
-        if not len(row):
-            break
-        for index, token in zip(row.tolist(), tokens.tolist(), strict=True):
-            drawn[index].append(token)
-    return [drawn[start : start + count] for start in range(0, len(drawn), count)]
 
 
 def _draw(logits: Tensor) -> Tensor:

@@ -50,7 +50,7 @@ class Tensor(NamedTuple):
 
 
 @dataclass
-class Memory:
+class Encoded:
     """The encoded sentences of a batch."""
 
     sentences: int
@@ -82,11 +82,11 @@ class OnnxEngine(Engine):
         self._graphs: dict[str, _Session] = {}
         self._single: OnnxEngine | None = None
 
-    def start(self, sources: Sequence[Sequence[int]]) -> tuple[Memory, EngineState]:
+    def start(self, sources: Sequence[Sequence[int]]) -> tuple[Encoded, EngineState]:
         """Encode sentences: the state has one row for each. A language model has no source, only its number of rows."""
         count = len(sources)
         state: EngineState = {"sentence": np.arange(count), "parents": _in_order(count)}
-        memory = Memory(count)
+        memory = Encoded(count)
         if self.manifest["task"] == "language_model":
             for name, size in self.manifest["state"].items():
                 state[f"state.{name}"] = tensor(np.zeros((count, size), np.float32))
@@ -103,7 +103,7 @@ class OnnxEngine(Engine):
             self._gather(memory, self.shortlist.allowed(sources))
         return memory, state
 
-    def step(self, memory: Memory, state: EngineState, tokens: Integers) -> tuple[Floats, Floats | None, EngineState]:
+    def step(self, memory: Encoded, state: EngineState, tokens: Integers) -> tuple[Floats, Floats | None, EngineState]:
         """Log-probabilities [rows, vocabulary] of the next symbol after `tokens` [rows], and attention weights."""
         found = self._run("rows", memory, state, {"tokens": tensor(tokens)})
         log_probs: Floats = found["log_probs"].array
@@ -114,7 +114,7 @@ class OnnxEngine(Engine):
         return log_probs, _attention(found), self._after(state, found)
 
     def step_best(
-        self, memory: Memory, state: EngineState, tokens: Integers, k: int
+        self, memory: Encoded, state: EngineState, tokens: Integers, k: int
     ) -> tuple[Best, Floats | None, EngineState]:
         """The k best pieces and the end symbol of each row, chosen inside the graph."""
         graph = "best" if self.shortlist is None else "shortlist"
@@ -134,7 +134,7 @@ class OnnxEngine(Engine):
                 selected.pop(name, None)
         return selected
 
-    def compact(self, memory: Memory, state: EngineState) -> tuple[Memory, EngineState]:
+    def compact(self, memory: Encoded, state: EngineState) -> tuple[Encoded, EngineState]:
         """Memory and state without the sentences that no row belongs to; a shortlist is gathered for the others."""
         kept, sentence = np.unique(state["sentence"], return_inverse=True)
         tensors = {
@@ -142,12 +142,12 @@ class OnnxEngine(Engine):
             for name, value in memory.tensors.items()
             if name.startswith("memory.")
         }
-        left = Memory(len(kept), tensors)
+        left = Encoded(len(kept), tensors)
         if memory.allowed is not None:
             self._gather(left, memory.allowed[kept])
         return left, {**{name: value for name, value in state.items() if name not in PLACES}, "sentence": sentence}
 
-    def _gather(self, memory: Memory, allowed: npt.NDArray[np.bool_]) -> None:
+    def _gather(self, memory: Encoded, allowed: npt.NDArray[np.bool_]) -> None:
         """Put the output layer of the pieces that any sentence may use into the memory."""
         assert self.shortlist is not None
         gathered = self.shortlist.gather(allowed)
@@ -155,7 +155,7 @@ class OnnxEngine(Engine):
         memory.tensors.update((name, tensor(array)) for name, array in gathered.items())
 
     def _run(
-        self, graph: str, memory: Memory, state: EngineState, inputs: dict[str, Tensor], k: int = 0
+        self, graph: str, memory: Encoded, state: EngineState, inputs: dict[str, Tensor], k: int = 0
     ) -> dict[str, Tensor]:
         if graph not in memory.bindings:
             memory.bindings[graph] = self._graph(graph).bind()
