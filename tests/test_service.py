@@ -171,7 +171,9 @@ def test_files(url: str, translator: Translator) -> None:
     address = Answer(f"{url}/translate_file", body, headers).json["translatedFileUrl"]
     found = Answer(address)
     assert found.body.decode() == "\n\n".join(one.text for one in translator.translate(GERMAN))
-    assert found.headers["Content-Disposition"] == "attachment; filename*=UTF-8''Brief%20%C3%A4.en.txt"
+    assert found.headers["Content-Disposition"] == (
+        "attachment; filename=\"Brief _.en.txt\"; filename*=UTF-8''Brief%20%C3%A4.en.txt"
+    )
     streamed = Answer(f"{url}/translate_file", body, {**headers, "Accept": "text/event-stream"})
     events = [event.split("\n") for event in streamed.body.decode().split("\n\n") if event]
     assert [name for name, _ in events] == ["event: progress"] * (len(events) - 1) + ["event: done"]

@@ -187,7 +187,7 @@ class Guard:
         record: dict[str, Any] = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "method": scope["method"],
-            "path": scope["path"],
+            "path": route,  # not what the client wrote, which may have text or the address of a file
             "status": status,
             "seconds": round(seconds, 4),
         }

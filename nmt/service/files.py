@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import secrets
 import time
 import urllib.parse
@@ -198,5 +199,7 @@ async def download(request: Request) -> Response:
     """`GET /download_file/...`: a translated file."""
     kept: Kept = request.app.state.files.get(request.path_params["number"])
     name = urllib.parse.quote(kept.name.encode("utf-8", "replace"), safe="")
-    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}", "Cache-Control": "no-store"}
+    plain = re.sub(r"[^\w. -]", "_", kept.name, flags=re.ASCII)  # for clients that do not know the other form
+    named = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{name}"
+    headers = {"Content-Disposition": named, "Cache-Control": "no-store"}
     return Response(kept.content, media_type="application/octet-stream", headers=headers)
