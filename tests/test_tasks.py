@@ -78,6 +78,18 @@ def run(examples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return output
 
 
+@pytest.fixture(scope="module")
+def tags(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tags(tmp_path_factory.mktemp("data") / "tags")
+
+
+@pytest.fixture(scope="module")
+def tagger(tags: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("runs") / "tagger"
+    train(tagging_config(tags), output, say=quiet)
+    return output
+
+
 # Training
 
 
@@ -212,6 +224,17 @@ def test_scores_are_as_defined() -> None:
     assert grouped.scores["accuracy"].low < found.scores["accuracy"].low  # mistakes come in groups
 
 
+@pytest.mark.parametrize("what", ["gates", "gradient-flow", "embeddings"])
+def test_inspection(what: str, run: Path, tagger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    for model in (run, tagger):
+        output = tmp_path / f"{model.name}-{what}"
+        assert cli.main(["inspect", what, str(model), "--output", str(output)]) == 0
+        assert (output / f"{what}.html").exists()
+    assert cli.main(["inspect", "attention", str(run), "--output", str(tmp_path / "no")]) == 2
+    assert "is a classification model, but this picture needs a translation model" in capsys.readouterr().err
+
+
 # Data
 
 
@@ -284,25 +307,23 @@ def write_tags(folder: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def tags(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tags(tmp_path_factory.mktemp("data") / "tags")
+def tagging_config(folder: Path) -> Config:
+    settings = {"epochs": 12, "batch_size": 8, "source_word_dropout": 0.1, "validation_interval": 7}
+    return example_config(folder, "tagging", training=settings)
 
 
 def test_a_tagger_resumes_predicts_and_is_exported(
-    tags: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tags: Path, tagger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = {"epochs": 12, "batch_size": 8, "source_word_dropout": 0.1, "validation_interval": 7}
-    config = example_config(tags, "tagging", training=settings)
-    train(config, tmp_path / "run", say=quiet)
+    config = tagging_config(tags)
     with monkeypatch.context() as patch:
         stop_after(patch, 5, send(signal.SIGTERM))
         with pytest.raises(TrainingError):
             train(config, tmp_path / "resumed", say=quiet)
     train(config, tmp_path / "resumed", resume=True, say=quiet)
-    assert_same_runs(tmp_path / "run", tmp_path / "resumed")
+    assert_same_runs(tagger, tmp_path / "resumed")
 
-    predictor = Predictor.load(tmp_path / "run")
+    predictor = Predictor.load(tagger)
     texts = read_texts(config.data, "test")
     together = predictor.predict(texts.sources)
     for text, found in zip(texts.sources, together, strict=True):
@@ -312,18 +333,18 @@ def test_a_tagger_resumes_predicts_and_is_exported(
         assert np.allclose(alone.probabilities, found.probabilities, atol=1e-5)
     right = sum(a == b for gold, found in zip(texts.targets, together, strict=True)
                 for a, b in zip(gold.split(), found.labels, strict=True))  # fmt: skip
-    assert cli.main(["evaluate", str(tmp_path / "run")]) == 0
+    assert cli.main(["evaluate", str(tagger)]) == 0
     output = capsys.readouterr().out
     words = sum(len(text.split()) for text in texts.sources)
     assert f"accuracy  {100 * right / words:.2f} (95 %: " in output and "entity F1 " in output
     assert right / words > 0.7
 
-    export_model(open_model(tmp_path / "run"))
-    exported = Predictor.load(tmp_path / "run").predict(texts.sources)
+    export_model(open_model(tagger))
+    exported = Predictor.load(tagger).predict(texts.sources)
     for one, other in zip(exported, together, strict=True):
         assert np.allclose(one.probabilities, other.probabilities, atol=1e-4)
     (tmp_path / "lines.txt").write_text("ab  b\n\n")
-    assert cli.main(["predict", str(tmp_path / "run"), "--input", str(tmp_path / "lines.txt")]) == 0
+    assert cli.main(["predict", str(tagger), "--input", str(tmp_path / "lines.txt")]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [len(line.split()) for line in lines] == [2, 0]
 

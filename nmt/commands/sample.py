@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> None:
     folder = open_model(options.model)
     if folder.config.task != "language_model":
         raise UserError(
-            f"`{options.model}` is a translation model; `nmt sample` needs a language model, "
+            f"`{options.model}` is a {folder.config.kind.title}; `nmt sample` needs a language model, "
             "and `translate --method sampling` draws translations"
         )
     from nmt.translation.onnx_engine import load_engine

@@ -30,9 +30,10 @@ def inspect(subject: Subject, side: str, words: Sequence[str], count: int, proje
     count: pieces in the projection; SentencePiece numbers its pieces from the most to the least frequent
     """
     model, folder = subject.model, subject.folder
-    source = side == "source" and isinstance(model, TranslationModel)
+    alone = not folder.config.kind.decoder  # labels have no embeddings
+    source = alone or (side == "source" and isinstance(model, TranslationModel))
     vocabulary = folder.source_vocabulary if source else folder.target_vocabulary
-    embedding = model.source_embedding if source and isinstance(model, TranslationModel) else model.target_embedding
+    embedding = model.source_embedding if source else model.target_embedding
     vectors = embedding.weight.detach().numpy()
     pieces = vocabulary.pieces(range(len(vocabulary)))
     whole = [i for i, piece in enumerate(pieces) if i >= SPECIAL_PIECES and piece[0] == "▁" and len(piece) >= SHORTEST]

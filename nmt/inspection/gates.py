@@ -30,6 +30,7 @@ from nmt.inspection.watching import (
     read_pairs,
     watched,
 )
+from nmt.network.encoder_model import EncoderModel
 from nmt.network.language_model import LanguageModel
 from nmt.report.blocks import Figure
 from nmt.report.rendering import render
@@ -81,6 +82,8 @@ def read(subject: Subject, sources: Sequence[str], targets: Sequence[str], layer
         with torch.no_grad(), watched(model) as record:
             if isinstance(model, LanguageModel):
                 _, state = model.decode(batch.inputs, {}, state or model.initial_state(1))
+            elif isinstance(model, EncoderModel):
+                model(batch.source, batch.lengths)
             else:
                 memory, start = model.encode(batch.source, batch.lengths)
                 model.decode(batch.inputs, memory, start)

@@ -31,6 +31,7 @@ from nmt.inspection.watching import (
 )
 from nmt.network.cells import CELLS, Cell
 from nmt.network.cells.rnn import RNN
+from nmt.network.encoder_model import EncoderModel
 from nmt.network.language_model import LanguageModel
 from nmt.network.model import TranslationModel
 from nmt.sizing import NOMINAL, resolve
@@ -291,7 +292,8 @@ def trained_flows(
 ) -> list[Flow]:
     """Gradients of a trained model on sentences of its data, taking the longest of the chosen sentences first.
 
-    The loss is that of the end symbol; for a translation model, that of the end symbol after the given translation.
+    The loss is that of the end symbol; for a translation model, that of the end symbol after the given translation; for
+    a model of labels, that of the most probable label, of the last word if each word has one.
 
         longest: maximum number of steps back; sentences with at least this many steps are used if there are any
     """
@@ -300,6 +302,8 @@ def trained_flows(
     batch = batch_of(subject, sources, targets)
     target_lengths = (batch.targets != PAD).sum(0)
     shorter = target_lengths if isinstance(model, LanguageModel) else torch.minimum(target_lengths, batch.lengths)
+    if isinstance(model, EncoderModel):
+        shorter = batch.lengths
     order = torch.argsort(-shorter, stable=True)[: max(1, len(shorter) // 4)]
 
     def run(row: int) -> Tensor:
@@ -307,6 +311,9 @@ def trained_flows(
         if isinstance(model, LanguageModel):
             return last_loss(model, target)
         length = batch.lengths[row : row + 1]
+        if isinstance(model, EncoderModel):
+            readout = model(batch.source[: int(length), row : row + 1], length)
+            return -torch.log_softmax(model.output(readout[-2:][0]), -1).amax(-1)
         memory, state = model.encode(batch.source[: int(length), row : row + 1], length)
         readout, _ = model.decode(batch.inputs[: len(target), row : row + 1], memory, state)
         return F.cross_entropy(model.output(readout[-1]), target[-1], reduction="none")
@@ -347,7 +354,8 @@ def inspect_trained(
     cell = CELL_TITLES.get(subject.folder.config.model.cell, subject.folder.config.model.cell)
     for flow in flows:
         flow.name = cell
-    about = "trained weights, the longest of the chosen sentences; the loss is that of the end symbol"
+    of = "the end symbol" if subject.folder.config.kind.decoder else "the most probable label (of the last word)"
+    about = f"trained weights, the longest of the chosen sentences; the loss is that of {of}"
     return describe(flows, f"Gradient flow of {subject.name}", about, rate, clip)
 
 

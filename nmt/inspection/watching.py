@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MethodType
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -15,16 +15,17 @@ from torch import Tensor
 
 from nmt.config import data_with
 from nmt.data.batching import Batch, make_batch
+from nmt.data.examples import read_texts
 from nmt.errors import UserError
 from nmt.model_folder import WEIGHTS, ModelFolder, open_model
 from nmt.network.cells import Cell, Product, State
 from nmt.network.cells.scan import ScannedCell
-from nmt.network.language_model import LanguageModel
+from nmt.network.encoder_model import EncoderModel
 from nmt.network.layers import Layer
 from nmt.network.model import TranslationModel
-from nmt.network.torch_engine import TorchEngine, load_engine
-from nmt.search.engine import Engine
+from nmt.network.torch_engine import TorchEngine, TorchLabelEngine, load_engine, load_label_engine
 from nmt.text.cleaning import clean_line, clean_target
+from nmt.text.labels import segment_texts, segment_words
 from nmt.text.reading import read_lines, read_parallel
 from nmt.translation.translator import Translator
 
@@ -36,12 +37,12 @@ class Subject:
     """A model under inspection, on the CPU and in evaluation mode."""
 
     folder: ModelFolder
-    engine: Engine
+    engine: Any
 
     @property
-    def model(self) -> TranslationModel | LanguageModel:
+    def model(self) -> Any:
         """The network in torch; raises UserError if the folder has only an export."""
-        if not isinstance(self.engine, TorchEngine):
+        if not isinstance(self.engine, TorchEngine | TorchLabelEngine):
             raise UserError(f"`{self.folder.path}` has only an export, and this needs its weights, `{WEIGHTS}`")
         return self.engine.model
 
@@ -72,7 +73,9 @@ def open_subject(name: str | Path, threads: int | None = None, translation: bool
     """
     folder = open_model(name)
     if translation and folder.config.task != "translation":
-        raise UserError(f"`{name}` is a language model, but this picture needs a translation model")
+        raise UserError(f"`{name}` is a {folder.config.kind.title}, but this picture needs a translation model")
+    if not folder.config.kind.decoder:
+        return Subject(folder, load_label_engine(folder, threads=threads))
     if folder.exported and not folder.weights.exists():
         from nmt.translation.onnx_engine import load_engine as load_export
 
@@ -99,13 +102,14 @@ class Choice:
 def read_pairs(subject: Subject, choice: Choice, translate: bool = True) -> tuple[list[str], list[str]]:
     """Sentences and their translations: those of the data, or the model's own if the data have none.
 
-    For a language model both sides of a pair are the sentence. Blank lines are left out.
+    For a language model both sides of a pair are the sentence, and for a model of labels the second one is their text.
+    Blank lines are left out.
 
         translate: whether the model translates sentences that have no translation; otherwise their translation is empty
 
     Raises UserError when there is no sentence, or files are not line-aligned.
     """
-    model_is_language_model = subject.language_model
+    model_is_language_model, has_labels = subject.language_model, not subject.folder.config.kind.decoder
     targets: list[str] | None = None
     if choice.sentences:
         sources = list(choice.sentences)
@@ -121,13 +125,15 @@ def read_pairs(subject: Subject, choice: Choice, translate: bool = True) -> tupl
         data = data_with(subject.folder.config, choice.settings)
         if model_is_language_model:
             sources = list(load_texts(data, choice.split)["text"])
+        elif has_labels:
+            sources = read_texts(data, choice.split).sources
         else:
             pairs = load_pairs(data, choice.split)
             sources, targets = list(pairs["source"]), list(pairs["target"])
     if targets is None:
         kept = [text for text in sources if text.strip()][: choice.count]
         both = [(text, "") for text in kept]
-        if translate and not model_is_language_model:
+        if translate and not model_is_language_model and not has_labels:
             both = [(s, t.text) for s, t in zip(kept, subject.translator().translate(kept), strict=True)]
         elif model_is_language_model:
             both = [(text, text) for text in kept]
@@ -140,8 +146,17 @@ def read_pairs(subject: Subject, choice: Choice, translate: bool = True) -> tupl
 
 
 def batch_of(subject: Subject, sources: Sequence[str], targets: Sequence[str]) -> Batch:
-    """A batch of sentence pairs, in order."""
+    """A batch of sentence pairs, in order; a model of labels has no targets."""
     folder = subject.folder
+    if not folder.config.kind.decoder:
+        words = [clean_line(text).split() for text in sources]
+        pieces = segment_words(folder.source_vocabulary, words)[0]
+        if folder.config.kind.target == "label":
+            pieces = segment_texts(
+                folder.source_vocabulary, [clean_line(text) for text in sources], folder.config.data.max_length
+            )
+        nothing = [np.zeros(0, np.int64)] * len(pieces)
+        return make_batch([np.array(ids) for ids in pieces], nothing, nothing, np.arange(len(pieces)))
     source = [np.array(ids) for ids in folder.source_vocabulary.encode_batch(list(map(clean_line, sources)))]
     target = [np.array(ids) for ids in folder.target_vocabulary.encode_batch(list(map(clean_target, targets)))]
     return make_batch(source, target, target, np.arange(len(source)))
@@ -232,16 +247,16 @@ class NamedLayer:
         return [self.layer.cell, *(cast(Cell, cell) for cell in self.layer.transitions)]
 
 
-def layers_of(model: TranslationModel | LanguageModel) -> list[NamedLayer]:
+def layers_of(model: Any) -> list[NamedLayer]:
     """All recurrent layers, the encoder's first."""
     found = []
-    if isinstance(model, TranslationModel):
+    if isinstance(model, TranslationModel | EncoderModel):
         reverses = model.config.reverse_source
         for i, layer in enumerate(model.encoder.forward_layers):
             found.append(NamedLayer(f"encoder forward {i + 1}", layer, "source", reverses))
         for i, layer in enumerate(model.encoder.backward_layers or ()):
             found.append(NamedLayer(f"encoder backward {i + 1}", layer, "source", not reverses))
-    for i, layer in enumerate(model.decoder.layers):
+    for i, layer in enumerate([] if isinstance(model, EncoderModel) else model.decoder.layers):
         found.append(NamedLayer(f"decoder {i + 1}", layer, "target", False))
     return found
 

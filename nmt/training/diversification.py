@@ -59,7 +59,8 @@ def diversify(
     Raises UserError when the configuration is not one of a translation model, and what training and search raise.
     """
     if config.task != "translation":
-        raise UserError("the configuration must be that of a translation model, but is a language model's")
+        title = config.kind.title
+        raise UserError(f"the configuration must be that of a translation model, but is a {title}'s")
     if models < 1:
         raise UserError(f"`models` must be at least 1, but is {models} instead")
     if config.training.start_from is not None and not config.vocabulary.joint:
