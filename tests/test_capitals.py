@@ -8,7 +8,7 @@ from nmt.config import DecodingConfig
 from nmt.model_folder import open_model
 from nmt.search.beam import Hypothesis
 from nmt.search.constraints import Constraints
-from nmt.text.capitals import lower, upper, with_first_capital, without_capitals
+from nmt.text.capitals import lower, upper, with_first_capital, without_capitals, without_title_case
 from nmt.text.vocabulary import Vocabulary
 from nmt.translation.translator import Sentence, SourceLine, Translator
 
@@ -32,7 +32,7 @@ def vocabulary() -> Vocabulary:
         ("NEIN!", "Nein!"),
         ("XYLOPHONE", "Xylophone"),  # long, though the vocabulary does not have it
         ("LH2043 IST DAS HAUS", "LH2043 ist das Haus"),
-        ("\ue000 NICHT STÖREN", "\ue000 Nicht stören"),
+        ("\ue000 NICHT LESEN", "\ue000 Nicht lesen"),
         ("İSTANBUL IST GROSS", "İstanbul ist groß"),
     ],
 )
@@ -122,3 +122,29 @@ def test_what_is_asked_of_a_translation_is_asked_of_the_line_as_it_is() -> None:
     ):
         [sentence] = translator.prepare(line).sentences
         assert sentence.text == "ICH HABE HUNGER." and not sentence.capitals
+
+
+@pytest.mark.parametrize(
+    ("text", "usual"),
+    {
+        "Wie Man Gutes Brot Backt": "Wie man gutes Brot backt",
+        "Ein Hund Kommt Selten Allein": "Ein Hund kommt selten allein",
+        "Die Musik War Zu Laut.": "Die Musik war zu laut.",
+        "Haben Sie Hunger?": None,
+        "Fragen Sie Tom!": None,
+        "Tom Mary John": None,
+        "Guten Tag": None,
+        "Ein Hund Kommt allein": None,
+        "EIN HUND KOMMT": None,
+        "": None,
+        "1 2 3": None,
+    }.items(),
+)
+def test_title_case_is_read_in_normal_case(text: str, usual: str | None, vocabulary: Vocabulary) -> None:
+    assert without_title_case(text, vocabulary, "de") == usual
+
+
+def test_title_case_in_a_line_of_its_own_is_translated_as_in_normal_case() -> None:
+    translator = Translator.load("de-en", threads=1)
+    title, usual = translator.translate(["Wie Man Gutes Brot Backt", "Wie man gutes Brot backt"])
+    assert title.text == usual.text

@@ -21,8 +21,8 @@ HERE = Path(__file__).parent
 GOOD = 5
 """The number of lines of each class that have a good translation in tests/good_translations.*.txt."""
 TODAY = {
-    "de-en": {"numbers": 20, "capitals": 15, "marks": 10, "sentences": 66, "other classes": 30, "all": 25},
-    "en-de": {"numbers": 20, "capitals": 20, "marks": 20, "sentences": 66, "other classes": 30, "all": 25},
+    "de-en": {"spans": 95, "numbers": 95, "capitals": 80, "marks": 80, "sentences": 66, "names": 75, "all": 85},
+    "en-de": {"spans": 95, "numbers": 90, "capitals": 90, "marks": 80, "sentences": 66, "names": 75, "all": 85},
 }
 """Bars that the bundled models of today hold, by group; those to reach are in `challenges.BARS`."""
 

@@ -29,7 +29,7 @@ from nmt.translation.translator import CANNOT_COPY, SourceLine, Translator
 TEXT = ["ein Hund und eine Katze spielen.", "Wo ist der Hund? Er schläft!", "die Katze sieht, was wir sehen"] * 20
 WORDS = " ".join(TEXT[:3]).split()
 SPANS = [
-    "https://example.org/a_(b)?c=d", "{name}", "{{count}}", "%d", "%(x)s", "${HOME}", "<b>", "</b>", "&amp;",
+    "https://example.org/a_(b)?c=d", "{name}", "{{count}}", "%d", "%(x)s", "${HOME}", "<i>", "</b>", "&amp;",
     "`git  push`", "@tom_92", "#Wetter", "👨‍👩‍👧", "❤️", "😀", "1.249,90", "14:30", "+49 30 123456", "SKU-991", "a@b.de",
     "/etc/hosts", "C:\\x\\y.txt", "{n, plural, one {# a. B} other {x! Y}}", "getName()", ":)", "Привет", "x.de/e\u0301",
     "\ue003", "漢字",

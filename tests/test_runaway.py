@@ -44,7 +44,8 @@ LINES = [
     "GRMPF KLIRR SCHNURR BRAZZ XQZ!",
     "house",
     "The weather is nice today.",
-    "Three men on two dirt- and four-wheelers ride through brown grass.",
+    "A painter in orange overalls watches the subway tracks from a scaffold.",
+    "Four workers with hard hats repair the subway escalator.",
 ]
 
 

@@ -52,7 +52,7 @@ TOLERANCE = 2e-3
 LARGEST_MEAN = 0.2
 """Largest mean difference of a log-probability between an export in 8-bit integers and torch; 0.02 to 0.04 is usual."""
 SIDES = ("source", "target")
-SIZES = ((128, 8), (256, 16), (512, 32))
+SIZES = ((128, 8), (256, 16), (512, 32), (1024, 32))
 """Shortlists that are tried: pieces for every sentence, translations of each source piece."""
 LARGEST_LOSS = 0.1
 """BLEU that a shortlist may cost on the validation split."""

@@ -1,4 +1,4 @@
-"""Capitals: those at the beginning of a sentence, and sentences all in capitals.
+"""Capitals: those at the beginning of a sentence, sentences all in capitals, and sentences in Title Case.
 
 Sentences in capitals are translated in normal case, and their translations are put into capitals. So a model does not
 need a second vocabulary of capitals. The vocabulary shows which words are names, German nouns or acronyms, because its
@@ -17,6 +17,9 @@ _SENTENCE = re.compile(rf"{_QUOTES}([^\W\d_])\S*\s+\S.*[.!?…][\"”“»«’)
 """Several words and a final mark."""
 _FIRST_WORD = re.compile(rf"{_QUOTES}([^\W\d_]+(?:[-'’][^\W\d_]+)*+)(?![\w./@:\\]\S)")
 """A word at the beginning that is no number, address or name of a file."""
+
+_FORMAL = re.compile("Sie|Ihnen|Ihr(?:e[mnrs]?)?")
+"""The formal pronouns of German, which have capitals."""
 
 _LONG = 5
 """Minimum number of letters of a single word in capitals that is read as a word even if the vocabulary lacks it."""
@@ -80,12 +83,34 @@ def without_capitals(sentence: str, vocabulary: Pieces, language: str) -> str | 
     return None if text == sentence else text
 
 
+def without_title_case(sentence: str, vocabulary: Pieces, language: str) -> str | None:
+    """A sentence in Title Case in normal case; None for other sentences.
+
+    Each word of such a sentence begins with a capital, and half of those after the first would not do so in normal case
+    (two at least if there is a final mark), which leaves most names and German nouns as they are.
+    """
+    words = [word for word in _WORD.findall(sentence) if word[0].isalpha()]
+    if len(words) < 3 or not all(word[0].isupper() for word in words) or sentence.isupper():
+        return None
+    first = sentence.index(words[0]) + len(words[0])
+
+    def usual_form(word: re.Match[str]) -> str:
+        if language == "de" and _FORMAL.fullmatch(word[0]):  # it may be meant: Haben Sie Zeit?
+            return word[0]
+        return _usual_form(word[0], vocabulary, language)
+
+    rest = _WORD.sub(usual_form, sentence[first:])
+    small = sum(word[0].islower() for word in _WORD.findall(rest))
+    enough = max((len(words) - 1) / 2, 2 if sentence[-1] in ".!?…" else 1)
+    return sentence[:first] + rest if small >= enough else None
+
+
 def _usual_form(word: str, vocabulary: Pieces, language: str) -> str:
     """The form of a word (lower case, with a first capital, all in capitals) that suits the vocabulary best."""
     if not word.isalpha():  # a code
         return word
     small = [lower(word, language)]
-    if language == "de":  # in capitals, ß is mostly written as SS
+    if language == "de" and word.isupper():  # in capitals, ß is mostly written as SS
         small.append(small[0].replace("ss", "ß"))
     costs = {form: vocabulary.cost(form) for letters in small for form in (letters, word[:1] + letters[1:])}
     costs[word] = vocabulary.cost(word)

@@ -22,7 +22,7 @@ from nmt.search.ensemble import Ensemble, Fusion
 from nmt.search.runaway import ran_away, second_search
 from nmt.search.sampling import sample_translations
 from nmt.search.scoring import Scorer, force_decode
-from nmt.text.capitals import upper, with_first_capital, without_capitals
+from nmt.text.capitals import upper, with_first_capital, without_capitals, without_title_case
 from nmt.text.cleaning import clean_line, clean_target, one_line
 from nmt.text.glossary import Glossary
 from nmt.text.spans import Named, restore_spans
@@ -397,9 +397,12 @@ class Translator:
         return INLINE if has_elements(line.text) else ""
 
     def _without_capitals(self, sentence: SourceSentence) -> SourceSentence:
-        """A sentence in capitals as it is normally written; any other sentence does not change."""
-        text = without_capitals(sentence.text, self.source_vocabulary, self.source_language)
-        return sentence if text is None else sentence._replace(text=text, capitals=True)
+        """A sentence in capitals or Title Case as it is normally written; any other sentence does not change."""
+        written = sentence.text, self.source_vocabulary, self.source_language
+        if (text := without_capitals(*written)) is not None:
+            return sentence._replace(text=text, capitals=True)
+        text = without_title_case(*written)
+        return sentence if text is None else sentence._replace(text=text)
 
     def translate_prepared(
         self,
