@@ -40,9 +40,12 @@ def next_probabilities(log_probs: Floats, decoding: DecodingConfig) -> Probabili
 
     Returns: probabilities [rows, vocabulary]
     """
-    scaled = log_probs.astype(np.float64)
-    scaled = np.exp((scaled - scaled.max(axis=1, keepdims=True)) / decoding.temperature)
-    probabilities: Probabilities = scaled / scaled.sum(axis=1, keepdims=True)
+    probabilities: Probabilities = log_probs.astype(np.float64)
+    probabilities -= probabilities.max(axis=1, keepdims=True)
+    if decoding.temperature != 1:
+        probabilities /= decoding.temperature
+    np.exp(probabilities, out=probabilities)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
     if decoding.top_k and decoding.top_k < probabilities.shape[1]:
         # The k-th largest probability of each row, [rows, 1]. Ties with it get the remaining room, lower ids first.
         smallest = np.partition(probabilities, -decoding.top_k, axis=1)[:, -decoding.top_k, None]
@@ -70,9 +73,10 @@ def draw_ids(probabilities: Probabilities, chance: npt.NDArray[np.float64]) -> I
     """
     # The last cumulative sum may differ from 1 by rounding, so `chance` is scaled to it.
     cumulative = np.cumsum(probabilities, axis=1)
-    chosen = (cumulative <= chance[:, None] * cumulative[:, -1:]).sum(axis=1)
-    last = probabilities.shape[1] - 1 - (probabilities[:, ::-1] > 0).argmax(axis=1)  # the last possible id
-    ids: Integers = np.minimum(chosen, last).astype(np.int64)
+    rows = zip(cumulative, chance * cumulative[:, -1], strict=True)
+    ids: Integers = np.array([row.searchsorted(wanted, "right") for row, wanted in rows], np.int64)
+    for row in np.flatnonzero(ids == probabilities.shape[1]):  # by rounding: the last possible id
+        ids[row] = np.flatnonzero(probabilities[row])[-1]
     return ids
 
 
