@@ -137,7 +137,7 @@ def test_recipes_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_files_exist() -> None:
     for document in DOCUMENTS:
         here = re.sub(r"https?://\S+", "", document)
-        for name in re.findall(r"(?:nmt|configs|examples|scripts|docs|tests|vocab)/[\w/.-]+\w", here):
+        for name in re.findall(r"(?<![\w/])(?:nmt|configs|examples|scripts|docs|tests|vocab)/[\w/.-]+\w", here):
             assert (ROOT / name).exists(), name
 
 
