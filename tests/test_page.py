@@ -399,6 +399,40 @@ def test_nothing_that_a_user_writes_becomes_markup(page: Page, server: Server, w
     watched.faults.clear()
 
 
+def test_files_are_chosen_or_dropped_and_downloaded(page: Page, server: Server) -> None:
+    items = page.locator("#files li")
+    name = f"{HOSTILE.replace('/', '')}.txt"
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Alt+o")
+    text = "Ein Hund schläft.\n\nWo ist der Bahnhof?\n"
+    chooser.value.set_files({"name": name, "mimeType": "text/plain", "buffer": text.encode()})
+    expect(items).to_contain_text(["translated"])
+    expect(items.first).to_contain_text(name)
+    with page.expect_download() as download:
+        items.first.locator("a").click()
+    translated = "\n".join(text_of(server.translate(line)) if line else "" for line in text.split("\n"))
+    assert Path(download.value.path()).read_text("utf-8") == translated
+    assert items.first.locator("a").get_attribute("download") == name.replace(".txt", ".en.txt")
+    # two are dropped; the service does not know the second one
+    page.evaluate(
+        """() => {
+            const dataTransfer = new DataTransfer();
+            for (const [name, text] of [["a.txt", "Guten Morgen!"], ["b.exe", "MZ"]])
+                dataTransfer.items.add(new File([text], name));
+            for (const type of ["dragover", "drop"])
+                document.body.dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
+        }"""
+    )
+    expect(items).to_have_count(3)
+    expect(items.nth(1)).to_contain_text("translated")
+    expect(items.nth(2)).to_contain_text("exe")
+    expect(items.nth(2).locator("progress, a")).to_have_count(0)
+    expect(page.locator("#drop")).to_be_hidden()
+    for _ in range(3):
+        items.first.locator("button").click()
+    expect(items).to_have_count(0)
+
+
 def test_errors_are_said_in_plain_english(page: Page, server: Server) -> None:
     message = page.locator("#message")
     page.fill("#source", "Guten Morgen! " * 1500)
