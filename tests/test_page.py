@@ -435,16 +435,19 @@ def test_files_are_chosen_or_dropped_and_downloaded(page: Page, server: Server) 
 
 def test_errors_are_said_in_plain_english(page: Page, server: Server) -> None:
     message = page.locator("#message")
-    page.fill("#source", "Guten Morgen! " * 1500)
+    write(page, "Guten Morgen!")
+    page.fill("#source", "Guten Morgen!\n" * 1500)
     expect(message).to_have_text("The text is too long: this service takes 20,000 characters at a time.")
+    expect(message).to_be_in_viewport()
+    expect(page.locator("#translation .line")).to_have_class("line old")  # it is not the translation of this text
     page.click("#clear")
     expect(message).to_be_hidden()
     # the service is busy: the page tries again by itself
     busy = {"status": 429, "headers": {"Retry-After": "1"}, "json": {"error": "Slowdown: too many requests"}}
     page.route("**/api/translate", lambda route: route.fulfill(**busy), times=1)
-    page.fill("#source", "Guten Morgen!")
+    page.fill("#source", "Guten Abend!")
     expect(message).to_have_text("The service is busy. The page tries again in 1 s.")
-    expect(page.locator("#translation")).to_have_text(text_of(server.translate("Guten Morgen!")))
+    expect(page.locator("#translation")).to_have_text(text_of(server.translate("Guten Abend!")))
     expect(message).to_be_hidden()
     # the answer breaks off
     page.route("**/api/translate", lambda route: route.fulfill(body="event: languages\ndata: {}\n\neve"), times=1)

@@ -121,6 +121,7 @@ async function translate({ typed = false } = {}) {
     return;
   }
   if (length(text) > settings.charLimit) {
+    view.fade();
     complain(`The text is too long: this service takes ${number(settings.charLimit)} characters at a time.`);
     return;
   }
@@ -176,6 +177,7 @@ function finish(translation) {
 
 /** Say what went wrong, and try again if that can help. */
 function explain(error) {
+  view.fade();
   if (error instanceof Away) {
     waitForService(translate, running.signal);
   } else if (error instanceof Refused) {

@@ -22,7 +22,7 @@ export class Refused extends Error {
     if (this.status === 429) return "The service is busy.";
     if (this.status === 413) return "This is too large for the service.";
     if (this.status >= 500) return "The service could not translate this.";
-    const plain = this.message.replace(/^Invalid request: /, "");
+    const plain = this.message.replace(/^Invalid request: /, "").replace(/`([^`]*)`/g, "“$1”");
     return plain.charAt(0).toUpperCase() + plain.slice(1) + (/[.!?]$/.test(plain) ? "" : ".");
   }
 }

@@ -111,6 +111,11 @@ function drawMirror(lines) {
   mirror.replaceChildren(...parts);
 }
 
+/** Show that the translation is not the one of the text. */
+export function fade() {
+  for (const row of rows) row.element.classList.add("old");
+}
+
 export function clear() {
   rows = [];
   translation.replaceChildren();
