@@ -294,6 +294,8 @@ BAD = {
     "script": ("Ein Haus am See.", "Дом у озера."),
     "numbers": ("Es kostet 1.250 Euro.", "It costs 1,350 euros."),
     "tags": ("Ein <b>Haus</b>.", "A <i>house</i>."),
+    "encoding": ("Das ist schÃ¶n hier.", "It is nice here."),
+    "language": ("Das ist ein schönes Haus am See.", "Dit is een mooi huis aan het meer."),
 }
 
 
@@ -315,6 +317,9 @@ def test_filters(reason: str) -> None:
         ("{name} hat %s", "%s is what {name} has"),
         ("50 % der Fälle", "50% of the cases"),
         ("CD", "compact disc"),
+        ('Ein <a title="Haus">Wort</a>.', 'A <a title="house">word</a>.'),
+        ("« É », «É», „Ä“ – ça va…", "'É', 'É', 'Ä' – ça va…"),
+        ("Tom Berlin", "Tom in Berlin"),
     ],
 )
 def test_what_is_no_mismatch(source: str, target: str) -> None:
@@ -577,6 +582,30 @@ def test_a_killed_import_leaves_nothing(tmp_path: Path) -> None:
     command[4] = "x.csv"
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "x.csv", "y.csv"]
+
+
+def test_an_import_that_is_killed_while_it_replaces_a_folder_loses_nothing(
+    run: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table(tmp_path / "x")
+    run("x.csv", "--output", "corpus", "--source", "de", "--target", "en")
+    before = Path("corpus/train.de").read_text()
+    rename = os.rename
+
+    def killed(old: Path, new: Path) -> None:
+        rename(old, new)
+        raise KeyboardInterrupt  # after the first of the two renames
+
+    options = ("--output", "corpus", "--source", "de", "--target", "en", "--seed", "2")
+    with monkeypatch.context() as patch:
+        patch.setattr("nmt.data.importing.os.rename", killed)
+        run("x.csv", *options, "--overwrite", status=1)
+    assert not Path("corpus").exists()
+    assert "as it was before" in run("x.csv", *options, status=2)
+    assert Path("corpus/train.de").read_text() == before
+    run("x.csv", *options, "--overwrite")
+    assert Path("corpus/train.de").read_text() != before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "x.csv"]
 
 
 @pytest.mark.parametrize(("write", "library"), [(tmx, "lxml"), (po, "polib"), (xlsx, "openpyxl"), (xlsx, "defusedxml")])

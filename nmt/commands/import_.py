@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nmt.commands.options import above_zero, finite, positive, seed
 from nmt.commands.streams import say
-from nmt.text.pair_filters import MESSAGES, PairFilter
+from nmt.text.pair_filters import FILTERS, PairFilter
 
 TEXT = (
     "Make training, validation and test text of the files that translations come in. They may be TMX, XLIFF, PO,\n"
@@ -33,7 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     table.add_argument("--header", choices=("yes", "no"), help="whether the first row names the columns")
     table.add_argument("--encoding", default="", metavar="NAME", help="of CSV and TSV files (default: found out)")
     filters = parser.add_argument_group("what is kept")
-    switchable = [name for name in MESSAGES if name not in ("empty", "score")]
+    switchable = [name for name in FILTERS if name not in ("empty", "score")]
     filters.add_argument(
         "--keep", action="append", default=[], choices=switchable, help="switch a filter off; can be repeated"
     )

@@ -13,6 +13,7 @@ import json
 import os
 import random
 import shlex
+import shutil
 import tempfile
 import time
 from array import array
@@ -25,12 +26,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nmt.errors import UserError
+from nmt.errors import UserError, how_to_install
 from nmt.model_files import remove_abandoned
 from nmt.text.cleaning import clean_line, clean_target
 from nmt.text.formats.finding import Found, find_files
 from nmt.text.formats.pair import READING_REASONS, Reading
-from nmt.text.pair_filters import MESSAGES, PairFilter, near_key
+from nmt.text.identification import is_installed
+from nmt.text.pair_filters import FILTERS, PairFilter, near_key
 
 REPORT = "import.txt"
 """The report in the folder; a folder without it was not made here and is not overwritten."""
@@ -45,7 +47,7 @@ PROGRESS = 30
 """Seconds between two lines about how far the reading is."""
 SAMPLES = 5
 """Dropped pairs of each reason in the report."""
-REASONS = {**READING_REASONS, **MESSAGES, "near copy": "nearly the same as a sentence of validation or test"}
+REASONS = {**READING_REASONS, **FILTERS, "near copy": "nearly the same as a sentence of validation or test"}
 
 FILES = ("train", "val", "test")
 TRAIN, VALIDATION, TEST, DUPLICATE, NEAR_COPY = range(5)
@@ -109,9 +111,10 @@ def import_files(
 
     Raises UserError for files that cannot be read, and when too few pairs are left.
     """
+    _restore(output, say)
     _check_output(output, overwrite)
     found, reading = find_files(files, reading)
-    keep = PairFilter(reading.source, reading.target, **(filters or {}))
+    keep = PairFilter(reading.source, reading.target, **_usable(filters or {}, say))
     languages = (reading.source, reading.target)
     prefix = f".{output.name}.importing-"
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -133,10 +136,20 @@ def import_files(
         (made / REPORT).write_text("\n".join([command, "", *lines, *_samples(dropped)]) + "\n", encoding="utf-8")
         (made / CONFIG).write_text(_config(output, languages), encoding="utf-8")
         if output.exists():
-            os.rename(output, kept / "replaced")
+            os.rename(output, _replaced(output))
         os.rename(made, output)
+    shutil.rmtree(_replaced(output), ignore_errors=True)
     say(f"samples of what was dropped: {output / REPORT}")
     say(f"next: nmt train {shlex.quote(str(output / CONFIG))} --output {shlex.quote(f'runs/{output.name}')}")
+
+
+def _usable(filters: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+    """The settings of the filters, without the one that needs a library that is missing."""
+    off: frozenset[str] = filters.get("off", frozenset())
+    if "language" not in off and not is_installed():
+        say(f"the language of the sentences is not checked: {how_to_install('[import]')}")
+        off |= {"language"}
+    return {**filters, "off": off}
 
 
 def _filter(
@@ -163,6 +176,22 @@ def _filter(
                     hashes.add(source, target)
                     write(source, target)
     return hashes
+
+
+def _replaced(output: Path) -> Path:
+    """Where the old folder is while the new one takes its name."""
+    return output.with_name(f".{output.name}.replaced")
+
+
+def _restore(output: Path, say: Callable[[str], None]) -> None:
+    """Give the old folder its name back, if an import was killed just before the new one had it."""
+    if not _replaced(output).exists():
+        return
+    if output.exists():
+        shutil.rmtree(_replaced(output), ignore_errors=True)
+        return
+    os.rename(_replaced(output), output)
+    say(f"`{output}` is as it was before an import that was stopped")
 
 
 def _check_output(output: Path, overwrite: bool) -> None:
@@ -280,7 +309,7 @@ def _counts(read: Counter[str], dropped: Dropped) -> list[str]:
     """How many pairs were dropped for each reason."""
     return [
         f"{count:,} dropped ({100 * count / read.total():.1f} %): {REASONS[reason]}"
-        f"{f' [{reason}]' if reason in MESSAGES else ''}"
+        f"{f' [{reason}]' if reason in FILTERS else ''}"
         for reason, count in dropped.counts.most_common()
     ]
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from nmt.text.formats.languages import normal_code
+from nmt.text.identification import Identifier, with_similar
+from nmt.text.spans import find_spans
 
 RATIO_CHARACTERS = 20
 """Pairs whose longer side has at most this many characters are never mismatched: `Ja` may well be `Yes, of course`."""
@@ -41,20 +43,33 @@ SCRIPTS = {
 """For each script its letters and the languages that are written in it alone."""
 
 _NUMBER = re.compile(r"\d{1,3}(?:[.,’' \u00a0\u202f]\d{3})+(?!\d)|\d+")
-_TAG = re.compile(r"</?[A-Za-z][\w:.-]*(?=[\s/>])[^<>]*>|\{\{?[\w.]*\}?\}|%(?:\d+\$)?[sd@]|%\(\w+\)[sd]|\$\{\w+\}")
+_TAG = re.compile(r"</?[A-Za-z]|[$#@%]?\{|%[^\s\d%]|%\d+\$|\$[A-Za-z_]")
+"""The beginning of a span that is a tag or a placeholder."""
 
-MESSAGES = {
+# UTF-8 that was read as Windows-1252 or Latin-1: a character for the first byte, and one for each that continues it.
+_TAIL = rf"[\x80-\xbf{bytes({*range(0x80, 0xA0)} - {0x81, 0x8D, 0x8F, 0x90, 0x9D}).decode('cp1252')}]"
+_MISREAD = re.compile(
+    # Â, Ã and â€ come before hardly anything in any language (but «MAÇÃ»); the others must follow one another.
+    rf"Â{_TAIL}|Ã(?![»”’]){_TAIL}|â[€‚„]{_TAIL}|ðŸ{_TAIL}{_TAIL}"
+    rf"|(?:[Ä-ß](?!\xa0){_TAIL}){{2,}}|(?:[à-ï](?:(?!\xa0){_TAIL}){{2}}){{2,}}"
+)
+
+FILTERS = {
     "empty": "a side is empty",
-    "score": "a score below --min-score",
+    "score": "the score is missing or too low",
     "equal": "both sides are equal",
-    "length": "a side is longer than --max-characters",
-    "ratio": "one side is longer than --max-length-ratio times the other",
+    "length": "a side is too long",
+    "ratio": "one side is much longer than the other",
+    "encoding": "a side was read in a wrong encoding (Ã¤) or has lost characters (\ufffd)",
     "script": "most letters are not of the language's script",
     "numbers": "the numbers differ",
     "tags": "the tags or placeholders differ",
+    "language": "a side is in another language",
     "duplicate": "the same pair again",
 }
-"""What the filters drop, each under its name; all but `empty` can be switched off."""
+"""All filters, in the order in which they are tried: what each one drops."""
+SWITCHES = tuple(name for name in FILTERS if name not in ("empty", "score", "length", "ratio"))
+"""The filters that need no number: values of `data.filters`."""
 
 
 def is_mismatched(source: str, target: str, max_length_ratio: float) -> bool:
@@ -73,6 +88,11 @@ def near_key(text: str) -> str:
     return letters or text
 
 
+def has_wrong_encoding(text: str) -> bool:
+    """Whether a text is UTF-8 that was read as something else (`Ã¤` for `ä`), or has U+FFFD for what was lost."""
+    return not text.isascii() and ("\ufffd" in text or _MISREAD.search(text) is not None)
+
+
 @dataclass
 class PairFilter:
     """Says why a pair is dropped."""
@@ -81,35 +101,56 @@ class PairFilter:
     """Source language."""
     target: str
     off: frozenset[str] = frozenset()
-    """Filters that are switched off, by their names in `MESSAGES`."""
+    """Filters that are switched off, by their names in `FILTERS`."""
     min_score: float | None = None
     max_characters: int = 1000
     max_length_ratio: float | None = None
-    """If None, 4, or 9 where only one of the languages writes a word with a character or two."""
+    """If None, 4, or 9 if only one of the languages writes a word with a character or two."""
 
     def __post_init__(self) -> None:
         longest, ratio = self.max_characters, self.max_length_ratio
         if ratio is None:
             dense = [normal_code(code).partition("-")[0] in ("zh", "ja", "ko") for code in (self.source, self.target)]
             ratio = 9 if dense[0] != dense[1] else 4
+        seen: set[int] = set()  # about 70 bytes a pair
+
+        def is_repeated(source: str, target: str) -> bool:
+            before = len(seen)
+            seen.add(hash((source, target)))
+            return len(seen) == before
+
         tests: dict[str, Callable[[str, str], bool]] = {
             "equal": lambda source, target: source == target or source.casefold() == target.casefold(),
             "length": lambda source, target: len(source) > longest or len(target) > longest,
             "ratio": lambda source, target: is_mismatched(source, target, ratio),
+            "encoding": lambda source, target: has_wrong_encoding(source) or has_wrong_encoding(target),
             "script": self._has_wrong_script,
             "numbers": have_other_numbers,
             "tags": have_other_tags,
+            "language": self._has_wrong_language,
+            "duplicate": is_repeated,
         }
-        self._tests = [(name, test) for name, test in tests.items() if name not in self.off]
+        self._tests = [(name, tests[name]) for name in FILTERS if name in tests and name not in self.off]
         self._scripts = [_other_letters(language) for language in (self.source, self.target)]
+        languages = () if "language" in self.off else (self.source, self.target)
+        self._identifier = Identifier(with_similar(languages)) if languages else None
 
     def reason(self, source: str, target: str, score: str = "") -> str:
         """The name of the first filter that drops the pair; empty if it is kept."""
+        return next(self.reasons(source, target, score), "")
+
+    def reasons(self, source: str, target: str, score: str = "") -> Iterator[str]:
+        """The names of the filters that drop the pair, in their order; `empty` is alone."""
         if not source or not target:
-            return "empty"
+            yield "empty"
+            return
         if self.min_score is not None and not _is_at_least(score, self.min_score):
-            return "score"
-        return next((name for name, test in self._tests if test(source, target)), "")
+            yield "score"
+        yield from (name for name, test in self._tests if test(source, target))
+
+    def _has_wrong_language(self, source: str, target: str) -> bool:
+        assert self._identifier is not None
+        return self._identifier.is_other(source, self.source) or self._identifier.is_other(target, self.target)
 
     def _has_wrong_script(self, source: str, target: str) -> bool:
         for text, other in zip((source, target), self._scripts, strict=True):
@@ -156,8 +197,13 @@ def _numbers(text: str) -> set[str]:
 
 
 def have_other_tags(source: str, target: str) -> bool:
-    """Whether the sides have other tags or placeholders, in whatever order."""
+    """Whether the sides have other tags or placeholders, in any order; the attributes of a tag may differ."""
     if not any(sign in source or sign in target for sign in "<{%$"):
         return False
-    own, other = (sorted(tag.split()[0].rstrip("/>") for tag in _TAG.findall(text)) for text in (source, target))
+    own, other = (
+        sorted(
+            text[start:end].split()[0].rstrip("/>") for start, end in find_spans(text) if _TAG.match(text, start, end)
+        )
+        for text in (source, target)
+    )
     return own != other
