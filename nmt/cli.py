@@ -23,7 +23,8 @@ from nmt.errors import TrainingError, UserError, how_to_install
 from nmt.text.files import DAMAGED
 
 COMMANDS = (
-    *("import_", "vocab", "train", "evaluate", "inspect", "diversify", "average", "export", "sample", "predict"),
+    *("import_", "data", "vocab", "train", "evaluate", "inspect", "diversify", "average", "export", "sample"),
+    "predict",
     *("translate", "serve", "score", "rerank", "cache"),
 )
 """The commands; each is a file of `nmt.commands`, where a name that Python reserves ends with `_`."""

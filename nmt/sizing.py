@@ -35,6 +35,58 @@ FEW_WORDS = 50_000
 """The same for a language model, in words of its text."""
 
 
+class Measured(NamedTuple):
+    """A training with the default settings whose score is known."""
+
+    text: str
+    pairs: int
+    bleu: float
+    """On held-out pairs of the same kind, with beam 5."""
+    minutes: float
+    """Of one core, in all."""
+
+
+EVERYDAY = "Tatoeba (everyday sentences of 6 words)"
+CAPTIONS = "Multi30k (descriptions of pictures, 12 words)"
+LEARNING_CURVE = (
+    Measured(EVERYDAY, 1_000, 6.3, 2.7),
+    Measured(EVERYDAY, 7_600, 22.85, 8.4),
+    Measured(EVERYDAY, 165_874, 50.4, 85),
+    Measured(CAPTIONS, 8_000, 34.5, 12.8),
+    Measured(CAPTIONS, 29_000, 41.4, 28),
+)
+"""What a number of pairs from German to English gave; `scripts/learning-curve` prints further lines of this table.
+
+For each text the pairs rise. docs/recipes.md says how the rows were measured.
+"""
+
+
+def expectations(pairs: int) -> list[tuple[str, str]]:
+    """For each text of the learning curve, the BLEU that this many pairs of such text will have.
+
+    Between two measured trainings it is interpolated over the logarithm of the pairs; beyond them it is a bound.
+    """
+    expected = []
+    for text in dict.fromkeys(one.text for one in LEARNING_CURVE):
+        curve = [one for one in LEARNING_CURVE if one.text == text]
+        if pairs < curve[0].pairs:
+            bleu = f"less than {curve[0].bleu:.0f}"
+        elif pairs > curve[-1].pairs:
+            bleu = f"more than {curve[-1].bleu:.0f}"
+        else:
+            steps = zip(*((math.log(one.pairs), one.bleu) for one in curve), strict=True)
+            bleu = f"about {_interpolated(math.log(max(1, pairs)), *steps):.0f}"
+        expected.append((text, bleu))
+    return expected
+
+
+def _interpolated(x: float, xs: tuple[float, ...], ys: tuple[float, ...]) -> float:
+    """The value at x on the line through points whose xs rise."""
+    right = max(1, next(i for i, other in enumerate(xs) if x <= other))
+    share = (x - xs[right - 1]) / (xs[right] - xs[right - 1])
+    return ys[right - 1] + share * (ys[right] - ys[right - 1])
+
+
 class Amount(NamedTuple):
     """The amount of training text, and the conditions of the training."""
 

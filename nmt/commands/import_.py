@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nmt.commands.options import above_zero, finite, positive, seed
 from nmt.commands.streams import say
 from nmt.text.pair_filters import FILTERS, PairFilter
+
+if TYPE_CHECKING:
+    from nmt.text.formats.pair import Reading
 
 TEXT = (
     "Make training, validation and test text of the files that translations come in. They may be TMX, XLIFF, PO,\n"
@@ -22,22 +26,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help="files, folders, or patterns in quotes ('tm/*.tmx')")
     parser.add_argument("--output", metavar="DIR", required=True, help="folder to write")
     parser.add_argument("--overwrite", action="store_true", help="replace the folder of an earlier import")
-    parser.add_argument("--source", default="", metavar="CODE", help="source language (default: as the files say)")
-    parser.add_argument("--target", default="", metavar="CODE", help="target language (default: as the files say)")
-    table = parser.add_argument_group("tables and JSON")
-    field = "column name, column letter, or field of JSON (translation.de)"
-    table.add_argument("--source-field", default="", metavar="FIELD", help=f"of the source text: {field}")
-    table.add_argument("--target-field", default="", metavar="FIELD", help="of the target text")
-    table.add_argument("--score-field", default="", metavar="FIELD", help="of a score, for --min-score")
-    table.add_argument("--sheet", default="", metavar="NAME", help="sheet of a workbook (default: the first)")
-    table.add_argument("--header", choices=("yes", "no"), help="whether the first row names the columns")
-    table.add_argument("--encoding", default="", metavar="NAME", help="of CSV and TSV files (default: found out)")
+    add_reading_options(parser)
     filters = parser.add_argument_group("what is kept")
     switchable = [name for name in FILTERS if name not in ("empty", "score")]
     filters.add_argument(
         "--keep", action="append", default=[], choices=switchable, help="switch a filter off; can be repeated"
     )
-    filters.add_argument("--unfinished", action="store_true", help="keep fuzzy and unfinished translations")
     filters.add_argument("--min-score", type=finite, metavar="X", help="drop pairs whose score is lower")
     default = PairFilter.max_characters
     filters.add_argument(
@@ -59,22 +53,42 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=run)
 
 
+def add_reading_options(parser: argparse.ArgumentParser) -> None:
+    """Which languages, columns and fields of the files are read."""
+    parser.add_argument("--source", default="", metavar="CODE", help="source language (default: as the files say)")
+    parser.add_argument("--target", default="", metavar="CODE", help="target language (default: as the files say)")
+    table = parser.add_argument_group("tables and JSON")
+    field = "column name, column letter, or field of JSON (translation.de)"
+    table.add_argument("--source-field", default="", metavar="FIELD", help=f"of the source text: {field}")
+    table.add_argument("--target-field", default="", metavar="FIELD", help="of the target text")
+    table.add_argument("--score-field", default="", metavar="FIELD", help="of a score, for --min-score")
+    table.add_argument("--sheet", default="", metavar="NAME", help="sheet of a workbook (default: the first)")
+    table.add_argument("--header", choices=("yes", "no"), help="whether the first row names the columns")
+    table.add_argument("--encoding", default="", metavar="NAME", help="of CSV and TSV files (default: found out)")
+    table.add_argument("--unfinished", action="store_true", help="keep fuzzy and unfinished translations")
+
+
+def reading_of(options: argparse.Namespace) -> Reading:
+    """What these options say."""
+    from nmt.text.formats.pair import Reading
+
+    names = ("source", "target", "source_field", "target_field", "score_field", "sheet", "encoding", "unfinished")
+    header = None if options.header is None else options.header == "yes"
+    return Reading(**{name: getattr(options, name) for name in names}, header=header, say=say)
+
+
 def run(options: argparse.Namespace) -> None:
     """`nmt import`."""
     from nmt.data.importing import import_files
     from nmt.errors import UserError
-    from nmt.text.formats.pair import Reading
 
     if (options.min_score is None) != (not options.score_field):
         raise UserError("--min-score and --score-field need each other")
-    names = ("source", "target", "source_field", "target_field", "score_field", "sheet", "encoding", "unfinished")
-    header = None if options.header is None else options.header == "yes"
-    reading = Reading(**{name: getattr(options, name) for name in names}, header=header, say=say)
     filters = {name: getattr(options, name) for name in ("min_score", "max_characters", "max_length_ratio")}
     import_files(
         options.files,
         Path(options.output),
-        reading,
+        reading_of(options),
         {"off": frozenset(options.keep), **filters},
         validation=options.validation,
         test=options.test,

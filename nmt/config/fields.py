@@ -18,6 +18,7 @@ from nmt.config.ranges import (
     FROM_0,
     NATURAL,
     NOT_EMPTY,
+    NUMBER,
     PROBABILITY,
     SAMPLING,
     SHARE,
@@ -41,6 +42,8 @@ BATCH_HYPOTHESES = 320
 
 AttentionName = Literal["none", "dot", "general", "additive", "multi_head"]
 """Attentions; the classes are in `nmt.network.attention`."""
+FilterName = Literal["equal", "encoding", "script", "numbers", "tags", "language", "duplicate"]
+"""Filters of sentence pairs; they are in `nmt.text.pair_filters`."""
 CellName = Literal[
     "lstm",
     "peephole_lstm",
@@ -92,14 +95,16 @@ class DataConfig:
     name: str | None = None
     """Configuration name of a hub data set (`de-en` of `wmt/wmt14`)."""
     files: dict[str, str | list[str]] = field(default_factory=dict)
-    """Files of each split for a builder: `{train = "train.csv"}`; `text` takes a file for each side:
+    """Files of each split for a builder: `{train = "train.csv"}`; a list of files, a folder or a pattern
+    (`"shards/*.parquet"`) is read as one. `text` takes a file or pattern for each side:
     `{train = ["train.de", "train.en"]}`."""
     streaming: bool = False
     """Whether data sets of the hub are read from there as a stream, so that the disk holds only what training reads:
     the cleaned and the segmented pairs. Training begins when all of it was read once. Files on this machine are always
     read like this."""
     source: str = "de"
-    """Source language: column name, language of a `translation` column, or file suffix."""
+    """Source language: column name, field inside another one (`translation.de`), language of a `translation` column, or
+    file suffix."""
     target: str = "en"
     """Target language, named in the same way."""
     source_language: str | None = None
@@ -123,6 +128,14 @@ class DataConfig:
     """Largest ratio between the numbers of characters of the two sides. Beyond it a training pair counts as misaligned
     and is dropped, unless both sides are short (20 characters). Lower it for noisy text of languages with similar
     writing systems; raise it if one of the languages writes a word as a single character."""
+    filters: list[FilterName] = field(default_factory=list)
+    """Filters that drop training pairs of all sources: `equal` sides, a wrong `encoding`, `script` or `language`, other
+    `numbers` or `tags`, and the second of a `duplicate`. `nmt data` shows what each one would drop, and docs/data.md
+    explains them. `language` needs the extra `import`."""
+    score: str | None = None
+    """Column or field with a score of each pair, for `min_score`; `data.extra` has none."""
+    min_score: Annotated[float | None, NUMBER] = None
+    """Pairs with a lower score, or with none, are dropped from training. It needs `score`."""
     weight: Annotated[float, WEIGHT] = 1.0
     """How often the pairs are seen in an epoch: 1 is once, 0.5 a random half of them, 2 twice. Raise it if `data.extra`
     adds a lot of less useful text."""
@@ -135,8 +148,12 @@ class DataConfig:
 
     @property
     def languages(self) -> tuple[str, str]:
-        """The languages of source and target: as they are set, otherwise the names of the sides."""
-        return self.source_language or self.source, self.target_language or self.target
+        """The languages of source and target: as they are set, otherwise the names of the sides.
+
+        The name of a field inside another one has its language behind the last dot.
+        """
+        source, target = (name.rpartition(".")[2] or name for name in (self.source, self.target))
+        return self.source_language or source, self.target_language or target
 
 
 @dataclass

@@ -35,6 +35,7 @@ class Range(NamedTuple):
 NOT_EMPTY = Range("a corpus", bool)
 NATURAL = Range("from 0 to below 2^63", lambda value: 0 <= value < 2**63)
 FINITE = Range("greater than 0 and finite", lambda value: 0 < value < math.inf)
+NUMBER = Range("a finite number", lambda value: value is None or math.isfinite(value))
 SHARE = Range("greater than 0 and at most 1", lambda value: 0 < value <= 1)
 ABOVE_0 = Range("greater than 0", lambda value: value > 0)
 FROM_0 = Range("at least 0", lambda value: value >= 0)

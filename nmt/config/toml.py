@@ -220,7 +220,7 @@ def _describe(hint: Any) -> str:
     if table := _table_of(hint):
         return "a list of tables with the keys " + ", ".join(type_hints(table))
     if origin is list:
-        return "a list of texts"
+        return f"a list of {', '.join(map(str, _choices(arguments[0]))) or 'texts'}"
     if origin is dict:
         return "a table"
     return {float: "a number", int: "a whole number", str: "a text", bool: "true or false"}[hint]

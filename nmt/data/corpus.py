@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -65,19 +66,24 @@ class FilterCounts:
     """Pairs with a side of more than 20 characters, and more than `data.max_length_ratio` times those of the other."""
     max_length: int | None = None
     """Maximum number of pieces of a side; None if only empty pairs are dropped (validation and test)."""
+    filtered: dict[str, int] = field(default_factory=dict)
+    """Pairs that `data.filters` and `data.min_score` dropped, by filter."""
 
     def __str__(self) -> str:
         dropped = f"{self.empty} empty"
         if self.max_length is not None:
             dropped += f", {self.too_long} longer than {self.max_length} pieces, {self.mismatched} mismatched in length"
+        if self.filtered:
+            dropped += f", dropped as {', '.join(f'{name} {count}' for name, count in self.filtered.items())}"
         return f"{self.read} pairs read, {self.kept} kept ({dropped})"
 
     @classmethod
     def total(cls, counts: Sequence[FilterCounts]) -> FilterCounts:
         """The sum of the counts of several sources, which have the same `max_length`."""
-        names = [item.name for item in fields(cls) if item.name != "max_length"]
+        names = [item.name for item in fields(cls) if item.name not in ("filtered", "max_length")]
         sums = {name: sum(getattr(one, name) for one in counts) for name in names}
-        return cls(**sums, max_length=counts[0].max_length)
+        filtered = sum((Counter(one.filtered) for one in counts), Counter[str]())
+        return cls(**sums, filtered=dict(filtered), max_length=counts[0].max_length)
 
 
 @dataclass
@@ -268,8 +274,8 @@ class TextCorpus:
 def load_pairs(data: DataConfig, split: str, *, cache: Path | None = None) -> datasets.Dataset:
     """All pairs of a split, cleaned (`nmt.text.cleaning`): columns `source` and `target`, memory-mapped.
 
-    `train` has the pairs of all sources, whatever their weights, with their tags. Nothing is filtered: pairs with an
-    empty side are there too. Raises UserError, naming file and line, when the data are missing or damaged, and when
+    `train` has the pairs of all sources, whatever their weights, with their tags, that pass `data.filters`. Pairs with
+    an empty side are there too. Raises UserError, naming file and line, when the data are missing or damaged, and when
     the split or a source has no pair at all.
 
         split: `train`, `validation` or `test`; the configuration says what it is called in the data
@@ -413,7 +419,10 @@ def _prepare_input(
     counts = FilterCounts(max_length=max_length)
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for batch in _load_input(found, cache).batches():
+        loaded = _load_input(found, cache)
+        counts.filtered = loaded.description
+        counts.read = sum(counts.filtered.values())
+        for batch in loaded.batches():
             pairs = list(zip(batch.column("source").to_pylist(), batch.column("target").to_pylist(), strict=True))
             yield _segment(pairs, source_vocabulary, target_vocabulary, max_length_ratio, counts, found.tag)
         if not counts.kept:
@@ -479,7 +488,7 @@ def _load_input(found: Input, cache: Path | None) -> StoredTable:
         elif is_empty:
             raise _no_rows(found)
 
-    return stored_table(cache, _kind(found), found.identity, schema, batches, dict)
+    return stored_table(cache, _kind(found), found.identity, schema, batches, lambda: dict(found.dropped))
 
 
 def _kind(found: Input) -> str:
@@ -489,4 +498,7 @@ def _kind(found: Input) -> str:
 
 def _no_rows(found: Input) -> UserError:
     rows = "lines of text" if found.target_only else "sentence pairs"
+    if found.dropped:
+        reasons = ", ".join(f"{name} {count}" for name, count in found.dropped.items())
+        return UserError(f"`data.filters` and `data.min_score` drop all pairs of {found.where}: {reasons}")
     return UserError(f"{found.where} must hold {rows}, but is empty instead")

@@ -60,7 +60,7 @@ class Dropped:
     """What is dropped for which reason, with samples drawn at random."""
 
     counts: Counter[str] = field(default_factory=Counter)
-    samples: dict[str, list[str]] = field(default_factory=dict)
+    samples: dict[str, list[tuple[str, str, str]]] = field(default_factory=dict)
     draw: random.Random = field(default_factory=lambda: random.Random(0))
 
     def add(self, reason: str, source: str, target: str, where: str) -> None:
@@ -69,7 +69,7 @@ class Dropped:
         kept = self.samples.setdefault(reason, [])
         place = len(kept) if len(kept) < SAMPLES else self.draw.randrange(self.counts[reason])
         if place < SAMPLES:
-            kept[place : place + 1] = [f"{source[:200]}\n    {target[:200]}\n    {where}".rstrip()]
+            kept[place : place + 1] = [(source, target, where)]
 
 
 @dataclass
@@ -114,7 +114,7 @@ def import_files(
     _restore(output, say)
     _check_output(output, overwrite)
     found, reading = find_files(files, reading)
-    keep = PairFilter(reading.source, reading.target, **_usable(filters or {}, say))
+    keep = PairFilter(reading.source, reading.target, **usable_filters(filters or {}, say))
     languages = (reading.source, reading.target)
     prefix = f".{output.name}.importing-"
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -143,7 +143,7 @@ def import_files(
     say(f"next: nmt train {shlex.quote(str(output / CONFIG))} --output {shlex.quote(f'runs/{output.name}')}")
 
 
-def _usable(filters: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+def usable_filters(filters: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
     """The settings of the filters, without the one that needs a library that is missing."""
     off: frozenset[str] = filters.get("off", frozenset())
     if "language" not in off and not is_installed():
@@ -318,7 +318,8 @@ def _samples(dropped: Dropped) -> Iterator[str]:
     """Some of the pairs that were dropped for each reason, drawn at random."""
     for reason, count in dropped.counts.most_common():
         yield f"\n{REASONS[reason]}: {count:,}"
-        yield from (f"  - {sample}" for sample in dropped.samples[reason])
+        for source, target, where in dropped.samples[reason]:
+            yield f"  - {source[:200]}\n    {target[:200]}\n    {where}".rstrip()
 
 
 def _config(output: Path, languages: tuple[str, str]) -> str:

@@ -8,13 +8,16 @@ builders of `datasets`: so errors can name the line, nothing opens a network con
 
 from __future__ import annotations
 
+import glob
 import hashlib
+import itertools
 import re
 import stat
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 from typing import IO, Any
@@ -28,7 +31,10 @@ import nmt
 from nmt.config import DataConfig
 from nmt.data import hub
 from nmt.errors import UserError, similar_path
+from nmt.text.cleaning import clean_line, clean_target
 from nmt.text.conll import iterate_conll
+from nmt.text.files import COMPRESSED, plain_name
+from nmt.text.pair_filters import FILTERS, PairFilter
 from nmt.text.reading import (
     clean_text,
     find_sides,
@@ -37,14 +43,22 @@ from nmt.text.reading import (
     iterate_json,
     iterate_parallel,
     iterate_tsv,
+    score_text,
     value_text,
 )
 
 SPLITS = ("train", "validation", "test")
 """The purposes of splits; the configuration says how each is called in the data."""
 
-BUILDERS = ("json", "csv", "tsv", "parquet", "text", "conll")
-"""Values of `data.path` that read the files of `data.files`."""
+BUILDERS: dict[str, tuple[str, ...]] = {
+    "json": (".json", ".jsonl", ".ndjson"),
+    "csv": (".csv",),
+    "tsv": (".tsv", ".tab"),
+    "parquet": (".parquet",),
+    "text": (),
+    "conll": (),
+}
+"""Values of `data.path` that read the files of `data.files`, and the files of a folder that each of them reads."""
 
 UNREADABLE = {
     (".zip", ".tar", ".tgz", ".7z", ".rar"): (
@@ -60,6 +74,14 @@ UNREADABLE = {
     (".docx", ".doc", ".odt", ".pdf", ".rtf"): ("a document", "save it as plain text with a sentence a line (`text`)"),
 }
 """File formats that cannot be read, by file name suffix: what the file is, and what to do."""
+
+READERS: dict[str, Callable[..., Iterator[tuple[str, ...]]]] = {
+    "json": iterate_json,
+    "csv": iterate_csv,
+    "tsv": iterate_tsv,
+    "conll": iterate_conll,
+}
+"""The builders whose files are read one by one by a function."""
 
 BATCH_ROWS = 4096
 """Number of rows read, segmented and written at once."""
@@ -97,6 +119,18 @@ class Source:
     """Whether a side may also be a number, a truth value, or a list, which become text: labels of examples."""
     streaming: bool = False
     """Whether it is read as a stream if it is on the hub."""
+    score: str = ""
+    """The field with a score; empty for none."""
+    min_score: float | None = None
+    filters: tuple[str, ...] = ()
+    """As `data.filters`."""
+    codes: tuple[str, str] = ("", "")
+    """Language codes of source and target, for the filters."""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names of what a row has: its sides, and the score if there is one."""
+        return (*self.sides, self.score) if self.score else self.sides
 
     @property
     def sides(self) -> tuple[str, ...]:
@@ -136,6 +170,8 @@ class Input:
     """Whether source and target are swapped; it is a part of `identity`."""
     target_only: bool = False
     """Whether its rows are single texts instead of pairs."""
+    dropped: Counter[str] = field(default_factory=Counter)
+    """How many pairs `data.filters` and `data.min_score` have dropped, by filter, once it has been read."""
 
 
 def pair_sources(data: DataConfig, split: str) -> list[Source]:
@@ -150,7 +186,11 @@ def pair_sources(data: DataConfig, split: str) -> list[Source]:
         further = Source(*place, source.languages, data.probe_length, number=number, streaming=data.streaming)
         further.weight, further.tag, further.reversed = extra.weight, extra.tag, extra.reversed
         sources.append(further)
+    if (data.score is None) != (data.min_score is None):
+        raise UserError("`data.score` and `data.min_score` need each other")
+    source.score, source.min_score = data.score or "", data.min_score
     for source in sources:
+        source.filters, source.codes = tuple(data.filters), data.languages
         if source.tag != " ".join(source.tag.split()):
             raise UserError(
                 f"{source.intro}{source.setting('tag')} must be a text without line ends and needless spaces, "
@@ -161,7 +201,8 @@ def pair_sources(data: DataConfig, split: str) -> list[Source]:
 
 def text_source(data: DataConfig, split: str) -> Source:
     """The source of a split's lines in the target language."""
-    for name, is_used in (("extra", bool(data.extra)), ("weight", data.weight != 1), ("tag", bool(data.tag))):
+    used = [name for name in ("extra", "tag", "filters", "score", "min_score") if getattr(data, name)]
+    for name, is_used in (*((name, True) for name in used), ("weight", data.weight != 1)):
         if is_used:
             raise UserError(
                 f"`data.{name}` must be left out for a language model, which reads its text once and in order"
@@ -181,6 +222,8 @@ def _main_source(data: DataConfig, split: str) -> Source:
 
 def find_input(source: Source) -> Input:
     """Find the rows of a source; raises UserError if there are none, and says what was found instead."""
+    if source.score and (source.path == "text" or source.path.startswith("builtin:")):
+        raise UserError(f"`data.score` names a column, which `{source.path}` does not have; leave it out")
     if source.path in BUILDERS:
         found = _find_files(source)
     elif source.files:
@@ -194,7 +237,25 @@ def find_input(source: Source) -> Input:
         found = _find_path(source)
     found.identity += [source.tag, source.reversed]
     found.tag, found.reversed, found.target_only = source.tag, source.reversed, source.target_only
+    if source.filters or source.score:
+        found.identity += [source.score, source.min_score, sorted(source.filters), source.codes]
+        found.read = partial(_filtered, found.read, source, found.dropped)
     return found
+
+
+def _filtered(read: Callable[[], Iterable[Row]], source: Source, dropped: Counter[str]) -> Iterator[Row]:
+    """The rows that pass the filters, without their scores. Pairs with an empty side pass: training counts them."""
+    dropped.clear()
+    off = frozenset(FILTERS) - set(source.filters)
+    keep = PairFilter(*source.codes, off, source.min_score)
+    for row in read():
+        reason = keep.reason(clean_line(row[0]), clean_target(row[1]), *row[2:])
+        if reason in ("", "empty"):
+            yield row[:2]
+        else:
+            dropped[reason] += 1
+    for name in sorted(dropped, key=list(FILTERS).index):
+        dropped[name] = dropped.pop(name)  # in the order of the filters
 
 
 def _find_path(source: Source) -> Input:
@@ -268,51 +329,101 @@ def _find_files(source: Source) -> Input:
         )
     value = source.files[source.split]
     setting = source.setting(f"files.{source.split}")
-    paths = [Path(path).expanduser() for path in ([value] if isinstance(value, str) else value)]
-    if is_text and len(paths) != len(source.sides):
+    names = [value] if isinstance(value, str) else value
+    if is_text and len(names) != len(source.sides):
         needed = 'a source file and a target file (["train.de", "train.en"]) for `text`'
         raise UserError(
             f"{setting} must be {needed if is_pair else 'one file for `text` and a language model'}, "
             f"but is {value!r} instead"
         )
-    if not paths:
+    if not names:
         raise UserError(f"{setting} must name a file, but is empty instead")
-    where = " and ".join(f"`{path}`" for path in paths)
-    identity = [source.path, *source.sides, [_file_identity(path) for path in paths]]
-    paths = [_again(path) for path in paths]
+    groups = [_expand(name, BUILDERS[source.path], setting) for name in names]
     if is_text:
-        return Input(where, identity, partial(_iterate_text, paths))
+        return _text_input(source, _side_by_side(groups, setting))
+    paths = [path for group in groups for path in group]
+    identity = [source.path, *source.fields, [_file_identity(path) for path in paths]]
+    paths, where = [_again(path) for path in paths], _listing(paths)
+    first, last = source.sides[0], source.sides[-1]  # a single side is read as both sides, and one of them is kept
     if source.path == "parquet":
         return Input(where, identity, lambda: (row for path in paths for row in _iterate_parquet(path, source)))
-    iterate = {"json": iterate_json, "csv": iterate_csv, "tsv": iterate_tsv, "conll": iterate_conll}[source.path]
-    first, last = source.sides[0], source.sides[-1]  # a single side is read as both sides, and one of them is kept
+    iterate = READERS[source.path]
     if source.target_only:
         return Input(where, identity, lambda: (row[1:] for path in paths for row in iterate(path, first, last)))
     if source.values and source.path == "json":
-        return Input(where, identity, lambda: (row for path in paths for row in iterate_json(path, first, last, True)))
-    return Input(where, identity, lambda: (row for path in paths for row in iterate(path, first, last)))
+        iterate = partial(iterate_json, values=True)
+    return Input(where, identity, lambda: (row for path in paths for row in iterate(path, *source.fields)))
 
 
-def _iterate_text(paths: Sequence[Path]) -> Iterator[Row]:
+def _expand(name: str, suffixes: Sequence[str], setting: str) -> list[Path]:
+    """The files that a path, a folder or a pattern means, in the order of their names."""
+    path = Path(name).expanduser()
+    if path.is_dir():
+        inside = [file for file in sorted(path.rglob("*")) if file.is_file() and not file.name.startswith(".")]
+        found = [file for file in inside if not suffixes or Path(plain_name(str(file))).suffix.lower() in suffixes]
+        what = f"the folder `{name}` has no file {' or '.join(suffixes)}"
+    elif path.exists() or not re.search(r"[*?\[]", name):
+        return [path]
+    else:
+        found = [file for file in map(Path, sorted(glob.glob(str(path), recursive=True))) if file.is_file()]
+        what = f"no file matches `{name}`"
+    if not found:
+        raise UserError(f"{setting}: {what}")
+    return found
+
+
+def _side_by_side(groups: Sequence[list[Path]], setting: str) -> list[tuple[Path, ...]]:
+    """The files of text that belong together: the first ones of each side, the second ones, and so on."""
+    if len({len(group) for group in groups}) > 1:
+        raise UserError(
+            f"{setting} must have as many files for each side, but has {' and '.join(map(str, map(len, groups)))}"
+        )
+    together = list(zip(*groups, strict=True))
+    for paths in together if len(together) > 1 else ():
+        if len({tuple(re.findall(r"\d+", path.name)) for path in paths}) > 1:
+            raise UserError(
+                f"{setting}: {' and '.join(f'`{path}`' for path in paths)} are at the same place of the two sides, but "
+                "have different numbers in their names"
+            )
+    return together
+
+
+def _text_input(source: Source, files: Sequence[tuple[Path, ...]]) -> Input:
+    """Plain text: a file for each side, or several."""
+    identity = ["text", *source.sides, [_file_identity(path) for paths in files for path in paths]]
+    again = [[_again(path) for path in paths] for paths in files]
+    where = _listing([path for paths in files for path in paths])
+    return Input(where, identity, lambda: itertools.chain.from_iterable(map(_iterate_text, again)))
+
+
+def _listing(paths: Sequence[Path]) -> str:
+    """Some files in messages."""
+    shown = [f"`{path}`" for path in paths[:4]]
+    return " and ".join(shown) if len(paths) <= 4 else f"{', '.join(shown[:3])} and {len(paths) - 3:,} more files"
+
+
+def _iterate_text(paths: Sequence[Path]) -> Iterable[Row]:
     """Lines of one file, or pairs of lines of two files."""
     return iterate_parallel(paths[0], paths[1]) if len(paths) == 2 else ((line,) for line in iterate_chunks(paths[0]))
 
 
 def _find_in_folder(source: Source, folder: Path) -> Input:
-    """A file for each side: `SPLIT.LANGUAGE` or `SPLIT.SOURCE-TARGET.LANGUAGE` (in either order), plain or .gz."""
+    """A file for each side: `SPLIT.LANGUAGE` or `SPLIT.SOURCE-TARGET.LANGUAGE` (in either order), also compressed."""
+    if source.score:
+        raise UserError(f"`data.score` names a column, which the text files of `{folder}` do not have; leave it out")
     files = sorted(path.name for path in folder.iterdir() if path.is_file())
 
     def existing(stem: str) -> Path | None:
-        return next((folder / file for file in (stem, f"{stem}.gz") if file in files), None)
+        return next(
+            (folder / file for file in (stem, *(f"{stem}{suffix}" for suffix in COMPRESSED)) if file in files), None
+        )
 
     for split in [source.split, "val", "valid", "dev"] if source.split == "validation" else [source.split]:
         for infix in ("", "{}-{}.".format(*source.languages), "{1}-{0}.".format(*source.languages)):
             found = [existing(f"{split}.{infix}{side}") for side in source.sides]
             paths = [path for path in found if path]
             if len(paths) == len(source.sides):
-                where = " and ".join(f"`{path}`" for path in paths)
-                identity = ["text", *source.sides, [_file_identity(path) for path in paths]]
-                return Input(where, identity, partial(_iterate_text, paths))
+                return _text_input(source, [tuple(paths)])
     listing = ", ".join(files[:40]) + (f" and {len(files) - 40} more" if len(files) > 40 else "")
     wanted = " and ".join(f"`{source.split}.{side}`" for side in source.sides)
     settings = [source.setting(source.split_setting), *(["`data.source`"] if not source.target_only else [])]
@@ -367,12 +478,13 @@ def _find_hub(source: Source) -> Input:
 
 def _dataset_input(dataset: datasets.Dataset | datasets.IterableDataset, source: Source, identity: list[Any]) -> Input:
     where = f"`{source.path}` split `{source.split}`"
-    columns = _side_columns(dataset.features.arrow_schema, f"`{source.path}`", source.sides)
+    ways = _find_fields(dataset.features.arrow_schema, f"`{source.path}`", source)
+    columns = list(dict.fromkeys(way[0] for way in ways))
 
     def read() -> Iterator[Row]:
         tables = dataset.select_columns(columns).with_format("arrow").iter(batch_size=BATCH_ROWS)
         try:
-            yield from _arrow_rows(tables, where, source.sides, source.values, _label_names(dataset.features))
+            yield from _arrow_rows(tables, where, source, ways, _label_names(dataset.features))
         except UserError:
             raise
         except Exception as error:  # those of Arrow, of the system, and of a stream's builder and network
@@ -390,37 +502,72 @@ def _label_names(features: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def _iterate_parquet(path: Path, source: Source) -> Iterator[Row]:
-    sides = source.sides
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            columns = _side_columns(file.schema_arrow, f"`{path}`", sides)
-            tables = file.iter_batches(BATCH_ROWS, columns=columns)
-            yield from _arrow_rows(tables, f"`{path}`", sides, source.values)
+            ways = _find_fields(file.schema_arrow, f"`{path}`", source)
+            columns = list(dict.fromkeys(way[0] for way in ways))
+            yield from _arrow_rows(file.iter_batches(BATCH_ROWS, columns=columns), f"`{path}`", source, ways)
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"`{path}` cannot be read as Parquet: {_one_line(error)}") from None
 
 
-def _side_columns(schema: pa.Schema, where: str, sides: tuple[str, ...]) -> list[str]:
-    """The columns that hold the sides: one for each side, or `translation` with both languages."""
-    languages = []
-    if "translation" in schema.names and pa.types.is_struct(schema.field("translation").type):
-        languages = [field.name for field in schema.field("translation").type]
-    return list(sides) if find_sides(where, schema.names, languages, sides[0], sides[-1]) else ["translation"]
+def _find_fields(schema: pa.Schema, where: str, source: Source) -> list[list[str]]:
+    """The way to each field of a row: a column, and the names of the fields inside it.
+
+    A side is a column, a field inside one (`translation.de`), or a language of the column `translation`.
+    """
+    ways = [_way(schema, name) for name in source.fields]
+    sides = source.sides
+    if not all(ways[: len(sides)]):
+        languages = [field.name for field in _inside(schema, "translation")]
+        is_column = find_sides(where, schema.names, languages, sides[0], sides[-1])
+        ways[: len(sides)] = [[side] if is_column else ["translation", side] for side in sides]
+    if not all(ways):
+        raise UserError(
+            f"{where} has no column `{source.score}` (`data.score`); its columns are {', '.join(schema.names)}"
+        )
+    return ways
+
+
+def _way(schema: pa.Schema, name: str) -> list[str]:
+    """The way to a field; empty if it is not there."""
+    if name in schema.names:
+        return [name]
+    way = name.split(".")
+    fields: Iterable[pa.Field] = schema
+    for part in way:
+        found = next((own for own in fields if own.name == part), None)
+        if found is None:
+            return []
+        fields = found.type if pa.types.is_struct(found.type) else ()
+    return way
+
+
+def _inside(schema: pa.Schema, column: str) -> Iterable[pa.Field]:
+    """The fields inside a column."""
+    is_struct = column in schema.names and pa.types.is_struct(schema.field(column).type)
+    return schema.field(column).type if is_struct else ()
 
 
 def _arrow_rows(
     tables: Iterable[pa.Table | pa.RecordBatch],
     where: str,
-    sides: tuple[str, ...],
-    as_values: bool = False,
+    source: Source,
+    ways: Sequence[list[str]],
     names: Mapping[str, list[str]] | None = None,
 ) -> Iterator[Row]:
-    row = 0
+    """The rows of tables.
+
+    ways: as `_find_fields` finds them
+    names: what the numbers of some columns mean
+    """
+    sides, row = source.sides, 0
     for table in tables:
-        if table.schema.names == ["translation"] and sides != ("translation",):
-            columns = [pyarrow.compute.struct_field(table.column("translation"), [side]) for side in sides]
-        else:
-            columns = [table.column(side) for side in sides]
+        columns = [table.column(way[0]) for way in ways]
+        columns = [
+            pyarrow.compute.struct_field(column, way[1:]) if way[1:] else column
+            for column, way in zip(columns, ways, strict=True)
+        ]
         try:
             values = [column.to_pylist() for column in columns]
         except UnicodeDecodeError:  # a Parquet file may hold any bytes
@@ -428,10 +575,12 @@ def _arrow_rows(
         for texts in zip(*values, strict=True):
             row += 1
             place = f"{where} row {row}"
-            if as_values:
+            more = map(score_text, texts[len(sides) :])
+            if source.values:
                 both = zip(texts, sides, strict=True)
                 texts = tuple(value_text(text, (names or {}).get(side, ())) for text, side in both)
-            yield tuple(clean_text(text, place, side) for text, side in zip(texts, sides, strict=True))
+            cleaned = (clean_text(text, place, side) for text, side in zip(texts, sides, strict=False))
+            yield (*cleaned, *more)
 
 
 def _broken_text(columns: list[Any], where: str, first_row: int) -> UserError:

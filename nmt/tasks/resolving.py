@@ -25,15 +25,17 @@ SHOWN = {
 """The settings that depend on the text or the device most, as the line about them names them."""
 
 
-def resolve_for_training(config: Config, device: torch.device, say: Say) -> Config:
+def resolve_for_training(config: Config, device: torch.device, say: Say, amount: Amount | None = None) -> Config:
     """The configuration with a value for each open setting; the text is read only if there is one. A line says what.
 
     What is fixed by a model folder that the training starts from is as it is there. Raises UserError when a chosen
     value does not go with the others, and what reading the text raises.
+
+        amount: the amount of training text, if it is known already
     """
     if not open_settings(config):
         return config
-    amount = config.kind.load_task().measure(config)
+    amount = amount or config.kind.load_task().measure(config)
     vocabulary, start = config.vocabulary, config.training.start_from
     resolved = config
     if start is not None:

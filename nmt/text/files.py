@@ -15,6 +15,7 @@ import sys
 import zlib
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from nmt.errors import UserError, how_to_install
@@ -114,6 +115,12 @@ def open_text(source: str | BinaryIO, name: str = "", *, html: bool = False) -> 
     except BaseException:
         file.close()
         raise
+
+
+def plain_name(path: str) -> str:
+    """The name of a file without the suffix of its compression."""
+    name = Path(path).name
+    return name.removesuffix(next((suffix for suffix in COMPRESSED if name.endswith(suffix)), ""))
 
 
 def open_plain(path: str) -> io.BufferedReader:

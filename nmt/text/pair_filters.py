@@ -6,7 +6,9 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import get_args
 
+from nmt.config.fields import FilterName
 from nmt.text.formats.languages import normal_code
 from nmt.text.identification import Identifier, with_similar
 from nmt.text.spans import find_spans
@@ -68,7 +70,7 @@ FILTERS = {
     "duplicate": "the same pair again",
 }
 """All filters, in the order in which they are tried: what each one drops."""
-SWITCHES = tuple(name for name in FILTERS if name not in ("empty", "score", "length", "ratio"))
+SWITCHES: tuple[str, ...] = get_args(FilterName)
 """The filters that need no number: values of `data.filters`."""
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -135,31 +136,54 @@ def iterate_parallel(source: str | Path, target: str | Path) -> Iterator[tuple[s
         yield one, other
 
 
-def iterate_json(path: str | Path, source: str, target: str, values: bool = False) -> Iterator[tuple[str, str]]:
-    """Pairs of a file of JSON objects (`iterate_records`).
+def iterate_json(
+    path: str | Path, source: str, target: str, score: str = "", values: bool = False
+) -> Iterator[tuple[str, ...]]:
+    """Pairs of a file of JSON objects (`iterate_records`), with their scores if `score` names a field.
 
-    An object has the two sides as its fields `source` and `target`, or inside its field `translation`.
+    An object has the two sides as its fields `source` and `target`, which may be inside other ones (`translation.de`),
+    or inside its field `translation`.
 
     values: whether a side may also be a number, a truth value, or a list (`value_text`)
     """
     text_of = value_text if values else lambda value: value
     for place, record in iterate_records(path):
         where = f"`{path}` {place}"
-        translation = record.get("translation")
-        languages = list(translation) if isinstance(translation, dict) else []
-        sides = record if find_sides(where, list(record), languages, source, target) else record["translation"]
-        one, other = text_of(sides[source]), text_of(sides[target])
-        yield clean_text(one, where, source), clean_text(other, where, target)
+        texts = [field_value(record, side) for side in (source, target)]
+        if MISSING in texts:
+            translation = record.get("translation")
+            languages = list(translation) if isinstance(translation, dict) else []
+            sides = record if find_sides(where, list(record), languages, source, target) else record["translation"]
+            texts = [sides[source], sides[target]]
+        one, other = map(text_of, texts)
+        row = clean_text(one, where, source), clean_text(other, where, target)
+        yield (*row, score_text(field_value(record, score))) if score else row
+
+
+MISSING = object()
+"""The value of a field that is not there."""
+
+
+def field_value(record: Any, name: str) -> Any:
+    """The value of a field; one inside another has a name with a dot. MISSING if it is not there."""
+    if isinstance(record, dict) and name in record:
+        return record[name]
+    for part in name.split("."):
+        if not isinstance(record, dict) or part not in record:
+            return MISSING
+        record = record[part]
+    return record
+
+
+def score_text(value: Any) -> str:
+    """A score as text; empty if it is missing."""
+    return "" if value is None or value is MISSING else str(value)
 
 
 def iterate_records(path: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The objects of a file with a JSON object a line (blank lines are skipped) or a JSON array, and their places."""
     lines = iterate_lines(path, sys.maxsize - 1)  # a whole array may be in one line
-    head = []
-    for line in lines:
-        head.append(line)
-        if line.strip():
-            break
+    head = _head(lines)
     lines = itertools.chain(head, lines)
     is_array = bool(head) and head[-1].lstrip().startswith("[")
     for place, record in _json_array(path, lines) if is_array else _json_lines(path, lines):
@@ -195,16 +219,25 @@ def _invalid_json(path: str | Path, line: int, error: json.JSONDecodeError) -> U
     return UserError(f"`{path}` line {line} is not valid JSON: {error.msg} at column {error.colno}")
 
 
-def iterate_csv(path: str | Path, source: str, target: str) -> Iterator[tuple[str, str]]:
-    """Pairs of a CSV file (RFC 4180: commas and double quotes) whose first line names the columns.
+def iterate_csv(path: str | Path, source: str, target: str, score: str = "") -> Iterator[tuple[str, ...]]:
+    """Pairs of a CSV file (RFC 4180 with double quotes) whose first line names the columns.
 
-    Blank lines are skipped. An error names the line on which its row starts.
+    The delimiter is a comma, a semicolon, a tab or |, by the first line. Blank lines are skipped. An error names the
+    line on which its row starts.
     """
-    reader = csv.reader((line + "\n" for line in iterate_lines(path)), strict=True)
+    lines = (line + "\n" for line in iterate_lines(path))
+    head = _head(lines)
+    skipped = 0
+    if head and (declared := re.fullmatch(r"sep=(.)\n", head[-1])):  # as Excel writes it
+        delimiter, skipped, head = declared[1], len(head), []
+    else:
+        rows = {mark: next(csv.reader(head[-1:], delimiter=mark), []) for mark in ",;\t|"}
+        delimiter = next((mark for mark, row in rows.items() if source in row and target in row), ",")
+    reader = csv.reader(itertools.chain(head, lines), delimiter=delimiter, strict=True)
 
-    def rows() -> Iterator[tuple[int, list[str]]]:
+    def rows_of_file() -> Iterator[tuple[int, list[str]]]:
         while True:
-            number = reader.line_num + 1
+            number = reader.line_num + 1 + skipped
             try:
                 row = next(reader)
             except StopIteration:
@@ -213,33 +246,47 @@ def iterate_csv(path: str | Path, source: str, target: str) -> Iterator[tuple[st
                 raise UserError(f"`{path}` line {number} is not valid CSV: {str(error).partition(' - ')[0]}") from None
             yield number, row
 
-    return _iterate_table(path, rows(), source, target)
+    return _iterate_table(path, rows_of_file(), source, target, score)
 
 
-def iterate_tsv(path: str | Path, source: str, target: str) -> Iterator[tuple[str, str]]:
+def _head(lines: Iterator[str]) -> list[str]:
+    """The first lines, up to one that is not blank."""
+    head = []
+    for line in lines:
+        head.append(line)
+        if line.strip():
+            break
+    return head
+
+
+def iterate_tsv(path: str | Path, source: str, target: str, score: str = "") -> Iterator[tuple[str, ...]]:
     """Pairs of a TSV file (columns separated by tabs) whose first line names the columns.
 
     Quotation marks have no special meaning. Blank lines are skipped.
     """
     rows = ((number, line.split("\t") if line else []) for number, line in enumerate(iterate_lines(path), start=1))
-    return _iterate_table(path, rows, source, target)
+    return _iterate_table(path, rows, source, target, score)
 
 
 def _iterate_table(
-    path: str | Path, rows: Iterator[tuple[int, list[str]]], source: str, target: str
-) -> Iterator[tuple[str, str]]:
+    path: str | Path, rows: Iterator[tuple[int, list[str]]], source: str, target: str, score: str
+) -> Iterator[tuple[str, ...]]:
     columns = next((row for _, row in rows if row), [])
     if not columns:
         return
     find_sides(f"`{path}`", columns, [], source, target, "; its first line must name the columns")
+    if score and score not in columns:
+        raise UserError(f"`{path}` has no column `{score}` (`data.score`); its columns are {', '.join(columns)}")
     first, second = columns.index(source), columns.index(target)
+    third = columns.index(score) if score else None
     for number, row in rows:
         if not row:
             continue
         if len(row) != len(columns):
             raise UserError(f"`{path}` line {number} must have {len(columns)} fields, but has {len(row)} instead")
         where = f"`{path}` line {number}"
-        yield clean_text(row[first], where, source), clean_text(row[second], where, target)
+        pair = clean_text(row[first], where, source), clean_text(row[second], where, target)
+        yield pair if third is None else (*pair, row[third])
 
 
 def find_sides(

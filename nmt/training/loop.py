@@ -574,8 +574,11 @@ class Run:
         if self.board:
             self.board.add(record)
 
-    def _estimate(self) -> None:
-        """Say how long an epoch will take, from the time of a few batches of typical length."""
+    def measure_epoch(self) -> tuple[float, list[int], int]:
+        """Seconds of an epoch, from the time of a few batches of typical length.
+
+        Also the target tokens of each batch of a pool, and the number of pools.
+        """
         pools = self.task.pools(0)
         pool = self.task.pool(pools[0], 0, 0)
         tokens = self.task.batch_tokens(pool)
@@ -591,14 +594,18 @@ class Run:
             self.optimizer.zero_grad()
         copy_tensors(dict(self.model.named_buffers()), statistics)
         self.task.carried = {}
-        epoch_tokens = sum(tokens) * len(pools)
-        minutes = seconds / seen * epoch_tokens / 60 / self.processes.count
-        epochs, batches = self.settings.epochs, len(tokens) * len(pools)
+        return seconds / seen * sum(tokens) * len(pools) / self.processes.count, tokens, len(pools)
+
+    def _estimate(self) -> None:
+        """Say how long an epoch will take."""
+        seconds, tokens, pools = self.measure_epoch()
+        minutes, epochs, batches = seconds / 60, self.settings.epochs, len(tokens) * pools
         self.say(
-            f"about {counted(batches, 'batch')} and {epoch_tokens:,} target tokens an epoch; estimated {minutes:.1f} "
-            f"minutes an epoch, {duration(minutes * epochs)} for {counted(epochs, 'epoch')}, without validation"
+            f"about {counted(batches, 'batch')} and {sum(tokens) * pools:,} target tokens an epoch; estimated "
+            f"{minutes:.1f} minutes an epoch, {duration(minutes * epochs)} for {counted(epochs, 'epoch')}, without "
+            "validation"
         )
-        updates = -(-len(tokens) // (self.settings.accumulation * self.processes.count)) * len(pools) * epochs
+        updates = -(-len(tokens) // (self.settings.accumulation * self.processes.count)) * pools * epochs
         if self.settings.warmup >= updates:
             self.say(
                 f"training.warmup ({self.settings.warmup} updates) is longer than the training (about {updates} "

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nmt.errors import UserError, similar_path
-from nmt.text.files import COMPRESSED, DAMAGED, open_plain, open_text
+from nmt.text.files import DAMAGED, open_plain, open_text, plain_name
 from nmt.text.formats import po, records, table, tbx, tmx, xliff, xlsx
 from nmt.text.formats.languages import is_code, is_language, normal_code
 from nmt.text.formats.pair import Pair, Reading
@@ -126,12 +126,6 @@ def _is_workbook(path: str) -> bool:
             return any(name.startswith("xl/") for name in archive.namelist())
     except (zipfile.BadZipFile, OSError):
         return False
-
-
-def plain_name(path: str) -> str:
-    """The name of a file without the suffix of its compression."""
-    name = Path(path).name
-    return name.removesuffix(next((suffix for suffix in COMPRESSED if name.endswith(suffix)), ""))
 
 
 def _with_languages(reading: Reading, found: Sequence[Found], texts: Sequence[str]) -> Reading:

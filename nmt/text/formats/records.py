@@ -8,9 +8,7 @@ from typing import Any
 from nmt.errors import UserError
 from nmt.text.formats.languages import is_language
 from nmt.text.formats.pair import Pair, Reading, needs
-from nmt.text.reading import iterate_records
-
-_MISSING = object()
+from nmt.text.reading import MISSING, field_value, iterate_records, score_text
 
 
 def read(path: str, reading: Reading) -> Iterator[Pair]:
@@ -41,45 +39,34 @@ def _parquet_records(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _pairs(records: Iterator[tuple[str, dict[str, Any]]], reading: Reading, path: str) -> Iterator[Pair]:
-    fields: tuple[list[str], list[str]] | None = None
-    score = reading.score_field.split(".") if reading.score_field else []
+    fields: tuple[str, str] | None = None
     for place, record in records:
         fields = fields or _find_fields(record, reading, path)
-        texts = [_value(record, names) for names in fields]
-        for text, names in zip(texts, fields, strict=True):
-            if text is _MISSING or not (text is None or isinstance(text, str)):
-                what = "is missing" if text is _MISSING else f"must be a text, but is {text!r:.50} instead"
-                raise UserError(f"`{path}` {place}: `{'.'.join(names)}` {what}")
-        value = _value(record, score) if score else ""
-        yield Pair(texts[0] or "", texts[1] or "", place, "" if value in (None, _MISSING) else str(value))
+        texts = [field_value(record, name) for name in fields]
+        for text, name in zip(texts, fields, strict=True):
+            if text is MISSING or not (text is None or isinstance(text, str)):
+                what = "is missing" if text is MISSING else f"must be a text, but is {text!r:.50} instead"
+                raise UserError(f"`{path}` {place}: `{name}` {what}")
+        score = score_text(field_value(record, reading.score_field)) if reading.score_field else ""
+        yield Pair(texts[0] or "", texts[1] or "", place, score)
 
 
-def _value(record: Any, names: list[str]) -> Any:
-    for name in names:
-        if not isinstance(record, dict) or name not in record:
-            return _MISSING
-        record = record[name]
-    return record
-
-
-def _find_fields(record: dict[str, Any], reading: Reading, path: str) -> tuple[list[str], list[str]]:
+def _find_fields(record: dict[str, Any], reading: Reading, path: str) -> tuple[str, str]:
     """The fields of the sides: those that are asked for, or those named after the languages or `source` and `target`.
 
     They are looked for in the record, and then in each object inside it.
     """
     asked = reading.source_field, reading.target_field
     if all(asked):
-        found = asked[0].split("."), asked[1].split(".")
-        if all(_value(record, names) is not _MISSING for names in found):
-            return found
+        if all(field_value(record, name) is not MISSING for name in asked):
+            return asked
     elif not any(asked):
-        inside = [[name] for name, value in record.items() if isinstance(value, dict)]
-        for way in ([], *inside):
-            names = list(_value(record, way))
+        inside = [(f"{name}.", value) for name, value in record.items() if isinstance(value, dict)]
+        for way, names in [("", record), *inside]:
             for sides in ((reading.source, reading.target), ("source", "target")):
                 own = [next((name for name in names if is_language(name, side)), None) for side in sides]
                 if own[0] and own[1]:
-                    return [*way, own[0]], [*way, own[1]]
+                    return f"{way}{own[0]}", f"{way}{own[1]}"
     known = ", ".join(_all_names(record))
     raise UserError(
         f"`{path}`: set --source-field and --target-field to fields that are there: {known[:300] or 'none'}"
