@@ -188,7 +188,7 @@ def test_folder_errors(tmp_path):
         load_pairs(DataConfig(path=str(tmp_path / "none")), "train")
     with fails("a split must be one of train, validation, test, but is `val` instead"):
         load_pairs(data, "val")
-    with fails("`data.files` belongs to a builder: `data.path` must be one of json, csv, tsv, parquet, text, but is"):
+    with fails("`data.files` belongs to a builder: `data.path` must be one of json, csv, tsv, parquet, text, conll"):
         load_pairs(DataConfig(path=data.path, files={"train": "x"}), "train")
     with fails("`data.name` names a configuration of a hub data set and must be unset"):
         load_pairs(DataConfig(path=data.path, name="de-en"), "train")
