@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from toys import toy_config, write_reversal
 
 from nmt import cli
 from nmt.config import DataConfig
@@ -23,6 +24,7 @@ from nmt.report.data_report import ADVICE
 from nmt.sizing import CAPTIONS, EVERYDAY, LEARNING_CURVE, expectations
 from nmt.text.files import import_zstd
 from nmt.text.pair_filters import FILTERS, SWITCHES
+from nmt.training.timing import training_minutes
 
 WORDS = {"Haus": "house", "Hund": "dog", "Tisch": "table", "Baum": "tree", "Buch": "book", "Brot": "bread"}
 PAIRS = [
@@ -254,3 +256,9 @@ def test_the_expectation_goes_through_what_was_measured() -> None:
     first, second = [one for one in LEARNING_CURVE if one.text == CAPTIONS][:2]
     middle = round(math.sqrt(first.pairs * second.pairs))
     assert dict(expectations(middle))[CAPTIONS] == f"about {(first.bleu + second.bleu) / 2:.0f}"
+
+
+def test_the_time_of_a_training_is_measured_on_sides_of_any_length(tmp_path: Path) -> None:
+    config = toy_config(write_reversal(tmp_path / "data"))
+    sample = [("a b c d e f g h " * 9 + "a" * (number % 7), "h g f " * 5) for number in range(200)]
+    assert 0 < training_minutes(config, sample, 400) < 5
