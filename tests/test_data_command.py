@@ -112,6 +112,7 @@ def test_the_page_shows_any_text(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_time_of_a_training_is_measured(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
     configuration()
+    write_text("train", PAIRS * 4)
     before = os.environ["NMT_CACHE"]
     assert cli.main(["data", "c.toml", "--threads", "1", "--set", "training.epochs=2"]) == 0
     assert "on this machine without validations (hidden size 8, 2 epochs" in capsys.readouterr().out

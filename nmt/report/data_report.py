@@ -109,6 +109,8 @@ def _words(side: Side) -> str:
 
 def _percent(count: int, of: int) -> str:
     share = 100 * count / max(1, of)
+    if 99.95 <= share < 100:
+        return "over 99.9 %"
     return f"{share:.1f} %" if share >= 0.1 or not count else f"{share:.2g} %"
 
 
