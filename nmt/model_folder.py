@@ -314,12 +314,12 @@ def open_models(
                 f"`{folder.path}` is a {folder.config.kind.title}, which cannot translate; give a translation model"
                 f"{advice}"
             )
-        check_same_vocabularies(folders[0], folder)
         first, other = folders[0].config.data, folder.config.data
         if first.source != first.target and (first.source, first.target) == (other.target, other.source):
             raise UserError(
                 f"`{folders[0].path}` and `{folder.path}` translate in opposite directions; an ensemble has one"
             )
+        check_same_vocabularies(folders[0], folder)
     if language_model is None:
         return folders, None
     beside = open_model(language_model)

@@ -51,4 +51,6 @@ def toy_config(folder: Path, **sections: dict[str, Any]) -> Config:
     """A configuration for the reversal task with some settings changed."""
     values = {name: {**section, **sections.get(name, {})} for name, section in SMALL.items()}
     values["data"]["path"] = str(folder)
+    if "task" not in sections:  # another task has other scores
+        values["training"].setdefault("best_by", "bleu")
     return parse_plain({**values, **{k: v for k, v in sections.items() if k not in values}}, "toy")
