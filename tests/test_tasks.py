@@ -226,7 +226,7 @@ def test_scores_are_as_defined() -> None:
 
 @pytest.mark.parametrize("what", ["gates", "gradient-flow", "embeddings"])
 def test_inspection(what: str, run: Path, tagger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="the pictures of `nmt inspect` need the extra `report`")
     for model in (run, tagger):
         output = tmp_path / f"{model.name}-{what}"
         assert cli.main(["inspect", what, str(model), "--output", str(output)]) == 0
