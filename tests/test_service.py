@@ -23,6 +23,7 @@ import pytest
 from runs import load_script
 
 from nmt.model_folder import bundled_models
+from nmt.service.detection import Detector
 from nmt.translation.translator import Translator
 
 uvicorn = pytest.importorskip("uvicorn", reason="the extra `serve` is not installed")
@@ -519,3 +520,9 @@ def test_the_command_stops_when_it_is_asked_and_finishes_what_runs() -> None:
 def test_the_service_imports_no_torch() -> None:
     code = "import sys, nmt.service.app, nmt.service.server; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_language_of_a_model_may_name_a_country() -> None:
+    detector = Detector(["de-AT", "en"])
+    assert detector.rank("Wo ist der Bahnhof?", ["de-AT", "en"])[0][0] == "de-AT"
+    assert Detector(["xx", "yy"]).rank("Wo ist der Bahnhof?", ["xx", "yy"]) == [("xx", 0.0), ("yy", 0.0)]

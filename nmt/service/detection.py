@@ -5,37 +5,32 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+
+from nmt.text.identification import Identifier, base
 
 LOOKED_AT = 2000
 """Number of characters that are examined."""
 
 
 class Detector:
-    """Ranks languages for a text, by py3langid's model of letter sequences, which is loaded when it is first needed."""
+    """Ranks languages for a text, by their letter sequences; the model is loaded when it is first needed."""
 
     def __init__(self, languages: Sequence[str]) -> None:
         self.languages = list(languages)
         self._lock = threading.Lock()
 
     @cached_property
-    def _identifier(self) -> Any:
-        from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-        identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-        known = [code for code in self.languages if code in identifier.labels]
-        if not known:
-            return None
-        identifier.set_languages(known)
-        return identifier
+    def _identifier(self) -> Identifier:
+        return Identifier(self.languages)
 
     def rank(self, text: str, among: Sequence[str]) -> list[tuple[str, float]]:
         """The languages with their probabilities, the most probable first; all of them 0 for a text without letters."""
         text = text[:LOOKED_AT]
-        with self._lock:
-            identifier = self._identifier if any(sign.isalpha() for sign in text) and len(among) > 1 else None
-            found = dict(identifier.rank(text)) if identifier is not None else {}
-        found = {code: found.get(code, 0.0) for code in among}
-        total = sum(found.values())
-        ranked = [(code, value / total if total else 0.0) for code, value in found.items()]
+        found = dict[str, float]()
+        if len(among) > 1 and any(sign.isalpha() for sign in text):
+            with self._lock:
+                found = self._identifier.rank(text)
+        shares = {code: found.get(base(code), 0.0) for code in among}
+        total = sum(shares.values())
+        ranked = [(code, share / total if total else 0.0) for code, share in shares.items()]
         return sorted(ranked, key=lambda one: -one[1])

@@ -30,8 +30,12 @@ class Identifier:
         """
         self._model = copy(_model())
         known = set(self._model.labels)
-        self.languages = frozenset(code for code in map(_base, languages) if code in known)
+        self.languages = frozenset(code for code in map(base, languages) if code in known)
         self._model.set_languages(sorted(self.languages))
+
+    def rank(self, text: str) -> dict[str, float]:
+        """The probability of each language; empty if none of the languages is known."""
+        return {str(code): float(share) for code, share in self._model.rank(text)} if self.languages else {}
 
     def identify(self, text: str) -> tuple[str, float]:
         """The most probable language and its probability."""
@@ -40,7 +44,7 @@ class Identifier:
 
     def is_other(self, text: str, language: str) -> bool:
         """Whether a text is surely in another language; False for a language that is not known."""
-        wanted = _base(language)
+        wanted = base(language)
         if wanted not in self.languages:
             return False
         found, probability = self.identify(text)
@@ -69,6 +73,6 @@ def with_similar(languages: Iterable[str]) -> set[str]:
     return {*languages, *NAMES}
 
 
-def _base(language: str) -> str:
+def base(language: str) -> str:
     """`de` for `de-AT`."""
     return normal_code(language).partition("-")[0]
