@@ -148,3 +148,13 @@ def test_title_case_in_a_line_of_its_own_is_translated_as_in_normal_case() -> No
     translator = Translator.load("de-en", threads=1)
     title, usual = translator.translate(["Wie Man Gutes Brot Backt", "Wie man gutes Brot backt"])
     assert title.text == usual.text
+
+
+def test_translations_that_differed_only_in_capitals_keep_the_rank_of_the_best() -> None:
+    """Of `Guten Morgen!` the bundled model has translations with a capital and without."""
+    translator = Translator.load("de-en", threads=1)
+    for line in ("Guten Morgen!", "GUTEN MORGEN!", "Ich habe Hunger."):
+        (found,) = translator.translate_n_best([line], 5)
+        scores = [one.score for one in found]
+        assert scores == sorted(scores, reverse=True) and len({one.text for one in found}) == len(found)
+        assert found[0].text == translator.translate([line])[0].text

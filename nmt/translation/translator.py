@@ -633,7 +633,10 @@ class Translator:
             for i, hypotheses in zip(batch, found, strict=True):
                 one = [self._translation(hypothesis, sentences[i], attention_weights) for hypothesis in hypotheses]
                 if len(one) > 1 and decoding.method == "beam":  # some differed only in capitals
-                    one = list({translation.text: translation for translation in one[::-1]}.values())[::-1]
+                    best = dict[str, Translation]()
+                    for translation in one:
+                        best.setdefault(translation.text, translation)
+                    one = list(best.values())
                 translated.append(one)
             return translated
 
