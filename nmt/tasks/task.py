@@ -21,6 +21,7 @@ from nmt.config import Config
 from nmt.data.corpus import measure, training_tags, training_texts
 from nmt.data.examples import read_texts
 from nmt.errors import UserError
+from nmt.model_folder import ModelFolder
 from nmt.network.model import Network
 from nmt.network.precision import mixed_precision
 from nmt.scores.confidence import Confidence
@@ -90,6 +91,18 @@ def make_vocabularies(config: Config, say: Say = lambda line: None) -> tuple[Voc
         joint = learn(itertools.chain(sources, targets), "identity", tags)
         return joint, joint
     return learn(sources, settings.normalization, tags), learn(targets, "identity", ())
+
+
+def vocabularies_of_start(folder: ModelFolder, config: Config) -> tuple[Vocabulary, Any]:
+    """The vocabularies of the model that a training starts from, which now know the words of its training text too."""
+    source, target = folder.source_vocabulary, folder.target_vocabulary
+    if not config.kind.decoder or config.task == "language_model" or source.familiar is None:
+        return source, target
+    texts = training_texts(config.data, "source")
+    if config.vocabulary.joint:
+        joint = source.with_words_of(itertools.chain(texts, training_texts(config.data, "target")))
+        return joint, joint
+    return source.with_words_of(texts), target
 
 
 class Task(ABC):

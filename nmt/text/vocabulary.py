@@ -159,6 +159,16 @@ class Vocabulary:
         _, mark, words = self.model.rpartition(FAMILIAR_WORDS)
         return frozenset(words.decode("utf-8", "replace").split("\n")) if mark else None
 
+    def with_words_of(self, texts: Iterable[str]) -> Vocabulary:
+        """The same pieces, and the words of another text as familiar words too: a model that is trained on it learns them.
+
+        A vocabulary that has no familiar words stays as it is, and one that knows the words of the text already.
+        """
+        if self.familiar is None:
+            return self
+        words = self.familiar | _familiar_words(_read(texts, True)[1], self)
+        return Vocabulary(self.model.removesuffix(_familiar_field(self.familiar)) + _familiar_field(words))
+
     def unfamiliar(self, text: str) -> list[str]:
         """Words with a capital letter and an unusual spelling that are not in the text that it was learned from.
 
@@ -255,7 +265,7 @@ def learn_vocabulary(
         reason = re.sub(r"^INTERNAL: \S+ ", "", reason)
         raise UserError(f"vocabulary.size {size} cannot be learned from this text: {reason}") from None
     learned = Vocabulary(output.getvalue())
-    return Vocabulary(learned.model + _familiar_words(words, learned)) if copied_spans else learned
+    return Vocabulary(learned.model + _familiar_field(_familiar_words(words, learned))) if copied_spans else learned
 
 
 def _read(texts: Iterable[str], counted: bool) -> tuple[list[str], Counter[str]]:
@@ -317,15 +327,21 @@ class WordCounts:
                 self.counts = Counter({word: count for word, count in self.counts.items() if count > rare})
 
 
-def _familiar_words(counts: Counter[str], vocabulary: Vocabulary) -> bytes:
-    """The words of a text that are unusual when written with a capital letter, as a field of a SentencePiece model.
+def _familiar_words(counts: Counter[str], vocabulary: Vocabulary) -> set[str]:
+    """The words of a text that are unusual when written with a capital letter.
 
     Words that occur less than LEARNED times are left out, because a model copies them better than it translates them.
-    The field has a number that SentencePiece leaves to others (`extensions 200 to max` in sentencepiece_model.proto).
     """
     words = [word for word, count in counts.most_common(MOST_FAMILIAR) if count >= LEARNED]
-    unusual = sorted(word for word in words if vocabulary.is_unusual(word[:1].upper() + word[1:]))
-    content = FAMILIAR_WORDS + "\n".join(unusual).encode()
+    return {word for word in words if vocabulary.is_unusual(word[:1].upper() + word[1:])}
+
+
+def _familiar_field(words: Iterable[str]) -> bytes:
+    """A list of familiar words as a field of a SentencePiece model.
+
+    The field has a number that SentencePiece leaves to others (`extensions 200 to max` in sentencepiece_model.proto).
+    """
+    content = FAMILIAR_WORDS + "\n".join(sorted(words)).encode()
     size, length = len(content), bytearray()
     while size > 127:  # a protocol buffer's integer: 7 bits a byte, the lowest first
         length.append(size & 127 | 128)

@@ -35,7 +35,7 @@ from nmt.network.word_vectors import load_into
 from nmt.scores.perplexity import perplexity, perplexity_text
 from nmt.sizing import adopt
 from nmt.tasks.resolving import resolve_for_training
-from nmt.tasks.task import Say, Task, Validation, make_vocabularies
+from nmt.tasks.task import Say, Task, Validation, make_vocabularies, vocabularies_of_start
 from nmt.text.vocabulary import Vocabulary
 from nmt.training.display import Display, counted, duration
 from nmt.training.optimization import WeightAverage, clip_gradients, gradient_norm, learning_rate, make_optimizer
@@ -179,7 +179,7 @@ class Run:
             return self.folder.vocabularies(self.config)
         self.start = open_start(self.config)
         if self.start:
-            return self.start.source_vocabulary, self.start.target_vocabulary
+            return vocabularies_of_start(self.start, self.config)
         return make_vocabularies(self.config, self.say)
 
     def _find_weights(self) -> None:
