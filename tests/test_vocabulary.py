@@ -225,6 +225,20 @@ def test_names_that_the_text_lacks_are_unfamiliar(model_type: str) -> None:
     assert Vocabulary(vocabulary.model).unfamiliar(text) == vocabulary.unfamiliar(text)
 
 
+def test_another_text_makes_its_words_familiar() -> None:
+    vocabulary = learn_vocabulary([*TEXT, *["Zbigniew."] * 9], VocabularyConfig(), 340, "identity", copied_spans=4)
+    text = "Frau Szymanska und Zbigniew sehen Wojciech."
+    more = vocabulary.with_words_of([*["Szymanska!"] * 9, "Wojciech."])
+    assert vocabulary.unfamiliar(text) == ["Szymanska", "Wojciech"]
+    assert more.unfamiliar(text) == ["Wojciech"]
+    assert more.encode_batch(TEXT) == vocabulary.encode_batch(TEXT)
+    assert more.model.count(FAMILIAR_WORDS) == 1
+    for known in (TEXT, ["Szymanska"] * 9):
+        assert more.with_words_of(known).checksum == more.checksum
+    without = learn_vocabulary(TEXT, VocabularyConfig(), 340, "identity")
+    assert without.with_words_of(["Szymanska"] * 9) is without
+
+
 def test_a_capitalised_word_of_usual_spelling_belongs_to_a_name_right_before_it() -> None:
     text = [*TEXT, *["Nachtigall Nachtigall."] * 40]
     vocabulary = learn_vocabulary(text, VocabularyConfig(), 380, "identity", copied_spans=4)

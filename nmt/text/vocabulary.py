@@ -160,9 +160,9 @@ class Vocabulary:
         return frozenset(words.decode("utf-8", "replace").split("\n")) if mark else None
 
     def with_words_of(self, texts: Iterable[str]) -> Vocabulary:
-        """The same pieces, and the words of another text as familiar words too: a model that is trained on it learns them.
+        """The same pieces with the words of another text as further familiar words, for a model that is trained on it.
 
-        A vocabulary that has no familiar words stays as it is, and one that knows the words of the text already.
+        A vocabulary without a list of familiar words stays as it is.
         """
         if self.familiar is None:
             return self
