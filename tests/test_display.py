@@ -49,7 +49,7 @@ def test_the_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         blocks: list[bytes] = []
         reader = threading.Thread(target=read_all, args=(ours, blocks))
         reader.start()
-        train(Display(lambda line: print(line, file=sys.stderr, flush=True), epochs=2))
+        train(Display(lambda line: print(line, file=sys.stderr, flush=True)))
     reader.join()
     os.close(ours)
     seen = b"".join(blocks).decode()
@@ -76,7 +76,7 @@ def test_a_line_a_minute_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(display, "find_bar", lambda: None)
     monkeypatch.setattr(display.time, "monotonic", lambda: float(next(clock)))
     said: list[str] = []
-    shown = Display(said.append, epochs=2)
+    shown = Display(said.append)
     shown.perplexity, shown.speed = "perplexity 9.00", "12,345 target tokens/s"
     for update in range(1, 21):
         shown.expect(update - 1, 100)
@@ -84,6 +84,17 @@ def test_a_line_a_minute_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> 
     assert all(re.fullmatch(r"epoch 1, update \d+: perplexity 9\.00, 12,345 target tokens/s, .* left( unknown)?", line)
                for line in said)  # fmt: skip
     assert 5 < len(said) < 20 and said[-1].endswith("hours left")
+
+
+def test_the_time_left_leaves_out_the_reading_of_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(display, "find_bar", lambda: None)
+    monkeypatch.setattr(display.time, "monotonic", lambda: now[0])
+    said: list[str] = []
+    shown = Display(said.append)
+    for now[0], share in ((600.0, 0.5), (660.0, 0.51)):
+        shown.advance(1, share, "here")
+    assert said == ["here: time left unknown", "here: about 49 minutes left"]
 
 
 def test_durations() -> None:

@@ -17,16 +17,17 @@ LINE_SECONDS = 60.0
 class Display:
     """Shows the progress of a training. Messages are printed through it, so that they do not collide with the bar."""
 
-    def __init__(self, say: Say, epochs: int) -> None:
-        self._say, self.epochs = say, epochs
+    def __init__(self, say: Say) -> None:
+        self._say = say
         self.bar: Any = None
         self.perplexity = ""
         """The latest one of training, in words."""
         self.speed = ""
         """The latest one of training, in words."""
         self.began = self.said = time.monotonic()
+        """When the first batches of this process were done, and when something was last shown."""
         self.first_share: float | None = None
-        """Share of the training that was done when this process began."""
+        """Share of the training that was done then."""
 
     def say(self, line: str) -> None:
         """Print a line; the bar is removed and drawn again below it."""
@@ -59,7 +60,7 @@ class Display:
         where: the epoch and the update, in words
         """
         if self.first_share is None:
-            self.first_share = share
+            self.first_share, self.began = share, time.monotonic()  # the time before was spent on reading the text
         if self.bar is not None:
             self.bar.set_postfix_str(self.perplexity, refresh=False)  # with the speed it is wider than 80 columns
             self.bar.update(batches)

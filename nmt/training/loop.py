@@ -139,7 +139,7 @@ class Run:
         self.config, self.output, self.device = config, output, device
         self.processes = processes or Processes()
         self.settings: TrainingConfig = config.training
-        self.display = Display(say, self.settings.epochs)
+        self.display = Display(say)
         self.say = say = self.display.say
         self.folder = RunFolder(output)
         self.board: TensorBoard | None = None
