@@ -72,7 +72,7 @@ def test_a_notebook_has_a_bar_without_a_terminal(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_line_a_minute_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter(range(0, 10_000, 50))
+    clock = iter(range(0, 10_000, 25))
     monkeypatch.setattr(display, "find_bar", lambda: None)
     monkeypatch.setattr(display.time, "monotonic", lambda: float(next(clock)))
     said: list[str] = []
@@ -83,7 +83,7 @@ def test_a_line_a_minute_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> 
         shown.advance(1, update / 100, f"epoch 1, update {update}")
     assert all(re.fullmatch(r"epoch 1, update \d+: perplexity 9\.00, 12,345 target tokens/s, .* left( unknown)?", line)
                for line in said)  # fmt: skip
-    assert 5 < len(said) < 20 and said[-1].endswith("hours left")
+    assert 5 < len(said) < 20 and said[-1].endswith("minutes left")
 
 
 def test_the_time_left_leaves_out_the_reading_of_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
