@@ -71,6 +71,9 @@ def test_capitals_of_a_language() -> None:
         ("we sleep.", "wir schlafen.", "en", "we sleep."),
         ("apples and pears", "Äpfel und Birnen", "en", "apples and pears"),  # no sentence
         ("apple.", "Apfel.", "en", "apple."),
+        ("coffee?", "Kaffee?", "en", "Coffee?"),
+        ("coffee? \ue000", "Kaffee? \ue000", "en", "Coffee? \ue000"),
+        ("we sleep. \ue000 \ue001", "Wir schlafen. \ue000\ue001", "en", "We sleep. \ue000 \ue001"),
         ("we sleep.", "我们睡觉了。", "en", "we sleep."),
         ("我们 睡觉。", "Wir schlafen.", "zh", "我们 睡觉。"),
         ("", "Wir schlafen.", "en", ""),

@@ -263,7 +263,7 @@ def test_all_else_in_a_plain_line_is_text(german: Translator) -> None:
         assert has_elements(line)
         return parse_markup(line, INLINE).parts
 
-    (segment,) = inline("Tom & <b>ein <i> &amp; x < y</b> <p>Hund</p><br/> </a>")
+    (segment,) = inline("Tom & <b>ein <i> &amp; x < y</b> <u>Hund</u><br/> </a>")
     assert isinstance(segment, Segment) and segment.text == "Tom & ein <i> &amp; x < y Hund<br/> </a>"
     for line in ("ein <b>Hund", "</b> Hund <b>", "`<b>` und `</b>`", "a < b </", "List<Text> x", "<br/></br/>"):
         assert not has_elements(line), line
@@ -272,6 +272,8 @@ def test_all_else_in_a_plain_line_is_text(german: Translator) -> None:
     (found,) = toy(16).translate(["ein <b>Hund</b> & <br/> {name} &lt;"])
     assert all(found.text.count(one) == 1 for one in ("<br/>", "{name}", "&lt;", "<b>", "</b>"))
     assert echo("ein <b>Hund</b> & x < y", INLINE) == "ein <b>Hund</b> & x < y"
+    cells = inline("<td>ein</td><td>Hund</td>")  # each is translated by itself
+    assert [one.text for one in cells if isinstance(one, Segment)] == ["ein", "Hund"]
     (segment,) = inline("ein <code>Hund der</code> <i>ist</i>")
     assert isinstance(segment, Segment) and segment.text == "ein ist"
     plain, without = toy(16), toy(16)

@@ -37,7 +37,7 @@ Set ⟦{{ user.name | upper }}⟧ now
 ⟦{% if x %}⟧ja⟦{% endif %}⟧
 Du hast ⟦%d⟧ neue Nachrichten.
 ⟦%s⟧ von ⟦%1$s⟧, ⟦%(count)d⟧ und ⟦%.2f⟧ ⟦%@⟧ ⟦%5d⟧
-Zu ⟦%d⟧⟦%%⟧ fertig
+Zu ⟦%d%%⟧ fertig, ⟦%s⟧ von ⟦%%⟧
 Am ⟦%Y-%m-%d⟧ um ⟦%H:%M⟧
 ⟦%PATH%⟧ ist leer
 ⟦{n, plural, one {# Datei} other {# Dateien}}⟧ gelöscht
@@ -73,6 +73,7 @@ Rufe ⟦getUserName()⟧ und ⟦camelCase⟧ und ⟦snake_case⟧ auf.
 Das ⟦iPhone⟧ und ⟦__init__⟧ und ⟦obj.method()⟧
 ⟦NullPointerException⟧ geworfen
 Flug ⟦LH441⟧ nach ⟦3D⟧
+Schlüssel ⟦7F3A-22C9⟧ und ⟦22C⟧
 Danke ⟦❤️⟧
 Super ⟦👍🏽👍⟧!
 ⟦👨‍👩‍👧⟧ ⟦🇩🇪⟧ ⟦1️⃣⟧ ⟦😀😀😀⟧

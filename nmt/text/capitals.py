@@ -13,8 +13,9 @@ from typing import Protocol
 _WORD = re.compile(r"\w+")
 
 _QUOTES = r"[\"“„”»«‘‚(¿¡]*+"
-_SENTENCE = re.compile(rf"{_QUOTES}([^\W\d_])\S*\s+\S.*[.!?…][\"”“»«’)]*")
-"""Several words and a final mark."""
+_SPANS = r"(?:\s*[\ue000-\uf8ff])*+"
+_SENTENCE = re.compile(rf"{_QUOTES}([^\W\d_])(?:\S*\s+\S.*[.!?…]|\S*[!?…])[\"”“»«’)]*{_SPANS}")
+"""Several words and a final mark, or one word and a mark other than a stop; copied spans may follow."""
 _FIRST_WORD = re.compile(rf"{_QUOTES}([^\W\d_]+(?:[-'’][^\W\d_]+)*+)(?![\w./@:\\]\S)")
 """A word at the beginning that is no number, address or name of a file."""
 

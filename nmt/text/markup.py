@@ -146,7 +146,8 @@ def parse_markup(line: str, kind: str, *, copied: bool = False, whole: bool = Fa
     for place, token in enumerate(tokens):
         around = place > 0 and tokens[place - 1].raw[-1:].isspace(), tokens[place + 1 : place + 2]
         tag = Tag(token.raw, around[0], bool(around[1]) and around[1][0].raw[:1].isspace())
-        if token.kind == "block" and not whole:
+        block = token.kind == "block" or (kind == INLINE and place in partners and token.name.lower() in _HTML_BLOCKS)
+        if block and not whole:
             builder.separate(token.raw)
         elif token.kind in ("open", "close") and place in partners:
             builder.open(tag) if token.kind == "open" else builder.close(tag)
