@@ -26,6 +26,11 @@ os.environ.update(
     }
 )
 
+# With a process of tests for each processor (pytest -n), each has a processor of its own, and so have the programs that
+# it starts: by default they take as many threads as there are processors, and threads that wait for each other spin.
+if (_worker := os.environ.get("PYTEST_XDIST_WORKER")) and hasattr(os, "sched_setaffinity"):
+    _processors = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {_processors[int(_worker.removeprefix("gw")) % len(_processors)]})
 
 # The same examples in every run, and no limit of time on a busy machine.
 hypothesis.settings.register_profile("nmt", derandomize=True, database=None, deadline=None, max_examples=50)
@@ -69,6 +74,14 @@ def no_network() -> Iterator[None]:
         guard_look_up(name)
     yield
     patch.undo()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """No test can cut the power, and what a killed process has written is there without `fsync` as well."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda file: None)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -187,15 +187,14 @@ QUOTAS = {
 
 
 @pytest.mark.parametrize("name", QUOTAS)
-def test_the_quota_of_a_container_counts(name: str, tmp_path: Path) -> None:
+def test_the_quota_of_a_container_counts(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
     files, expected = QUOTAS[name]
     for path, text in files.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
     assert cpu_quota(tmp_path) == expected
-    mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    assert mine is not None
-    assert available_processors(tmp_path) == (mine if expected is None else max(1, min(mine, -int(-expected // 1))))
+    assert available_processors(tmp_path) == (8 if expected is None else max(1, min(8, -int(-expected // 1))))
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs an affinity mask")

@@ -56,7 +56,9 @@ def running(models: Models, limits: Limits | None = None, **settings: Any) -> It
     """The address of a server in a thread of this process, and its state."""
     service = Service(models, limits or Limits(), settings.pop("keys", None))
     listener = bind("127.0.0.1", 0)
+    idle = settings.pop("idle_seconds", 5)
     server = uvicorn.Server(configuration(make_app(service, **settings), 5))
+    server.config.timeout_keep_alive = idle
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     while not server.started:
@@ -407,7 +409,7 @@ def test_a_client_that_has_gone_costs_nothing(models: Models, monkeypatch: pytes
 def test_bodies_have_limits(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app, "BODY_SECONDS", 0.3)
     monkeypatch.setattr(server, "HEAD_SECONDS", 0.3)
-    with running(models) as (url, service):
+    with running(models, idle_seconds=0.5) as (url, service):
         found = Answer(f"{url}/translate", b" " * (service.limits.body + 1))
         assert (found.status, found.json["error"]) == (413, "Invalid request: the body is larger than 1048576 bytes")
         host, port = url.removeprefix("http://").split(":")
