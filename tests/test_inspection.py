@@ -20,8 +20,9 @@ from toys import toy_config, write_reversal
 
 from nmt import cli
 from nmt.config import Config
+from nmt.data.batching import make_batch
 from nmt.errors import UserError
-from nmt.inspection import attention, bottleneck, context, gates, gradient_flow, pages, search
+from nmt.inspection import attention, bottleneck, context, gates, gradient_flow, pages, search, steps
 from nmt.inspection.watching import batch_of, layers_of, matrices, open_subject, watched
 from nmt.inspection.watching import gates as gate_activations
 from nmt.model_folder import weights_metadata, write_model
@@ -280,6 +281,45 @@ def test_attention_of_search_is_that_of_teacher_forcing(translator: Path) -> Non
     assert any(one.target == other.target for one, other in zip(found, again, strict=True))
 
 
+def test_the_steps_of_a_translation_are_those_of_the_network(translator: Path) -> None:
+    """Teacher forcing of the whole sentence gives the same encoder states, contexts and decoder states."""
+    subject, text = open_subject(translator), "a b c d"
+    found = steps.walk(subject, text, 3)
+    best = subject.translator().translate([text], beam_size=3)[0]
+    assert found.translation == best.text and found.attention.target[:-1] == best.tokens
+    vocabulary = subject.folder.target_vocabulary
+    target = [np.array([vocabulary.pieces(range(len(vocabulary))).index(piece) for piece in best.tokens])]
+    source = [np.array(subject.folder.source_vocabulary.encode(text))]
+    batch = make_batch(source, target, target, np.arange(1))
+    with torch.no_grad(), watched(subject.model) as record:
+        embedded = subject.model.embed(subject.model.source_embedding, batch.source)
+        inside = subject.model.encoder(embedded, batch.lengths)[0]
+        forced(subject.model, batch)
+    np.testing.assert_allclose(found.encoder, inside[:, 0], atol=1e-5)
+    for own, layer in zip(found.states, subject.model.decoder.layers, strict=True):
+        after = torch.stack([state[0][0] for state in record[layer.cell].after])
+        np.testing.assert_allclose(own[1:], after, atol=1e-5)
+        np.testing.assert_allclose(own[0], record[layer.cell].before[0][0][0], atol=1e-5)
+    np.testing.assert_allclose(found.contexts, found.attention.weights @ found.encoder, atol=1e-5)
+    np.testing.assert_allclose(found.attention.weights.sum(1), 1, atol=1e-5)
+
+
+def test_the_beam_of_each_step_holds_the_translation(translator: Path) -> None:
+    found = steps.walk(open_subject(translator), "h g f e", 4)
+    tokens = found.attention.target
+    for step, (beam, candidates) in enumerate(zip(found.beams, found.candidates, strict=True), 1):
+        (own,) = (rival for rival in beam if rival.fate == "best")
+        assert own.text == "".join(tokens[:step]).replace("▁", " ").strip()
+        assert (own.score is not None) == (step == len(tokens))
+        assert [rival.total for rival in beam] == sorted((rival.total for rival in beam), reverse=True)
+        assert sum(rival.fate != "refused" for rival in beam) <= 4
+        assert [p for _, p in candidates] == sorted((p for _, p in candidates), reverse=True)
+        before = found.beams[step - 2] if step > 1 else []
+        total = next((rival.total for rival in before if rival.fate == "best"), 0.0)
+        if tokens[step - 1] in dict(candidates):
+            assert own.total - total == pytest.approx(np.log(dict(candidates)[tokens[step - 1]]), abs=1e-4)
+
+
 def test_search_errors_fall_with_the_beam_and_scores_rise(translator: Path) -> None:
     subject = open_subject(translator)
     sources = [" ".join("abcdefgh"[i : i + 4]) for i in range(5)]
@@ -354,7 +394,11 @@ def inspect(tmp_path: Path, command: str) -> dict[str, Any]:
     assert (tmp_path / f"{what}.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert colors(tmp_path / f"{what}.png") > 20
     page = (tmp_path / f"{what}.html").read_text()
-    assert page.startswith("<!doctype html>") and page.count("<svg") == 1 and "light-dark(#1c1f23, #e6e8ea)" in page
+    assert (
+        page.startswith("<!doctype html>")
+        and page.count("<svg") == 1 + (what == "steps")
+        and "light-dark(#1c1f23, #e6e8ea)" in page
+    )
     assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""
     )
@@ -435,9 +479,18 @@ def test_an_export_alone_shows_what_the_weights_show(tmp_path: Path, translator:
         np.testing.assert_allclose(one.weights, other.weights, atol=1e-4)
     own, exported = (context.context_vectors(subject, sources) for subject in (weights, export))
     np.testing.assert_allclose(own, exported, atol=1e-4)
+    one, other = (steps.walk(subject, "a b c", 3) for subject in (weights, export))
+    assert one.beams[-1][0].text == other.beams[-1][0].text and one.attention.target == other.attention.target
+    for left, right in zip(
+        [one.encoder, one.contexts, *one.states], [other.encoder, other.contexts, *other.states], strict=True
+    ):
+        np.testing.assert_allclose(left, right, atol=1e-4)
     assert search.compare(weights, sources, sources, [1, 3], quiet)[0][1].errors >= 0
     for command in (f"context {folder}", f"attention {folder}", f"search {folder} --beam-sizes 1,2 --sentences 3"):
         inspect(tmp_path, command)
+    numbers = inspect(tmp_path, f"steps {folder} 'a <b> c'")
+    page = (tmp_path / "steps.html").read_text(encoding="utf-8")
+    assert numbers["translation"] in page and "&lt;" in page and not re.search(r"(src|href)=.?http", page)
     with pytest.raises(UserError, match="has only an export, and this needs its weights"):
         _ = export.model
 
@@ -478,6 +531,8 @@ def test_bottleneck(tmp_path: Path) -> None:
     [
         ("attention {plain}", "is a model without attention"),
         ("attention {lm}", "is a language model, but this picture needs a translation model"),
+        ("steps {plain} a", "is a model without attention"),
+        ("steps {model} ' '", "the text must be one sentence of words, without numbers and addresses that are copied"),
         ("attention {model} --sentence a --gold x", "--gold needs the translations that were aligned"),
         ("gates {model} --layer top", "--layer must be one of encoder-forward-1, encoder-backward-1, decoder-1"),
         ("gates {model} --unit 99", "--unit must be from 0 to 31, but is 99 instead"),

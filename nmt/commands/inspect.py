@@ -93,6 +93,14 @@ def add_attention(parser: argparse.ArgumentParser) -> None:
     add("--gold", metavar="FILE", help="alignments of the given translations (0-0 sure, 0?1 possible)")
 
 
+def add_steps(parser: argparse.ArgumentParser) -> None:
+    """Options of `nmt inspect steps`."""
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="model folder, run folder, or hub id")
+    add("text", metavar="TEXT", help="the sentence to translate")
+    add("--beam-size", type=positive, metavar="N", help="hypotheses kept at each step")
+
+
 def add_bottleneck(parser: argparse.ArgumentParser) -> None:
     """Options of `nmt inspect bottleneck`."""
     add = parser.add_argument
@@ -140,6 +148,11 @@ WHATS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]] = {
         'runs/captions --sentence "Ein Hund schläft auf dem Sofa."',
         add_attention,
     ),
+    "steps": (
+        "Step through one translation: encoder, attention and context vector, decoder, beam.",
+        'runs/captions "Ein Hund schläft auf dem Sofa."',
+        add_steps,
+    ),
     "bottleneck": (
         "Train models with and without attention and source reversal, and compare their quality by sentence length.",
         "--task copy",
@@ -184,7 +197,7 @@ def bottleneck(options: argparse.Namespace) -> Inspection:
 
 def look(options: argparse.Namespace) -> Inspection:
     """Every other `nmt inspect`: of a model, or of cells with initial weights."""
-    from nmt.inspection import attention, context, embeddings, gates, gradient_flow, search
+    from nmt.inspection import attention, context, embeddings, gates, gradient_flow, search, steps
     from nmt.inspection.watching import Choice, open_subject
 
     rate_and_clip = {}
@@ -200,8 +213,10 @@ def look(options: argparse.Namespace) -> Inspection:
                 seed=options.seed,
                 **rate_and_clip,
             )
-    wanted = options.what in ("context", "attention", "search")
+    wanted = options.what in ("context", "attention", "search", "steps")
     subject = open_subject(options.model, options.threads, translation=wanted)
+    if options.what == "steps":
+        return steps.inspect(subject, options.text, options.beam_size)
     if options.what == "embeddings":
         pieces = [piece for piece in options.pieces.split(",") if piece]
         return embeddings.inspect(subject, options.side, pieces, options.count, options.projection)

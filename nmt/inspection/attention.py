@@ -56,6 +56,12 @@ class Attended:
     """The translation."""
 
 
+def require_attention(subject: Subject) -> None:
+    """Raises UserError for a model without attention."""
+    if subject.folder.config.model.attention == "none":
+        raise UserError(f"`{subject.folder.path}` is a model without attention; choose one with `model.attention`")
+
+
 def attend(subject: Subject, sources: Sequence[str], beam_size: int | None) -> list[Attended]:
     """Translate by beam search and keep the weights of the best hypotheses."""
     folder = subject.folder
@@ -67,7 +73,7 @@ def attend(subject: Subject, sources: Sequence[str], beam_size: int | None) -> l
         for source, (best, *_) in zip(ids, beam_search(subject.engine, ids, settings), strict=True):
             assert best.attention_weights is not None
             weights = best.attention_weights[:, : len(source) + 1]  # the pieces, then the end symbol
-            found.append(_attended(subject, source, best.tokens, weights))
+            found.append(attended(subject, source, best.tokens, weights))
     return found
 
 
@@ -84,11 +90,12 @@ def attend_forced(subject: Subject, sources: Sequence[str], targets: Sequence[st
             for pair, row in zip(step.pairs, step.attention_weights, strict=True):
                 weights[pair].append(row[: len(source_ids[pair]) + 1])  # the pieces, then the end symbol
         for source, target, rows in zip(source_ids, target_ids, weights, strict=True):
-            found.append(_attended(subject, source, target, np.stack(rows)))
+            found.append(attended(subject, source, target, np.stack(rows)))
     return found
 
 
-def _attended(subject: Subject, source: Sequence[int], target: Sequence[int], weights: Weights) -> Attended:
+def attended(subject: Subject, source: Sequence[int], target: Sequence[int], weights: Weights) -> Attended:
+    """A sentence with its translation, in ids without end symbols, and the weights [target + 1, source + 1]."""
     folder = subject.folder
     pieces = folder.source_vocabulary.pieces(source), folder.target_vocabulary.pieces(target)
     words = [len(word_starts(side)) if side else 0 for side in pieces]
@@ -154,8 +161,7 @@ def inspect(subject: Subject, choice: Choice, beam_size: int | None, gold: str |
 
     With a gold file the model reads the given translations; otherwise it translates by beam search.
     """
-    if subject.folder.config.model.attention == "none":
-        raise UserError(f"`{subject.folder.path}` is a model without attention; choose one with `model.attention`")
+    require_attention(subject)
     if gold is not None and (choice.sentences or (choice.source is not None and choice.target is None)):
         raise UserError("--gold needs the translations that were aligned: --source FILE --target FILE")
     sources, targets = read_pairs(subject, choice, translate=False)

@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +81,8 @@ class Inspection:
     """All numbers of the picture, for WHAT.json; numbers that are not finite become null."""
     texts: Sequence[str] = ()
     """Texts of the picture that come from data: their characters decide which fonts are needed."""
+    first: list[Section] = field(default_factory=list)
+    """The sections above the picture."""
     sections: list[Section] = field(default_factory=list)
     """The sections below the picture."""
     files: dict[str, str] = field(default_factory=dict)
@@ -130,10 +133,12 @@ def page(inspection: Inspection, svg: str, command: str) -> str:
     for light, dark in DARK.items():
         inline = inline.replace(light, f"light-dark({light}, {dark})")
     inline = re.sub(r'(?<= [dxy]=")[^"]*', _shorter, inline)
-    inline = inline.replace("<svg", '<svg role="img" style="max-width: 100%; height: auto"', 1)
+    label = escape(inspection.title)
+    inline = inline.replace("<svg", f'<svg role="img" aria-label="{label}" style="max-width: 100%; height: auto"', 1)
     picture = Section("Picture", [Figure(inline)], command)
     about = Section("In short", [Paragraph(sentence) for sentence in inspection.summary])
-    document = Document(inspection.title, f"nmt inspect {inspection.what}", [], [about, picture, *inspection.sections])
+    sections = [about, *inspection.first, picture, *inspection.sections]
+    document = Document(inspection.title, f"nmt inspect {inspection.what}", [], sections)
     return to_html(document, f"{inspection.what}.json")
 
 

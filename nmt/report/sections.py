@@ -59,7 +59,7 @@ def make_document(report: Report, commands: Commands) -> Document:
             _calibration(report),
             _sureness(report),
             *_examples(report),
-            _tree(report.tree),
+            None if report.tree is None else tree_section(report.tree),
             _curves(report, commands),
             _settings(evaluation),
         )
@@ -528,9 +528,8 @@ def _plain(text: str) -> list[Span]:
     return [Span(text, False)] if text else []
 
 
-def _tree(tree: SearchTree | None) -> Section | None:
-    if tree is None:
-        return None
+def tree_section(tree: SearchTree) -> Section:
+    """The search tree of one sentence, and how many hypotheses there were."""
     leaves = []
     for node, piece in zip(tree.nodes, tree.pieces, strict=True):
         text = "end" if node.token == END else piece
