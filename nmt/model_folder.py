@@ -4,6 +4,7 @@ config.toml         the resolved configuration, with its format number
 model.safetensors   weights only, with the checksums of the configuration and the vocabularies they were trained with
 joint.spm           SentencePiece model of both languages, or
 source.spm, target.spm; a language model has target.spm alone, and a model that writes labels has labels.json
+vectors.json        how the vectors that a model reads are standardised, instead of source.spm
 README.md           model card
 confidence.json     how its log-probabilities become a confidence (nmt/scores/confidence.py); many models have none
 onnx/               the exported model, written by `nmt export`; a folder with it does not need the weights
@@ -40,7 +41,6 @@ from nmt.model_files import (
 from nmt.model_files import write_atomically as write_atomically
 from nmt.scores.confidence import Confidence
 from nmt.text.labels import load_side
-from nmt.text.vocabulary import Vocabulary
 
 CONFIG = "config.toml"
 WEIGHTS = "model.safetensors"
@@ -57,8 +57,9 @@ class ModelFolder:
 
     path: Path
     config: Config
-    source_vocabulary: Vocabulary
-    """The same as `target_vocabulary` with a joint vocabulary, and for a language model, which has no source."""
+    source_vocabulary: Any
+    """The vocabulary of the source side, or the `Scale` of its vectors. The same as `target_vocabulary` with a joint
+    vocabulary, and for a language model, which has no source."""
     target_vocabulary: Any
     """The vocabulary of the target side, or its `Labels`."""
     confidence: Confidence | None = None
@@ -77,11 +78,12 @@ class ModelFolder:
 def vocabulary_files(config: Config) -> list[str]:
     """Names of the files that say what ids mean: one vocabulary for both sides, or a file for each; the source's first.
 
-    A language model has only that of the target side. The labels of a classification are a file of their own.
+    A language model has only that of the target side. The labels of a classification are a file of their own, and so is
+    the scale of vectors.
     """
     kind = config.kind
     if not kind.decoder:
-        return ["source.spm", "labels.json"]
+        return ["vectors.json" if config.reads_vectors else "source.spm", "labels.json"]
     if kind.source == "none":
         return ["target.spm"]
     return ["joint.spm"] if config.vocabulary.joint else ["source.spm", "target.spm"]

@@ -223,6 +223,7 @@ def training_values(config: Config, amount: Amount) -> dict[str, Any]:
     by_characters = config.vocabulary.model_type == "char"
     sampling = {"unigram": 0.5, "bpe": 0.1, "char": 0.0}[config.vocabulary.model_type]
     dropped = 0.08 if translated or not (language_model or by_characters) else 0.0
+    source_dropped = 0.0 if config.reads_vectors else dropped
     passes = amount.pairs if translated else amount.words / 25
     if not config.kind.decoder:
         passes = max(passes, amount.pairs)
@@ -232,7 +233,7 @@ def training_values(config: Config, amount: Amount) -> dict[str, Any]:
         "training.epochs": _epochs(passes),
         "training.label_smoothing": 0.1 if translated and not risk else 0.0,
         "training.source_sampling": sampling if translated else 0.0,
-        "training.source_word_dropout": dropped,
+        "training.source_word_dropout": source_dropped,
         "training.target_word_dropout": dropped if translated and not risk else 0.0,
         "training.noise": 1.0 if translated and not probe else 0.0,
         "training.precision": amount.precision,

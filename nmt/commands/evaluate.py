@@ -265,7 +265,7 @@ def evaluate_labels(options: argparse.Namespace, folder: ModelFolder) -> None:
     from nmt.prediction.predictor import Predictor
 
     data, split = data_with(folder.config, options.set), options.split or "test"
-    texts = read_texts(data, split)
+    texts = read_texts(data, split, folder.config.side_kinds)
     predictions = Predictor.load(folder, device=options.device, threads=options.threads).predict(texts.sources)
     scores = folder.config.kind.load_task().evaluate(folder, texts, predictions)
     if options.report:

@@ -1,4 +1,4 @@
-"""`nmt predict`: the labels of texts."""
+"""`nmt predict`: the labels of texts or of sequences of vectors."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ import itertools
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from nmt.commands.options import add_machine_options
 from nmt.commands.streams import open_file, print_lines, standard_output
 from nmt.errors import UserError
+from nmt.text.vectors import vectors_of
 
 if TYPE_CHECKING:
+    from nmt.config import Config
     from nmt.prediction.predictor import Prediction, Predictor
 
 TEXT = (
     "Predict the label of each line, or of each of its words. Prints a line for each line: the label and its "
-    "probability, separated by a tab, or the labels of the words, separated by spaces."
+    "probability, separated by a tab, or the labels of the words, separated by spaces. For a model that reads vectors "
+    "each line is a list of vectors as JSON, or the input is a .npz or .parquet file."
 )
 EXAMPLE = 'echo "The story was not dull." | nmt predict runs/reviews'
 
@@ -29,7 +32,9 @@ LINES = 512
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of `nmt predict`."""
     parser.add_argument("model", metavar="MODEL", help="model folder, run folder, or hub id")
-    parser.add_argument("--input", metavar="FILE", help="text to read, one example per line (default: standard input)")
+    parser.add_argument(
+        "--input", metavar="FILE", help="text or vectors to read, one example per line (default: standard input)"
+    )
     parser.add_argument(
         "--json", action="store_true", help="one JSON object per line, with the probabilities of all labels"
     )
@@ -45,12 +50,45 @@ def run(options: argparse.Namespace) -> None:
     if options.input is None and sys.stdin is None:
         raise UserError("standard input is closed; use --input")
     predictor = Predictor.load(options.model, device=options.device, threads=options.threads)
+    reads_vectors = predictor.config.reads_vectors
+    if reads_vectors and options.input and options.input.endswith((".npz", ".parquet")):
+        from nmt.data.examples import read_column
+
+        print_blocks(predictor, read_column(options.input, predictor.config), options.json)
+        return
     source = open_file(options.input, "rb") if options.input else cast(BinaryIO, sys.stdin.buffer)
     with source:
         name = f"`{options.input}`" if options.input else "standard input"
         lines = decoded(source, name)
-        while block := list(itertools.islice(lines, LINES)):
-            print_lines(predicted_lines(predictor, block, options.json))
+        values = vectors(lines, predictor.config, name) if reads_vectors else lines
+        print_blocks(predictor, values, options.json)
+
+
+def print_blocks(predictor: Predictor, examples: Iterator[Any], as_json: bool) -> None:
+    """Print the predictions, some lines at once."""
+    while block := list(itertools.islice(examples, LINES)):
+        print_lines(predicted_lines(predictor, block, as_json))
+
+
+def vectors(lines: Iterator[str], config: Config, name: str) -> Iterator[Any]:
+    """The vectors of each line that is not blank: JSON, a list or an object with one in the column of the source."""
+    column = config.data.source
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        where = f"{name} line {number}"
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{where} must be vectors as JSON, such as [[0.5, 1], [2, 3]]: {error}") from None
+        if isinstance(value, dict):
+            if column not in value:
+                raise UserError(f"{where} has no `{column}`; its fields are {', '.join(value) or 'none'}")
+            value = value[column]
+        found = vectors_of(value, where, config.side_kinds[0])
+        if not len(found):
+            raise UserError(f"{where} has no vectors; leave it out")
+        yield found
 
 
 def decoded(source: Iterable[bytes], name: str) -> Iterator[str]:
@@ -62,7 +100,7 @@ def decoded(source: Iterable[bytes], name: str) -> Iterator[str]:
             raise UserError(f"{name} line {number} is not valid UTF-8; convert it to UTF-8") from None
 
 
-def predicted_lines(predictor: Predictor, lines: list[str], as_json: bool) -> Iterator[str]:
+def predicted_lines(predictor: Predictor, lines: list[Any], as_json: bool) -> Iterator[str]:
     """A line of output for each line; a blank one stays blank, or has no label as JSON."""
     by_word = predictor.config.kind.target == "labels"
     for line, found in zip(lines, predictor.predict(lines), strict=True):

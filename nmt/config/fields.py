@@ -30,7 +30,7 @@ from nmt.config.ranges import (
     positive,
     up_to,
 )
-from nmt.config.tasks import TaskKind, task_kind
+from nmt.config.tasks import SideKind, TaskKind, task_kind
 from nmt.sizing import AUTO
 
 FORMAT = 2
@@ -90,8 +90,8 @@ class DataConfig:
 
     path: Annotated[str, NOT_EMPTY] = "builtin:captions"
     """`builtin:captions`, a probe task (`builtin:copy`, `builtin:reverse`, `builtin:sort`, `builtin:adding`), examples
-    with labels (`builtin:names`, `builtin:reviews`, `builtin:tags`), a hub id (`bentrevett/multi30k`), a folder, or a
-    builder (json, csv, tsv, text, parquet, conll)."""
+    of other tasks (`builtin:names`, `builtin:reviews`, `builtin:tags`, `builtin:digits`), a hub id
+    (`bentrevett/multi30k`), a folder, or a builder (json, csv, tsv, text, parquet, conll, npz)."""
     name: str | None = None
     """Configuration name of a hub data set (`de-en` of `wmt/wmt14`)."""
     files: dict[str, str | list[str]] = field(default_factory=dict)
@@ -102,6 +102,9 @@ class DataConfig:
     """Whether data sets of the hub are read from there as a stream, so that the disk holds only what training reads:
     the cleaned and the segmented pairs. Training begins when all of it was read once. Files on this machine are always
     read like this."""
+    input: Literal["text", "vectors"] = "text"
+    """What the source is for a task that can read both: a text, or a sequence of vectors, such as the rows of an image
+    or the channels of a signal ([the page about tasks](tasks.md))."""
     source: str = "de"
     """Source language: column name, field inside another one (`translation.de`), language of a `translation` column, or
     file suffix."""
@@ -620,6 +623,21 @@ class Config:
     def kind(self) -> TaskKind:
         """The declaration of the task."""
         return task_kind(self.task)
+
+    @property
+    def reads_vectors(self) -> bool:
+        """Whether the source is a sequence of vectors instead of a text."""
+        return self.data.input == "vectors"
+
+    @property
+    def source_unit(self) -> str:
+        """What a source is counted in."""
+        return "vector" if self.reads_vectors else "word"
+
+    @property
+    def side_kinds(self) -> tuple[SideKind, SideKind]:
+        """How the two sides of an example are read."""
+        return "vectors" if self.reads_vectors else "value", "value"
 
 
 SECTIONS = ("data", "vocabulary", "model", "training", "decoding")

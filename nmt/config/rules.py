@@ -120,6 +120,14 @@ def without_decoder(
     return Rule({"task": WITHOUT_DECODER, name: values}, name, f"{must} for the task `{{task}}`", reason, shown=False)
 
 
+def with_vectors(name: str, values: list[Any] | Values, must: str = "left out") -> Rule:
+    """A rule on values that exclude sources that are vectors."""
+    must += ' with `data.input = "vectors"`'
+    reason = "vectors have no pieces"
+    return Rule({"data.input": ["vectors"], name: values}, name, must, reason, shown=False)
+
+
+TEXT_ONLY = Values("that reads only text", lambda task: task_kind(task).source != "pieces_or_vectors", ("translation",))
 WITHOUT_DECODER = Values("of labels", lambda task: not task_kind(task).decoder, ("classification",))
 
 
@@ -304,6 +312,16 @@ RULES = [
         "each word is read by its first piece",
     ),
     without_decoder("training.truncation", above(0, 3), "the gradient passes through the whole input"),
+    Rule(
+        {"data.input": ["vectors"], "task": TEXT_ONLY},
+        "data.input",
+        '"text" for the task `{task}`',
+        "it reads text",
+    ),
+    with_vectors("vocabulary.source", SET),
+    with_vectors("model.source_embeddings", SET),
+    with_vectors("training.source_sampling", above(0, 0.3)),
+    with_vectors("training.source_word_dropout", above(0, 0.1)),
 ]
 
 

@@ -16,9 +16,13 @@ from typing import Any, Literal
 from nmt.errors import UserError, did_you_mean
 from nmt.sizing import AUTO
 
-Side = Literal["none", "pieces", "label", "labels"]
-"""How a side of an example is represented: not at all, as the pieces of a text, as one label, or as one label for each
-word."""
+Side = Literal["none", "pieces", "pieces_or_vectors", "label", "labels"]
+"""How a side of an example is represented: not at all, as the pieces of a text, as these or a sequence of vectors (as
+`data.input` says), as one label, or as one label for each word."""
+
+SideKind = Literal["text", "value", "vectors", "vector"]
+"""How the value of a side of an example is read: as a text; as a text, a label, or a list of them; as a sequence of
+vectors, where a flat list has one number for each position; or where a flat list is a single vector."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ BUILT_IN = (
         "classification model",
         "nmt.tasks.classification:ClassificationTask",
         ENCODER,
-        "pieces",
+        "pieces_or_vectors",
         "label",
         ACCURACY | LOSS,
         "nmt predict THIS_FOLDER < input.txt",

@@ -1,15 +1,17 @@
-"""Examples with labels: read, checked, represented by ids, and put into batches.
+"""Examples with labels: read, checked, represented by ids or vectors, and put into batches.
 
-An example is an input text and its label, or a text of words and the label of each of them. Both come from the same
-sources as sentence pairs (`nmt.data.sources`): the columns that `data.source` and `data.target` name. A label may be a
-number or a truth value, and words and their labels may be lists.
+An example is a text or a sequence of vectors and its label, or a text of words and the label of each of them. Both come
+from the same sources as sentence pairs (`nmt.data.sources`): the columns that `data.source` and `data.target` name. A
+label may be a number or a truth value, and words and their labels may be lists.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +19,14 @@ import torch
 from torch import Tensor
 
 from nmt.config import Config, DataConfig
+from nmt.config.tasks import SideKind
 from nmt.data.batching import POOL, Pool, drop_words, plan_batches
 from nmt.data.sources import find_input, pair_sources
 from nmt.errors import UserError
 from nmt.sizing import Amount
 from nmt.text.cleaning import clean_line, clean_target
 from nmt.text.labels import Ids, pad_sources
+from nmt.text.vectors import Vectors, vectors_of
 from nmt.text.vocabulary import SPECIAL_PIECES, Vocabulary
 
 IGNORED = -1
@@ -31,67 +35,105 @@ IGNORED = -1
 
 @dataclass
 class Texts:
-    """The examples of a split as text."""
+    """The examples of a split as they are read."""
 
-    sources: list[str]
-    targets: list[str]
-    """The label of each text, or the labels of its words, separated by spaces."""
+    sources: list[Any]
+    """The text of each example, or its vectors."""
+    targets: list[Any]
+    """Its label, or the labels of its words, separated by spaces."""
     where: str
     """Where they come from, for messages."""
     empty: int = 0
-    """Number of rows without a text or without a label, which are left out."""
+    """Number of rows without a source or without a target, which are left out."""
 
     def __str__(self) -> str:
         return f"{len(self.sources) + self.empty:,} rows read, {len(self.sources):,} kept ({self.empty:,} empty)"
 
 
-def read_texts(data: DataConfig, split: str) -> Texts:
-    """All examples of a split; raises UserError if the data are missing or damaged, or if there is no example."""
+LABELLED: tuple[SideKind, SideKind] = ("value", "value")
+
+
+def read_texts(data: DataConfig, split: str, kinds: tuple[SideKind, SideKind] = LABELLED) -> Texts:
+    """All examples of a split.
+
+        kinds: how the sides are read (`Config.side_kinds`)
+
+    Raises UserError if the data are missing or damaged, if vectors have different sizes, or if there is no example.
+    """
     (source,) = pair_sources(data, split)
-    source.values = True
+    source.kinds = kinds
     found = find_input(source)
-    texts = Texts([], [], found.where)
-    for row in found.read():
-        text, target = clean_line(row[0]), clean_target(row[1]).strip()
-        if text and target:
-            texts.sources.append(text)
-            texts.targets.append(target)
+    texts, sizes = Texts([], [], found.where), [0, 0]
+    for number, row in enumerate(found.read(), start=1):
+        sides: list[Any] = [clean_line, lambda text: clean_target(text).strip()]
+        for side, kind in enumerate(kinds):
+            if kind in ("vectors", "vector"):
+                where = f"{found.where} example {number}: `{(data.source, data.target)[side]}`"
+                sides[side] = _sized(vectors_of(row[side], where, kind), sizes, side, where)
+            else:
+                sides[side] = sides[side](row[side])
+        if len(sides[0]) and len(sides[1]):
+            texts.sources.append(sides[0])
+            texts.targets.append(sides[1])
         else:
             texts.empty += 1
     if not texts.sources:
-        raise UserError(f"{found.where} must hold texts with labels, but has {texts.empty} rows without and none with")
+        what = "texts with labels" if kinds == LABELLED else "examples with a source and a target"
+        raise UserError(f"{found.where} must hold {what}, but has {texts.empty} rows without and none with")
     return texts
 
 
-def check_examples(data: DataConfig) -> None:
+def read_column(file: str, config: Config) -> Iterator[Vectors]:
+    """The vectors of each example of a .npz or .parquet file without targets; raises UserError."""
+    data = replace(config.data, path=Path(file).suffix[1:], name=None, files={"test": file}, test_split="test")
+    source = replace(pair_sources(data, "test")[0], target_only=True)
+    source.languages, source.kinds = (data.source, data.source), (config.side_kinds[0],) * 2
+    return (row[0] for row in find_input(source).read())
+
+
+def _sized(vectors: Vectors, sizes: list[int], side: int, where: str) -> Vectors:
+    """The vectors, whose size must be that of the first example on this side."""
+    if len(vectors):
+        sizes[side] = sizes[side] or vectors.shape[1]
+        if vectors.shape[1] != sizes[side]:
+            raise UserError(
+                f"{where} has vectors of {vectors.shape[1]} numbers, but the examples before it have {sizes[side]}; "
+                "all must have the same"
+            )
+    return vectors
+
+
+def check_examples(config: Config) -> None:
     """Check quickly whether the training and validation splits can be read; raises UserError."""
     for split in ("train", "validation"):
-        (source,) = pair_sources(data, split)
-        source.values = True
+        (source,) = pair_sources(config.data, split)
+        source.kinds = config.side_kinds
         found = find_input(source)
         if next(iter(found.read()), None) is None:
             raise UserError(f"{found.where} must hold texts with labels, but is empty instead")
 
 
 def measure_examples(config: Config) -> Amount:
-    """The amount of training text."""
-    sources = read_texts(config.data, "train").sources
+    """The amount of training text; vectors count as words."""
+    sources = read_texts(config.data, "train", config.side_kinds).sources
+    if config.reads_vectors:
+        return Amount(len(sources), sum(map(len, sources)), SPECIAL_PIECES)
     characters = set[str]().union(*sources)
     return Amount(len(sources), sum(len(text.split()) for text in sources), len(characters) + SPECIAL_PIECES)
 
 
 @dataclass
 class Examples:
-    """The examples of a split as ids."""
+    """The examples of a split as the network reads them."""
 
-    sources: list[Ids]
-    """The pieces of each text, without the end symbol."""
+    sources: list[Any]
+    """The pieces of each text, without the end symbol, or its standardised vectors."""
     places: list[Ids]
     """The positions of each text that have a label: 0 for a text with a single one."""
     labels: list[Ids]
     """The labels of these positions."""
-    texts: list[str]
-    """The text of each example, from which segmentations are sampled."""
+    texts: list[Any]
+    """The source of each example as it was read; segmentations are sampled from the texts."""
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -108,7 +150,7 @@ class LabelBatch:
     """A batch of examples, time-major, padded at the end."""
 
     source: Tensor
-    """Ids with the end symbol, [length, batch]."""
+    """Ids with the end symbol, [length, batch], or vectors, [length, batch, size]."""
     lengths: Tensor
     """With the end symbol, [batch]."""
     labels: Tensor
@@ -127,7 +169,7 @@ class LabelBatch:
 
 
 def make_label_batch(
-    sources: Sequence[Ids], places: Sequence[Ids], labels: Sequence[Ids], indices: Ids, pooled: bool
+    sources: Sequence[Any], places: Sequence[Ids], labels: Sequence[Ids], indices: Ids, pooled: bool
 ) -> LabelBatch:
     """Pad examples to a batch.
 
@@ -144,10 +186,10 @@ def make_label_batch(
 class LabelBatcher:
     """Makes the batches of an epoch. All chance depends only on (seed, epoch, batch)."""
 
-    def __init__(self, examples: Examples, vocabulary: Vocabulary, config: Config, pooled: bool) -> None:
+    def __init__(self, examples: Examples, vocabulary: Any, config: Config, pooled: bool) -> None:
         self.examples, self.vocabulary, self.settings, self.pooled = examples, vocabulary, config.training, pooled
         self.longest = config.data.max_length
-        self.starts = np.array(vocabulary.starts_word())
+        self.starts = np.array(vocabulary.starts_word() if isinstance(vocabulary, Vocabulary) else [], bool)
 
     def pools(self, epoch: int) -> list[Ids]:
         """The examples in random order, in parts that are sorted by length."""
@@ -155,7 +197,7 @@ class LabelBatcher:
         return np.array_split(order, -(-len(order) // POOL))
 
     def pool(self, indices: Ids, epoch: int, number: int) -> Pool:
-        """The pieces of some examples, sampled anew where that is configured, with a plan of their batches."""
+        """The sources of some examples, with pieces sampled anew where configured, and a plan of their batches."""
         rng = np.random.default_rng([self.settings.seed, epoch, number])
         seed, alpha = int(rng.integers(1, 2**31)), self.settings.source_sampling
         sources = [self.examples.sources[i] for i in indices]

@@ -1,8 +1,9 @@
-"""Built-in examples with labels, made by small grammars that were written for this project; nothing is copied.
+"""Built-in examples, made by small grammars that were written for this project, and the digits of scikit-learn.
 
     builtin:names      a made-up surname -> the language that it looks like        Kowalewicz -> Polish
     builtin:tags       an English caption -> the parts of speech of its words      A dog sleeps . -> DET NOUN VERB PUNCT
     builtin:reviews    a review of a film -> positive or negative                  The story was not dull. -> positive
+    builtin:digits     the 8 rows of an image of a handwritten digit -> the digit  (needs scikit-learn)
 
 A review may negate its adjectives, and the clause after `but` (or the one without `although`) decides, so counting
 words is not enough. Every call gives the same examples, and no text is in two splits.
@@ -13,10 +14,14 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
+
+import numpy as np
 
 from nmt.data.captions import tagged
+from nmt.errors import UserError, how_to_install
 
-Rows = list[tuple[str, ...]]
+Rows = list[tuple[Any, ...]]
 
 HELD_OUT = 1000
 """Number of examples of the test split, and of the validation split."""
@@ -90,6 +95,31 @@ def reviews() -> dict[str, Rows]:
     return _splits(draw, 8000)
 
 
+DIGITS = {"test": 300, "validation": 150, "train": 1347}
+"""Number of images of each split."""
+
+
+def check(name: str) -> None:
+    """Raises UserError if a package is missing that some built-in examples need."""
+    if name == "digits":
+        try:
+            import sklearn  # noqa: F401
+        except ImportError:
+            raise UserError(f"`builtin:digits` needs scikit-learn: {how_to_install('[digits]')}") from None
+
+
+@lru_cache(maxsize=1)
+def digits() -> dict[str, Rows]:
+    """Images of handwritten digits as sequences of 8 rows of 8 pixels, and the digit; in a random order."""
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    order = np.random.default_rng(SEED).permutation(len(labels))
+    rows = [(images[place].reshape(8, 8).astype(np.float32), str(labels[place])) for place in order]
+    ends = np.cumsum(list(DIGITS.values())).tolist()
+    return {split: rows[end - size : end] for (split, size), end in zip(DIGITS.items(), ends, strict=True)}
+
+
 def _splits(draw: Callable[[random.Random], tuple[str, ...]], train: int) -> dict[str, Rows]:
     """Examples of each split, `train` of them for training; no text occurs twice in all of them."""
     rng, seen = random.Random(SEED), set[str]()
@@ -103,5 +133,5 @@ def _splits(draw: Callable[[random.Random], tuple[str, ...]], train: int) -> dic
     return splits
 
 
-MADE: dict[str, Callable[[], dict[str, Rows]]] = {"names": names, "reviews": reviews, "tags": tagged}
+MADE: dict[str, Callable[[], dict[str, Rows]]] = {"names": names, "reviews": reviews, "tags": tagged, "digits": digits}
 """The built-in examples by name."""

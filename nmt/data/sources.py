@@ -29,14 +29,15 @@ import pyarrow.parquet
 
 import nmt
 from nmt.config import DataConfig
+from nmt.config.tasks import SideKind
 from nmt.data import hub
+from nmt.data.npz import iterate_npz
 from nmt.errors import UserError, similar_path
 from nmt.text.cleaning import clean_line, clean_target
 from nmt.text.conll import iterate_conll
 from nmt.text.files import COMPRESSED, plain_name
 from nmt.text.pair_filters import FILTERS, PairFilter
 from nmt.text.reading import (
-    clean_text,
     find_sides,
     iterate_chunks,
     iterate_csv,
@@ -44,7 +45,7 @@ from nmt.text.reading import (
     iterate_parallel,
     iterate_tsv,
     score_text,
-    value_text,
+    side_value,
 )
 
 SPLITS = ("train", "validation", "test")
@@ -57,6 +58,7 @@ BUILDERS: dict[str, tuple[str, ...]] = {
     "parquet": (".parquet",),
     "text": (),
     "conll": (),
+    "npz": (".npz",),
 }
 """Values of `data.path` that read the files of `data.files`, and the files of a folder that each of them reads."""
 
@@ -86,8 +88,8 @@ READERS: dict[str, Callable[..., Iterator[tuple[str, ...]]]] = {
 BATCH_ROWS = 4096
 """Number of rows read, segmented and written at once."""
 
-Row = tuple[str, ...]
-"""A row: the text of each side."""
+Row = tuple[Any, ...]
+"""A row: the text of each side, or its vectors where they are read."""
 
 
 @dataclass
@@ -115,8 +117,8 @@ class Source:
     tag: str = ""
     reversed: bool = False
     """Whether source and target are swapped."""
-    values: bool = False
-    """Whether a side may also be a number, a truth value, or a list, which become text: labels of examples."""
+    kinds: tuple[SideKind, SideKind] = ("text", "text")
+    """How source and target are read: as texts, labels, or vectors. CSV, TSV and text files give vectors as text."""
     streaming: bool = False
     """Whether it is read as a stream if it is on the hub."""
     score: str = ""
@@ -136,6 +138,11 @@ class Source:
     def sides(self) -> tuple[str, ...]:
         """The languages of a row's texts."""
         return self.languages[1:] if self.target_only else self.languages
+
+    @property
+    def side_kinds(self) -> tuple[SideKind, ...]:
+        """How each of them is read."""
+        return self.kinds[1:] if self.target_only else self.kinds
 
     @property
     def intro(self) -> str:
@@ -301,6 +308,7 @@ def _find_builtin(source: Source) -> Input:
         identity.append(_checksum(captions.TABLE))
         return Input(where, identity, lambda: captions.captions(*source.sides)[source.split])
     if task in made_examples.MADE:
+        made_examples.check(task)
         identity += [_checksum(made_examples.__file__), _checksum(captions.TAGS)]
         return Input(where, identity, lambda: made_examples.MADE[task]()[source.split])
     identity += [source.probe_length, _checksum(probes.__file__)]
@@ -347,11 +355,14 @@ def _find_files(source: Source) -> Input:
     first, last = source.sides[0], source.sides[-1]  # a single side is read as both sides, and one of them is kept
     if source.path == "parquet":
         return Input(where, identity, lambda: (row for path in paths for row in _iterate_parquet(path, source)))
+    if source.path == "npz":
+        npz = partial(iterate_npz, names=source.sides, kinds=source.side_kinds)
+        return Input(where, identity, lambda: (row for path in paths for row in npz(path)))
     iterate = READERS[source.path]
     if source.target_only:
         return Input(where, identity, lambda: (row[1:] for path in paths for row in iterate(path, first, last)))
-    if source.values and source.path == "json":
-        iterate = partial(iterate_json, values=True)
+    if source.path == "json":
+        iterate = partial(iterate_json, kinds=source.kinds)
     return Input(where, identity, lambda: (row for path in paths for row in iterate(path, *source.fields)))
 
 
@@ -576,11 +587,11 @@ def _arrow_rows(
             row += 1
             place = f"{where} row {row}"
             more = map(score_text, texts[len(sides) :])
-            if source.values:
-                both = zip(texts, sides, strict=True)
-                texts = tuple(value_text(text, (names or {}).get(side, ())) for text, side in both)
-            cleaned = (clean_text(text, place, side) for text, side in zip(texts, sides, strict=False))
-            yield (*cleaned, *more)
+            read = (
+                side_value(text, kind, place, side, (names or {}).get(side, ()))
+                for text, kind, side in zip(texts, source.side_kinds, sides, strict=False)
+            )
+            yield (*read, *more)
 
 
 def _broken_text(columns: list[Any], where: str, first_row: int) -> UserError:
@@ -599,7 +610,7 @@ def _how_to_read(source: Source, path: Path) -> str:
         if suffix in suffixes:
             return f"{source.setting('path')}: `{path}` is {what}, which is not read here; {advice.format(path=path)}"
     builders = {".json": "json", ".jsonl": "json", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet"}
-    builders |= {".conllu": "conll", ".conll": "conll"}
+    builders |= {".conllu": "conll", ".conll": "conll", ".npz": "npz"}
     builder = builders.get(suffix, "text")
     is_half = builder == "text" and not source.target_only
     files = f'["{path}", "TARGET FILE"]' if is_half else f'"{path}"'

@@ -277,10 +277,13 @@ def write_graphs(model: Any, folder: Path, integers: bool, small: bool = False, 
     return manifest
 
 
-def sample_sources(folder: ModelFolder) -> list[list[int]]:
-    """24 sentences of 1 to 20 random pieces, the same for the same vocabulary: they try what text does not."""
+def sample_sources(folder: ModelFolder) -> list[Any]:
+    """24 sources of 1 to 20 random pieces or vectors, the same for the same vocabulary: they try what text does not."""
     random = np.random.default_rng(1)
     lengths = random.integers(1, 21, 24)
+    if folder.config.reads_vectors:
+        size = len(folder.source_vocabulary)
+        return [random.standard_normal((length, size)).astype(np.float32) for length in lengths]
     return [random.integers(SPECIAL_PIECES, len(folder.source_vocabulary), length).tolist() for length in lengths]
 
 
@@ -327,7 +330,7 @@ class Expectation:
 class LabelExpectation:
     """Torch's log-probabilities of the labels of some texts, which exports are compared with."""
 
-    def __init__(self, engine: TorchLabelEngine, sources: Sequence[Sequence[int]]) -> None:
+    def __init__(self, engine: TorchLabelEngine, sources: Sequence[Any]) -> None:
         self.inputs = pad_sources(sources)
         self.log_probs = engine.log_probs(*self.inputs)
 

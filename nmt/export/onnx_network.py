@@ -6,7 +6,7 @@ output layer, which chooses the best pieces inside the graph.
 
 Names at the border, all float32 unless said otherwise; S sentences, T source positions, R rows (open hypotheses):
 
-    encoder     in   source [T, S] and lengths [S] (int64)
+    encoder     in   source [T, S] (int64), or vectors [T, S, size], and lengths [S] (int64)
                 out  memory.* and state.*, dimension 0 is the sentence: what `Decoder.search_memory` and
                      `Decoder.initial_state` return, by name
     labels      in   as the encoder
@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.fx import GraphModule
 
 from nmt.export.onnx_graph import BOOL, FLOAT, INT8, INT64, Graph
@@ -205,7 +205,9 @@ def _read_source(
     Returns: states [length, sentences, hidden]; each layer's final state; whether each position is real, [sentences,
     length]; a function that turns each sentence around
     """
-    source = graph.input("source", INT64, ["source_length", "sentences"])
+    linear = model.source_embedding if isinstance(model.source_embedding, nn.Linear) else None
+    size: Shape = [] if linear is None else [linear.in_features]
+    source = graph.input("source", INT64 if linear is None else FLOAT, ["source_length", "sentences", *size])
     lengths = graph.input("lengths", INT64, ["sentences"])
 
     def reverse(tensor: str) -> str:
@@ -216,7 +218,12 @@ def _read_source(
     positions = graph.op("Range", graph.constant(0, np.int64), scalar, graph.constant(1, np.int64))
     valid = graph.op("Less", positions, graph.op("Unsqueeze", lengths, graph.integers_of(-1)))  # [sentences, length]
     embeddings = values(model.source_embedding.weight)
-    below = graph.lookup(embeddings, reverse(source) if reversed_ else source, model.embedding_scale)
+    read = reverse(source) if reversed_ else source
+    if linear is None:
+        below = graph.lookup(embeddings, read, model.embedding_scale)
+    else:
+        below = graph.op("MatMul", read, graph.constant(embeddings.T))
+        below = graph.op("Add", below, graph.constant(values(linear.bias)))
     return *_encode(graph, model, below, lengths, valid, reverse), valid, reverse
 
 

@@ -25,7 +25,7 @@ from nmt.network.layers import Layer
 from nmt.network.model import TranslationModel
 from nmt.network.torch_engine import TorchEngine, TorchLabelEngine, load_engine, load_label_engine
 from nmt.text.cleaning import clean_line, clean_target
-from nmt.text.labels import segment_texts, segment_words
+from nmt.text.labels import represent_sources, segment_words
 from nmt.text.reading import read_lines, read_parallel
 from nmt.translation.translator import Translator
 
@@ -72,6 +72,8 @@ def open_subject(name: str | Path, threads: int | None = None, translation: bool
     Raises UserError.
     """
     folder = open_model(name)
+    if folder.config.reads_vectors:
+        raise UserError(f"`{name}` reads vectors, but the pictures are of models that read text")
     if translation and folder.config.task != "translation":
         raise UserError(f"`{name}` is a {folder.config.kind.title}, but this picture needs a translation model")
     if not folder.config.kind.decoder:
@@ -152,9 +154,8 @@ def batch_of(subject: Subject, sources: Sequence[str], targets: Sequence[str]) -
         words = [clean_line(text).split() for text in sources]
         pieces = segment_words(folder.source_vocabulary, words)[0]
         if folder.config.kind.target == "label":
-            pieces = segment_texts(
-                folder.source_vocabulary, [clean_line(text) for text in sources], folder.config.data.max_length
-            )
+            texts, longest = [clean_line(text) for text in sources], folder.config.data.max_length
+            pieces = represent_sources(folder.source_vocabulary, texts, longest, "the text")
         nothing = [np.zeros(0, np.int64)] * len(pieces)
         return make_batch([np.array(ids) for ids in pieces], nothing, nothing, np.arange(len(pieces)))
     source = [np.array(ids) for ids in folder.source_vocabulary.encode_batch(list(map(clean_line, sources)))]

@@ -57,14 +57,18 @@ class Pooling(nn.Module):
 class EncoderModel(Network):
     """p(label | x) = softmax(W r + b), with r the pooled states of the encoder, or its state at each position.
 
-    source_size: pieces of the source vocabulary
+    source_size: pieces of the source vocabulary, or the size of the vectors that are read
     outputs: labels
     pooled: whether an input has one output instead of one for each position
+    vectors: whether the input is vectors, which a linear map takes to the embedding size
     """
 
-    def __init__(self, config: ModelConfig, source_size: int, outputs: int, pooled: bool) -> None:
+    def __init__(
+        self, config: ModelConfig, source_size: int, outputs: int, pooled: bool, vectors: bool = False
+    ) -> None:
         super().__init__(config)
-        self.source_embedding = nn.Embedding(source_size, config.embedding_size)
+        sizes = source_size, config.embedding_size
+        self.source_embedding = nn.Linear(*sizes) if vectors else nn.Embedding(*sizes)
         self.encoder = Encoder(config)
         self.pooling = Pooling(config.pooling, config.hidden_size) if pooled else None
         self.output_dropout = Dropout(config.output_dropout, config.variational_dropout)
@@ -76,12 +80,13 @@ class EncoderModel(Network):
     @classmethod
     def of(cls, config: Config, source_size: int, target_size: int) -> EncoderModel:
         """The network of a configuration."""
-        return cls(config.model, source_size, target_size, config.kind.target == "label")
+        pooled = config.kind.target == "label"
+        return cls(config.model, source_size, target_size, pooled, config.reads_vectors)
 
     def forward(self, source: Tensor, lengths: Tensor) -> Tensor:
         """What the output layer reads.
 
-            source: ids with the end symbol, [length, batch]
+            source: ids with the end symbol, [length, batch], or vectors, [length, batch, size]
             lengths: [batch], with the end symbol
 
         Returns: [1, batch, hidden] if the states are pooled, otherwise [length, batch, hidden]

@@ -34,9 +34,10 @@ class Network(nn.Module):
         """Embeddings are multiplied with this number before a layer reads them."""
         self.embedding_dropout = Dropout(config.embedding_dropout, config.variational_dropout)
 
-    def embed(self, embedding: nn.Embedding, ids: Tensor) -> Tensor:
-        """Ids of any shape -> what the layers read, [..., embedding size]."""
-        embedded: Tensor = self.embedding_dropout(embedding(ids) * self.embedding_scale)
+    def embed(self, embedding: nn.Embedding | nn.Linear, ids: Tensor) -> Tensor:
+        """Ids of any shape, or vectors [..., size] -> what the layers read, [..., embedding size]."""
+        scale = 1.0 if isinstance(embedding, nn.Linear) else self.embedding_scale
+        embedded: Tensor = self.embedding_dropout(embedding(ids) * scale)
         return embedded
 
     def output(self, readout: Tensor) -> Tensor:

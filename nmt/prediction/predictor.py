@@ -1,4 +1,4 @@
-"""`Predictor` reads texts with a trained model and predicts their labels; it is the sister of `Translator`."""
+"""`Predictor` reads texts or vectors with a trained model and predicts their labels; the sister of `Translator`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import numpy.typing as npt
 from nmt.errors import UserError
 from nmt.model_folder import ModelFolder, check_export, open_model
 from nmt.text.cleaning import clean_line
-from nmt.text.labels import Labels, pad_sources, segment_texts, segment_words
+from nmt.text.labels import Labels, pad_sources, represent_sources, segment_words
+from nmt.text.vectors import vectors_of
 from nmt.translation.onnx_engine import OnnxEngine, Output, tensor
 
 Floats = npt.NDArray[np.float32]
@@ -27,6 +28,7 @@ class Prediction:
     """The labels that a model predicts for a text."""
 
     text: str
+    """What was read; of vectors, their number."""
     units: list[str]
     """What has a label: the whole text, or each of its words."""
     labels: list[str]
@@ -50,10 +52,10 @@ class Prediction:
 class LabelEngine(Protocol):
     """What a predictor needs from a network."""
 
-    def log_probs(self, source: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> Floats:
+    def log_probs(self, source: npt.NDArray[Any], lengths: npt.NDArray[np.int64]) -> Floats:
         """Log-probabilities [1 or length, batch, labels].
 
-        source: padded ids with the end symbol, [length, batch]
+        source: padded ids with the end symbol, [length, batch], or vectors, [length, batch, size]
         lengths: [batch], with the end symbol
         """
 
@@ -61,7 +63,7 @@ class LabelEngine(Protocol):
 class OnnxLabelEngine(OnnxEngine):
     """Runs an exported model."""
 
-    def log_probs(self, source: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> Floats:
+    def log_probs(self, source: npt.NDArray[Any], lengths: npt.NDArray[np.int64]) -> Floats:
         """See `LabelEngine`."""
         found = self._graph("labels").bind().run({"source": tensor(source), "lengths": tensor(lengths)})
         log_probs: Floats = found["log_probs"].array
@@ -98,17 +100,14 @@ class Predictor:
             raise UserError(f"`{folder.path}` is a {kind.title}, which predicts no labels; use {advice}")
         return cls(load_engine(folder, device, threads), folder)
 
-    def predict(self, texts: Sequence[str]) -> list[Prediction]:
-        """The prediction for each text."""
-        texts = [clean_line(text) for text in texts]
-        by_word = self.config.kind.target == "labels"
-        if by_word:
+    def predict(self, inputs: Sequence[Any]) -> list[Prediction]:
+        """The prediction for each text, or for each sequence of vectors (a list of lists of numbers, or an array)."""
+        texts, sources = self._represent(inputs)
+        if self.config.kind.target == "labels":
             units = [text.split() for text in texts]
             sources, places = segment_words(self.vocabulary, units)
         else:
-            units = [[text] for text in texts]
-            sources = segment_texts(self.vocabulary, texts, self.config.data.max_length)
-            places = [[0]] * len(texts)
+            units, places = [[text] for text in texts], [[0]] * len(texts)
         predictions: list[Any] = [None] * len(texts)
         for rows in batches([len(ids) + 1 for ids in sources], BATCH_POSITIONS):
             found = self.engine.log_probs(*pad_sources([sources[row] for row in rows]))
@@ -116,6 +115,23 @@ class Predictor:
                 own = np.exp(found[np.array(places[row], np.int64), column])
                 predictions[row] = self._prediction(texts[row], units[row], own)
         return predictions
+
+    def _represent(self, inputs: Sequence[Any]) -> tuple[list[str], list[Any]]:
+        """Each input as text, and as the network reads it."""
+        texts: list[str]
+        sources: list[Any]
+        if not self.config.reads_vectors:
+            texts = sources = [clean_line(text) for text in inputs]
+        else:
+            kind = self.config.side_kinds[0]
+            sources = [vectors_of(value, f"input example {row}", kind) for row, value in enumerate(inputs, start=1)]
+            empty = [row for row, vectors in enumerate(sources, start=1) if not len(vectors)]
+            if empty:
+                raise UserError(f"input example {empty[0]} has no vectors; leave it out")
+            texts = [f"{len(vectors):,} vector{'s' * (len(vectors) > 1)}" for vectors in sources]
+        by_word = self.config.kind.target == "labels"
+        longest = self.config.data.max_length
+        return texts, sources if by_word else represent_sources(self.vocabulary, sources, longest, "input")
 
     def _prediction(self, text: str, units: list[str], probabilities: Floats) -> Prediction:
         """The most probable label of each unit; probabilities: [units, labels]."""

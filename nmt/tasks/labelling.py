@@ -61,7 +61,7 @@ class LabelTask(Task):
     @staticmethod
     def check(config: Config) -> None:
         """A split that is missing must stop the run now, not after the vocabulary has been learned."""
-        check_examples(config.data)
+        check_examples(config)
 
     @staticmethod
     def measure(config: Config) -> Amount:
@@ -71,10 +71,10 @@ class LabelTask(Task):
     def prepare(self, say: Say) -> None:
         """The examples of both splits as ids, and the weight of each label."""
         started, data = time.perf_counter(), self.config.data
-        texts = read_texts(data, "train")
+        texts = read_texts(data, "train", self.config.side_kinds)
         self.corpus = self.represent(texts, "train", say)
         say(f"training data: {texts}, {len(self.target_vocabulary)} labels")
-        texts = read_texts(data, "validation")
+        texts = read_texts(data, "validation", self.config.side_kinds)
         self.validation = self.represent(texts, "validation", say)
         say(f"validation data: {texts}; prepared in {time.perf_counter() - started:.1f} s")
         batcher = (self.source_vocabulary, self.config, self.pooled)

@@ -60,7 +60,7 @@ def _chosen(config: Config, resolved: Config, amount: Amount) -> str:
     if config.task == "language_model":
         text, unit = f"{amount.words:,} words", "streams" if unit == "sentences" else unit
     else:
-        text = f"{amount.pairs:,} {config.kind.examples}, {amount.words:,} words"
+        text = f"{amount.pairs:,} {config.kind.examples}, {amount.words:,} {config.source_unit}s"
     names = open_settings(config)
     shown = [
         form.format(getattr(getattr(resolved, name.split(".")[0]), name.split(".")[1]), unit)

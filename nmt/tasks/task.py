@@ -27,6 +27,7 @@ from nmt.network.precision import mixed_precision
 from nmt.scores.confidence import Confidence
 from nmt.sizing import Amount
 from nmt.text.labels import Labels
+from nmt.text.vectors import Scale
 from nmt.text.vocabulary import Vocabulary, learn_vocabulary
 
 Say = Callable[[str], None]
@@ -48,11 +49,11 @@ class Validation:
     """Of the model's translations, if it translates."""
 
 
-def make_vocabularies(config: Config, say: Say = lambda line: None) -> tuple[Vocabulary, Any]:
+def make_vocabularies(config: Config, say: Say = lambda line: None) -> tuple[Any, Any]:
     """The configured SentencePiece models, learned from the training text where none is given.
 
     A language model has one, that of the target side, given twice. The target side of a task with labels has their list
-    instead. A line says when a vocabulary has fewer pieces than it was to have.
+    instead, and a source of vectors has their scale. A line says when a vocabulary has fewer pieces than asked for.
 
         config: resolved, so that the number of pieces is known
     """
@@ -69,9 +70,11 @@ def make_vocabularies(config: Config, say: Say = lambda line: None) -> tuple[Voc
         return learned
 
     if not config.kind.decoder:
-        texts = read_texts(config.data, "train")
+        texts = read_texts(config.data, "train", config.side_kinds)
         split = str.split if config.kind.target == "labels" else lambda text: [text]
         labels = Labels.of(label for target in texts.targets for label in split(target))
+        if config.reads_vectors:
+            return Scale.of(texts.sources), labels
         if settings.source is not None:
             return Vocabulary.load(settings.source), labels
         return learn(texts.sources, settings.normalization, ()), labels

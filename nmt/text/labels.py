@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.errors import UserError
+from nmt.text.vectors import Scale, pad_vectors
 from nmt.text.vocabulary import END, PAD, UNK, Vocabulary
 
 Ids = npt.NDArray[np.int64]
@@ -69,13 +70,21 @@ class Labels:
 
 
 def load_side(path: Path) -> Any:
-    """The vocabulary (`.spm`) or the labels (`.json`) of one side of a model; raises UserError."""
-    return Labels.load(path) if path.suffix == ".json" else Vocabulary.load(path)
+    """The vocabulary (`.spm`), the labels (`labels.json`) or the scale (`.json`) of one side; raises UserError."""
+    if path.suffix == ".spm":
+        return Vocabulary.load(path)
+    return Labels.load(path) if path.name == "labels.json" else Scale.load(path)
 
 
-def segment_texts(vocabulary: Vocabulary, texts: Sequence[str], longest: int) -> list[list[int]]:
-    """The first pieces of each text, at most `longest`; an unknown piece for a text that has none."""
-    return [ids[:longest] or [UNK] for ids in vocabulary.encode_batch(texts)]
+def represent_sources(side: Vocabulary | Scale, sources: Sequence[Any], longest: int, where: str) -> list[Any]:
+    """The first pieces of each text (an unknown one if it has none), or standardised vectors, at most `longest`.
+
+    where: the place of the sources in messages, followed by the number of a source
+    """
+    if isinstance(side, Scale):
+        rows = enumerate(sources, start=1)
+        return [side.standardized(vectors[:longest], f"{where} example {row}") for row, vectors in rows]
+    return [ids[:longest] or [UNK] for ids in side.encode_batch(sources)]
 
 
 def segment_words(
@@ -94,8 +103,13 @@ def segment_words(
     return sources, places
 
 
-def pad_sources(sources: Sequence[Sequence[int] | Ids]) -> tuple[Ids, Ids]:
-    """Ids with the end symbol, padded, [length, batch]; lengths with the end symbol, [batch]."""
+def pad_sources(sources: Sequence[Any]) -> tuple[Any, Ids]:
+    """Ids with the end symbol, padded, [length, batch], and lengths with the end symbol, [batch].
+
+    Vectors have no end symbol: [length, batch, size] and lengths.
+    """
+    if np.ndim(sources[0]) == 2:
+        return pad_vectors(sources)
     lengths = np.array([len(ids) + 1 for ids in sources])
     padded = np.full((int(lengths.max()), len(sources)), PAD, np.int64)
     for row, ids in enumerate(sources):

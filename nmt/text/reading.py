@@ -16,8 +16,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from nmt.config.tasks import SideKind
 from nmt.errors import UserError
 from nmt.text.files import DAMAGED, open_text
+from nmt.text.vectors import vectors_of
 
 LONGEST_LINE = 1 << 24
 """Maximum number of bytes of a line, its end included; a longer one is refused: it may be a decompression bomb."""
@@ -137,16 +139,15 @@ def iterate_parallel(source: str | Path, target: str | Path) -> Iterator[tuple[s
 
 
 def iterate_json(
-    path: str | Path, source: str, target: str, score: str = "", values: bool = False
-) -> Iterator[tuple[str, ...]]:
+    path: str | Path, source: str, target: str, score: str = "", kinds: Sequence[SideKind] = ("text", "text")
+) -> Iterator[tuple[Any, ...]]:
     """Pairs of a file of JSON objects (`iterate_records`), with their scores if `score` names a field.
 
     An object has the two sides as its fields `source` and `target`, which may be inside other ones (`translation.de`),
     or inside its field `translation`.
 
-    values: whether a side may also be a number, a truth value, or a list (`value_text`)
+    kinds: how each side is read (`side_value`)
     """
-    text_of = value_text if values else lambda value: value
     for place, record in iterate_records(path):
         where = f"`{path}` {place}"
         texts = [field_value(record, side) for side in (source, target)]
@@ -155,8 +156,10 @@ def iterate_json(
             languages = list(translation) if isinstance(translation, dict) else []
             sides = record if find_sides(where, list(record), languages, source, target) else record["translation"]
             texts = [sides[source], sides[target]]
-        one, other = map(text_of, texts)
-        row = clean_text(one, where, source), clean_text(other, where, target)
+        row = tuple(
+            side_value(value, kind, where, side)
+            for value, kind, side in zip(texts, kinds, (source, target), strict=True)
+        )
         yield (*row, score_text(field_value(record, score))) if score else row
 
 
@@ -322,6 +325,16 @@ def clean_text(value: object, where: str, column: str) -> str:
                 f"{where}: `{column}` must be a text, but holds \\u{ord(value[error.start]):04x}, half of a character"
             ) from None
     return value.replace("\r\n", " ").replace("\n", " ") if "\n" in value else value
+
+
+def side_value(value: object, kind: SideKind, where: str, column: str, names: Sequence[str] = ()) -> Any:
+    """One side of a row: a text of one line, or vectors. Raises UserError if the value is something else.
+
+    names: what the numbers 0, 1, ... of a label mean
+    """
+    if kind in ("vectors", "vector"):
+        return vectors_of(value, f"{where}: `{column}`", kind)
+    return clean_text(value_text(value, names) if kind == "value" else value, where, column)
 
 
 def value_text(value: object, names: Sequence[str] = ()) -> object:

@@ -1,0 +1,273 @@
+"""Sources that are sequences of vectors: reading, standardising, and the tasks that use them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+import torch
+from plain import plain_model
+from runs import quiet
+from toys import toy_config
+
+from nmt import Predictor, cli
+from nmt.config import Config, parse_config
+from nmt.data import made_examples
+from nmt.data.examples import read_texts
+from nmt.errors import UserError
+from nmt.export.exporter import export_model
+from nmt.model_folder import open_model
+from nmt.network.encoder_model import EncoderModel
+from nmt.text.labels import pad_sources
+from nmt.text.vectors import Scale, vectors_of
+from nmt.training.loop import train
+
+Arrays = list[np.ndarray]
+
+
+def make_signals(count: int, seed: int) -> tuple[Arrays, list[str]]:
+    """Noisy lines of two numbers on very different scales, and whether the first one rises."""
+    draw = np.random.default_rng(seed)
+    signals, labels = [], []
+    for number in range(count):
+        length, slope = int(draw.integers(3, 9)), (-1) ** number
+        values = np.stack([slope * np.arange(length) * 100 + 5000, draw.normal(0, 0.01, length)], 1)
+        signals.append((values + draw.normal(0, 0.001, values.shape)).astype(np.float32))
+        labels.append("up" if slope > 0 else "down")
+    return signals, labels
+
+
+def write_signals(folder: Path, kind: str = "jsonl") -> dict[str, str]:
+    """The files of each split."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {}
+    for seed, (split, count) in enumerate({"train": 60, "validation": 12, "test": 16}.items()):
+        signals, labels = make_signals(count, seed)
+        path = folder / f"{split}.{kind}"
+        if kind == "jsonl":
+            rows = [{"signal": signal.tolist(), "label": label} for signal, label in zip(signals, labels, strict=True)]
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        elif kind == "parquet":
+            pyarrow.parquet.write_table(pa.table({"signal": [one.tolist() for one in signals], "label": labels}), path)
+        else:
+            lengths = [len(signal) for signal in signals]
+            np.savez(path, signal=np.concatenate(signals), signal_lengths=lengths, label=np.array(labels))
+        files[split] = str(path)
+    return files
+
+
+def vector_config(folder: Path, files: dict[str, str], path: str = "json", **sections: dict[str, Any]) -> Config:
+    """A configuration for such files."""
+    data = {"path": path, "files": files, "source": "signal", "target": "label", "input": "vectors"}
+    config = toy_config(folder, task="classification", data={**data, **sections.pop("data", {})}, **sections)  # type: ignore[arg-type]
+    config.data.path = path
+    return config
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return write_signals(tmp_path_factory.mktemp("data") / "signals")
+
+
+@pytest.fixture(scope="module")
+def run(files: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("runs") / "signals"
+    train(vector_config(output.parent, files, training={"epochs": 6}), output, say=quiet)
+    return output
+
+
+# Reading
+
+
+@pytest.mark.parametrize("kind", ["parquet", "npz"])
+def test_every_format_gives_the_same_examples(kind: str, files: dict[str, str], tmp_path: Path) -> None:
+    expected = read_texts(vector_config(tmp_path, files).data, "test", ("vectors", "value"))
+    other = vector_config(tmp_path, write_signals(tmp_path / kind, kind), kind)
+    found = read_texts(other.data, "test", other.side_kinds)
+    assert found.targets == expected.targets
+    for one, another in zip(found.sources, expected.sources, strict=True):
+        assert np.array_equal(one, another)
+
+
+def test_saved_data_sets_with_their_features(tmp_path: Path) -> None:
+    """Features of fixed and of free size, and the names of class labels."""
+    rows = np.arange(24, dtype=np.float32).reshape(2, 3, 4).tolist()
+    for feature in (
+        datasets.Array2D((3, 4), "float32"),
+        datasets.Sequence(datasets.Sequence(datasets.Value("float32"))),
+    ):
+        features = datasets.Features({"signal": feature, "label": datasets.ClassLabel(names=["down", "up"])})
+        dataset = datasets.Dataset.from_dict({"signal": rows, "label": [1, 0]}, features=features)
+        folder = tmp_path / type(feature).__name__
+        datasets.DatasetDict({"train": dataset}).save_to_disk(str(folder))
+        data = {"path": str(folder), "source": "signal", "target": "label", "input": "vectors"}
+        config = parse_config({"task": "classification", "data": data}, "test")
+        found = read_texts(config.data, "train", config.side_kinds)
+        assert found.targets == ["up", "down"]
+        assert np.array_equal(found.sources, rows)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ([[1, 2], [3]], "must have vectors of one size, but vector 1 has 2 numbers and vector 2 has 1"),
+        ([[1, 2], [3, float("nan")]], "missing, infinite or not a number at position 2"),
+        ([[1, 2], [3, 1e99]], "missing, infinite or not a number at position 2"),
+        ([1, None], "missing, infinite or not a number at position 2"),
+        (None, "missing, infinite or not a number"),
+        ("one two", "must be numbers, or lists of numbers of one size, but is .*'one', 'two'.* instead"),
+        ([[[1]]], "must be a list of vectors, but has 3 dimensions"),
+        ({"bytes": b""}, "must be numbers"),
+    ],
+)
+def test_what_is_no_sequence_of_vectors(value: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        vectors_of(value, "here", "vectors")
+
+
+def test_flat_lists() -> None:
+    assert vectors_of([1, 2, 3], "", "vectors").shape == (3, 1)
+    assert vectors_of([1, 2, 3], "", "vector").shape == (1, 3)
+    assert vectors_of("1, 2 3", "", "vectors").tolist() == [[1], [2], [3]]
+    assert vectors_of(5, "", "vector").tolist() == [[5]]
+    assert not len(vectors_of([], "", "vector"))
+
+
+def test_vectors_of_another_size_name_the_example(files: dict[str, str], tmp_path: Path) -> None:
+    path = tmp_path / "odd.jsonl"
+    path.write_text('{"signal": [[1, 2]], "label": "up"}\n{"signal": [[1, 2, 3]], "label": "up"}\n')
+    config = vector_config(tmp_path, {**files, "train": str(path)})
+    with pytest.raises(UserError, match=r"example 2: `signal` has vectors of 3 numbers, but .* have 2"):
+        train(config, tmp_path / "run", say=quiet)
+
+
+def test_damaged_npz_files(tmp_path: Path) -> None:
+    config = vector_config(tmp_path, write_signals(tmp_path / "npz", "npz"), "npz")
+    path = Path(str(config.data.files["train"]))
+    whole = path.read_bytes()
+
+    def message() -> str:
+        with pytest.raises(UserError) as caught:
+            read_texts(config.data, "train", config.side_kinds)
+        return str(caught.value)
+
+    for damaged in (whole[: len(whole) // 2], b"", whole[:100] + b"\xff" * 200 + whole[300:], b"PK\x03\x04"):
+        path.write_bytes(damaged)
+        assert message().startswith(f"`{path}` cannot be read as .npz: ")
+    np.savez(path, signal=np.array([np.zeros((2, 2)), None], dtype=object), label=["a", "b"])
+    assert "signal_lengths" in message().replace("NAME", "signal")
+    np.savez(path, signal=np.zeros((3, 4, 2)), label=["a", "b"])
+    assert "must have as many examples in each array, but has 3 in `signal` and 2 in `label`" in message()
+    np.savez(path, signal=np.zeros((3, 4, 2)))
+    assert "has no array `label`; its arrays are signal" in message()
+    np.savez(path, signal=np.zeros((5, 2)), signal_lengths=[2, 2], label=["a", "b"])
+    assert "add up to the 5 rows of `signal`" in message()
+
+
+def test_standardised_training_vectors_have_mean_0_and_deviation_1() -> None:
+    signals, _ = make_signals(30, 1)
+    constant = [np.concatenate([signal, np.full((len(signal), 1), 3, np.float32)], 1) for signal in signals]
+    scale = Scale.of(constant)
+    scaled = np.concatenate([scale.standardized(signal, "") for signal in constant])
+    assert np.allclose(scaled.mean(0), 0, atol=1e-3)
+    assert np.allclose(scaled.std(0), [1, 1, 0], atol=1e-3)
+    assert np.allclose(scale.restored(scale.standardized(constant[0], "")), constant[0], rtol=1e-5)
+    assert Scale(scale.model).checksum == scale.checksum
+
+
+# The network and a whole training
+
+
+def test_batched_equals_single() -> None:
+    torch.manual_seed(1)
+    model = EncoderModel(plain_model(embedding_size=8, hidden_size=12), 2, 3, True, True).eval()
+    signals, _ = make_signals(5, 1)
+    together = model(*map(torch.from_numpy, pad_sources(signals)))
+    for column, signal in enumerate(signals):
+        alone = model(*map(torch.from_numpy, pad_sources([signal])))
+        assert torch.allclose(together[:, column], alone[:, 0], rtol=1e-4, atol=1e-4)
+
+
+def test_trained_evaluated_predicted_exported(
+    run: Path, files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The exported model predicts what torch predicts, from each kind of file, and from Python."""
+    cli.main(["evaluate", str(run), "--report", str(tmp_path / "report")])
+    assert "accuracy  100.00" in capsys.readouterr().out
+    signals, labels = make_signals(16, 2)
+    expected = Predictor.load(run).predict(signals)
+    assert [found.label for found in expected] == labels
+    export_model(open_model(run))
+    exported = Predictor.load(run).predict([signal.tolist() for signal in signals])
+    assert np.allclose([a.probability for a in exported], [b.probability for b in expected], atol=1e-4)
+    for path in (files["test"], write_signals(tmp_path, "npz")["test"], write_signals(tmp_path, "parquet")["test"]):
+        cli.main(["predict", str(run), "--input", path])
+        assert [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()] == labels
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("[[1, 2], [3, 4, 5]]", "line 1 must have vectors of one size"),
+        ("[[1, 2, 3]]", "input example 1: a vector must have 2 numbers, as in the training data, but has 3"),
+        ("[[1, NaN]]", "line 1 has a number that is missing, infinite or not a number at position 1"),
+        ("up and down", "line 1 must be vectors as JSON"),
+        ('{"text": 1}', "line 1 has no `signal`; its fields are text"),
+        ("[]", "line 1 has no vectors"),
+    ],
+)
+def test_bad_input_of_a_prediction(
+    line: str, message: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "input.jsonl"
+    path.write_text(line + "\n")
+    assert cli.main(["predict", str(run), "--input", str(path)]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_what_excludes_vectors() -> None:
+    with pytest.raises(UserError, match=r'`data.input` must be "text" for the task `translation`'):
+        parse_config({"data": {"input": "vectors"}}, "test")
+    with pytest.raises(UserError, match=r"`training.source_sampling` must be left out with `data.input = \"vectors\"`"):
+        parse_config(
+            {"task": "classification", "data": {"input": "vectors"}, "training": {"source_sampling": 0.2}}, "test"
+        )
+
+
+def test_a_damaged_scale_is_one_line(run: Path) -> None:
+    path = open_model(run).path / "vectors.json"
+    content = path.read_bytes()
+    try:
+        for damaged in (b"{}", content[:20], content.replace(b"deviation", b"nothing")):
+            path.write_bytes(damaged)
+            with pytest.raises(UserError, match=r"vectors.json` is damaged"):
+                open_model(run)
+        path.write_bytes(Scale.of([np.ones((2, 2), np.float32)]).model)
+        with pytest.raises(UserError, match="is not the vocabulary that its weights were trained with"):
+            open_model(run)
+    finally:
+        path.write_bytes(content)
+
+
+# Built-in examples
+
+
+def test_digits() -> None:
+    pytest.importorskip("sklearn")
+    splits = made_examples.digits()
+    assert {split: len(rows) for split, rows in splits.items()} == made_examples.DIGITS
+    assert all(rows.shape == (8, 8) for rows, _ in splits["test"])
+    assert {label for _, label in splits["test"]} == set("0123456789")
+    assert splits["test"][0][0].tolist() != splits["train"][0][0].tolist()
+
+
+def test_digits_without_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "sklearn", None)
+    with pytest.raises(UserError, match=r"`builtin:digits` needs scikit-learn: pip install .*\[digits\]"):
+        made_examples.check("digits")
