@@ -310,6 +310,18 @@ def test_requests_that_arrive_together_get_what_single_ones_get(url: str, transl
         assert list(pool.map(ask, texts)) == expected
 
 
+def test_a_client_that_is_alone_is_not_kept_waiting(translator: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
+    batcher, waits = batching.Batcher(), list[float]()
+    work = batching.Work(translator, translator.decoding, 1, False, [translator.prepare(GERMAN[0])])
+    monkeypatch.setattr(batcher._arrival, "wait", waits.append)
+    batcher._waiting.append(work)
+    batcher._last_round = 1.0
+    for requests, paused in ((1, False), (8, True)):
+        batcher._last_requests = requests
+        batcher._pause()
+        assert bool(waits) == paused
+
+
 def test_a_third_language(models: Models) -> None:
     """With models under other names, German goes to French through English."""
     pairs = {("de", "en"): models.translators["de", "en"], ("en", "fr"): models.translators["en", "de"]}
@@ -421,6 +433,9 @@ def test_bodies_have_limits(models: Models, monkeypatch: pytest.MonkeyPatch) -> 
             head: b"",
             b"": b"",
             b"GET /health HTTP/1.1\r\nHost: x\r\n\r\nGET": b"HTTP/1.1 200",
+            b"GET / HTTP/1.1\r\nX: " + b"x" * (server.MOST_HEAD + 9): b"HTTP/1.1 400",
+            b"CONNECT example.org:443 HTTP/1.1\r\nHost: x\r\n\r\n": b"HTTP/1.1 400",
+            b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n": b"HTTP/1.1 400",
         }.items():
             with socket.create_connection((host, int(port)), timeout=30) as client:
                 client.sendall(sent)

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from nmt.config import DecodingConfig
 from nmt.errors import UserError
+from nmt.translation.switching import frequent_switches
 from nmt.translation.translator import PreparedLine, Translation, Translator
 
 ROUND_SECONDS = 0.5
@@ -54,7 +55,7 @@ class Work:
     answers: asyncio.Queue[Found | Exception] = field(default_factory=asyncio.Queue)
 
     def __post_init__(self) -> None:
-        self.key: tuple[Any, ...] = id(self.translator), repr(self.decoding), self.n_best, self.attention
+        self.key: tuple[Any, ...] = id(self.translator), self.decoding, self.n_best, self.attention
         """Works with the same key may share a round."""
 
     def cost(self, line: PreparedLine) -> int:
@@ -73,6 +74,8 @@ class Batcher:
         self._thread = threading.Thread(target=self._run, name="translation", daemon=True)
         self._preparation = ThreadPoolExecutor(1, "preparation")
         self._last_round = 0.0
+        self._last_requests = 0
+        """Number of requests in the last round."""
         self.rate = FIRST_RATE
         """Characters per second, of the last rounds."""
         self.waiting_cost = 0
@@ -97,7 +100,7 @@ class Batcher:
     async def beside(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """The result of a function that needs the processor, on one other thread, so that the service still answers.
 
-        Only one thread prepares lines, because `Translator` keeps prepared phrases.
+        Only one thread prepares lines with phrases, because `Translator` keeps prepared phrases.
         """
         return await asyncio.get_running_loop().run_in_executor(self._preparation, function, *arguments)
 
@@ -134,8 +137,9 @@ class Batcher:
             if shares is None:
                 return
             begin = time.monotonic()
-            answers = _translate_together(shares)
-            self._last_round = time.monotonic() - begin
+            with frequent_switches():  # for the thread that answers requests
+                answers = _translate_together(shares)
+            self._last_round, self._last_requests = time.monotonic() - begin, len(shares)
             cost = sum(work.cost(line) for work, lines in shares for line in lines)
             self.rate += 0.3 * (cost / max(self._last_round, 1e-4) - self.rate) if cost else 0
             self.rounds += 1
@@ -171,7 +175,12 @@ class Batcher:
             return shares
 
     def _pause(self) -> None:
-        """Wait while requests keep arriving, as they do after a round, whose clients then send their next ones."""
+        """Wait while requests keep arriving, as they do after a round, whose clients then send their next ones.
+
+        A client that was alone in the last round is not kept waiting.
+        """
+        if self._last_requests < 2 and len(self._waiting) < 2:
+            return
         end = time.monotonic() + min(MOST_PAUSE, self._last_round / 5)
         gap = min(MOST_GAP, self._last_round / 10)
         while self.waiting_cost < self.rate * ROUND_SECONDS and (left := end - time.monotonic()) > 0:

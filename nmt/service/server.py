@@ -7,40 +7,68 @@ import signal
 import socket
 from contextlib import suppress
 
-import h11
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from nmt.errors import UserError
 
 HEAD_SECONDS = 15
 """Maximum seconds to send the head of a request."""
+MOST_HEAD = 1 << 16
+"""Maximum bytes of the head of a request, without those that arrive together with its end or with another request."""
 
 
-class Protocol(H11Protocol):
-    """HTTP, for clients that send the head of a request in reasonable time; others are disconnected."""
+class Protocol(HttpToolsProtocol):
+    """HTTP, for clients that send the head of a request in reasonable time and size; others are disconnected."""
 
     _patience: asyncio.TimerHandle | None = None
+    _in_head = True
+    """Whether the head of a request is awaited or incomplete; False in a body and between requests."""
+    _got = 0
+    """Bytes of the incomplete head."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected."""
         super().connection_made(transport)
         self._patience = self.loop.call_later(HEAD_SECONDS, self._give_up)
 
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._in_head, self._got = True, 0
+
+    def on_headers_complete(self) -> None:
+        """The head of the request is complete."""
+        self._in_head = False
+        super().on_headers_complete()
+
     def data_received(self, data: bytes) -> None:
         """A part of a request has arrived."""
+        was_in_head = self._in_head
         super().data_received(data)
-        complete = self.conn.their_state is not h11.IDLE
-        if complete and self._patience is not None:
+        if self._in_head and was_in_head:
+            self._got += len(data)
+        if not self._in_head:
+            self._wait_no_longer()
+        elif self._got > MOST_HEAD:
+            self.send_400_response("The head of the request is too large.")
+        elif self._patience is None:  # a part of the head of another request
+            self._patience = self.loop.call_later(HEAD_SECONDS, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is closed."""
+        self._wait_no_longer()
+        super().connection_lost(exc)
+
+    def _wait_no_longer(self) -> None:
+        if self._patience is not None:
             self._patience.cancel()
             self._patience = None
-        elif not complete and self._patience is None:  # a part of the head of another request
-            self._patience = self.loop.call_later(HEAD_SECONDS, self._give_up)
 
     def _give_up(self) -> None:
         self._patience = None
-        if self.conn.their_state is h11.IDLE:
+        if self._in_head:
             self.transport.close()
 
 

@@ -21,6 +21,9 @@ from nmt.translation.translator import (
     empty_translation,
 )
 
+SHORT = 1000
+"""Most characters of texts that are split at once: another thread would take longer to begin than to split them."""
+
 
 @dataclass(frozen=True)
 class Wishes:
@@ -123,7 +126,10 @@ async def translate(
     if rest and wishes.constraints.get("glossary"):
         raise UserError(f"a glossary needs a model that translates directly, but this text goes through {route[0][1]}")
     own = wishes if not rest else Wishes(wishes.markup, constraints=_only_keep(wishes), seconds=wishes.seconds)
-    pieces = await batcher.beside(split, first, texts, own)
+    if not own.markup and not any(own.constraints.values()) and sum(map(len, texts)) <= SHORT:
+        pieces = split(first, texts, own)
+    else:
+        pieces = await batcher.beside(split, first, texts, own)
     previous: Segment | None = None
     async for piece, found in _translated(batcher, first, pieces, own):
         for translator in rest:
@@ -141,8 +147,10 @@ async def _translated(
 ) -> AsyncIterator[tuple[Piece, Sequence[Translation]]]:
     """The pieces with their translations; white space has an empty one."""
     decoding = translator.decoding_with(**wishes.options)
-    decoding = replace(decoding, beam_size=max(decoding.beam_size, wishes.n_best))
-    candidates(decoding, wishes.n_best)
+    if wishes.options or wishes.n_best > 1:
+        if wishes.n_best > decoding.beam_size:
+            decoding = replace(decoding, beam_size=wishes.n_best)
+        candidates(decoding, wishes.n_best)
     lines = [piece.prepared for piece in pieces if piece.prepared is not None]
     waiting = iter(pieces)
     if lines:

@@ -513,6 +513,8 @@ class Translator:
         given = {name: value for name, value in overrides.items() if value is not None}
         if "language_model_weight" in given and self.language_model is None:
             raise UserError("`language_model_weight` has no effect without a language model, and there is none")
+        if not given:
+            return self.decoding
         decoding = parse_config({"decoding": {**asdict(self.decoding), **given}}, OVERRIDES).decoding
         for name in given:
             needs = decoding.without_effect(name)
