@@ -322,6 +322,15 @@ def test_a_client_that_is_alone_is_not_kept_waiting(translator: Translator, monk
         assert bool(waits) == paused
 
 
+def test_a_slow_machine_still_translates_waiting_requests_together(translator: Translator) -> None:
+    line, long = translator.prepare(GERMAN[0]), translator.prepare("Hund " * 80)
+    texts = ([line] * 9, [line], [long], [line])
+    for most, expected in ((128, [(0, 1), (1, 1), (3, 1)]), (2, [(0, 1), (1, 1)])):
+        works = [batching.Work(translator, translator.decoding, 1, False, lines) for lines in texts]
+        shares = batching.Batcher._share(works, 1.0, most)
+        assert [(works.index(work), len(lines)) for work, lines in shares] == expected
+
+
 def test_a_third_language(models: Models) -> None:
     """With models under other names, German goes to French through English."""
     pairs = {("de", "en"): models.translators["de", "en"], ("en", "fr"): models.translators["en", "de"]}

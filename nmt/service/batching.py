@@ -33,6 +33,8 @@ FIRST_RATE = 5000.0
 """Characters per second that are assumed before the first round."""
 SENTENCE_COST = 20
 """Cost of a sentence in addition to its characters: each has a search of its own."""
+SHORT_LINE = 300
+"""Cost of a line up to which a request always has a place in a round, within the size of a batch."""
 
 Result = TypeVar("Result")
 Found = list[list[Translation]]
@@ -195,7 +197,8 @@ class Batcher:
     def _share(works: Sequence[Work], room: float, most_lines: int) -> list[tuple[Work, Sequence[PreparedLine]]]:
         """Lines of each work within the room: first a fair share for each, then what is left, in order of arrival.
 
-        The first work gets at least one line.
+        The first work gets at least one line, and so does each work whose next line is short, because another line
+        makes a round little longer: on a slow machine, rounds within the room alone would be small and still slower.
         """
         before = {id(work): work.taken for work in works}
         total, count = 0.0, 0
@@ -204,7 +207,9 @@ class Batcher:
                 own = 0
                 while work.taken < len(work.lines) and count < most_lines:
                     cost = work.cost(work.lines[work.taken])
-                    if count and (total + cost > room or (own and own + cost > share)):
+                    is_first = not own and work.taken == before[id(work)]
+                    is_free = not count or (is_first and cost <= SHORT_LINE)
+                    if not is_free and (total + cost > room or (own and own + cost > share)):
                         break
                     work.taken += 1
                     own += cost
