@@ -1,6 +1,7 @@
 """Recurrent neural machine translation: raw parallel text in, a small fast translator out."""
 
 import os
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 # A translator is private. These libraries read the switches when they are first imported, wherever that happens:
@@ -11,21 +12,31 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["HF_UPDATE_DOWNLOAD_COUNTS"] = "0"
 
 __version__ = "0.1.0"
-__all__ = ["Predictor", "Translator", "__version__"]
+__all__ = ["Predictor", "Translator", "__version__", "inspect", "load_config", "train"]
 
 if TYPE_CHECKING:
+    from nmt import inspect
+    from nmt.config import load_config
     from nmt.prediction.predictor import Predictor
+    from nmt.training.loop import train
     from nmt.translation.translator import Translator
+
+_HOMES = {
+    "Predictor": "nmt.prediction.predictor",
+    "Translator": "nmt.translation.translator",
+    "load_config": "nmt.config",
+    "train": "nmt.training.loop",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """`nmt.Translator` and `nmt.Predictor`, imported when they are first asked for."""
-    if name == "Predictor":
-        from nmt.prediction.predictor import Predictor
-
-        return Predictor
-    if name == "Translator":
-        from nmt.translation.translator import Translator
-
-        return Translator
+    """The public names (docs/python.md), imported when they are first asked for: only some of them need torch."""
+    if name == "inspect":
+        return import_module("nmt.inspect")
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'nmt' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

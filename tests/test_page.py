@@ -14,12 +14,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("uvicorn", reason="the extra `serve` is not installed")
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
 from playwright.sync_api import Browser, Locator, Page, expect  # noqa: E402
+
+from nmt.inspection import gates, pages  # noqa: E402
+from nmt.report import blocks  # noqa: E402
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [
@@ -551,3 +555,25 @@ def test_a_phone_shows_everything_without_scrolling_aside(server: Server, browse
     assert not small  # large enough for a finger
     watched.context.close()
     assert not watched.faults
+
+
+def test_the_coloured_text_of_gates_needs_no_pointer(browser: Browser, tmp_path: Path) -> None:
+    values = np.array([[0.5, -1.0], [0.25, 0.0]], np.float32)
+    reading = gates.Reading(Any, [" long", " words"], np.array([0, 0]), values, {})  # type: ignore[arg-type]
+    text = pages.section("The text", blocks.Figure(gates.colored_text(reading, 0, [])))
+    inspection = pages.Inspection("gates", "Gates", [], lambda: Any, {}, sections=[text])  # type: ignore[arg-type]
+    (tmp_path / "gates.html").write_text(pages.page(inspection, "<svg></svg>"), encoding="utf-8")
+    watched = Watched(browser, viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
+    watched.page.goto((tmp_path / "gates.html").as_uri())
+    value = watched.page.locator("#value")
+    watched.page.tap("#colored span >> nth=1")
+    expect(value).to_have_text("unit 0 at words: +0.25")
+    watched.page.tap("[data-step='1']")
+    expect(value).to_have_text("unit 1 at words: 0.00")
+    watched.page.tap("#colored span >> nth=0")
+    expect(value).to_have_text("unit 1 at long: -1.00")
+    watched.page.tap("[data-step='1']")  # after the last unit comes the first one
+    expect(value).to_have_text("unit 0 at long: +0.50")
+    assert watched.page.evaluate("document.documentElement.scrollWidth") == 360
+    assert watched.faults == []
+    watched.context.close()

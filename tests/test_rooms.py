@@ -25,7 +25,7 @@ ROOMS = [
         "documents",
         "service",
     ),
-    *("network", "data", "export", "tasks", "training", "report", "inspection", "commands", "cli"),
+    *("network", "data", "export", "tasks", "training", "report", "inspection", "inspect", "commands", "cli"),
 ]
 """Each imports only from itself and from those before it."""
 WITHOUT_TORCH = ROOMS[: ROOMS.index("network")]

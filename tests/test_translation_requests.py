@@ -366,7 +366,7 @@ def test_a_vocabulary_joins_what_it_does_not_know() -> None:
 def test_wrong_lists_are_named() -> None:
     model = translator()
     for call, message in (
-        (lambda: model.translate("ab"), "`lines` must be a list of lines, but is a single text"),
+        (lambda: model.translate_n_best("ab", 2), "`lines` must be a list of lines, but is a single text"),
         (lambda: model.translate([5]), "`lines` must be a list of texts, but has 5"),  # type: ignore[list-item]
         (lambda: model.score("ab", ["a", "b"]), "`sources` must be a list of lines"),
         (lambda: model.score(["a"], "b"), "`targets` must be a list of lines"),

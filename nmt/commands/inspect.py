@@ -5,15 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from nmt.commands.options import above_zero, describe, from_zero, positive, seed, whole_numbers
+from nmt.commands.options import above_zero, describe, from_zero, positive, seed, whole_numbers, words
 from nmt.commands.streams import print_lines, say
 from nmt.errors import UserError
-
-if TYPE_CHECKING:
-    from nmt.inspection.pages import Inspection
-
 
 TEXT = "Look inside a model: a picture as PNG and as an HTML page, and its numbers as JSON."
 EXAMPLE = 'nmt inspect attention runs/captions --sentence "Ein Hund schläft auf dem Sofa." --output pictures'
@@ -29,6 +25,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         own.add_argument(
             "--output", default="inspection", metavar="DIR", help="folder to write to (default: inspection)"
         )
+        own.add_argument("--figure", metavar="FILE", help="also write the picture alone, as FILE.svg, .pdf or .png")
         own.add_argument("--threads", type=positive, help="processor threads (default: all cores)")
         add_own(own)
         own.set_defaults(command=run)
@@ -38,30 +35,46 @@ def add_sentences(parser: argparse.ArgumentParser, count: int, model: str | None
     """The model, and the options that choose the sentences: `count` of them by default."""
     add = parser.add_argument
     add("model", metavar="MODEL", nargs=model, help="model folder, run folder, or hub id")
-    add("--sentence", action="append", default=[], metavar="TEXT", help="a sentence to use; can be repeated")
+    add(
+        "--sentence",
+        action="append",
+        dest="sentences",
+        metavar="TEXT",
+        help="a sentence to use; can be repeated",
+    )
     add("--source", metavar="FILE", help="source text, one sentence per line; any text for a language model")
     add("--target", metavar="FILE", help="the translation of --source")
     add("--split", default="test", help="split of the model's data (default: test)")
     add(
         "--set",
         action="append",
+        dest="settings",
         default=[],
         metavar="data.KEY=VALUE",
         help="change where the data are, to use other data",
     )
-    add("--sentences", type=positive, default=count, metavar="N", help=f"maximum number of sentences (default {count})")
+    add(
+        "--sentences",
+        type=positive,
+        dest="count",
+        default=count,
+        metavar="N",
+        help="maximum number of sentences (default %(default)s)",
+    )
 
 
 def add_gradient_flow(parser: argparse.ArgumentParser) -> None:
     """Options of `nmt inspect gradient-flow`."""
     add_sentences(parser, 64, "?")
     add = parser.add_argument
-    add("--cells", default="rnn_tanh,rnn_relu,lstm,gru", metavar="NAME,...", help="cells to compare, without MODEL")
+    cells, initializations = "rnn_tanh,rnn_relu,lstm,gru", "uniform,xavier,orthogonal,orthogonal*2"
+    add("--cells", type=words, metavar="NAME,...", help=f"cells to compare, without MODEL (default {cells})")
     add(
         "--initialization",
-        default="uniform,xavier,orthogonal,orthogonal*2",
+        type=words,
+        dest="initializations",
         metavar="NAME[*FACTOR],...",
-        help="initialisations, without MODEL; FACTOR multiplies the recurrent weights (default: %(default)s)",
+        help=f"initialisations, without MODEL; FACTOR multiplies the recurrent weights (default {initializations})",
     )
     add("--layers", type=positive, default=1, metavar="N", help="number of layers, without MODEL (default 1)")
     add("--hidden-size", type=positive, default=64, metavar="N", help="number of units, without MODEL (default 64)")
@@ -105,7 +118,14 @@ def add_bottleneck(parser: argparse.ArgumentParser) -> None:
     """Options of `nmt inspect bottleneck`."""
     add = parser.add_argument
     add("config", metavar="CONFIG", nargs="?", help="a configuration to vary, instead of the probe task")
-    add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="change a setting of CONFIG")
+    add(
+        "--set",
+        action="append",
+        dest="settings",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        help="change a setting of CONFIG",
+    )
     add("--task", choices=("copy", "reverse", "sort"), default="copy", help="probe task (default copy)")
     add("--lengths", type=whole_numbers, metavar="N,...", help=f"lengths of the probe's sentences: {NUMBERS}")
     add("--epochs", type=positive, metavar="N", help="passes over the training data")
@@ -114,10 +134,8 @@ def add_bottleneck(parser: argparse.ArgumentParser) -> None:
 def add_search(parser: argparse.ArgumentParser) -> None:
     """Options of `nmt inspect search`."""
     add_sentences(parser, 200)
-    sizes = [1, 2, 3, 5, 10, 20, 50]
-    parser.add_argument(
-        "--beam-sizes", type=whole_numbers, default=sizes, metavar="N,...", help=f"beam sizes to compare: {NUMBERS}"
-    )
+    add = parser.add_argument
+    add("--beam-sizes", type=whole_numbers, metavar="N,...", help=f"{NUMBERS} (default 1,2,3,5,10,20,50)")
 
 
 def add_embeddings(parser: argparse.ArgumentParser) -> None:
@@ -125,7 +143,7 @@ def add_embeddings(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("model", metavar="MODEL", help="model folder, run folder, or hub id")
     add("--side", choices=("source", "target"), default="target", help="default target")
-    add("--pieces", default="", metavar="WORD,...", help="words whose neighbours to list (default: frequent words)")
+    add("--pieces", type=words, metavar="WORD,...", help="words whose neighbours to list (default: frequent words)")
     add("--count", type=positive, default=300, metavar="N", help="number of pieces in the picture (default 300)")
     add("--projection", choices=("pca", "tsne"), default="pca", help="default pca")
 
@@ -170,63 +188,32 @@ WHATS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]] = {
 
 def run(options: argparse.Namespace) -> None:
     """`nmt inspect`."""
+    from nmt import inspect
     from nmt.inspection import pages
 
     pages.require_matplotlib()
-    inspection = bottleneck(options) if options.what == "bottleneck" else look(options)
+    if options.figure is not None:
+        pages.check_picture(options.figure)
+    function = getattr(inspect, options.what.replace("-", "_"))
+    inspection = function(**arguments(options))
     pages.write(inspection, Path(options.output), options.command_line, say)
+    if options.figure is not None:
+        say(f"{inspection.save(options.figure)}")
     print_lines(inspection.summary)
 
 
-def bottleneck(options: argparse.Namespace) -> Inspection:
-    """`nmt inspect bottleneck`, which trains its own models."""
-    from nmt.config import load_config
-    from nmt.inspection import bottleneck
+def arguments(options: argparse.Namespace) -> dict[str, Any]:
+    """The options as the arguments of the function in `nmt.inspect`, which have the same names."""
+    others = {"what", "command", "command_line", "output", "figure"}
+    given = {name: value for name, value in vars(options).items() if name not in others and value is not None}
+    if options.what in ("search", "bottleneck"):
+        given["say"] = say
+    if options.what == "bottleneck":
+        from nmt.config import load_config
 
-    if options.config is None and options.set:
-        raise UserError("--set changes a CONFIG, but none is given")
-    if options.config is not None and options.lengths is not None:
-        raise UserError("--lengths is for the probe task and excludes a CONFIG")
-    for length in options.lengths or ():
-        if not 5 <= length <= 1000:
-            raise UserError(f"--lengths must be from 5 to 1000 (as `data.probe_length`), but one is {length} instead")
-    config = None if options.config is None else load_config(options.config, options.set)
-    lengths = options.lengths or bottleneck.LENGTHS
-    return bottleneck.inspect(config, options.task, lengths, options.epochs, options.threads, say)
-
-
-def look(options: argparse.Namespace) -> Inspection:
-    """Every other `nmt inspect`: of a model, or of cells with initial weights."""
-    from nmt.inspection import attention, context, embeddings, gates, gradient_flow, search, steps
-    from nmt.inspection.watching import Choice, open_subject
-
-    rate_and_clip = {}
-    if options.what == "gradient-flow":
-        rate_and_clip = {"learning_rate": options.learning_rate, "clip_norm": options.clip_norm}
-        if options.model is None:
-            return gradient_flow.inspect_fresh(
-                options.cells.split(","),
-                options.initialization.split(","),
-                layers=options.layers,
-                hidden_size=options.hidden_size,
-                length=options.length or 60,
-                seed=options.seed,
-                **rate_and_clip,
-            )
-    wanted = options.what in ("context", "attention", "search", "steps")
-    subject = open_subject(options.model, options.threads, translation=wanted)
-    if options.what == "steps":
-        return steps.inspect(subject, options.text, options.beam_size)
-    if options.what == "embeddings":
-        pieces = [piece for piece in options.pieces.split(",") if piece]
-        return embeddings.inspect(subject, options.side, pieces, options.count, options.projection)
-    choice = Choice(options.sentences, options.sentence, options.source, options.target, options.split, options.set)
-    if options.what == "gradient-flow":
-        return gradient_flow.inspect_trained(subject, choice, longest=options.length or 30, **rate_and_clip)
-    if options.what == "gates":
-        return gates.inspect(subject, choice, options.layer, options.unit)
-    if options.what == "context":
-        return context.inspect(subject, choice, options.projection)
-    if options.what == "attention":
-        return attention.inspect(subject, choice, options.beam_size, options.gold)
-    return search.inspect(subject, choice, options.beam_sizes, say)
+        settings = given.pop("settings")
+        if options.config is not None:
+            given["config"] = load_config(options.config, settings)
+        elif settings:
+            raise UserError("--set changes a CONFIG, but none is given")
+    return given

@@ -158,6 +158,11 @@ def whole_numbers(text: str) -> list[int]:
 whole_numbers.__name__ = "list of positive whole numbers (1,5,10)"
 
 
+def words(text: str) -> list[str]:
+    """Texts separated by commas."""
+    return [part for part in text.split(",") if part]
+
+
 def seed(text: str) -> int:
     """A whole number from 0 on."""
     value = int(text)

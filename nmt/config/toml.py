@@ -8,7 +8,8 @@ import sys
 import tomllib
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -19,11 +20,20 @@ from nmt.errors import UserError, closest, did_you_mean
 from nmt.sizing import AUTO
 
 
-def load_config(path: str | Path, settings: list[str] | None = None) -> Config:
-    """Read a TOML file, apply `section.key=value` settings, check everything.
+def load_config(path: str | Path | Mapping[str, Any], settings: Sequence[str] = ()) -> Config:
+    """Read a TOML file, or take its values from nested dictionaries; apply `section.key=value` settings, check
+    everything.
 
     Raises UserError naming the file and every mistake in it.
     """
+    where, values = ("configuration", deepcopy(dict(path))) if isinstance(path, Mapping) else (str(path), _read(path))
+    for setting in settings:
+        apply_setting(values, setting)
+    return parse_config(values, where)
+
+
+def _read(path: str | Path) -> dict[str, Any]:
+    """The values of a TOML file; raises UserError when it cannot be read."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -38,9 +48,7 @@ def load_config(path: str | Path, settings: list[str] | None = None) -> Config:
         mistake = str(error).splitlines()[0]
         advice = _about_backslashes(text, mistake)
         raise UserError(f"configuration `{path}` is not valid TOML: {mistake}{advice}") from None
-    for setting in settings or []:
-        apply_setting(values, setting)
-    return parse_config(values, str(path))
+    return values
 
 
 BACKSLASHES = "TOML reads a backslash in double quotes as an escape; write a Windows path in single quotes, or with /"

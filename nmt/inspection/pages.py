@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,9 +68,13 @@ def diverging() -> Colormap:
     return LinearSegmentedColormap.from_list("diverging", [(*blue, 1), (*blue, 0), (*red, 0), (*red, 1)])
 
 
-@dataclass
+FORMATS = (".svg", ".pdf", ".png")
+"""File names of pictures end in one of these."""
+
+
+@dataclass(repr=False)
 class Inspection:
-    """The result of one `nmt inspect`."""
+    """The result of one `nmt inspect`. In a notebook it shows its page."""
 
     what: str
     """Name of the command's files: `gradient-flow`."""
@@ -88,6 +93,48 @@ class Inspection:
     files: dict[str, str] = field(default_factory=dict)
     """The contents of further files, by name."""
 
+    @cached_property
+    def figure(self) -> Picture:
+        """The picture, as a figure of matplotlib."""
+        require_matplotlib()
+        with _style(choose_fonts("".join(self.texts))[0]):
+            return self.draw()
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture to a file in the format that its name says, `.svg`, `.pdf` or `.png`; returns the path.
+
+        Raises UserError for another ending, and when matplotlib or the right to write is missing.
+        """
+        path = check_picture(path)
+        try:
+            write_atomically(path, self.picture(path.suffix[1:].lower()))
+        except OSError as error:
+            raise UserError(f"`{path}` cannot be written: {error.strerror or error}") from None
+        return path
+
+    def picture(self, kind: str) -> bytes:
+        """The picture as `svg` (letters are outlines, so that no font is needed to see it), `pdf` or `png`."""
+        buffer, undated = io.BytesIO(), {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+        figure = self.figure
+        with _style(choose_fonts("".join(self.texts))[0]):
+            figure.savefig(buffer, format=kind, dpi=DOTS_PER_INCH, metadata=undated.get(kind))
+        return buffer.getvalue()
+
+    def __repr__(self) -> str:
+        return "\n".join([self.title, *self.summary])
+
+    def _repr_html_(self) -> str:
+        """The page in a frame of its own, because the style of a notebook and that of the page would mix."""
+        whole = page(self, self.picture("svg").decode())
+        return f'<iframe srcdoc="{escape(whole)}" style="width: 100%; height: 42rem; border: 0"></iframe>'
+
+
+def check_picture(path: str | Path) -> Path:
+    """The path of a picture; raises UserError unless the name ends in one of FORMATS."""
+    if Path(path).suffix.lower() not in FORMATS:
+        raise UserError(f"the name of a picture must end in {', '.join(FORMATS)}, but is `{path}` instead")
+    return Path(path)
+
 
 def write(inspection: Inspection, folder: Path, command: str, say: Say) -> None:
     """Write picture, page, numbers and further files into a folder, which is made if missing; prints their names.
@@ -97,11 +144,11 @@ def write(inspection: Inspection, folder: Path, command: str, say: Say) -> None:
     Raises UserError when matplotlib or the right to write is missing.
     """
     require_matplotlib()
-    families, missing = choose_fonts("".join(inspection.texts))
+    _, missing = choose_fonts("".join(inspection.texts))
     if missing:
         say(missing)
     what = inspection.what
-    png, svg = (render(inspection.draw, families, kind) for kind in ("png", "svg"))
+    png, svg = map(inspection.picture, ("png", "svg"))
     written: dict[str, bytes] = {
         f"{what}.png": png,
         f"{what}.html": page(inspection, svg.decode(), command).encode("utf-8", "backslashreplace"),
@@ -126,8 +173,11 @@ def require_matplotlib() -> None:
     del matplotlib
 
 
-def page(inspection: Inspection, svg: str, command: str) -> str:
-    """The whole page as HTML; the colours of the picture follow those of the page."""
+def page(inspection: Inspection, svg: str, command: str = "") -> str:
+    """The whole page as HTML; the colours of the picture follow those of the page.
+
+    command: the command that made the page and the file of its numbers, if one did
+    """
     inline = svg[svg.index("<svg") :]
     inline = inline.replace(BACKGROUND, "var(--paper)")
     for light, dark in DARK.items():
@@ -139,7 +189,7 @@ def page(inspection: Inspection, svg: str, command: str) -> str:
     about = Section("In short", [Paragraph(sentence) for sentence in inspection.summary])
     sections = [about, *inspection.first, picture, *inspection.sections]
     document = Document(inspection.title, f"nmt inspect {inspection.what}", [], sections)
-    return to_html(document, f"{inspection.what}.json")
+    return to_html(document, f"{inspection.what}.json" if command else "")
 
 
 def _shorter(coordinates: re.Match[str]) -> str:
@@ -178,14 +228,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.6g}") if math.isfinite(value) else None
     return value
-
-
-def render(draw: Draw, families: Sequence[str], kind: str) -> bytes:
-    """A picture as `png` or `svg` (letters as outlines, so that no font is needed to see it)."""
-    buffer = io.BytesIO()
-    with _style(families):
-        draw().savefig(buffer, format=kind, dpi=DOTS_PER_INCH, metadata={"Date": None} if kind == "svg" else None)
-    return buffer.getvalue()
 
 
 @contextmanager

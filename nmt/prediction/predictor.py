@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from nmt.errors import UserError
 from nmt.model_folder import ModelFolder, check_export, open_model
 from nmt.text.cleaning import clean_line
 from nmt.text.labels import Labels, pad_sources, represent_sources, segment_words
+from nmt.text.tables import ResultList, Row, html_table, text_table
 from nmt.text.vectors import vectors_of
 from nmt.translation.onnx_engine import OnnxEngine, Output, tensor
 
@@ -23,7 +24,7 @@ BATCH_POSITIONS = 1 << 14
 """Most positions that are read at once, padding included; a longer text is read alone."""
 
 
-@dataclass
+@dataclass(repr=False)
 class Prediction:
     """The labels that a model predicts for a text."""
 
@@ -47,6 +48,16 @@ class Prediction:
     def probability(self) -> float:
         """The probability of the label; for several words, that of the least certain one."""
         return min(self.probabilities, default=1.0)
+
+    def row(self) -> Row:
+        """What a table of predictions says of it."""
+        return {"label": self.label, "probability": f"{self.probability:.3f}"}
+
+    def __repr__(self) -> str:
+        return f"Prediction({self.label!r}, probability={self.probability:.3f})"
+
+    def _repr_html_(self) -> str:
+        return html_table([{"text": self.text, **self.row()}])
 
 
 class LabelEngine(Protocol):
@@ -100,8 +111,30 @@ class Predictor:
             raise UserError(f"`{folder.path}` is a {kind.title}, which predicts no labels; use {advice}")
         return cls(load_engine(folder, device, threads), folder)
 
-    def predict(self, inputs: Sequence[Any]) -> list[Prediction]:
-        """The prediction for each text, or for each sequence of vectors (a list of lists of numbers, or an array)."""
+    def rows(self) -> list[Row]:
+        """What a table says of this predictor."""
+        labels = ", ".join([*self.labels.names[:10], *(["..."] if len(self.labels.names) > 10 else [])])
+        return [{"Predictor": "task", "": self.config.kind.title}, {"Predictor": "labels", "": labels}]
+
+    def __repr__(self) -> str:
+        return text_table(self.rows())
+
+    def _repr_html_(self) -> str:
+        return html_table(self.rows())
+
+    @overload
+    def predict(self, inputs: str) -> Prediction: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def predict(self, inputs: Sequence[Any]) -> list[Prediction]: ...
+
+    def predict(self, inputs: str | Sequence[Any]) -> Prediction | list[Prediction]:
+        """The prediction for a text, or for each text of a list, which prints as a table.
+
+        Instead of a text, each item may be a sequence of vectors (a list of lists of numbers, or an array).
+        """
+        if isinstance(inputs, str):
+            return self.predict([inputs])[0]
         texts, sources = self._represent(inputs)
         if self.config.kind.target == "labels":
             units = [text.split() for text in texts]
@@ -114,7 +147,7 @@ class Predictor:
             for column, row in enumerate(rows):
                 own = np.exp(found[np.array(places[row], np.int64), column])
                 predictions[row] = self._prediction(texts[row], units[row], own)
-        return predictions
+        return ResultList(predictions, texts)
 
     def _represent(self, inputs: Sequence[Any]) -> tuple[list[str], list[Any]]:
         """Each input as text, and as the network reads it."""

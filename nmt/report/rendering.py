@@ -31,7 +31,7 @@ def visible(text: str) -> str:
 def to_html(document: Document, numbers: str = "report.json") -> str:
     """The document as one HTML file with style, script and charts inside; all texts are escaped.
 
-    numbers: name of the file in the same folder that has every number
+    numbers: name of the file in the same folder that has every number; empty if there is none
     """
     style, script = ((_FOLDER / f"page.{kind}").read_text("utf-8") for kind in ("css", "js"))
     page = _FOLDER / "page.html.jinja"

@@ -47,6 +47,8 @@ class Validation:
     """For the model card."""
     confidence: Confidence | None = None
     """Of the model's translations, if it translates."""
+    samples: Sequence[tuple[str, str, str]] = ()
+    """A few sources, the model's translations, and the references."""
 
 
 def make_vocabularies(config: Config, say: Say = lambda line: None) -> tuple[Any, Any]:

@@ -45,6 +45,9 @@ LONGEST_VALIDATED = 8
 """Validation leaves out pairs with more pieces on a side than this many times `data.max_length`, which is the limit of
 training: their time grows with the square of their length."""
 
+SAMPLES = 2
+"""Translations that a validation shows, of sentences at equal distances in the validation split."""
+
 
 class TranslationTask(Task):
     """Sentence pairs, a TranslationModel, the configured objective, validation by loss, BLEU and chrF."""
@@ -168,6 +171,10 @@ class TranslationTask(Task):
                 [translation.token_log_probs for translation in translations],
                 sentence_chrf(hypotheses, [self.references]),
             ),
+            samples=[
+                (self.sources[place], hypotheses[place], self.references[place])
+                for place in sorted({(2 * i + 1) * len(hypotheses) // (2 * SAMPLES) for i in range(SAMPLES)})
+            ],
         )
 
     def _translate(self, model: TranslationModel, check: Callable[[], None]) -> list[Translation]:

@@ -49,7 +49,7 @@ class Interrupted(Exception):
 
 def train(
     config: Config,
-    output: Path,
+    output: str | Path,
     *,
     resume: bool = False,
     overwrite: bool = False,
@@ -59,12 +59,14 @@ def train(
 ) -> Path:
     """Train a model; returns the folder of the best one.
 
+        output: the run folder
         resume: continue the run in the folder, or start one if there is none
         overwrite: delete the run in the folder and start again
 
     Raises UserError for bad input or an existing run folder, and TrainingError when the loss is not finite or the run
     was interrupted; the progress is saved then.
     """
+    output = Path(output)
     processes, folder = Processes(), RunFolder(output)
     if not processes.is_first:
         say = _say_nothing
@@ -394,6 +396,7 @@ class Run:
             **validation.metrics,
             "best": improved,
             "seconds": round(progress.seconds, 3),
+            **({"samples": validation.samples} if validation.samples else {}),
         }
         self._record(record)
         self._save_state()
@@ -403,6 +406,9 @@ class Run:
             f"{self._where()}: validation {validation.summary}{' (best)' if improved and not worse else ''}"
             + (f" (worse than a guess among {guess} {what}; lower training.learning_rate)" if worse else "")
         )
+        for texts in validation.samples:
+            source, found, reference = (text if len(text) <= 100 else f"{text[:99]}…" for text in texts)
+            self.say(f"    {source} -> {found} (reference: {reference})")
         return progress
 
     def _check_validation(self) -> None:

@@ -289,7 +289,10 @@ class TensorBoard:
         """Add a record of metrics.jsonl."""
         try:
             for name, value in record.items() if self.writer else ():
-                if name not in ("kind", "update", "epoch", "best", "seconds", "target_tokens"):
+                if name == "samples":
+                    text = "\n".join(f"- {source} → {found} ({reference})" for source, found, reference in value)
+                    self.writer.add_text(f"{record['kind']}/{name}", text, record["update"])
+                elif name not in ("kind", "update", "epoch", "best", "seconds", "target_tokens"):
                     self.writer.add_scalar(f"{record['kind']}/{name}", value, record["update"])
         except Exception as error:
             self._give_up(error)

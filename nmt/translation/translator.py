@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from nmt.text.capitals import upper, with_first_capital, without_capitals, witho
 from nmt.text.cleaning import clean_line, clean_target, one_line
 from nmt.text.glossary import Glossary
 from nmt.text.spans import Named, restore_spans
+from nmt.text.tables import ResultList, Row, html_table, text_table
 from nmt.text.vocabulary import BEGIN, END, UNK, Vocabulary
 from nmt.translation.copying import Copying, SourceSentence, Term, restored
 from nmt.translation.forking import undisturbed
@@ -80,7 +81,7 @@ class SourceLine:
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
 
-@dataclass
+@dataclass(repr=False)
 class Translation:
     """A translation of one line."""
 
@@ -110,8 +111,20 @@ class Translation:
     translation of beam search; samples and choices of minimum Bayes risk have the value of the same formula."""
     problems: Sequence[str] = ()
     """Requests that the translation does not meet."""
-    parts: Sequence[Translation] = field(default=(), compare=False, repr=False)
+    parts: Sequence[Translation] = field(default=(), compare=False)
     """The translations of the sentences, if the line has several."""
+
+    def row(self) -> Row:
+        """What a table of translations says of it."""
+        confidence = {} if self.confidence is None else {"confidence": f"{self.confidence:.2f}"}
+        return {"translation": self.text, "score": f"{self.score:.2f}", **confidence}
+
+    def __repr__(self) -> str:
+        numbers = [f"{name}={value}" for name, value in self.row().items() if name != "translation"]
+        return f"Translation({', '.join([repr(self.text), *numbers])})"
+
+    def _repr_html_(self) -> str:
+        return html_table([self.row()])
 
 
 def word_alignment(
@@ -288,20 +301,43 @@ class Translator:
         translator.decoding = translator.decoding_with(language_model_weight=language_model_weight)
         return translator
 
+    def rows(self) -> list[Row]:
+        """What a table says of this translator."""
+        sizes = f"{len(self.source_vocabulary):,} source, {len(self.target_vocabulary):,} target"
+        search = f"beam {self.decoding.beam_size}" if self.decoding.method == "beam" else self.decoding.method
+        return [
+            {"Translator": "languages", "": f"{self.source_language} to {self.target_language}"},
+            {"Translator": "engine", "": type(self.engine).__name__},
+            {"Translator": "pieces", "": sizes},
+            {"Translator": "search", "": search},
+        ]
+
+    def __repr__(self) -> str:
+        return text_table(self.rows())
+
+    def _repr_html_(self) -> str:
+        return html_table(self.rows())
+
+    @overload
+    def translate(self, lines: str | SourceLine, **options: Any) -> Translation: ...
+
+    @overload
+    def translate(self, lines: Sequence[str | SourceLine], **options: Any) -> list[Translation]: ...
+
     def translate(
         self,
-        lines: Sequence[str | SourceLine],
+        lines: str | SourceLine | Sequence[str | SourceLine],
         *,
         split_sentences: bool | None = None,
         markup: str = "",
         glossary: Glossary | Mapping[str, str] | str | Path | None = None,
         **overrides: Any,
-    ) -> list[Translation]:
-        """The best translation of each line; it does not depend on the other lines.
+    ) -> Translation | list[Translation]:
+        """The best translation of a line, or of each line of a list; it does not depend on the other lines.
 
-        The translation of a blank line is empty. The sentences of a line are translated one by one, because recurrent
-        models translate best what is as long as their training sentences. A sentence longer than `max_length` is cut,
-        with a warning.
+        A list of translations prints as a table. The translation of a blank line is empty. The sentences of a line are
+        translated one by one, because recurrent models translate best what is as long as their training sentences. A
+        sentence longer than `max_length` is cut, with a warning.
 
             split_sentences: False translates each line as a whole; None does so for lines with a prefix or required
                 phrases, and for models that were trained on longer text, except for bullets, numbers of a list and the
@@ -311,7 +347,11 @@ class Translator:
             overrides: fields of `nmt.config.DecodingConfig`, such as `beam_size=1`
         """
         asked = {"split_sentences": split_sentences, "markup": markup, "glossary": glossary, **overrides}
-        return [found[0] for found in self.translate_n_best(lines, 1, **asked)]
+        if isinstance(lines, str | SourceLine):
+            return self.translate_n_best([lines], 1, **asked)[0][0]
+        lines = _check_list("lines", lines, SourceLine)
+        found = [best for best, *_ in self.translate_n_best(lines, 1, **asked)]
+        return ResultList(found, [line if isinstance(line, str) else line.text for line in lines])
 
     def translate_n_best(
         self,
