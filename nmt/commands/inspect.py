@@ -35,20 +35,13 @@ def add_sentences(parser: argparse.ArgumentParser, count: int, model: str | None
     """The model, and the options that choose the sentences: `count` of them by default."""
     add = parser.add_argument
     add("model", metavar="MODEL", nargs=model, help="model folder, run folder, or hub id")
-    add(
-        "--sentence",
-        action="append",
-        dest="sentences",
-        metavar="TEXT",
-        help="a sentence to use; can be repeated",
-    )
+    add("--sentence", action="append", dest="sentences", metavar="TEXT", help="a sentence to use; can be repeated")
     add("--source", metavar="FILE", help="source text, one sentence per line; any text for a language model")
     add("--target", metavar="FILE", help="the translation of --source")
     add("--split", default="test", help="split of the model's data (default: test)")
     add(
         "--set",
         action="append",
-        dest="settings",
         default=[],
         metavar="data.KEY=VALUE",
         help="change where the data are, to use other data",
@@ -118,14 +111,7 @@ def add_bottleneck(parser: argparse.ArgumentParser) -> None:
     """Options of `nmt inspect bottleneck`."""
     add = parser.add_argument
     add("config", metavar="CONFIG", nargs="?", help="a configuration to vary, instead of the probe task")
-    add(
-        "--set",
-        action="append",
-        dest="settings",
-        default=[],
-        metavar="SECTION.KEY=VALUE",
-        help="change a setting of CONFIG",
-    )
+    add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="change a setting of CONFIG")
     add("--task", choices=("copy", "reverse", "sort"), default="copy", help="probe task (default copy)")
     add("--lengths", type=whole_numbers, metavar="N,...", help=f"lengths of the probe's sentences: {NUMBERS}")
     add("--epochs", type=positive, metavar="N", help="passes over the training data")
@@ -206,6 +192,8 @@ def arguments(options: argparse.Namespace) -> dict[str, Any]:
     """The options as the arguments of the function in `nmt.inspect`, which have the same names."""
     others = {"what", "command", "command_line", "output", "figure"}
     given = {name: value for name, value in vars(options).items() if name not in others and value is not None}
+    if "set" in given:
+        given["settings"] = given.pop("set")
     if options.what in ("search", "bottleneck"):
         given["say"] = say
     if options.what == "bottleneck":
