@@ -123,7 +123,7 @@ class Predictor:
         return html_table(self.rows())
 
     @overload
-    def predict(self, inputs: str) -> Prediction: ...  # type: ignore[overload-overlap]
+    def predict(self, inputs: str) -> Prediction: ...
 
     @overload
     def predict(self, inputs: Sequence[Any]) -> list[Prediction]: ...
