@@ -287,7 +287,7 @@ def test_state_is_carried_within_an_epoch_and_gradient_cut(text: Path) -> None:
         losses = []
         for number in pool.batches:
             batch = task.batch(pool, number, 0)
-            losses.append(task.backward(model, batch, tokens=1, seed=0, progress=0.0)[0])
+            losses.append(task.backward(model, batch, tokens=1, seed=0, progress=0.0)[0].item())
             assert not any(tensor.requires_grad for tensor in task.carried.values())
         return losses
 

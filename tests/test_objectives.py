@@ -66,8 +66,8 @@ def run(objective: Objective, model: TranslationModel, batch: Batch, progress: f
     """Loss, negative log-likelihood, gradients."""
     model.zero_grad()
     loss, negative = objective(model, batch, tokens=tokens, seed=11, progress=progress)
-    assert model.training and isinstance(loss, float) and isinstance(negative, float)
-    return loss, negative, gradients(model)
+    assert model.training and not loss.requires_grad and not negative.requires_grad
+    return loss.item(), negative.item(), gradients(model)
 
 
 def gradients(model: TranslationModel) -> dict[str, Tensor]:

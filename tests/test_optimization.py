@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import math
+import random
 from typing import Any
 
 import pytest
 import torch
 from plain import plain_training
 
-from nmt.training.optimization import WeightAverage, clip_gradients, gradient_norm, learning_rate, make_optimizer
+from nmt.config import TrainingConfig
+from nmt.training.optimization import (
+    LossScale,
+    WeightAverage,
+    clipping_divisor,
+    gradient_norm,
+    learning_rate,
+    make_optimizer,
+    take_step,
+)
 
 
 @pytest.mark.parametrize(
@@ -62,13 +72,51 @@ def test_clipping() -> None:
         torch.nn.Parameter(torch.zeros(1)),
     ]
     weights[0].grad, weights[1].grad = torch.tensor([3.0, 0.0]), torch.tensor([4.0])
-    norm = gradient_norm(weights).item()
-    assert norm == pytest.approx(5)
-    clip_gradients(weights, norm, 6.0)
-    clip_gradients(weights, norm, 0.0)
-    assert gradient_norm(weights).item() == pytest.approx(5)
-    clip_gradients(weights, norm, 1.0)
-    assert weights[0].grad.tolist() == pytest.approx([0.6, 0.0]) and weights[1].grad.item() == pytest.approx(0.8)
+    norm = gradient_norm(weights)
+    assert norm.item() == pytest.approx(5)
+    assert [clipping_divisor(norm, limit).item() for limit in (0, 6, 5, 1, 0.5)] == pytest.approx([1, 1, 1, 5, 10])
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "adagrad"])
+def test_steps_divide_gradients_and_may_be_left_out(name: Any) -> None:
+    """A step with divided gradients is one with smaller gradients; one that is left out changes nothing, ever after."""
+    settings = TrainingConfig(optimizer=name, learning_rate=0.1, momentum=0.9, weight_decay=0.01)
+    gradients = torch.randn(5, 4, generator=torch.Generator().manual_seed(3))
+
+    def run(scale: float, bad: bool) -> torch.Tensor:
+        weight = torch.nn.Parameter(torch.ones(4))
+        optimizer = make_optimizer(settings, [weight])
+        for number, gradient in enumerate(gradients):
+            if bad and number == 2:
+                weight.grad = torch.full((4,), torch.inf)
+                take_step(optimizer, 0.1, torch.tensor(scale), torch.tensor(1.0))
+            weight.grad = gradient * scale
+            take_step(optimizer, 0.1 / (number + 1), torch.tensor(scale), torch.tensor(0.0))
+            assert weight.grad is None
+        return weight.detach()
+
+    torch.testing.assert_close(run(16.0, False), run(1.0, False))
+    assert torch.equal(run(16.0, True), run(16.0, False))
+
+
+def test_the_scale_of_the_loss_follows_what_overflows() -> None:
+    """As torch's scaler, which waits for the device where this does not have to."""
+    own = LossScale(torch.device("cpu"))
+    theirs = torch.amp.GradScaler("cpu")
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([weight], 0.1)
+    draw = random.Random(2)
+    factors = []
+    for _ in range(6000):
+        overflow = draw.random() < 0.0005
+        theirs.scale(torch.zeros(()))
+        weight.grad = torch.full((1,), torch.inf if overflow else 1.0)
+        theirs.step(optimizer)
+        theirs.update()
+        own.update(torch.tensor(float(overflow)))
+        factors.append(own.tensors["factor"].item())
+        assert factors[-1] == theirs.get_scale()
+    assert max(factors) > 2**16 > min(factors)
 
 
 def test_average_of_weights() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 import torch
 from runs import quiet, records
 from safetensors.torch import load_file
+from test_tasks import EVERYTHING as EVERY_LABEL
+from test_tasks import example_config, tagging_config, write_examples, write_tags
 from toys import toy_config, write_reversal
 
 from nmt.config import write_config
@@ -54,6 +57,65 @@ def launch(folder: Path, *arguments: str, restarts: int = 0) -> subprocess.Compl
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=580)
 
 
+LABELS = """
+import os, sys
+from pathlib import Path
+from nmt.config import load_config
+from nmt.training.loop import train
+
+folder = Path(sys.argv[1])
+for task, port in zip(("classification", "tagging"), sys.argv[2:]):
+    os.environ["MASTER_PORT"] = port
+    train(load_config(folder / f"{task}.toml"), folder / f"two-{task}", say=print)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_two_processes_learn_labels_as_one_does(tmp_path: Path) -> None:
+    """As srun starts them, without torchrun, one task after the other."""
+    configs = {
+        "classification": example_config(write_examples(tmp_path / "examples"), **EVERY_LABEL),
+        "tagging": tagging_config(write_tags(tmp_path / "tags")),
+    }
+    with socket.socket() as one, socket.socket() as other:
+        for free in (one, other):
+            free.bind(("127.0.0.1", 0))
+        ports = [str(free.getsockname()[1]) for free in (one, other)]
+    for task, config in configs.items():
+        config.training.log_interval, config.training.accumulation = 1, 1
+        config.training.average_decay = 0.9
+        (tmp_path / f"{task}.toml").write_text(write_config(config))
+        config.training.accumulation = 2
+        train(config, tmp_path / f"one-{task}", say=quiet)
+    fixed = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", LABELS, str(tmp_path), *ports],
+            env={**os.environ, **fixed, "RANK": rank, "LOCAL_RANK": rank},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in "01"
+    ]
+    said = [process.communicate(timeout=580)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    assert "training data:" in said[0] and "training data:" not in said[1]
+    for task in configs:
+        assert_nearly_same_runs(tmp_path / f"one-{task}", tmp_path / f"two-{task}")
+
+
+def assert_nearly_same_runs(one: Path, two: Path) -> None:
+    """One process recorded what two did, but for the order of sums, and ended with the same model."""
+    alone, together = records(one), records(two)
+    assert [(r["kind"], r["update"]) for r in together] == [(r["kind"], r["update"]) for r in alone]
+    for name in ("loss", "gradient_norm", "target_tokens", "epoch", "learning_rate"):
+        assert [r.get(name, 0) for r in together] == pytest.approx([r.get(name, 0) for r in alone], rel=1e-4), name
+    left, right = (load_file(path / "last" / "model.safetensors") for path in (one, two))
+    assert all(torch.allclose(left[key], right[key], atol=1e-5) for key in left)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_two_processes_do_what_one_does_with_twice_the_batches(tmp_path: Path) -> None:
@@ -70,10 +132,5 @@ def test_two_processes_do_what_one_does_with_twice_the_batches(tmp_path: Path) -
     assert ended.stderr.count("done after 2 epochs, 8 updates") == 1
     train(toy_config(data, **chance(accumulation=2)), two, resume=True, say=quiet)
 
-    alone, together = records(one), records(two)
-    assert [(r["kind"], r["update"]) for r in together] == [(r["kind"], r["update"]) for r in alone]
-    assert [r["update"] for r in together if r["kind"] == "training"] == list(range(1, 13))
-    for name in ("loss", "gradient_norm", "target_tokens", "epoch", "learning_rate"):
-        assert [r.get(name, 0) for r in together] == pytest.approx([r.get(name, 0) for r in alone], rel=1e-4), name
-    left, right = (load_file(path / "last" / "model.safetensors") for path in (one, two))
-    assert all(torch.allclose(left[key], right[key], atol=1e-5) for key in left)
+    assert_nearly_same_runs(one, two)
+    assert [r["update"] for r in records(two) if r["kind"] == "training"] == list(range(1, 13))

@@ -20,8 +20,10 @@ from safetensors.torch import load_file, save_file
 from toys import toy_config, write_reversal
 
 from nmt.config import Config, load_config, write_config
+from nmt.data.batching import Batch
 from nmt.errors import TrainingError, UserError
 from nmt.tasks import translation
+from nmt.tasks.translation import TranslationTask
 from nmt.training import loop as training
 from nmt.training.loop import check_precision, train
 from nmt.training.run_folder import STATE, Progress, RunFolder, cut_metrics
@@ -200,14 +202,14 @@ def test_loss_that_is_not_finite(reversal: Path, tmp_path: Path, monkeypatch: py
 
 
 def test_gradient_that_is_not_finite(reversal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = training.gradient_norm
+    original = TranslationTask.backward
 
-    def spoiled(parameters: list[torch.nn.Parameter]) -> torch.Tensor:
-        assert parameters[0].grad is not None
-        parameters[0].grad[0] = math.nan
-        return original(parameters)
+    def spoiled(self: TranslationTask, model: Any, batch: Batch, **given: Any) -> Any:
+        losses = original(self, model, batch, **given)
+        model.output_bias.grad[0] = math.nan
+        return losses
 
-    monkeypatch.setattr(training, "gradient_norm", spoiled)
+    monkeypatch.setattr(TranslationTask, "backward", spoiled)
     with pytest.raises(TrainingError, match=r"gradient norm is nan at update 1 .*the gradient of `output_bias`"):
         train(toy_config(reversal), tmp_path / "run", say=quiet)
 

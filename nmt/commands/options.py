@@ -184,5 +184,5 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
 
 def add_machine_options(parser: argparse.ArgumentParser) -> None:
     """The options for the device and the number of threads."""
-    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, ...")
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, mps, or auto: the fastest of them")
     parser.add_argument("--threads", type=positive, help="processor threads (default: all cores)")

@@ -6,9 +6,11 @@ uninterrupted one.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -28,6 +30,10 @@ BLOCK = 16
 """Number of batches of similar target length whose pairs are sorted by source length together."""
 
 
+AnyBatch = TypeVar("AnyBatch")
+"""A dataclass whose tensors hold the rows of a batch."""
+
+
 @dataclass
 class Batch:
     """A batch of pairs, time-major, padded at the end."""
@@ -45,18 +51,59 @@ class Batch:
     indices: np.ndarray
     """The pairs' places in the corpus."""
 
-    def to(self, device: torch.device) -> Batch:
-        """The same batch on a device."""
-        if device.type == "cpu":
-            return self
-        return Batch(
-            self.source.to(device),
-            self.lengths.to(device),
-            self.inputs.to(device),
-            self.targets.to(device),
-            self.target_tokens,
-            self.indices,
+    @property
+    def count(self) -> int | None:
+        """`target_tokens`; unknown for a part of a batch (`nmt.data.batching.split_batch`)."""
+        return self.target_tokens if isinstance(self.target_tokens, int) else None
+
+
+def to_device(batch: AnyBatch, device: torch.device) -> AnyBatch:
+    """The same batch on a device. Lengths stay in main memory, where they tell the kernels what to do.
+
+    The copy starts from pinned memory, so that the processor need not wait for the GPU.
+    """
+    if device.type == "cpu":
+        return batch
+    moved = {}
+    for name, tensor in _tensors(batch).items():
+        tensor = tensor.pin_memory() if device.type == "cuda" else tensor
+        moved[name] = tensor if name == "lengths" else tensor.to(device, non_blocking=True)
+    changed: AnyBatch = replace(cast(Any, batch), **moved)
+    return changed
+
+
+def split_batch(batch: AnyBatch, parts: int) -> list[AnyBatch]:
+    """The rows of a batch in several parts.
+
+    A part has its rows' share of the target tokens, not their real number: with `minimum_risk` a sentence then counts
+    as much as in the whole batch.
+    """
+    tensors, rows = _tensors(batch), batch_rows(batch)
+    bounds = [rows * number // parts for number in range(parts + 1)]
+    whole = cast(Any, batch)
+    return [
+        replace(
+            whole,
+            **{name: tensor[..., start:end] for name, tensor in tensors.items()},
+            target_tokens=whole.target_tokens * (end - start) / rows,
         )
+        for start, end in itertools.pairwise(bounds)
+    ]
+
+
+def batch_rows(batch: Any) -> int:
+    """Rows (sentences, or streams) of a batch."""
+    return next(iter(_tensors(batch).values())).size(-1)
+
+
+def batch_positions(batch: Any) -> int:
+    """Positions of all rows of a batch, padding and both sides included."""
+    return sum(tensor.numel() for tensor in _tensors(batch).values() if tensor.dim() == 2)
+
+
+def _tensors(batch: Any) -> dict[str, Tensor]:
+    """The tensors of a batch by name; the last dimension is the row."""
+    return {name: value for name, value in vars(batch).items() if isinstance(value, Tensor)}
 
 
 @dataclass

@@ -160,12 +160,10 @@ class LabelBatch:
     indices: npt.NDArray[np.int64]
     """The places of the examples in the split."""
 
-    def to(self, device: torch.device) -> LabelBatch:
-        """The same batch on a device."""
-        if device.type == "cpu":
-            return self
-        tensors = self.source.to(device), self.lengths.to(device), self.labels.to(device)
-        return LabelBatch(*tensors, self.target_tokens, self.indices)
+    @property
+    def count(self) -> int | None:
+        """`target_tokens`; unknown for a part of a batch (`nmt.data.batching.split_batch`)."""
+        return self.target_tokens if isinstance(self.target_tokens, int) else None
 
 
 def make_label_batch(
@@ -180,7 +178,7 @@ def make_label_batch(
     for row, (own, ids) in enumerate(zip(places, labels, strict=True)):
         wanted[own, row] = ids
     tensors = torch.from_numpy(padded), torch.from_numpy(lengths), torch.from_numpy(wanted)
-    return LabelBatch(*tensors, sum(map(len, labels)), indices)
+    return LabelBatch(*tensors, int((wanted != IGNORED).sum()), indices)
 
 
 class LabelBatcher:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from nmt.config import TrainingConfig
+from nmt.data.batching import to_device
 from nmt.network.language_model import LanguageModel
 from nmt.network.precision import mixed_precision
 from nmt.scores.perplexity import perplexity
@@ -64,12 +65,6 @@ class Chunk:
     """Number of targets."""
     number: int
     """Index of the chunk in the text; chunk 0 starts from the initial state."""
-
-    def to(self, device: torch.device) -> Chunk:
-        """The same chunk on a device."""
-        if device.type == "cpu":
-            return self
-        return Chunk(self.inputs.to(device), self.targets.to(device), self.target_tokens, self.number)
 
 
 class Streams:
@@ -171,14 +166,14 @@ def score_text(
     with torch.no_grad(), mixed_precision(device, precision):
         state = model.initial_state(len(streams))
         for chunk in chunks:
-            chunk = chunk.to(device)
+            chunk = to_device(chunk, device)
             _, chunk_negative, state = model(chunk.inputs, chunk.targets, state, 0.0)
             negative += chunk_negative.item()
             check()
         if len(streams.rest):  # it continues where the last stream ends
             last = Streams(text[-len(streams.rest) - 1 :], 1, SCORED_STREAMS)
             inputs, targets = (side[1:] for side in last.pieces(0))
-            chunk = make_chunk(inputs, targets, 0).to(device)
+            chunk = to_device(make_chunk(inputs, targets, 0), device)
             state = {name: tensor[-1:] for name, tensor in state.items()}
             negative += model(chunk.inputs, chunk.targets, state, 0.0)[1].item()
     model.train(was_training)

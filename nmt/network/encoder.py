@@ -33,12 +33,12 @@ class Encoder(nn.Module):
         """Read a batch.
 
             inputs: [source_length, batch, size], padding behind each sentence
-            lengths: [batch], words of each sentence
+            lengths: [batch], words of each sentence; in main memory the kernels of a GPU need not wait for them
 
         Returns: the top layer's outputs [source_length, batch, hidden] and each layer's final state (of both directions
         side by side; its first tensor is the layer's output there, with its skip connection), [batch, hidden] each
         """
-        mirrored = mirror(inputs.size(0), lengths)
+        mirrored = mirror(inputs.size(0), placed(lengths, inputs))
         finals: list[LayerState] = []
         below = inputs
         for depth, layer in enumerate(self.forward_layers):
@@ -56,6 +56,11 @@ class Encoder(nn.Module):
             below = outputs
             finals.append(final)
         return below, finals
+
+
+def placed(lengths: Tensor, like: Tensor) -> Tensor:
+    """The lengths on the device of another tensor."""
+    return lengths if lengths.device == like.device else lengths.to(like.device, non_blocking=True)
 
 
 def mirror(length: int, lengths: Tensor) -> Tensor:

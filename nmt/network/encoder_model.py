@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from nmt.config import Config, ModelConfig
 from nmt.network.dropout import Dropout
-from nmt.network.encoder import Encoder
+from nmt.network.encoder import Encoder, placed
 from nmt.network.model import Network
 
 
@@ -99,6 +99,6 @@ class EncoderModel(Network):
         """The states to classify: the pooled one as a sequence of length 1, or all of them."""
         if self.pooling is None:
             return states
-        real = torch.arange(len(states), device=lengths.device).unsqueeze(1) < lengths
+        real = torch.arange(len(states), device=states.device).unsqueeze(1) < placed(lengths, states)
         pooled: Tensor = self.pooling(states, real, last)
         return pooled.unsqueeze(0)

@@ -83,11 +83,15 @@ class Layer(nn.Module):
             constant: [batch, size], a further input that is the same at every position
             lengths: [batch], real positions of each sentence; None if all are
 
-        Returns: the outputs [length, batch, hidden], and the state after each sentence's last real position
+        Returns: the outputs [length, batch, hidden], and the state after each sentence's last real position. Where the
+        kernel runs and the lengths are on the GPU, which would have to be waited for, it is the state after the last
+        position of all; a sentence that goes on has no padding before it.
         """
         if self.kernel is not None and inputs.device.type in self.kernel_devices:
             return self._run_kernel(inputs, state, constant, lengths)
         length = len(inputs)
+        if lengths is not None and lengths.device != inputs.device:
+            lengths = lengths.to(inputs.device, non_blocking=True)
         product = None if constant is None else self.constant_product(constant)
         loop = Unrolled(self, inputs, length, product, lengths)
         if length > 1 and not self.transitions and not self.zoneout:
@@ -107,23 +111,31 @@ class Layer(nn.Module):
     def _run_kernel(
         self, inputs: Tensor, state: LayerState, constant: Tensor | None, lengths: Tensor | None
     ) -> tuple[Tensor, LayerState]:
-        """`forward` by torch's fused kernel; sentences of different length are packed."""
+        """`forward` by torch's fused kernel, whose results get the type of the weights under autocast too.
+
+        Sentences are packed if their lengths are known in main memory.
+        """
         assert self.kernel is not None
         if constant is not None:
             inputs = torch.cat((inputs, constant.expand(len(inputs), -1, -1)), -1)
         cell = self.cell
         weights = [cell.weight_ih, self.recurrent_weight(cell), cell.bias_ih, cell.bias_hh]
         options = (weights, True, 1, 0.0, self.training, False)
-        if lengths is None:
+        type_ = cell.weight_hh.dtype
+        if lengths is None or lengths.device.type != "cpu":
             before = tuple(tensor.unsqueeze(0) for tensor in state)
             outputs, *after = self.kernel(inputs, before if len(before) > 1 else before[0], *options, False)
-            return outputs, tuple(tensor.squeeze(0) for tensor in after)
-        packed = pack_padded_sequence(inputs, lengths.cpu(), enforce_sorted=False)
-        assert packed.sorted_indices is not None and packed.unsorted_indices is not None
-        before = tuple(tensor.index_select(0, packed.sorted_indices).unsqueeze(0) for tensor in state)
+            return outputs.to(type_), tuple(tensor.squeeze(0).to(type_) for tensor in after)
+        # Sorted here, because torch would read the order back from the GPU.
+        lengths, order = lengths.sort(descending=True, stable=True)
+        order, back = (each.to(inputs.device, non_blocking=True) for each in (order, order.argsort()))
+        packed = pack_padded_sequence(inputs.index_select(1, order), lengths)
+        before = tuple(tensor.index_select(0, order).unsqueeze(0) for tensor in state)
         rows, *after = self.kernel(packed.data, packed.batch_sizes, before if len(before) > 1 else before[0], *options)
-        outputs, _ = pad_packed_sequence(packed._replace(data=rows), total_length=len(inputs))
-        return outputs, tuple(tensor.squeeze(0).index_select(0, packed.unsorted_indices) for tensor in after)
+        outputs, _ = pad_packed_sequence(packed._replace(data=rows.to(type_)), total_length=len(inputs))
+        return outputs.index_select(1, back), tuple(
+            tensor.squeeze(0).index_select(0, back).to(type_) for tensor in after
+        )
 
 
 class Unrolled:

@@ -17,17 +17,24 @@ ROWS = 64
 """In bf16, chunks are filled up to a multiple of this: for each number of rows it has met, oneDNN keeps 1.5 MB."""
 
 
-def real_positions(readout: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The positions of a batch that are no padding, as rows for the functions below.
+def real_positions(
+    readout: Tensor, targets: Tensor, count: int | None = None, ignored: int = PAD
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The positions of a batch that have a target, as rows for the functions below.
 
-    Parameters:
         readout: [length, batch, size]
-        targets: ids [length, batch], PAD where there is nothing to predict
+        targets: ids [length, batch], `ignored` where there is nothing to predict
+        count: the number of targets, if it is known; otherwise the processor waits for a GPU to count them
 
     Returns: the readouts [rows, size], their targets [rows], and for each row its sentence [rows]
     """
-    real = (targets.flatten() != PAD).nonzero().squeeze(1)
-    return readout.flatten(0, 1).index_select(0, real), targets.flatten()[real], real % targets.size(1)
+    flat = targets.flatten()
+    real = flat != ignored
+    if count is None:
+        rows = real.nonzero().squeeze(1)
+    else:
+        rows = real.to(torch.uint8).argsort(descending=True, stable=True)[:count]
+    return readout.flatten(0, 1).index_select(0, rows), flat.index_select(0, rows), rows % targets.size(1)
 
 
 def output_cross_entropy(

@@ -13,7 +13,7 @@ from nmt.network.attention import Attention, Memory
 from nmt.network.cells import Cell
 from nmt.network.decoder import Decoder, DecoderState, Grid
 from nmt.network.dropout import Dropout
-from nmt.network.encoder import Encoder, mirror, reorder
+from nmt.network.encoder import Encoder, mirror, placed, reorder
 from nmt.network.layers import Connection
 from nmt.network.loss import output_cross_entropy, real_positions
 from nmt.text.vocabulary import PAD
@@ -122,12 +122,15 @@ class DecoderModel(Network):
         readout, _, state = self.decoder(self.embed(self.target_embedding, inputs), memory, state, lengths)
         return readout, state
 
-    def cross_entropy(self, readout: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
+    def cross_entropy(
+        self, readout: Tensor, targets: Tensor, label_smoothing: float = 0.0, count: int | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Loss and negative log-likelihood of targets [length, batch] that are not PAD, summed, in nats.
 
         readout: [length, batch, readout_size]
+        count: the number of these targets, if it is known
         """
-        rows, wanted, _ = real_positions(readout, targets)
+        rows, wanted, _ = real_positions(readout, targets, count)
         return output_cross_entropy(rows, self.output_weight, self.output_bias, wanted, label_smoothing)
 
     def step(
@@ -169,28 +172,36 @@ class TranslationModel(DecoderModel):
 
         Returns: the memory of each sentence, and the decoder's initial state
         """
-        mirrored = mirror(source.size(0), lengths) if self.config.reverse_source else None
+        here = placed(lengths, source)
+        mirrored = mirror(source.size(0), here) if self.config.reverse_source else None
         if mirrored is not None:
             source = source.gather(0, mirrored)
         inputs = self.embed(self.source_embedding, source)
         states, finals = self.encoder(inputs, lengths)
         if mirrored is not None:
             states = reorder(states, mirrored)
-        real = torch.arange(len(source), device=lengths.device) < lengths.unsqueeze(1)
+        real = torch.arange(len(source), device=source.device) < here.unsqueeze(1)
         memory = self.decoder.remember(states, real, finals[-1][0])
         return memory, self.decoder.initial_state(finals, memory)
 
     def forward(
-        self, source: Tensor, lengths: Tensor, inputs: Tensor, targets: Tensor, label_smoothing: float = 0.0
+        self,
+        source: Tensor,
+        lengths: Tensor,
+        inputs: Tensor,
+        targets: Tensor,
+        label_smoothing: float = 0.0,
+        count: int | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Teacher forcing.
 
             source: ids [source_length, batch]; lengths: [batch]
             inputs: target ids behind the begin symbol [target_length, batch]
             targets: target ids up to the end symbol [target_length, batch], PAD where there is nothing to predict
+            count: the number of real target pieces, if it is known
 
         Returns: loss and negative log-likelihood, summed over the real target pieces, in nats
         """
         memory, state = self.encode(source, lengths)
         readout, _ = self.decode(inputs, memory, state, (targets != PAD).sum(0))
-        return self.cross_entropy(readout, targets, label_smoothing)
+        return self.cross_entropy(readout, targets, label_smoothing, count)

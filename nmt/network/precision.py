@@ -26,8 +26,14 @@ def has_bf16(device: torch.device) -> bool:
 
 
 def mixed_precision(device: torch.device, precision: str) -> torch.autocast:
-    """A context in which products are taken as `training.precision` says: in bf16, or as they are."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+    """A context in which products are taken as `training.precision` says: in bf16 or fp16, or as they are."""
+    low = torch.float16 if precision == "fp16" else torch.bfloat16
+    return torch.autocast(device.type, low, enabled=precision in ("bf16", "fp16"))
+
+
+def use_tf32(precision: str) -> None:
+    """Let a GPU round the factors of products in fp32 to 10 bits if `training.precision` is tf32, and only then."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
 
 
 def repeated_product(weight: Tensor, rows: int) -> Callable[[Tensor], Tensor]:

@@ -81,18 +81,22 @@ class Processes:
             torch.distributed.all_reduce(total)
         return total.tolist()
 
-    def add_gradients(self, weights: Sequence[Tensor]) -> None:
-        """Replace the gradients of the weights by their sum over all processes; a missing one counts as 0."""
+    def add_gradients(self, weights: Sequence[Tensor], losses: Tensor) -> None:
+        """Replace the gradients of the weights, and the losses, by their sums over all processes.
+
+        A missing gradient counts as 0.
+        """
         if self.count == 1:
             return
         gradients = [torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in weights]
-        together = torch.cat([gradient.flatten() for gradient in gradients])
+        together = torch.cat([*(gradient.flatten() for gradient in gradients), losses])
         with self._loss_reported():
             torch.distributed.all_reduce(together)
         place = 0
         for weight in weights:
             weight.grad = together[place : place + weight.numel()].view_as(weight)
             place += weight.numel()
+        losses.copy_(together[place:])
 
     def from_first(self, make: Callable[[], T]) -> T:
         """What the first process makes, in all of them. If it fails, all of them end, and only the first says why."""

@@ -57,7 +57,7 @@ class TorchEngine(Engine):
         source = torch.full((int(lengths.max()), len(sources)), PAD)
         for row, ids in enumerate(sources):
             source[: len(ids) + 1, row] = torch.tensor([*ids, END])
-        memory, state = self.model.encode(source.to(self.device), lengths.to(self.device))
+        memory, state = self.model.encode(source.to(self.device), lengths)
         return self.model.decoder.search_memory(memory), {"sentence": rows, **state}
 
     @torch.inference_mode()
@@ -129,9 +129,8 @@ class TorchLabelEngine:
     @torch.inference_mode()
     def log_probs(self, source: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Log-probabilities [1 or length, batch, labels] for padded ids [length, batch] and lengths [batch]."""
-        device = self.model.output_bias.device
-        given = (torch.from_numpy(array).to(device) for array in (source, lengths))
-        logits = self.model.output(self.model(*given))
+        ids = torch.from_numpy(source).to(self.model.output_bias.device)
+        logits = self.model.output(self.model(ids, torch.from_numpy(lengths)))
         found: np.ndarray = torch.log_softmax(logits, -1).cpu().numpy()
         return found
 
@@ -203,10 +202,17 @@ def model_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
     return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 
+def best_device() -> str:
+    """The fastest kind of device that torch finds here."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
 def find_device(name: str) -> torch.device:
-    """A torch device by name (`cpu`, `cuda`, `cuda:1`, `mps`); raises UserError when it is not there."""
+    """A torch device by name (`auto`, `cpu`, `cuda`, `cuda:1`, `mps`); raises UserError when it is not there."""
     try:
-        device = torch.device(name)
+        device = torch.device(best_device() if name == "auto" else name)
         torch.zeros(1, device=device).item()  # `meta` holds no numbers
     except (RuntimeError, AssertionError):
         here, why = ["cpu"], ""

@@ -16,7 +16,7 @@ from nmt.text.cleaning import clean_line
 from nmt.text.labels import Labels, pad_sources, represent_sources, segment_words
 from nmt.text.tables import ResultList, Row, html_table, text_table
 from nmt.text.vectors import vectors_of
-from nmt.translation.onnx_engine import OnnxEngine, Output, tensor
+from nmt.translation.onnx_engine import OnnxEngine, Output, chosen_device, tensor
 
 Floats = npt.NDArray[np.float32]
 
@@ -191,6 +191,7 @@ def batches(lengths: Sequence[int], positions: int) -> list[list[int]]:
 
 def load_engine(folder: ModelFolder, device: str, threads: int | None) -> LabelEngine:
     """The network of a model folder: its export on a CPU if it has one, otherwise in torch; raises UserError."""
+    device = chosen_device(folder, device)
     if device == "cpu" and folder.exported:
         check_export(folder)
         engine = OnnxLabelEngine(folder.path, threads)

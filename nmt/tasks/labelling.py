@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from nmt.config import Config
-from nmt.data.batching import Pool
+from nmt.data.batching import Pool, to_device
 from nmt.data.examples import (
     IGNORED,
     Examples,
@@ -25,7 +25,7 @@ from nmt.data.examples import (
 )
 from nmt.model_folder import ModelFolder
 from nmt.network.encoder_model import EncoderModel
-from nmt.network.loss import output_cross_entropy, row_negative_log_likelihood
+from nmt.network.loss import output_cross_entropy, real_positions, row_negative_log_likelihood
 from nmt.prediction.predictor import Prediction
 from nmt.scores.labels import LabelScores
 from nmt.sizing import Amount
@@ -103,26 +103,22 @@ class LabelTask(Task):
 
     def batch(self, pool: Pool, number: int, update: int) -> LabelBatch:
         """The examples of a batch, padded."""
-        return self.batcher.batch(pool, number, update).to(self.device)
+        return to_device(self.batcher.batch(pool, number, update), self.device)
 
     def backward(
-        self, model: Any, batch: LabelBatch, *, tokens: int, seed: int, progress: float
-    ) -> tuple[float, float]:
+        self, model: Any, batch: LabelBatch, *, tokens: float | Tensor, seed: int, progress: float
+    ) -> tuple[Tensor, Tensor]:
         """Cross-entropy of the labels with label smoothing, weighted by label."""
         torch.manual_seed(seed)
         with self.autocast():
             readout = model(batch.source, batch.lengths)
-            loss, negative = self.loss(model, readout, batch.labels)
+            loss, negative = self.loss(model, readout, batch)
         (loss / tokens).backward()  # type: ignore[no-untyped-call]
-        return loss.item(), negative.item()
+        return loss.detach(), negative
 
-    def loss(self, model: Any, readout: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss and the plain negative log-likelihood, summed, in nats.
-
-        readout: [1 or length, batch, hidden]
-        labels: [1 or length, batch], `IGNORED` where there is none
-        """
-        rows, wanted = labelled_rows(readout, labels)
+    def loss(self, model: Any, readout: Tensor, batch: LabelBatch) -> tuple[Tensor, Tensor]:
+        """The loss and the plain negative log-likelihood, summed, in nats; readout: [1 or length, batch, hidden]."""
+        rows, wanted, _ = real_positions(readout, batch.labels, batch.count, IGNORED)
         weights = self.label_weights[wanted] if self.settings.class_weights else None
         output = model.output_weight, model.output_bias
         return output_cross_entropy(rows, *output, wanted, self.settings.label_smoothing, weights)
@@ -130,7 +126,7 @@ class LabelTask(Task):
     def forward(self, model: Any, batch: LabelBatch) -> None:
         """The forward pass alone."""
         with self.autocast():
-            self.loss(model, model(batch.source, batch.lengths), batch.labels)
+            self.loss(model, model(batch.source, batch.lengths), batch)
 
     def place(self, batch: LabelBatch) -> str:
         """The numbers of the examples."""
@@ -142,10 +138,10 @@ class LabelTask(Task):
         assert isinstance(model, EncoderModel)
         negative, predicted = 0.0, [np.zeros(0, np.int64)] * len(self.validation)
         for batch in self.validation_batcher.in_order(VALIDATION_POSITIONS):
-            batch = batch.to(self.device)
+            batch = to_device(batch, self.device)
             with self.autocast():
                 readout = model(batch.source, batch.lengths)
-                rows, wanted = labelled_rows(readout, batch.labels)
+                rows, wanted, _ = real_positions(readout, batch.labels, batch.count, IGNORED)
                 negative += float(
                     row_negative_log_likelihood(rows, model.output_weight, model.output_bias, wanted).sum()
                 )
@@ -160,10 +156,3 @@ class LabelTask(Task):
             summary=f"loss {loss:.4f}, {scores.summary()}",
             results={f"validation {name}": value for name, value in scores.results().items()},
         )
-
-
-def labelled_rows(readout: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """The outputs that have a label, [rows, hidden], and these labels, [rows]."""
-    flat = labels.flatten()
-    real = (flat != IGNORED).nonzero().squeeze(1)
-    return readout.flatten(0, 1).index_select(0, real), flat[real]

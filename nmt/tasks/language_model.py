@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nmt.config import Config
-from nmt.data.batching import drop_words
+from nmt.data.batching import drop_words, to_device
 from nmt.data.corpus import TextCorpus, check_splits, prepare_text
 from nmt.data.text_streams import Chunk, Streams, Text, choose_streams, join_lines, make_chunk, score_text
 from nmt.network.language_model import LanguageModel
@@ -47,7 +47,6 @@ class LanguageModelTask(Task):
         starts = np.array(self.target_vocabulary.starts_word())
         starts[BEGIN] = True  # pieces behind it are no part of the word before it
         self.starts = starts
-        self.before: dict[str, Tensor] = {}
 
     def pools(self, epoch: int) -> list[None]:
         """One: the whole text."""
@@ -82,24 +81,24 @@ class LanguageModelTask(Task):
             rng = np.random.default_rng([self.settings.seed, update, number, 1])
             dropped = drop_words(list(inputs.T), self.starts, self.settings.target_word_dropout, rng)
             inputs = np.where(inputs == BEGIN, BEGIN, np.stack(dropped, axis=1))
-        return make_chunk(inputs, targets, number).to(self.device)
+        return to_device(make_chunk(inputs, targets, number), self.device)
 
-    def backward(self, model: Any, batch: Chunk, *, tokens: int, seed: int, progress: float) -> tuple[float, float]:
+    def backward(
+        self, model: Any, batch: Chunk, *, tokens: float | Tensor, seed: int, progress: float
+    ) -> tuple[Tensor, Tensor]:
         """Maximum likelihood with label smoothing, from the carried state, which is left behind the chunk."""
         torch.manual_seed(seed)
-        if batch.number == 0 or not self.carried:
-            self.carried = model.initial_state(batch.inputs.size(1))
-        self.before = self.carried
-        with self.autocast():
-            loss, negative, after = model(batch.inputs, batch.targets, self.before, self.settings.label_smoothing)
+        loss, negative, after = self.forward(model, batch)
         (loss / tokens).backward()
         self.carried = {name: tensor.detach() for name, tensor in after.items()}
-        return loss.item(), negative.item()
+        return loss.detach(), negative
 
-    def forward(self, model: Any, batch: Chunk) -> None:
-        """The same from the state before the chunk."""
+    def forward(self, model: Any, batch: Chunk) -> Any:
+        """The forward pass alone: the loss, the plain negative log-likelihood, and the state behind the chunk."""
+        carried = self.carried if batch.number else {}
+        state = carried or model.initial_state(batch.inputs.size(1))
         with self.autocast():
-            model(batch.inputs, batch.targets, self.before, self.settings.label_smoothing)
+            return model(batch.inputs, batch.targets, state, self.settings.label_smoothing)
 
     def place(self, batch: Chunk) -> str:
         """Positions of the streams."""

@@ -30,7 +30,9 @@ from nmt.text.vocabulary import BEGIN, END, PAD, SPECIAL_PIECES, Vocabulary
 class Objective(Protocol):
     """The forward and backward pass of one batch of an update."""
 
-    def __call__(self, model: Any, batch: Any, *, tokens: int, seed: int, progress: float) -> tuple[float, float]:
+    def __call__(
+        self, model: Any, batch: Any, *, tokens: float | Tensor, seed: int, progress: float
+    ) -> tuple[Tensor, Tensor]:
         """Add the gradient of loss / tokens to the weights' `.grad`.
 
             model: in training mode, and left in it
@@ -38,8 +40,8 @@ class Objective(Protocol):
             seed: of all chance in this batch
             progress: share of the training done, 0 to 1
 
-        Returns: loss and plain negative log-likelihood of the references, summed over the batch, in nats. Neither is
-        checked to be finite.
+        Returns: loss and plain negative log-likelihood of the references, summed over the batch, in nats; on the
+        device, where nobody has waited for them or checked that they are finite.
         """
         ...
 
@@ -97,8 +99,8 @@ class Likelihood:
         self.settings = settings
 
     def __call__(
-        self, model: TranslationModel, batch: Batch, *, tokens: int, seed: int, progress: float
-    ) -> tuple[float, float]:
+        self, model: TranslationModel, batch: Batch, *, tokens: float | Tensor, seed: int, progress: float
+    ) -> tuple[Tensor, Tensor]:
         """See `Objective`."""
         settings = self.settings
         kind, rate = settings.scheduled_sampling, settings.scheduled_sampling_rate
@@ -112,11 +114,14 @@ class Likelihood:
         if settings.truncation or settings.r_drop:
             return self._in_chunks(model, batch, inputs, tokens)
         with mixed_precision(batch.source.device, settings.precision):
-            loss, negative = model(batch.source, batch.lengths, inputs, batch.targets, settings.label_smoothing)
+            sides = batch.source, batch.lengths, inputs, batch.targets
+            loss, negative = model(*sides, settings.label_smoothing, batch.count)
         (loss / tokens).backward()
-        return loss.item(), negative.item()
+        return loss.detach(), negative
 
-    def _in_chunks(self, model: TranslationModel, batch: Batch, inputs: Tensor, tokens: int) -> tuple[float, float]:
+    def _in_chunks(
+        self, model: TranslationModel, batch: Batch, inputs: Tensor, tokens: float | Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Truncated backpropagation, R-Drop, or both; without truncation the whole target is one chunk."""
         settings = self.settings
         passes = 2 if settings.r_drop else 1
@@ -127,17 +132,18 @@ class Likelihood:
             {name: tensor.detach().requires_grad_(tensor.requires_grad) for name, tensor in tensors.items()}
             for tensors in encoded
         ]
-        total, total_negative = 0.0, 0.0
+        total = total_negative = torch.zeros((), device=source.device)
         length = settings.truncation or len(inputs)
+        count = None if settings.truncation else batch.count
         for start in range(0, len(inputs), length):
             wanted = batch.targets[start : start + length]
             real = torch.cat([(wanted != PAD).sum(0)] * passes)
             with mixed_precision(batch.source.device, settings.precision):
                 readout, state = model.decode(inputs[start : start + length], memory, state, real)
-                loss, negative = self._loss(model, readout, wanted)
+                loss, negative = self._loss(model, readout, wanted, count)
             (loss / tokens).backward()  # type: ignore[no-untyped-call]
             state = {name: tensor.detach() for name, tensor in state.items()}
-            total, total_negative = total + loss.item(), total_negative + negative.item()
+            total, total_negative = total + loss.detach(), total_negative + negative
         reached = [
             (tensor, leaf.grad)
             for tensors, copies in zip(encoded, leaves, strict=True)
@@ -148,12 +154,14 @@ class Likelihood:
             torch.autograd.backward([tensor for tensor, _ in reached], [gradient for _, gradient in reached])
         return total, total_negative
 
-    def _loss(self, model: TranslationModel, readout: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def _loss(
+        self, model: TranslationModel, readout: Tensor, targets: Tensor, count: int | None
+    ) -> tuple[Tensor, Tensor]:
         """Loss and negative log-likelihood of targets [length, batch], read out once or twice side by side."""
         smoothing, alpha = self.settings.label_smoothing, self.settings.r_drop
         if not alpha:
-            return model.cross_entropy(readout, targets, smoothing)
-        both = [real_positions(each, targets) for each in readout.chunk(2, 1)]
+            return model.cross_entropy(readout, targets, smoothing, count)
+        both = [real_positions(each, targets, count) for each in readout.chunk(2, 1)]
         rows, wanted = torch.cat([rows for rows, _, _ in both]), both[0][1]
         return pair_cross_entropy(rows, model.output_weight, model.output_bias, wanted, smoothing, alpha)
 
@@ -206,8 +214,8 @@ class MinimumRisk:
         self.utility = make_utility(config.training.risk_metric, config.data.languages[1])
 
     def __call__(
-        self, model: TranslationModel, batch: Batch, *, tokens: int, seed: int, progress: float
-    ) -> tuple[float, float]:
+        self, model: TranslationModel, batch: Batch, *, tokens: float | Tensor, seed: int, progress: float
+    ) -> tuple[Tensor, Tensor]:
         """See `Objective`."""
         torch.manual_seed(_draw_seed(seed))
         with _evaluating(model):
@@ -246,8 +254,8 @@ class MinimumRisk:
         batch: Batch,
         candidates: Sequence[Sequence[Sequence[int]]],
         costs: Sequence[Sequence[float]],
-        tokens: int,
-    ) -> tuple[float, float]:
+        tokens: float | Tensor,
+    ) -> tuple[Tensor, Tensor]:
         """The forward and backward pass for given candidates and their costs; the first candidate is the reference.
 
         The recurrence runs once: the candidates' probabilities give each row of the output layer its weight in the
@@ -279,7 +287,7 @@ class MinimumRisk:
             surrogate, _ = output_cross_entropy(*layer, row_weights=row_weights)  # has the gradient of the risk
         (surrogate / tokens).backward()  # type: ignore[no-untyped-call]
         references = log_probs[torch.tensor([0, *sizes[:-1]]).cumsum(0)]
-        return risk.sum().item() * share, -references.sum().item()
+        return (risk.sum() * share).to(negative), -references.sum().to(negative)
 
 
 def risk_and_weights(log_probs: Tensor, costs: Tensor, sizes: Sequence[int], sharpness: float) -> tuple[Tensor, Tensor]:

@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from nmt.config import Config
+from nmt.data.batching import batch_rows, split_batch
 from nmt.data.corpus import measure, training_tags, training_texts
 from nmt.data.examples import read_texts
 from nmt.errors import UserError
@@ -49,6 +51,11 @@ class Validation:
     """Of the model's translations, if it translates."""
     samples: Sequence[tuple[str, str, str]] = ()
     """A few sources, the model's translations, and the references."""
+
+
+def dropout_seed(seed: int, update: int, number: int) -> int:
+    """Seed of the generator of a batch's dropout masks."""
+    return int(np.random.SeedSequence([seed, update, number]).generate_state(1, np.uint64)[0] >> 1)
 
 
 def make_vocabularies(config: Config, say: Say = lambda line: None) -> tuple[Any, Any]:
@@ -161,19 +168,40 @@ class Task(ABC):
         """A batch on the device, with `target_tokens`; `update` seeds the chance in it."""
 
     @abstractmethod
-    def backward(self, model: Model, batch: Any, *, tokens: int, seed: int, progress: float) -> tuple[float, float]:
+    def backward(
+        self, model: Model, batch: Any, *, tokens: float | Tensor, seed: int, progress: float
+    ) -> tuple[Tensor, Tensor]:
         """Forward and backward pass of a batch: adds the gradient of loss / tokens to the weights' `.grad`.
 
-            tokens: target tokens of all batches of this update
+            tokens: target tokens of all batches of this update, divided by the scale of the loss in fp16
             seed: of all chance in it
             progress: share of the training that is done, 0 to 1
 
-        Returns: loss and plain negative log-likelihood, both summed, in nats
+        Returns: loss and plain negative log-likelihood, both summed, in nats; they stay on the device, so that the
+        processor need not wait for it
         """
+
+    def backward_in_parts(
+        self, model: Model, batch: Any, parts: int, *, tokens: float | Tensor, seed: int, progress: float
+    ) -> tuple[Tensor, Tensor]:
+        """`backward` of some rows of a batch after the others: the same loss and gradient in less memory.
+
+        Each part has chance of its own, so masks of dropout differ from those of the whole batch.
+        """
+        carried, after, losses, first = self.carried, [], [], 0
+        for number, part in enumerate(split_batch(batch, parts)):
+            rows = slice(first, first + batch_rows(part))
+            self.carried, first = {name: tensor[rows] for name, tensor in carried.items()}, rows.stop
+            own = dropout_seed(seed, parts, number)
+            losses.append(self.backward(model, part, tokens=tokens, seed=own, progress=progress))
+            after.append(self.carried)
+        self.carried = {name: torch.cat([each[name] for each in after]) for name in after[0]}
+        loss, negative = (torch.stack(each).sum() for each in zip(*losses, strict=True))
+        return loss, negative
 
     @abstractmethod
     def forward(self, model: Model, batch: Any) -> None:
-        """The forward pass once more, from where `backward` began."""
+        """The forward pass alone, from what `carried` holds."""
 
     @abstractmethod
     def place(self, batch: Any) -> str:

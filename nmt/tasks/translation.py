@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from nmt.config import Config
-from nmt.data.batching import Batch, Batcher, Pool
+from nmt.data.batching import Batch, Batcher, Pool, to_device
 from nmt.data.corpus import check_splits, load_pairs, prepare_corpus
 from nmt.data.noise import Noise
 from nmt.errors import UserError, needs_attention
@@ -129,9 +130,11 @@ class TranslationTask(Task):
 
     def batch(self, pool: Pool, number: int, update: int) -> Batch:
         """The pairs of a batch, padded."""
-        return self.batcher.batch(pool, number, update).to(self.device)
+        return to_device(self.batcher.batch(pool, number, update), self.device)
 
-    def backward(self, model: Model, batch: Batch, *, tokens: int, seed: int, progress: float) -> tuple[float, float]:
+    def backward(
+        self, model: Model, batch: Batch, *, tokens: float | Tensor, seed: int, progress: float
+    ) -> tuple[Tensor, Tensor]:
         """The passes of the configured objective."""
         return self.objective(model, batch, tokens=tokens, seed=seed, progress=progress)
 
@@ -150,7 +153,7 @@ class TranslationTask(Task):
         negative, tokens = 0.0, 0
         for batch in self.validation_batcher.in_order(self.validated, VALIDATION_SENTENCES, VALIDATION_TOKENS):
             with self.autocast():
-                negative += negative_log_likelihood(model, batch.to(self.device), check)
+                negative += negative_log_likelihood(model, to_device(batch, self.device), check)
             tokens += batch.target_tokens
             check()
         translations = self._translate(model, check)

@@ -16,8 +16,9 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import safetensors.torch
@@ -26,25 +27,51 @@ from torch import Tensor, nn
 
 from nmt import __version__
 from nmt.config import Config, TrainingConfig
+from nmt.data.batching import batch_positions, batch_rows
 from nmt.errors import TrainingError, UserError
 from nmt.model_folder import WEIGHTS, ModelFolder, model_card, weights_metadata, write_model
-from nmt.network.precision import has_bf16
+from nmt.network.precision import has_bf16, use_tf32
 from nmt.network.processes import Processes
 from nmt.network.torch_engine import build_model, find_device, load_weights, model_tensors, use_threads
 from nmt.network.word_vectors import load_into
 from nmt.scores.perplexity import perplexity, perplexity_text
 from nmt.sizing import adopt
 from nmt.tasks.resolving import resolve_for_training
-from nmt.tasks.task import Say, Task, Validation, make_vocabularies, vocabularies_of_start
+from nmt.tasks.task import Say, Task, Validation, dropout_seed, make_vocabularies, vocabularies_of_start
 from nmt.text.vocabulary import Vocabulary
 from nmt.training.display import Display, counted, duration
-from nmt.training.optimization import WeightAverage, clip_gradients, gradient_norm, learning_rate, make_optimizer
+from nmt.training.optimization import (
+    LossScale,
+    WeightAverage,
+    clipping_divisor,
+    gradient_norm,
+    learning_rate,
+    make_optimizer,
+    take_step,
+)
 from nmt.training.run_folder import Progress, RunFolder, TensorBoard, check_folder
 from nmt.training.settings import ORDER, Changes, check_resumed, describe_changes, open_start
+
+UNREAD = 100
+"""Most updates whose losses stay on a GPU before they are read, which waits for it."""
 
 
 class Interrupted(Exception):
     """Raised when a signal asked the run to stop."""
+
+
+class Update(NamedTuple):
+    """An update whose numbers are still on the device, and what it takes to find a mistake in it."""
+
+    numbers: Tensor
+    """Loss of this process; of all processes: loss, negative log-likelihood, norm of the gradient; then 1 if the update
+    was left out, and the factor of the loss."""
+    tokens: int
+    batches: list[Any]
+    carried: dict[str, Tensor]
+    """What the task carried before the batches."""
+    number: int
+    place: str
 
 
 def train(
@@ -146,6 +173,7 @@ class Run:
         self.folder = RunFolder(output)
         self.board: TensorBoard | None = None
         check_precision(self.settings.precision, device)
+        use_tf32(self.settings.precision)
         self.start: ModelFolder | None = None
         self.vocabularies = vocabularies = self.processes.from_first(lambda: self._find_vocabularies(resume))
         self.task: Task = config.kind.load_task()(config, vocabularies, device)
@@ -158,6 +186,11 @@ class Run:
         self.optimizer = make_optimizer(self.settings, self.parameters)
         decay = self.settings.average_decay
         self.average = WeightAverage(self.model, decay) if decay else None
+        self.loss_scale = LossScale(device) if self.settings.precision == "fp16" else None
+        self.spoiled = torch.zeros((), device=device)
+        """1 once a loss or gradient was not finite; from then on no update changes the weights."""
+        self.unread: list[Update] = []
+        self.most_unread = 1 if device.type == "cpu" else UNREAD
         self.progress = Progress()
         self.done = 0.0
         """Share of the training that is done, 0 to 1."""
@@ -290,8 +323,11 @@ class Run:
             progress.target_tokens += tokens
             if self.average:
                 self.average.update(self.model, progress.update)
+            due = progress.update % settings.log_interval == 0
+            if due:
+                self._read_losses()
             progress.seconds += time.perf_counter() - started
-            if progress.update % settings.log_interval == 0:
+            if due and progress.window["tokens"]:
                 self._log(rate)
             self.display.advance(len(group), self.done, self._where())
             if time.perf_counter() - self.saved > 60 * settings.save_interval:
@@ -319,52 +355,128 @@ class Run:
         Each process gives its own batches of the update, of which it may have none at the end of a pool.
         """
         progress, settings, processes = self.progress, self.settings, self.processes
-        tokens = round(processes.sums(sum(batch.target_tokens for batch in batches))[0])
+        stops = self.stop_signal is not None
+        tokens, stopped = map(round, processes.sums(sum(batch.target_tokens for batch in batches), stops))
+        self.stops = stopped > 0
         self.model.train()
         # Gradients add up over the batches. `tokens` counts all of them, so that the sum is the mean over all targets.
-        losses = negatives = 0.0
-        for place, batch in enumerate(batches):
-            seed = dropout_seed(settings.seed, progress.update, place * processes.count + processes.number)
-            loss, negative = self.task.backward(self.model, batch, tokens=tokens, seed=seed, progress=self.done)
-            if not math.isfinite(loss):
-                self.optimizer.zero_grad()
-                raise self._not_finite(batch, seed, f"loss is {loss}")
-            losses, negatives = losses + loss, negatives + negative
-        processes.add_gradients(self.parameters)
-        losses, negatives, stopped = processes.sums(losses, negatives, self.stop_signal is not None)
-        self.stops = stopped > 0
-        progress.window["loss"] += losses
-        progress.window["negative"] += negatives
-        norm = gradient_norm(self.parameters).item()
-        if not math.isfinite(norm):
-            if not processes.is_first:  # the norm is that of all processes, and the first one says so
-                raise SystemExit(1)
-            raise self._not_finite(batches[-1], seed, f"gradient norm is {norm}")
-        clip_gradients(self.parameters, norm, settings.clip_norm)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        progress.window["tokens"] += tokens
-        progress.window["norm"] += norm
-        progress.window_updates += 1
+        factor = self.loss_scale.tensors["factor"] if self.loss_scale else torch.ones_like(self.spoiled)
+        carried = self.task.carried
+        losses = self._add_gradients(batches, tokens / factor if self.loss_scale else tokens)
+        own = losses[0].clone()
+        processes.add_gradients(self.parameters, losses)
+        norm = gradient_norm(self.parameters) / factor
+        skipped = 1 - (losses[0] + norm).isfinite().to(norm)
+        if self.loss_scale:
+            self.loss_scale.update(skipped)
+        else:
+            skipped = self.spoiled = torch.maximum(self.spoiled, skipped)
+        take_step(self.optimizer, rate, clipping_divisor(norm, settings.clip_norm) * factor, skipped)
+        numbers = torch.stack((own, *losses, norm, skipped, factor))
+        place = f"update {progress.update + 1} (epoch {progress.epoch + 1}, batch {progress.batch + 1}"
+        self.unread.append(Update(numbers, tokens, batches, carried, progress.update, place))
+        if len(self.unread) >= self.most_unread:
+            self._read_losses()
         return tokens
 
-    def _not_finite(self, batch: Any, seed: int, what: str) -> TrainingError:
+    def _add_gradients(self, batches: list[Any], tokens: float | Tensor) -> Tensor:
+        """Give the weights the gradients of an update's batches; returns loss and negative log-likelihood, [2].
+
+        If a batch does not fit into memory, the update begins again, with batches of its size in parts.
+        """
+        carried = self.task.carried
+        while True:
+            losses, place = torch.zeros(2, device=self.device), 0
+            try:
+                for place, batch in enumerate(batches):
+                    seed = self._seed(self.progress.update, place)
+                    losses = losses + torch.stack(self._backward(batch, seed, tokens))
+                return losses
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+            # The error is forgotten here, and with it the tensors of the failed attempt.
+            self.optimizer.zero_grad()
+            self.task.carried = carried
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            self._split(batches[place])
+
+    def _seed(self, update: int, place: int) -> int:
+        """Seed of the chance in one of this process's batches of an update."""
+        return dropout_seed(self.settings.seed, update, place * self.processes.count + self.processes.number)
+
+    def _backward(self, batch: Any, seed: int, tokens: float | Tensor) -> tuple[Tensor, Tensor]:
+        """The passes of a batch, in parts if it would not fit into memory."""
+        parts = self._parts(batch)
+        if parts == 1:
+            return self.task.backward(self.model, batch, tokens=tokens, seed=seed, progress=self.done)
+        return self.task.backward_in_parts(self.model, batch, parts, tokens=tokens, seed=seed, progress=self.done)
+
+    def _parts(self, batch: Any) -> int:
+        """In how many parts a batch fits into memory, as far as is known."""
+        fitting = self.progress.fitting
+        return 1 if fitting is None else min(batch_rows(batch), -(-batch_positions(batch) // fitting))
+
+    def _split(self, batch: Any) -> None:
+        """Have batches of this size in twice as many parts from now on."""
+        rows, positions, parts = batch_rows(batch), batch_positions(batch), self._parts(batch)
+        memory = f"update {self.progress.update + 1}: the memory of `{self.device}` has no room for "
+        if parts >= rows:
+            raise TrainingError(
+                f"{memory}a single row of a batch, which has {positions // rows:,} positions; lower data.max_length or "
+                "the sizes of the model"
+            )
+        self.progress.fitting = -(-positions // (2 * parts))
+        self.say(
+            f"{memory}a batch of {rows} rows ({positions:,} positions{f', in {parts} parts' if parts > 1 else ''}): "
+            f"batches of that size are split in {min(rows, 2 * parts)} from now on. A lower training.batch_size avoids "
+            "it, and training.accumulation keeps the size of an update"
+        )
+
+    def _read_losses(self) -> None:
+        """Read the numbers of the last updates from the device; raises TrainingError if one was not finite."""
+        if not self.unread:
+            return
+        unread, self.unread, window = self.unread, [], self.progress.window
+        for update, numbers in zip(unread, torch.stack([each.numbers for each in unread]).tolist(), strict=True):
+            own, loss, negative, norm, skipped, factor = numbers
+            if skipped and (not self.loss_scale or factor <= 1):
+                # Each process has batches of its own: one whose loss is not finite says so, otherwise the first.
+                if math.isfinite(own) and not (self.processes.is_first and math.isfinite(loss)):
+                    raise SystemExit(1)
+                what = f"gradient norm is {norm}" if math.isfinite(own) else f"loss is {own}"
+                raise self._not_finite(update, what, update.tokens / factor)
+            if skipped:
+                window["skipped"] = window.get("skipped", 0.0) + 1
+                continue
+            window["loss"] += loss
+            window["negative"] += negative
+            window["tokens"] += update.tokens
+            window["norm"] += norm
+            self.progress.window_updates += 1
+
+    def _not_finite(self, update: Update, what: str, tokens: float) -> TrainingError:
         """Name the batch and the first module whose output (or weight's gradient) is not finite."""
-        torch.manual_seed(seed)
-        culprit = first_not_finite(self.model, lambda: self.task.forward(self.model, batch))
+        self.task.carried = update.carried
+        for place, batch in enumerate(update.batches):
+            seed = self._seed(update.number, place)
+            culprit = first_not_finite(self.model, partial(self._backward, batch, seed, tokens))
+            if culprit:
+                break
         return TrainingError(
-            f"{what} at update {self.progress.update + 1} (epoch {self.progress.epoch + 1}, batch "
-            f"{self.progress.batch + 1}, {self.task.place(batch)}); first in {culprit}. The last good weights are in "
-            f"`{self.output}`; lower training.learning_rate or training.clip_norm"
+            f"{what} at {update.place}, {self.task.place(batch)}); first in {culprit or 'the output layer'}. The last "
+            f"good weights are in `{self.output}`; lower training.learning_rate or training.clip_norm"
         )
 
     # Validation
 
     def _validate(self) -> None:
         """Score the model in the first process; all others learn from it how the run goes on."""
+        self._read_losses()
+        fitting = self.progress.fitting  # each process has memory of its own
         vars(self.progress).update(vars(self.processes.from_first(self._score)))
+        self.progress.fitting = fitting
 
     def _score(self) -> Progress:
         """Score the validation split with the averaged weights, if any; keep best, last and checkpoints."""
@@ -461,6 +573,8 @@ class Run:
         tensors |= {f"carried.{name}": tensor for name, tensor in self.task.carried.items()}
         if self.average:
             tensors |= {f"average.{name}": weight for name, weight in self.average.weights.items()}
+        if self.loss_scale:
+            tensors |= {f"loss_scale.{name}": tensor for name, tensor in self.loss_scale.tensors.items()}
         for index, values in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{key}": value for key, value in values.items() if isinstance(value, Tensor)}
         return tensors
@@ -469,6 +583,7 @@ class Run:
         """Write everything that is needed to resume."""
         if not self.processes.is_first:
             return
+        self._read_losses()
         vocabularies = weights_metadata(self.config, *self.vocabularies)
         self.folder.write_state(self._tensors(), self.progress, self.task.data_identity, vocabularies)
         self.saved = time.perf_counter()
@@ -541,6 +656,9 @@ class Run:
             if not average and "training.average_decay" in changes:
                 average = {name: weight.detach().clone() for name, weight in self.model.named_parameters()}
             self.average.weights = {name: average[name].to(self.device) for name in self.average.weights}
+        if self.loss_scale and "training.precision" not in changes:
+            scale = _part(tensors, "loss_scale.")
+            self.loss_scale.tensors = {name: scale[name].to(self.device) for name in self.loss_scale.tensors}
         if "training.optimizer" in changes:
             return  # its state begins anew
         state = self.optimizer.state_dict()
@@ -568,6 +686,8 @@ class Run:
             "target_tokens_per_second": round(speed),
             "seconds": round(progress.seconds, 3),
         }
+        if self.loss_scale:
+            record["skipped_updates"] = round(window.get("skipped", 0.0))
         self._record(record)
         self.display.perplexity = f"perplexity {perplexity_text(negative)}"
         self.display.speed = f"{speed:,.0f} target tokens/s"
@@ -594,7 +714,7 @@ class Run:
         seconds, seen = 0.0, 0
         for number, i in enumerate([chosen[1], *chosen]):  # the first is a warm-up
             started = time.perf_counter()
-            self.task.backward(self.model, self.task.batch(pool, int(i), 0), tokens=tokens[i], seed=0, progress=0.0)
+            self._add_gradients([self.task.batch(pool, int(i), 0)], tokens[i]).tolist()  # waits for a GPU
             if number > 0:
                 seconds, seen = seconds + time.perf_counter() - started, seen + tokens[i]
             self.optimizer.zero_grad()
@@ -643,11 +763,6 @@ class Run:
             raise Interrupted
 
 
-def dropout_seed(seed: int, update: int, number: int) -> int:
-    """Seed of the generator of a batch's dropout masks."""
-    return int(np.random.SeedSequence([seed, update, number]).generate_state(1, np.uint64)[0] >> 1)
-
-
 def is_better(new: tuple[float, float], best: tuple[float | None, float | None], metric: str) -> bool:
     """Whether a validation is better than the best one; each is its value of the metric and its loss.
 
@@ -664,9 +779,17 @@ def is_better(new: tuple[float, float], best: tuple[float | None, float | None],
 
 
 def check_precision(precision: str, device: torch.device) -> None:
-    """Raises UserError for bf16 on a device that would emulate it."""
-    if precision == "bf16" and device.type == "cpu" and not has_bf16(device):
+    """Raises UserError for a number format that the device does not have or would emulate."""
+    if device.type == "cpu" and precision in ("tf32", "fp16"):
+        raise UserError(f"training.precision `{precision}` needs a GPU (--device cuda); use `fp32` or `bf16` here")
+    if device.type == "cpu" and precision == "bf16" and not has_bf16(device):
         raise UserError("training.precision `bf16` needs a CPU with AVX-512 bf16 or a GPU; use `fp32` here")
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether an error says that there is not enough memory: CUDA's has a class of its own, the others have not."""
+    texts = "MPS backend out of memory", "DefaultCPUAllocator"
+    return isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in texts)
 
 
 @torch.no_grad()
@@ -680,8 +803,11 @@ def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def first_not_finite(model: nn.Module, run: Callable[[], Any]) -> str:
-    """The first module, in order of computation, whose output is not finite; otherwise the first such gradient."""
+def first_not_finite(model: nn.Module, run: Callable[[], Any]) -> str | None:
+    """The first module, in order of computation, whose output is not finite; otherwise the first such gradient.
+
+    run: a forward and backward pass
+    """
     found: list[str] = []
 
     def tensors(value: Any) -> Iterator[Tensor]:
@@ -699,11 +825,11 @@ def first_not_finite(model: nn.Module, run: Callable[[], Any]) -> str:
         return hook
 
     handles = [module.register_forward_hook(watch(name)) for name, module in model.named_modules() if name]
-    with torch.no_grad():
-        run()
+    model.zero_grad()
+    run()
     for handle in handles:
         handle.remove()
     for name, weight in model.named_parameters():
         if weight.grad is not None and not torch.isfinite(weight.grad).all():
             found.append(f"the gradient of `{name}`")
-    return found[0] if found else "the output layer"
+    return found[0] if found else None

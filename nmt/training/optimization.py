@@ -1,4 +1,7 @@
-"""Optimisers, learning-rate schedules, and the moving average of the weights."""
+"""Optimisers, learning-rate schedules, clipping, the scale of the loss in fp16, the moving average of the weights.
+
+Nothing here waits for a GPU: numbers that decide about an update stay on it.
+"""
 
 from __future__ import annotations
 
@@ -65,10 +68,39 @@ def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
 
 
 @torch.no_grad()
-def clip_gradients(parameters: Iterable[nn.Parameter], norm: float, limit: float) -> None:
-    """Scale all gradients by limit / norm where the norm exceeds the limit (Pascanu et al. 2013, algorithm 1)."""
-    if limit > 0 and norm > limit:
-        torch._foreach_mul_([weight.grad for weight in parameters if weight.grad is not None], limit / norm)
+def take_step(optimizer: torch.optim.Optimizer, rate: float, divisor: Tensor, skipped: Tensor) -> None:
+    """One step of a fused optimiser with all gradients divided by a number, or none where `skipped` is 1."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.grad_scale, optimizer.found_inf = divisor, skipped  # type: ignore[attr-defined]  # as torch's GradScaler
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def clipping_divisor(norm: Tensor, limit: float) -> Tensor:
+    """The number that gradients are divided by so that their norm is at most the limit; with a limit of 0 it is 1.
+
+    Pascanu et al. (2013), algorithm 1.
+    """
+    return (norm / limit).clamp(min=1) if limit > 0 else torch.ones_like(norm)
+
+
+class LossScale:
+    """The factor of the loss that keeps small gradients from becoming 0 in fp16.
+
+    It is halved when gradients overflow, in which case the update is left out, and doubled after 2,000 updates without
+    (Micikevicius et al. 2018, section 3.2, https://arxiv.org/abs/1710.03740).
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.tensors = {"factor": torch.full((), 2.0**16, device=device), "since": torch.zeros((), device=device)}
+        """The factor, and the number of updates since it changed."""
+
+    def update(self, overflow: Tensor) -> None:
+        """Adapt the factor after an update; overflow: 1 if its gradients were not finite, otherwise 0."""
+        since = (self.tensors["since"] + 1) * (1 - overflow)
+        grown = (since >= 2000).to(since)
+        self.tensors = {"factor": self.tensors["factor"] * (1 + grown - overflow / 2), "since": since * (1 - grown)}
 
 
 class WeightAverage:

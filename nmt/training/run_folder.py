@@ -56,8 +56,10 @@ class Progress:
     seconds: float = 0.0
     """Time spent training and validating."""
     target_tokens: int = 0
+    fitting: int | None = None
+    """Most positions of a batch that fit into memory, since one with more did not; None if all did so far."""
     window: dict[str, float] = field(default_factory=lambda: {"loss": 0.0, "negative": 0.0, "tokens": 0.0, "norm": 0.0})
-    """Sums of losses and counts since the last training record."""
+    """Sums of losses and counts since the last training record, without the updates that were left out."""
     window_updates: int = 0
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import ctypes
+import importlib.util
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -425,11 +426,23 @@ LARGEST = 1 << 24
 """Largest size of an output of a graph."""
 
 
+def chosen_device(folder: ModelFolder, device: str) -> str:
+    """The device for a model; with `auto` the fastest that torch has here, if torch and weights for it are there."""
+    if device != "auto":
+        return device
+    if not folder.weights.exists() or importlib.util.find_spec("torch") is None:
+        return "cpu"
+    from nmt.network.torch_engine import best_device
+
+    return best_device()
+
+
 def load_engine(folder: ModelFolder, device: str = "cpu", threads: int | None = None) -> Engine:
     """The engine of a model folder: its export on a CPU if it has one, else torch.
 
     Raises UserError when the export does not belong to the weights, or when there is no model for the device.
     """
+    device = chosen_device(folder, device)
     if device == "cpu" and folder.exported:
         check_export(folder)
         engine = OnnxEngine(folder.path, threads)

@@ -264,7 +264,7 @@ class Translator:
         path: one or more model folders, run folders or hub ids; the decoding defaults are the first one's
         language_model: folder of a language model with the same target vocabulary
         language_model_weight: its weight; None: the first model's `decoding.language_model_weight`
-        device: where the models run, `cpu` or `cuda`
+        device: where the models run: `cpu`, `cuda`, `mps`, or `auto`, the fastest of them
         threads: processor threads to use; None leaves the choice to the engine
 
         Raises UserError when a folder is damaged or of the wrong task, or vocabularies differ.
