@@ -338,6 +338,7 @@ def test_a_model_without_weights_for_torch_runs_on_the_processor(monkeypatch: py
     assert isinstance(load_engine(folder, "auto", 1), OnnxEngine)
 
 
+@pytest.mark.slow
 def test_the_benchmark_runs_without_a_gpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """All of it, with tiny sizes; torch's kernels give the losses of our own loops."""
     written = tmp_path / "numbers.json"

@@ -127,7 +127,7 @@ class Layer(nn.Module):
             outputs, *after = self.kernel(inputs, before if len(before) > 1 else before[0], *options, False)
             return outputs.to(type_), tuple(tensor.squeeze(0).to(type_) for tensor in after)
         # Sorted here, because torch would read the order back from the GPU.
-        lengths, order = lengths.sort(descending=True, stable=True)
+        lengths, order = lengths.clamp(min=1).sort(descending=True, stable=True)  # 0: the sentence has ended
         order, back = (each.to(inputs.device, non_blocking=True) for each in (order, order.argsort()))
         packed = pack_padded_sequence(inputs.index_select(1, order), lengths)
         before = tuple(tensor.index_select(0, order).unsqueeze(0) for tensor in state)
