@@ -14,6 +14,7 @@ import torch
 from runs import assert_same_runs, load_script, quiet, records, send, stop_after
 from test_language_model import lm_config
 from test_tasks import example_config, tagging_config, write_examples, write_tags
+from test_vectors import vector_config, write_signals
 from torch.utils._python_dispatch import TorchDispatchMode
 from toys import toy_config, write_reversal
 
@@ -39,7 +40,7 @@ CHANCE: dict[str, dict[str, Any]] = {
     "training": {"log_interval": 1, "accumulation": 2, "epochs": 1},
 }
 
-CASES = ["likelihood", "truncation", "r_drop", "minimum_risk", "language_model", "classification", "tagging"]
+CASES = ["likelihood", "truncation", "r_drop", "minimum_risk", "language_model", "classification", "vectors", "tagging"]
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def config_of(case: str, folders: dict[str, Path]) -> Config:
     """A configuration for each task and objective, without chance."""
+    if case == "vectors":
+        return vector_config(folders["pairs"], write_signals(folders["pairs"].parent / "signals"))
     if case == "classification":
         return example_config(folders[case])
     if case == "tagging":

@@ -84,7 +84,7 @@ def split_batch(batch: AnyBatch, parts: int) -> list[AnyBatch]:
     return [
         replace(
             whole,
-            **{name: tensor[..., start:end] for name, tensor in tensors.items()},
+            **{name: tensor.narrow(min(tensor.dim() - 1, 1), start, end - start) for name, tensor in tensors.items()},
             target_tokens=whole.target_tokens * (end - start) / rows,
         )
         for start, end in itertools.pairwise(bounds)
@@ -93,16 +93,16 @@ def split_batch(batch: AnyBatch, parts: int) -> list[AnyBatch]:
 
 def batch_rows(batch: Any) -> int:
     """Rows (sentences, or streams) of a batch."""
-    return next(iter(_tensors(batch).values())).size(-1)
+    return next(iter(_tensors(batch).values())).size(1)
 
 
 def batch_positions(batch: Any) -> int:
     """Positions of all rows of a batch, padding and both sides included."""
-    return sum(tensor.numel() for tensor in _tensors(batch).values() if tensor.dim() == 2)
+    return sum(tensor.size(0) * tensor.size(1) for tensor in _tensors(batch).values() if tensor.dim() > 1)
 
 
 def _tensors(batch: Any) -> dict[str, Tensor]:
-    """The tensors of a batch by name; the last dimension is the row."""
+    """The tensors of a batch by name: [rows], or [length, rows] and perhaps the size of a vector."""
     return {name: value for name, value in vars(batch).items() if isinstance(value, Tensor)}
 
 
