@@ -96,11 +96,15 @@ def exported(engine: TorchEngine, folder: Path, integers: bool = False, small: b
     return OnnxEngine(folder, threads=1)
 
 
-@pytest.mark.parametrize("model", NETWORKS, ids=lambda model: "-".join(str(value) for value in model.values()))
-def test_every_network_computes_what_torch_computes(model: dict[str, Any], tmp_path: Path) -> None:
-    engine = untrained(**model)
-    settings = parse_plain({}, "test").decoding
-    deviation = Expectation(engine, SOURCES, settings).deviation(exported(engine, tmp_path))
+@pytest.fixture(scope="module", params=NETWORKS, ids=lambda model: "-".join(str(value) for value in model.values()))
+def network(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[OnnxEngine, TorchEngine]:
+    """Each network as an export and in torch, made once for the tests that only run it."""
+    return exported(untrained(**request.param), tmp_path_factory.mktemp("network")), untrained(**request.param)
+
+
+def test_every_network_computes_what_torch_computes(network: tuple[OnnxEngine, TorchEngine]) -> None:
+    ours, theirs = network
+    deviation = Expectation(theirs, SOURCES, parse_plain({}, "test").decoding).deviation(ours)
     assert deviation.log_prob < 1e-4
     assert deviation.n_best == 0
 
@@ -112,14 +116,12 @@ def test_language_models(tmp_path: Path) -> None:
     assert deviation.n_best == 0
 
 
-@pytest.mark.parametrize("model", NETWORKS, ids=str)
-def test_rows_and_attention_weights_of_one_step(model: dict[str, Any], tmp_path: Path) -> None:
+def test_rows_and_attention_weights_of_one_step(network: tuple[OnnxEngine, TorchEngine]) -> None:
     """Ragged rows in any order: each of them as in torch, weights that sum to one, padding with none."""
-    ours, theirs = exported(untrained(**model), tmp_path), untrained(**model)
     rows = np.array([3, 0, 2, 0, 3, 2, 2])
     tokens = np.array([5, 6, 7, 8, 9, 10, 11])
     found = []
-    for engine in (ours, theirs):
+    for engine in network:
         memory, state = engine.start(SOURCES)
         _, _, state = engine.step(memory, state, np.full(4, BEGIN))
         log_probs, weights, state = engine.step(memory, engine.select(state, rows), tokens)
@@ -135,9 +137,8 @@ def test_rows_and_attention_weights_of_one_step(model: dict[str, Any], tmp_path:
         assert not weights[1, 4:].any()  # sentence 0 has 3 pieces and the end symbol
 
 
-@pytest.mark.parametrize("model", NETWORKS, ids=str)
-def test_sentences_that_are_left_out_change_nothing_for_others(model: dict[str, Any], tmp_path: Path) -> None:
-    engine = exported(untrained(**model), tmp_path)
+def test_sentences_that_are_left_out_change_nothing_for_others(network: tuple[OnnxEngine, TorchEngine]) -> None:
+    engine, _ = network
     memory, state = engine.start(SOURCES)
     _, _, state = engine.step(memory, state, np.full(4, BEGIN))
     state = engine.select(state, np.array([3, 0, 0, 3]))
@@ -361,22 +362,32 @@ def test_every_search_is_the_same_on_the_export(wish: dict[str, Any], both: dict
         assert any(len(translations) == 3 for translations in found)
 
 
+def of_several(both: dict[str, Path], names: Sequence[str], language: str | None, **loading: Any) -> Any:
+    """What several models make of the wishes, with or without a language model: translations, and scores of lines."""
+    options: dict[str, Any] = {} if language is None else {"language_model_weight": 0.3}
+    model = {} if language is None else {"language_model": both[language]}
+    translator = Translator.load([both[name] for name in names], **loading, **model)
+    batches: dict[str, Any] = {"batch_size": 2} if loading else {}  # with several threads, searched side by side
+    found = translator.translate_n_best(WISHES, 3, attention_weights=True, **batches, **options)
+    lines = [line.text for line in WISHES]
+    return found, [[one] for one in translator.score(lines, lines[::-1], **options)]
+
+
+@pytest.fixture(scope="module")
+def several_in_torch(both: dict[str, Path]) -> dict[str | None, Any]:
+    return {language: of_several(both, ("first", "second"), language) for language in (None, "language")}
+
+
 @pytest.mark.parametrize("names", [("first", "second, exported"), ("first, exported", "second, exported")])
 @pytest.mark.parametrize("language", [None, "language", "language, exported"])
 def test_several_models_are_the_same_on_exports(
-    names: tuple[str, ...], language: str | None, both: dict[str, Path]
+    names: tuple[str, ...], language: str | None, both: dict[str, Path], several_in_torch: dict[str | None, Any]
 ) -> None:
     """Members on torch, on ONNX Runtime and on both."""
-    options: dict[str, Any] = {} if language is None else {"language_model_weight": 0.3}
-    model = {} if language is None else {"language_model": both["language"]}
-    expected = Translator.load([both["first"], both["second"]], **model)
-    model = {} if language is None else {"language_model": both[language]}
-    found = Translator.load([both[name] for name in names], threads=2, **model)
-    wanted = expected.translate_n_best(WISHES, 3, attention_weights=True, **options)
-    assert_same(found.translate_n_best(WISHES, 3, attention_weights=True, batch_size=2, **options), wanted)
-    lines = [line.text for line in WISHES]
-    scored = [[one] for one in found.score(lines, lines[::-1], **options)]
-    assert_same(scored, [[one] for one in expected.score(lines, lines[::-1], **options)])
+    for found, expected in zip(
+        of_several(both, names, language, threads=2), several_in_torch[language and "language"], strict=True
+    ):
+        assert_same(found, expected)
 
 
 def test_the_script_holds_an_export_against_torch(

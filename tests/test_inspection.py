@@ -389,7 +389,7 @@ def test_fonts_that_are_missing_are_named_in_one_line(monkeypatch: pytest.Monkey
 
 def inspect(tmp_path: Path, command: str) -> dict[str, Any]:
     """Run `nmt inspect` and check its files; returns the numbers."""
-    assert cli.main(["inspect", *shlex.split(command), "--output", str(tmp_path), "--threads", "2"]) == 0
+    assert cli.main(["inspect", *shlex.split(command), "--output", str(tmp_path), "--threads", "1"]) == 0
     what = command.split()[0]
     assert (tmp_path / f"{what}.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert colors(tmp_path / f"{what}.png") > 20
@@ -518,7 +518,7 @@ def test_equal_scores_are_no_preference(translator: Path) -> None:
 @pytest.mark.slow
 def test_bottleneck(tmp_path: Path) -> None:
     pairs = {"train": 64, "validation": 4, "test": 4}
-    found = bottleneck.inspect(None, "copy", [5, 6], 1, 2, quiet, pairs)
+    found = bottleneck.inspect(None, "copy", [5, 6], 1, 1, quiet, pairs)
     pages.write(found, tmp_path, "nmt inspect bottleneck", quiet)
     numbers = json.loads((tmp_path / "bottleneck.json").read_text())
     assert numbers["lengths"] == [5, 6] and len(numbers["models"]) == 4

@@ -217,7 +217,7 @@ def test_evaluate_equals_a_direct_computation(
     capfd.readouterr()
     outputs = []
     for arguments in (["--split", "test"], [], ["--source", str(text / "test.rev")], ["--set", "data.test_split=test"]):
-        assert cli.main(["evaluate", str(output), *arguments, "--threads", "2"]) == 0
+        assert cli.main(["evaluate", str(output), *arguments, "--threads", "1"]) == 0
         outputs.append(capfd.readouterr().out)
     assert len(set(outputs)) == 1
     found = [float(number) for number in re.findall(r"(?:piece|character) +([\d.]+)", outputs[0])]
@@ -228,7 +228,7 @@ def test_evaluate_equals_a_direct_computation(
 
 def test_validation_equals_evaluation(trained: tuple[Config, Path], capfd: pytest.CaptureFixture[str]) -> None:
     _, output = trained
-    assert cli.main(["evaluate", str(output / "last"), "--split", "validation", "--threads", "2"]) == 0
+    assert cli.main(["evaluate", str(output / "last"), "--split", "validation", "--threads", "1"]) == 0
     last = validations(output)[-1]
     out = capfd.readouterr().out
     assert f"perplexity per piece  {last['perplexity']:.3f}  " in out
@@ -453,7 +453,7 @@ def test_sample(trained: tuple[Config, Path], capfd: pytest.CaptureFixture[str])
     capfd.readouterr()
 
     def lines(*arguments: object) -> list[str]:
-        assert cli.main(["sample", str(trained[1]), "--threads", "2", *map(str, arguments)]) == 0
+        assert cli.main(["sample", str(trained[1]), "--threads", "1", *map(str, arguments)]) == 0
         return capfd.readouterr().out.splitlines()
 
     five = lines("--lines", 5, "--seed", 4)

@@ -110,7 +110,7 @@ def test_kill_9_and_resume_from_the_command_line(uninterrupted: tuple[Config, Pa
     config, whole = uninterrupted
     (tmp_path / "toy.toml").write_text(write_config(config))
     command = [sys.executable, "-m", "nmt.cli", "train", str(tmp_path / "toy.toml"), "--output", str(tmp_path / "run")]
-    command += ["--threads", "2"]
+    command += ["--threads", os.environ["OMP_NUM_THREADS"]]  # as in this process
     killer = (
         "import os, sys; from nmt import cli; from nmt.training import loop as training\n"
         "original = training.Run._save_state\n"
