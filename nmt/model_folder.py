@@ -5,6 +5,7 @@ model.safetensors   weights only, with the checksums of the configuration and th
 joint.spm           SentencePiece model of both languages, or
 source.spm, target.spm; a language model has target.spm alone, and a model that writes labels has labels.json
 vectors.json        how the vectors that a model reads are standardised, instead of source.spm
+numbers.json        how the numbers that a model writes are standardised, instead of labels.json
 README.md           model card
 confidence.json     how its log-probabilities become a confidence (nmt/scores/confidence.py); many models have none
 onnx/               the exported model, written by `nmt export`; a folder with it does not need the weights
@@ -83,7 +84,8 @@ def vocabulary_files(config: Config) -> list[str]:
     """
     kind = config.kind
     if not kind.decoder:
-        return ["vectors.json" if config.reads_vectors else "source.spm", "labels.json"]
+        target = "numbers.json" if kind.target == "numbers" else "labels.json"
+        return ["vectors.json" if config.reads_vectors else "source.spm", target]
     if kind.source == "none":
         return ["target.spm"]
     return ["joint.spm"] if config.vocabulary.joint else ["source.spm", "target.spm"]

@@ -129,7 +129,7 @@ def test_validation_batches_hold_every_example_once(examples: Path) -> None:
     config = example_config(examples)
     task = ClassificationTask(config, make_vocabularies(config), torch.device("cpu"))
     task.prepare(quiet)
-    batcher = LabelBatcher(task.corpus, task.source_vocabulary, config, True)
+    batcher = LabelBatcher(task.corpus, task.source_vocabulary, config)
     batches = list(batcher.in_order(40))
     assert sorted(index for batch in batches for index in batch.indices) == list(range(80))
     assert all(batch.source.numel() <= 40 or len(batch.indices) == 1 for batch in batches)

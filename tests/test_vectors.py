@@ -24,6 +24,7 @@ from nmt.errors import UserError
 from nmt.export.exporter import export_model
 from nmt.model_folder import open_model
 from nmt.network.encoder_model import EncoderModel
+from nmt.scores.numbers import score_numbers
 from nmt.text.labels import pad_sources
 from nmt.text.vectors import Scale, vectors_of
 from nmt.training.loop import train
@@ -271,3 +272,133 @@ def test_digits_without_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "sklearn", None)
     with pytest.raises(UserError, match=r"`builtin:digits` needs scikit-learn: pip install .*\[digits\]"):
         made_examples.check("digits")
+
+
+# Regression
+
+
+def write_numbers(folder: Path, in_step: bool) -> dict[str, str]:
+    """Signals of two numbers and their sums, of the whole signal or up to each position, and twice these."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files, draw = {}, np.random.default_rng(1)
+    for split, count in {"train": 80, "validation": 12, "test": 16}.items():
+        rows = []
+        for length in draw.integers(3, 9, count):
+            signal = draw.normal(size=(length, 2)).round(3)
+            sums = np.cumsum(signal.sum(1)) * 10 + 1000
+            target = np.stack([sums, 2 * sums], 1)
+            rows.append({"signal": signal.tolist(), "target": (target if in_step else target[-1]).tolist()})
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        files[split] = str(folder / f"{split}.jsonl")
+    return files
+
+
+def regression_config(folder: Path, in_step: bool, **training: Any) -> Config:
+    """A regression of these numbers."""
+    data = {"path": "json", "files": write_numbers(folder / "data", in_step), "source": "signal", "target": "target"}
+    model = {"pooling": "none" if in_step else "last", "bidirectional": False}
+    sections = {"model": model, "training": {"epochs": 12, **training}}
+    config = toy_config(folder, task="regression", data={**data, "input": "vectors"}, **sections)  # type: ignore[arg-type]
+    config.data.path = "json"
+    return config
+
+
+@pytest.mark.parametrize("in_step", [True, False])
+def test_regression(in_step: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It learns, a resumed model predicts like the export, and the printed scores are those of the predictions."""
+    config = regression_config(tmp_path, in_step, truncation=3 if in_step else 0)
+    train(config, tmp_path / "run", say=quiet)
+    folder = open_model(tmp_path / "run")
+    assert len(folder.target_vocabulary) == 2
+    texts = read_texts(config.data, "test", config.side_kinds)
+    expected = Predictor.load(folder).predict(texts.sources)
+    gold, found = np.concatenate(texts.targets), np.concatenate([one.numbers for one in expected])
+    assert cli.main(["evaluate", str(tmp_path / "run")]) == 0
+    printed = capsys.readouterr().out
+    error = np.sqrt(((gold - found) ** 2).mean())
+    assert f"RMSE      {error:.4g} (95 %" in printed
+    r_squared = 1 - ((gold - found) ** 2).sum(0) / ((gold - gold.mean(0)) ** 2).sum(0)
+    assert f"R squared {r_squared.mean():.4g} (95 %" in printed
+    assert r_squared.mean() > 0.8
+    export_model(folder)
+    for one, other in zip(Predictor.load(folder).predict(texts.sources), expected, strict=True):
+        assert np.allclose(one.numbers, other.numbers, rtol=1e-3)
+        assert len(one.numbers) == (len(texts.sources[0]) if in_step and one is expected[0] else len(one.numbers))
+    assert cli.main(["predict", str(tmp_path / "run"), "--input", str(config.data.files["test"]), "--json"]) == 0
+    rows = [json.loads(line)["numbers"] for line in capsys.readouterr().out.splitlines()]
+    assert np.allclose(np.concatenate(rows), found, rtol=1e-3)
+
+
+def test_a_stretch_continues_the_one_before() -> None:
+    """In stretches the network computes what it computes at once, and no gradient passes from one to another."""
+    torch.manual_seed(1)
+    settings = plain_model(embedding_size=8, hidden_size=12, bidirectional=False, encoder_layers=2)
+    settings.connections = "residual"
+    model = EncoderModel(settings, 2, 1, False, True, True).eval()
+    signals, _ = make_signals(4, 1)
+    source, lengths = map(torch.from_numpy, pad_sources([signal / 1000 for signal in signals]))
+    source.requires_grad_()
+    parts, state = [], None
+    for start in range(0, len(source), 3):
+        readout, state = model.read_on(source[start : start + 3], lengths - start, state)
+        parts.append(readout)
+    whole = model(source, lengths)
+    for column, length in enumerate(lengths.tolist()):
+        assert torch.allclose(torch.cat(parts)[:length, column], whole[:length, column], atol=1e-5)
+    (gradient,) = torch.autograd.grad(parts[1].sum(), source)
+    assert gradient[:3].abs().max() == 0
+    assert gradient[3:6].abs().max() > 0
+
+
+def test_stretches_of_the_whole_length_change_no_training(tmp_path: Path) -> None:
+    """Truncation beyond the longest input is none, and a shorter one gives other weights."""
+    losses = []
+    for truncation in (0, 8, 2):
+        config = regression_config(tmp_path / str(truncation), True, truncation=truncation, epochs=1)
+        train(config, tmp_path / str(truncation) / "run", say=quiet)
+        records = (tmp_path / str(truncation) / "run" / "metrics.jsonl").read_text().splitlines()
+        losses.append(json.loads(records[-1])["loss"])
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_what_a_regression_refuses(tmp_path: Path) -> None:
+    """Numbers for another number of positions, and settings without a meaning."""
+    config = regression_config(tmp_path / "one", False)
+    config.model.pooling = "none"
+    with pytest.raises(UserError, match=r"example 1 has \d vectors, but numbers for 2 positions"):
+        train(config, tmp_path / "run", say=quiet)
+    config = regression_config(tmp_path / "two", True)
+    config.model.pooling = "max"
+    with pytest.raises(UserError, match=r"example 1: the target must be a number or a list of numbers"):
+        train(config, tmp_path / "run", say=quiet)
+    for settings, message in (
+        ({"model": {"pooling": "none"}}, "`model.pooling` must be max, mean, last, attention for texts"),
+        ({"training": {"truncation": 5}}, "`training.truncation` must be 0 with a bidirectional encoder"),
+        ({"training": {"truncation": 5}, "model": {"bidirectional": False}}, "must be 0 .* with one output"),
+        ({"training": {"class_weights": 0.5}}, "`training.class_weights` must be 0 for a regression"),
+        ({"training": {"best_by": "accuracy"}}, "`training.best_by` must be one of r_squared, loss"),
+    ):
+        with pytest.raises(UserError, match=message):
+            parsed = parse_config({"task": "regression", **settings}, "test")
+            parsed.kind.check_metric(parsed.training.best_by)
+
+
+def test_scores_of_numbers() -> None:
+    gold = [np.array([[1.0], [2.0]]), np.array([[3.0]])]
+    scores = score_numbers(gold, [np.array([[1.0], [2.0]]), np.array([[4.0]])])
+    assert np.isclose(scores.scores["rmse"].value, np.sqrt(1 / 3))
+    assert np.isclose(scores.scores["r_squared"].value, 1 - 1 / 2)
+    assert score_numbers(gold, gold).metrics() == {"r_squared": 1.0, "rmse": 0.0}
+
+
+@pytest.mark.parametrize("name", ["sums", "oscillators"])
+def test_built_in_numbers(name: str) -> None:
+    """Each target follows from its source, but for noise of a known size."""
+    splits = made_examples.MADE[name]()
+    sources, targets = zip(*splits["test"], strict=True)
+    if name == "sums":
+        exact = [pairs[:, 0] @ pairs[:, 1] for pairs in sources]
+        assert np.isclose(np.std(np.subtract(exact, np.ravel(targets))), made_examples.NOISE, rtol=0.1)
+    else:
+        still = np.abs(np.stack(targets)[:, 0] - 0.09 * np.stack(sources)[:, 0])
+        assert still.mean() < 2 * made_examples.NOISE

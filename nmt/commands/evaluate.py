@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 TEXT = (
     "Score a model, or the output of another system, with BLEU, chrF and TER. "
     "A language model is scored with perplexity and bits per character, "
-    "and a model that predicts labels with accuracy, F1 and the confusion matrix."
+    "a model that predicts labels with accuracy, F1 and the confusion matrix, "
+    "and one that predicts numbers with R squared and RMSE."
 )
 EXAMPLE = "nmt evaluate runs/captions --split test --report runs/captions/report"
 
@@ -268,6 +269,8 @@ def evaluate_labels(options: argparse.Namespace, folder: ModelFolder) -> None:
     texts = read_texts(data, split, folder.config.side_kinds)
     predictions = Predictor.load(folder, device=options.device, threads=options.threads).predict(texts.sources)
     scores = folder.config.kind.load_task().evaluate(folder, texts, predictions)
+    if options.report and folder.config.kind.target == "numbers":
+        raise UserError(f"--report shows labels, but `{folder.path}` is a {folder.config.kind.title}; leave it out")
     if options.report:
         from nmt.report.labels import write_label_report
 

@@ -1,4 +1,4 @@
-"""`nmt predict`: the labels of texts or of sequences of vectors."""
+"""`nmt predict`: the labels or numbers of texts or of sequences of vectors."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 TEXT = (
     "Predict the label of each line, or of each of its words. Prints a line for each line: the label and its "
-    "probability, separated by a tab, or the labels of the words, separated by spaces. For a model that reads vectors "
-    "each line is a list of vectors as JSON, or the input is a .npz or .parquet file."
+    "probability, separated by a tab, or the labels of the words, separated by spaces, or the numbers. A model that "
+    "reads vectors takes a list of vectors as JSON on each line, or a .npz or .parquet file."
 )
 EXAMPLE = 'echo "The story was not dull." | nmt predict runs/reviews'
 
@@ -110,11 +110,13 @@ def predicted_lines(predictor: Predictor, lines: list[Any], as_json: bool) -> It
         elif is_blank:
             yield ""
         else:
-            yield found.label if by_word else f"{found.label}\t{found.probability:.4f}"
+            yield found.label if by_word or found.numbers else f"{found.label}\t{found.probability:.4f}"
 
 
 def values(found: Prediction, by_word: bool) -> dict[str, object]:
     """A prediction as JSON."""
+    if found.numbers:
+        return {"numbers": found.numbers}
     if by_word:
         return {"words": found.units, "labels": found.labels, "probabilities": found.probabilities}
     return {

@@ -90,8 +90,9 @@ class DataConfig:
 
     path: Annotated[str, NOT_EMPTY] = "builtin:captions"
     """`builtin:captions`, a probe task (`builtin:copy`, `builtin:reverse`, `builtin:sort`, `builtin:adding`), examples
-    of other tasks (`builtin:names`, `builtin:reviews`, `builtin:tags`, `builtin:digits`), a hub id
-    (`bentrevett/multi30k`), a folder, or a builder (json, csv, tsv, text, parquet, conll, npz)."""
+    of other tasks (`builtin:names`, `builtin:reviews`, `builtin:tags`, `builtin:digits`, `builtin:sums`,
+    `builtin:oscillators`), a hub id (`bentrevett/multi30k`), a folder, or a builder (json, csv, tsv, text, parquet,
+    conll, npz)."""
     name: str | None = None
     """Configuration name of a hub data set (`de-en` of `wmt/wmt14`)."""
     files: dict[str, str | list[str]] = field(default_factory=dict)
@@ -264,10 +265,11 @@ class ModelConfig:
     """File of word vectors (word2vec's text format, .vec) from which the source embeddings start; for little data."""
     target_embeddings: str | None = None
     """The same for the target embeddings; with all embeddings tied, for both sides."""
-    pooling: Literal["max", "mean", "last", "attention"] = "max"
-    """How a classification makes one vector of the encoder's states: the largest value of each unit, their mean, the
-    last state of each direction, or a mean weighted by attention (Lin et al. 2017). Try `last` for short inputs, and
-    `mean` or `attention` for long ones."""
+    pooling: Literal["max", "mean", "last", "attention", "none"] = "max"
+    """How a classification or regression makes one vector of the encoder's states: the largest value of each unit,
+    their mean, the last state of each direction, or a mean weighted by attention (Lin et al. 2017). Try `last` for
+    short inputs, and `mean` or `attention` for long ones. With `none` a regression predicts numbers at each
+    position."""
     frozen_embeddings: bool = False
     """Do not train embeddings that were read from a file; for very little data."""
     dropout: Annotated[float, AUTO, BELOW_1] = AUTO
@@ -329,9 +331,10 @@ class TrainingConfig:
     scheduled_sampling_rate: Annotated[float, PROBABILITY] = 0.25
     """That probability at the end of the training; lower it if the validation perplexity suffers."""
     truncation: Annotated[int, AUTO, Range("at least 0", lambda value: value >= 0, 10**7)] = AUTO
-    """Target positions after which the gradient is cut and only the state is carried on (truncated backpropagation
-    through time, Williams & Peng 1990). This bounds the memory for long targets; 0 never cuts. A language model needs
-    it. `auto`: 0, for a language model 64, for one of characters 128."""
+    """Positions after which the gradient is cut and only the state is carried on (truncated backpropagation
+    through time, Williams & Peng 1990): those of the target, or of the input for tagging and for a regression at each
+    position. This bounds the memory for long sequences; 0 never cuts. A language model needs it. `auto`: 0, for a
+    language model 64, for one of characters 128."""
     r_drop: Annotated[float, FROM_0] = 0.0
     """Weight of R-Drop (Liang et al. 2021): each batch passes through the model twice with different dropout masks, and
     the loss penalises the difference between the two predictions. It improves the model at half the speed."""
@@ -445,7 +448,7 @@ class TrainingConfig:
     """Validation score that chooses `best/` and counts for `patience`; the loss decides between equal scores. For
     translation `bleu`, `chrf` or `loss`: use `chrf` if sentences have few words or no spaces, and `loss` if the
     validation set is small. A language model has only the loss; classification has `accuracy`, `macro_f1` and
-    `loss`; tagging also has `entity_f1`. `auto`: the first of these."""
+    `loss`; tagging also has `entity_f1`; regression has `r_squared` and `loss`. `auto`: the first of these."""
     validation_beam_size: Annotated[int, positive(1000)] = 1
     """Beam size for the validation BLEU. 1 (greedy search) is the fastest and is enough to compare models."""
     save_interval: Annotated[float, FROM_0] = 10.0
@@ -610,8 +613,9 @@ class Config:
 
     task: str = "translation"
     """The kind of model: `translation`, `language_model` (of the target side: a decoder without an encoder),
-    `classification` (an encoder that gives each text one label), `tagging` (one label for each word), or a task that an
-    installed package adds (see [the page about tasks](tasks.md))."""
+    `classification` (an encoder that gives each text one label), `tagging` (one label for each word), `regression`
+    (numbers, for the whole input or at each position), or a task that an installed package adds (see [the page about
+    tasks](tasks.md))."""
     format: int = FORMAT
     """Version of the configuration's file format. `nmt` writes it; you can leave it out."""
     data: DataConfig = field(default_factory=DataConfig)
@@ -638,7 +642,14 @@ class Config:
     @property
     def side_kinds(self) -> tuple[SideKind, SideKind]:
         """How the two sides of an example are read."""
-        return "vectors" if self.reads_vectors else "value", "value"
+        numbers: SideKind = "vector" if self.pooled else "vectors"
+        return "vectors" if self.reads_vectors else "value", numbers if self.kind.target == "numbers" else "value"
+
+    @property
+    def pooled(self) -> bool:
+        """Whether the network of an encoder has one output for the whole input, and not one at each position."""
+        target = self.kind.target
+        return target == "label" or (target == "numbers" and self.model.pooling != "none")
 
 
 SECTIONS = ("data", "vocabulary", "model", "training", "decoding")

@@ -128,6 +128,11 @@ def with_vectors(name: str, values: list[Any] | Values, must: str = "left out") 
 
 
 TEXT_ONLY = Values("that reads only text", lambda task: task_kind(task).source != "pieces_or_vectors", ("translation",))
+ONE_LABEL = Values("of one label", lambda task: task_kind(task).target == "label", ("classification",))
+ONE_OUTPUT = Values(
+    "of one output", lambda task: task_kind(task).target in ("label", "numbers"), ("classification", "regression")
+)
+POOLINGS = ["max", "mean", "last", "attention"]
 WITHOUT_DECODER = Values("of labels", lambda task: not task_kind(task).decoder, ("classification",))
 
 
@@ -311,7 +316,34 @@ RULES = [
         "0 for tagging",
         "each word is read by its first piece",
     ),
-    without_decoder("training.truncation", above(0, 3), "the gradient passes through the whole input"),
+    Rule(
+        {"task": WITHOUT_DECODER, "model.bidirectional": [True], "training.truncation": above(0, 3)},
+        "training.truncation",
+        "0 with a bidirectional encoder for the task `{task}`",
+        "the backward direction begins at the end of the input",
+    ),
+    Rule(
+        {"task": ONE_OUTPUT, "model.pooling": POOLINGS, "training.truncation": above(0, 3)},
+        "training.truncation",
+        "0 for the task `{task}` with one output for the whole input",
+        "the output depends on all positions",
+    ),
+    Rule(
+        {"task": ONE_LABEL, "model.pooling": ["none"]},
+        "model.pooling",
+        "{poolings} for the task `{{task}}`".format(poolings=", ".join(POOLINGS)),
+        "the whole input has one label",
+    ),
+    Rule(
+        {"task": ["regression"], "data.input": ["text"], "model.pooling": ["none"]},
+        "model.pooling",
+        "{poolings} for texts".format(poolings=", ".join(POOLINGS)),
+        "only vectors can have numbers at each position",
+    ),
+    *(
+        Rule({"task": ["regression"], name: above(0, 0.1)}, name, "0 for a regression", "numbers are no labels")
+        for name in ("training.label_smoothing", "training.class_weights")
+    ),
     Rule(
         {"data.input": ["vectors"], "task": TEXT_ONLY},
         "data.input",

@@ -16,9 +16,10 @@ from typing import Any, Literal
 from nmt.errors import UserError, did_you_mean
 from nmt.sizing import AUTO
 
-Side = Literal["none", "pieces", "pieces_or_vectors", "label", "labels"]
+Side = Literal["none", "pieces", "pieces_or_vectors", "label", "labels", "numbers"]
 """How a side of an example is represented: not at all, as the pieces of a text, as these or a sequence of vectors (as
-`data.input` says), as one label, or as one label for each word."""
+`data.input` says), as one label, as one label for each word, or as numbers, for the whole input or at each position (as
+`model.pooling` says)."""
 
 SideKind = Literal["text", "value", "vectors", "vector"]
 """How the value of a side of an example is read: as a text; as a text, a label, or a list of them; as a sequence of
@@ -47,7 +48,7 @@ class TaskKind:
 
     @property
     def decoder(self) -> bool:
-        """Whether the network writes a text, and not one label or one for each word."""
+        """Whether the network writes a text, and not labels or numbers."""
         return self.target == "pieces"
 
     def check_metric(self, name: str) -> None:
@@ -127,6 +128,16 @@ BUILT_IN = (
         "labels",
         {**ACCURACY, "entity_f1": "entity F1", **LOSS},
         "nmt predict THIS_FOLDER < input.txt",
+    ),
+    TaskKind(
+        "regression",
+        "regression model",
+        "nmt.tasks.regression:RegressionTask",
+        ENCODER,
+        "pieces_or_vectors",
+        "numbers",
+        {"r_squared": "R squared", **LOSS},
+        "nmt predict THIS_FOLDER < input.jsonl",
     ),
 )
 

@@ -130,8 +130,8 @@ class Examples:
     """The pieces of each text, without the end symbol, or its standardised vectors."""
     places: list[Ids]
     """The positions of each text that have a label: 0 for a text with a single one."""
-    labels: list[Ids]
-    """The labels of these positions."""
+    labels: list[Any]
+    """The labels of these positions, or their standardised numbers, [positions, numbers]."""
     texts: list[Any]
     """The source of each example as it was read; segmentations are sampled from the texts."""
 
@@ -154,7 +154,8 @@ class LabelBatch:
     lengths: Tensor
     """With the end symbol, [batch]."""
     labels: Tensor
-    """The labels of the outputs, [1 or length, batch], `IGNORED` where there is none."""
+    """The labels of the outputs, [1 or length, batch], `IGNORED` where there is none; or their numbers, [1 or length,
+    batch, numbers], not a number (NaN) where there is none."""
     target_tokens: int
     """Number of labels."""
     indices: npt.NDArray[np.int64]
@@ -167,25 +168,28 @@ class LabelBatch:
 
 
 def make_label_batch(
-    sources: Sequence[Any], places: Sequence[Ids], labels: Sequence[Ids], indices: Ids, pooled: bool
+    sources: Sequence[Any], places: Sequence[Ids], labels: Sequence[Any], indices: Ids, pooled: bool
 ) -> LabelBatch:
     """Pad examples to a batch.
 
     pooled: whether the network has one output for each text instead of one for each position
     """
     padded, lengths = pad_sources(sources)
-    wanted = np.full((1 if pooled else len(padded), len(sources)), IGNORED, np.int64)
+    none = IGNORED if labels[0].dtype == np.int64 else np.nan
+    wanted = np.full((1 if pooled else len(padded), len(sources), *labels[0].shape[1:]), none, labels[0].dtype)
     for row, (own, ids) in enumerate(zip(places, labels, strict=True)):
         wanted[own, row] = ids
     tensors = torch.from_numpy(padded), torch.from_numpy(lengths), torch.from_numpy(wanted)
-    return LabelBatch(*tensors, int((wanted != IGNORED).sum()), indices)
+    count = int((wanted != IGNORED).sum()) if none == IGNORED else sum(map(len, labels))
+    return LabelBatch(*tensors, count, indices)
 
 
 class LabelBatcher:
     """Makes the batches of an epoch. All chance depends only on (seed, epoch, batch)."""
 
-    def __init__(self, examples: Examples, vocabulary: Any, config: Config, pooled: bool) -> None:
-        self.examples, self.vocabulary, self.settings, self.pooled = examples, vocabulary, config.training, pooled
+    def __init__(self, examples: Examples, vocabulary: Any, config: Config) -> None:
+        self.examples, self.vocabulary, self.settings = examples, vocabulary, config.training
+        self.pooled = config.pooled
         self.longest = config.data.max_length
         self.starts = np.array(vocabulary.starts_word() if isinstance(vocabulary, Vocabulary) else [], bool)
 

@@ -4,6 +4,8 @@
     builtin:tags       an English caption -> the parts of speech of its words      A dog sleeps . -> DET NOUN VERB PUNCT
     builtin:reviews    a review of a film -> positive or negative                  The story was not dull. -> positive
     builtin:digits     the 8 rows of an image of a handwritten digit -> the digit  (needs scikit-learn)
+    builtin:sums       pairs of a number and a mark -> the sum of the two marked numbers, with noise
+    builtin:oscillators    the force on a mass at a damped spring -> its place at each moment, with noise
 
 A review may negate its adjectives, and the clause after `but` (or the one without `although`) decides, so counting
 words is not enough. Every call gives the same examples, and no text is in two splits.
@@ -95,6 +97,39 @@ def reviews() -> dict[str, Rows]:
     return _splits(draw, 8000)
 
 
+NOISE = 0.02
+"""Standard deviation of the noise of the numbers to predict."""
+
+
+@lru_cache(maxsize=1)
+def sums() -> dict[str, Rows]:
+    """The adding problem (Hochreiter & Schmidhuber 1997): 10 to 20 pairs of a random number and a mark, two marked."""
+    rng, splits = np.random.default_rng(SEED), dict[str, Rows]()
+    for split, count in {"test": HELD_OUT, "validation": HELD_OUT, "train": 6000}.items():
+        splits[split] = []
+        for length in rng.integers(10, 21, count):
+            pairs = np.stack([rng.random(length), np.zeros(length)], 1)
+            pairs[rng.choice(length, 2, replace=False), 1] = 1
+            splits[split].append((pairs.round(4), [float(pairs[:, 0] @ pairs[:, 1]) + rng.normal(0, NOISE)]))
+    return splits
+
+
+@lru_cache(maxsize=1)
+def oscillators() -> dict[str, Rows]:
+    """A force that changes now and then, and the place x of a mass with x'' = force - x - 0.4 x', in steps of 0.3."""
+    rng, splits = np.random.default_rng(SEED), dict[str, Rows]()
+    for split, count in {"test": 200, "validation": 100, "train": 1200}.items():
+        force = np.repeat(rng.normal(size=(count, 10)), 12, axis=1)  # [examples, 120 steps]
+        x, velocity, places = np.zeros(count), np.zeros(count), []
+        for now in force.T:
+            velocity = velocity + 0.3 * (now - x - 0.4 * velocity)
+            x = x + 0.3 * velocity
+            places.append(x)
+        noisy = np.stack(places, 1) + rng.normal(0, NOISE, force.shape)
+        splits[split] = list(zip(force.round(4), noisy, strict=True))
+    return splits
+
+
 DIGITS = {"test": 300, "validation": 150, "train": 1347}
 """Number of images of each split."""
 
@@ -133,5 +168,12 @@ def _splits(draw: Callable[[random.Random], tuple[str, ...]], train: int) -> dic
     return splits
 
 
-MADE: dict[str, Callable[[], dict[str, Rows]]] = {"names": names, "reviews": reviews, "tags": tagged, "digits": digits}
+MADE: dict[str, Callable[[], dict[str, Rows]]] = {
+    "names": names,
+    "reviews": reviews,
+    "tags": tagged,
+    "digits": digits,
+    "sums": sums,
+    "oscillators": oscillators,
+}
 """The built-in examples by name."""

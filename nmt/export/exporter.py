@@ -145,11 +145,12 @@ def export_model(
         replace_folder(made / EXPORT, final)
     finally:
         shutil.rmtree(new, ignore_errors=True)
-    what = "translations" if folder.config.kind.decoder else "labels"
+    what = "translations" if folder.config.kind.decoder else "predictions"
+    compared = "numbers" if folder.config.kind.target == "numbers" else "log-probabilities"
     size = sum(file.stat().st_size for file in final.iterdir()) / 2**20
     say(f"{final}: {kind}, {size:.1f} MB (weights: {folder.weights.stat().st_size / 2**20:.1f} MB)")
     say(
-        f"against torch: log-probabilities differ by {deviation.mean_log_prob:.2g} on average, at most "
+        f"against torch: {compared} differ by {deviation.mean_log_prob:.2g} on average, at most "
         f"{deviation.log_prob:.2g}; {deviation.different} of {deviation.sentences} best {what} differ"
     )
     return deviation
@@ -233,6 +234,7 @@ def write_graphs(model: Any, folder: Path, integers: bool, small: bool = False, 
         (folder / "labels.onnx").write_bytes(label_graph(model, integers).model(store))
         (folder / store.file).write_bytes(store.content)
         labels = {"pieces": len(model.output_bias), "pooled": model.pooling is not None, "shortlist": False}
+        labels |= {"numbers": True} if model.numbers else {}
         return {"format": EXPORT_FORMAT, "task": task, "integers": integers, **labels}
     rows = model.decoder.layers.at(0).cell.gates * model.config.hidden_size
     table = integers and not small and len(model.output_bias) * rows <= LARGEST_TABLE
@@ -328,18 +330,18 @@ class Expectation:
 
 
 class LabelExpectation:
-    """Torch's log-probabilities of the labels of some texts, which exports are compared with."""
+    """Torch's log-probabilities of labels, or its numbers, for some inputs, which exports are compared with."""
 
     def __init__(self, engine: TorchLabelEngine, sources: Sequence[Any]) -> None:
         self.inputs = pad_sources(sources)
-        self.log_probs = engine.log_probs(*self.inputs)
+        self.outputs = engine.outputs(*self.inputs)
 
     def deviation(self, engine: LabelEngine) -> Deviation:
         """How far another engine is from torch, at the real positions."""
         padded, lengths = self.inputs
-        pooled = len(self.log_probs) < len(padded)
-        real = np.arange(len(self.log_probs))[:, None] < (np.ones_like(lengths) if pooled else lengths)
-        expected, found = self.log_probs[real], engine.log_probs(*self.inputs)[real]
+        pooled = len(self.outputs) < len(padded)
+        real = np.arange(len(self.outputs))[:, None] < (np.ones_like(lengths) if pooled else lengths)
+        expected, found = self.outputs[real], engine.outputs(*self.inputs)[real]
         apart = np.abs(found - expected)
         different = int((found.argmax(-1) != expected.argmax(-1)).sum())
         return Deviation(float(apart.max()), float(apart.mean()), len(expected), different, 0)

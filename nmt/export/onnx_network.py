@@ -10,7 +10,7 @@ Names at the border, all float32 unless said otherwise; S sentences, T source po
                 out  memory.* and state.*, dimension 0 is the sentence: what `Decoder.search_memory` and
                      `Decoder.initial_state` return, by name
     labels      in   as the encoder
-                out  log_probs [1 or T, S, labels], of a network without a decoder
+                out  log_probs or numbers [1 or T, S, outputs], of a network without a decoder
     decoder     in   tokens [R]: the symbol that each row reads; parents [R]: the row of the state that it continues
                      grid [S, W], places [R] and sentences [R]: `nmt.network.decoder.Grid`
                      (all int64); k [1] (int64)
@@ -181,19 +181,21 @@ def encoder_graph(model: TranslationModel, integers: bool) -> Graph:
 
 
 def label_graph(model: EncoderModel, integers: bool) -> Graph:
-    """From source ids to the log-probabilities of the labels, [1 or source_length, sentences, labels]."""
+    """From the source to the log-probabilities of labels, or to numbers, [1 or source_length, sentences, outputs]."""
     graph, pooling, hidden = Graph("labels", integers), model.pooling, model.config.hidden_size
     states, finals, valid, _ = _read_source(graph, model, False)
 
     def read_out(states: Tensor, real: Tensor, last: Tensor) -> Tensor:
         pooled = states if pooling is None else pooling(states, real.transpose(0, 1), last).unsqueeze(0)
-        return torch.log_softmax(model.output(pooled), -1)
+        return model.predict(pooled)
 
     real = graph.op("Cast", valid, to=FLOAT)
     program = record(read_out, torch.rand(3, 2, hidden), torch.ones(2, 3), torch.rand(2, hidden))
     length = "source_length" if pooling is None else 1
-    log_probs = write(graph, program, states, real, finals[-1][0])
-    graph.output("log_probs", log_probs, FLOAT, [length, "sentences", len(model.output_bias)])
+    found = write(graph, program, states, real, finals[-1][0])
+    graph.output(
+        "numbers" if model.numbers else "log_probs", found, FLOAT, [length, "sentences", len(model.output_bias)]
+    )
     return graph
 
 

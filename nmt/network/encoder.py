@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -56,6 +58,26 @@ class Encoder(nn.Module):
             below = outputs
             finals.append(final)
         return below, finals
+
+    def read_on(
+        self, inputs: Tensor, lengths: Tensor, states: Sequence[LayerState] | None
+    ) -> tuple[Tensor, list[LayerState]]:
+        """Read a stretch of longer inputs; only for an encoder of a single direction.
+
+            inputs: [length, batch, size]
+            lengths: [batch], real positions of each input from the stretch on; may be more than its length, or negative
+            states: of each layer after the stretch before; None at the beginning
+
+        Returns: the top layer's outputs, and the states after the stretch
+        """
+        below, after = inputs, list[LayerState]()
+        for depth, layer in enumerate(self.forward_layers):
+            dropped = self.dropout(below) if depth > 0 else below
+            before = layer.zero_state(dropped) if states is None else states[depth]
+            outputs, state = layer(dropped, before, lengths=lengths.clamp(1, len(inputs)))
+            below = self.connections[depth - 1](below, outputs) if depth > 0 else outputs
+            after.append(state)
+        return below, after
 
 
 def placed(lengths: Tensor, like: Tensor) -> Tensor:

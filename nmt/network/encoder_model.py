@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from nmt.config import Config, ModelConfig
 from nmt.network.dropout import Dropout
 from nmt.network.encoder import Encoder, placed
+from nmt.network.layers import LayerState
 from nmt.network.model import Network
 
 
@@ -23,7 +24,7 @@ class Pooling(nn.Module):
                 https://arxiv.org/abs/1703.03130, with a single row of attention)
     """
 
-    def __init__(self, kind: Literal["max", "mean", "last", "attention"], size: int) -> None:
+    def __init__(self, kind: str, size: int) -> None:
         super().__init__()
         self.kind = kind
         self.hidden = nn.Linear(size, size, bias=False) if kind == "attention" else None
@@ -57,16 +58,26 @@ class Pooling(nn.Module):
 class EncoderModel(Network):
     """p(label | x) = softmax(W r + b), with r the pooled states of the encoder, or its state at each position.
 
+    Numbers that are predicted are W r + b itself.
+
     source_size: pieces of the source vocabulary, or the size of the vectors that are read
-    outputs: labels
+    outputs: labels or numbers
     pooled: whether an input has one output instead of one for each position
     vectors: whether the input is vectors, which a linear map takes to the embedding size
+    numbers: whether the outputs are numbers
     """
 
     def __init__(
-        self, config: ModelConfig, source_size: int, outputs: int, pooled: bool, vectors: bool = False
+        self,
+        config: ModelConfig,
+        source_size: int,
+        outputs: int,
+        pooled: bool,
+        vectors: bool = False,
+        numbers: bool = False,
     ) -> None:
         super().__init__(config)
+        self.numbers = numbers
         sizes = source_size, config.embedding_size
         self.source_embedding = nn.Linear(*sizes) if vectors else nn.Embedding(*sizes)
         self.encoder = Encoder(config)
@@ -80,8 +91,8 @@ class EncoderModel(Network):
     @classmethod
     def of(cls, config: Config, source_size: int, target_size: int) -> EncoderModel:
         """The network of a configuration."""
-        pooled = config.kind.target == "label"
-        return cls(config.model, source_size, target_size, pooled, config.reads_vectors)
+        numbers = config.kind.target == "numbers"
+        return cls(config.model, source_size, target_size, config.pooled, config.reads_vectors, numbers)
 
     def forward(self, source: Tensor, lengths: Tensor) -> Tensor:
         """What the output layer reads.
@@ -94,6 +105,21 @@ class EncoderModel(Network):
         states, finals = self.encoder(self.embed(self.source_embedding, source), lengths)
         readout: Tensor = self.output_dropout(self.pool(states, lengths, finals[-1][0]))
         return readout
+
+    def read_on(
+        self, source: Tensor, lengths: Tensor, states: Sequence[LayerState] | None
+    ) -> tuple[Tensor, list[LayerState]]:
+        """Read a stretch of longer inputs with one output for each position, behind a stretch that left `states`.
+
+        Returns: what the output layer reads, and the states for the next stretch, where the gradient ends
+        """
+        outputs, after = self.encoder.read_on(self.embed(self.source_embedding, source), lengths, states)
+        return self.output_dropout(outputs), [tuple(tensor.detach() for tensor in state) for state in after]
+
+    def predict(self, readout: Tensor) -> Tensor:
+        """The log-probabilities of the labels, or the numbers, [1 or length, batch, outputs]."""
+        output = self.output(readout)
+        return output if self.numbers else torch.log_softmax(output, -1)
 
     def pool(self, states: Tensor, lengths: Tensor, last: Tensor) -> Tensor:
         """The states to classify: the pooled one as a sequence of length 1, or all of them."""

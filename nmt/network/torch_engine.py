@@ -121,17 +121,16 @@ def load_engine(folder: ModelFolder, *, device: str = "cpu", threads: int | None
 
 
 class TorchLabelEngine:
-    """Runs a network that writes labels (`nmt.prediction.predictor.LabelEngine`)."""
+    """Runs a network without a decoder (`nmt.prediction.predictor.LabelEngine`)."""
 
     def __init__(self, model: EncoderModel) -> None:
         self.model = model
 
     @torch.inference_mode()
-    def log_probs(self, source: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """Log-probabilities [1 or length, batch, labels] for padded ids [length, batch] and lengths [batch]."""
-        ids = torch.from_numpy(source).to(self.model.output_bias.device)
-        logits = self.model.output(self.model(ids, torch.from_numpy(lengths)))
-        found: np.ndarray = torch.log_softmax(logits, -1).cpu().numpy()
+    def outputs(self, source: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Log-probabilities or numbers [1 or length, batch, outputs] of padded sources and their lengths [batch]."""
+        given = torch.from_numpy(source).to(self.model.output_bias.device)
+        found: np.ndarray = self.model.predict(self.model(given, torch.from_numpy(lengths))).cpu().numpy()
         return found
 
 

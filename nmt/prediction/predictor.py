@@ -1,9 +1,9 @@
-"""`Predictor` reads texts or vectors with a trained model and predicts their labels; the sister of `Translator`."""
+"""`Predictor` reads texts or vectors with a trained model and predicts labels or numbers; sister of `Translator`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, overload
 
@@ -15,7 +15,7 @@ from nmt.model_folder import ModelFolder, check_export, open_model
 from nmt.text.cleaning import clean_line
 from nmt.text.labels import Labels, pad_sources, represent_sources, segment_words
 from nmt.text.tables import ResultList, Row, html_table, text_table
-from nmt.text.vectors import vectors_of
+from nmt.text.vectors import Scale, vectors_of
 from nmt.translation.onnx_engine import OnnxEngine, Output, chosen_device, tensor
 
 Floats = npt.NDArray[np.float32]
@@ -26,7 +26,7 @@ BATCH_POSITIONS = 1 << 14
 
 @dataclass(repr=False)
 class Prediction:
-    """The labels that a model predicts for a text."""
+    """The labels or numbers that a model predicts for an input."""
 
     text: str
     """What was read; of vectors, their number."""
@@ -38,11 +38,13 @@ class Prediction:
     """The probability of each of these labels."""
     distributions: list[dict[str, float]]
     """The probability of every label, for each unit."""
+    numbers: list[list[float]] = field(default_factory=list)
+    """The numbers that a regression predicts: those of the whole input, or those of each position."""
 
     @property
     def label(self) -> str:
-        """The label of the text, or the labels of its words, separated by spaces."""
-        return " ".join(self.labels)
+        """The label of the text, or those of its words, separated by spaces; numbers of one position by commas."""
+        return " ".join(self.labels) or " ".join(",".join(f"{number:.6g}" for number in row) for row in self.numbers)
 
     @property
     def probability(self) -> float:
@@ -63,8 +65,8 @@ class Prediction:
 class LabelEngine(Protocol):
     """What a predictor needs from a network."""
 
-    def log_probs(self, source: npt.NDArray[Any], lengths: npt.NDArray[np.int64]) -> Floats:
-        """Log-probabilities [1 or length, batch, labels].
+    def outputs(self, source: npt.NDArray[Any], lengths: npt.NDArray[np.int64]) -> Floats:
+        """Log-probabilities of labels, or standardised numbers, [1 or length, batch, outputs].
 
         source: padded ids with the end symbol, [length, batch], or vectors, [length, batch, size]
         lengths: [batch], with the end symbol
@@ -74,16 +76,20 @@ class LabelEngine(Protocol):
 class OnnxLabelEngine(OnnxEngine):
     """Runs an exported model."""
 
-    def log_probs(self, source: npt.NDArray[Any], lengths: npt.NDArray[np.int64]) -> Floats:
+    def outputs(self, source: npt.NDArray[Any], lengths: npt.NDArray[np.int64]) -> Floats:
         """See `LabelEngine`."""
         found = self._graph("labels").bind().run({"source": tensor(source), "lengths": tensor(lengths)})
-        log_probs: Floats = found["log_probs"].array
-        return log_probs
+        output: Floats = found[self._output_name].array
+        return output
+
+    @property
+    def _output_name(self) -> str:
+        return "numbers" if self.manifest.get("numbers") else "log_probs"
 
     def _outputs(self, graph: str) -> dict[str, Output]:
         """The outputs that the graph must have."""
         length = 1 if self.manifest.get("pooled") else "source_length"
-        return {"log_probs": ([length, "sentences", self.manifest["pieces"]], np.float32)}
+        return {self._output_name: ([length, "sentences", self.manifest["pieces"]], np.float32)}
 
 
 class Predictor:
@@ -96,7 +102,8 @@ class Predictor:
     def __init__(self, engine: LabelEngine, folder: ModelFolder) -> None:
         self.engine, self.folder, self.config = engine, folder, folder.config
         self.vocabulary = folder.source_vocabulary
-        self.labels: Labels = folder.target_vocabulary
+        self.labels: Labels | Scale = folder.target_vocabulary
+        """The labels, or the `Scale` of the numbers."""
 
     @classmethod
     def load(cls, model: str | Path | ModelFolder, *, device: str = "cpu", threads: int | None = None) -> Predictor:
@@ -140,12 +147,13 @@ class Predictor:
             units = [text.split() for text in texts]
             sources, places = segment_words(self.vocabulary, units)
         else:
-            units, places = [[text] for text in texts], [[0]] * len(texts)
+            units = [[text] for text in texts]
+            places = [[0] if self.config.pooled else list(range(len(source))) for source in sources]
         predictions: list[Any] = [None] * len(texts)
         for rows in batches([len(ids) + 1 for ids in sources], BATCH_POSITIONS):
-            found = self.engine.log_probs(*pad_sources([sources[row] for row in rows]))
+            found = self.engine.outputs(*pad_sources([sources[row] for row in rows]))
             for column, row in enumerate(rows):
-                own = np.exp(found[np.array(places[row], np.int64), column])
+                own = found[np.array(places[row], np.int64), column]
                 predictions[row] = self._prediction(texts[row], units[row], own)
         return ResultList(predictions, texts)
 
@@ -163,11 +171,17 @@ class Predictor:
                 raise UserError(f"input example {empty[0]} has no vectors; leave it out")
             texts = [f"{len(vectors):,} vector{'s' * (len(vectors) > 1)}" for vectors in sources]
         by_word = self.config.kind.target == "labels"
-        longest = self.config.data.max_length
+        longest = self.config.data.max_length if self.config.pooled else 1 << 62
         return texts, sources if by_word else represent_sources(self.vocabulary, sources, longest, "input")
 
-    def _prediction(self, text: str, units: list[str], probabilities: Floats) -> Prediction:
-        """The most probable label of each unit; probabilities: [units, labels]."""
+    def _prediction(self, text: str, units: list[str], outputs: Floats) -> Prediction:
+        """The numbers, or the most probable label of each unit.
+
+        outputs: [units or positions, outputs]
+        """
+        if isinstance(self.labels, Scale):
+            return Prediction(text, [], [], [], [], self.labels.restored(outputs).tolist())
+        probabilities = np.exp(outputs)
         best, names = probabilities.argmax(-1), self.labels.names
         return Prediction(
             text,

@@ -10,28 +10,18 @@ from nmt.data.examples import Examples, Texts
 from nmt.scores.labels import LabelScores, score_labels
 from nmt.tasks.labelling import LabelTask
 from nmt.tasks.task import Say
-from nmt.text.labels import Ids, represent_sources
+from nmt.text.labels import Ids
 
 
 class ClassificationTask(LabelTask):
     """Texts or vectors with a label, validation by accuracy and macro F1."""
 
-    pooled = True
-
     def represent(self, texts: Texts, split: str, say: Say) -> Examples:
         """The first `data.max_length` pieces or vectors of each source, and its label."""
-        longest = self.config.data.max_length
-        pieces = represent_sources(self.source_vocabulary, texts.sources, longest + 1, texts.where)
-        cut = sum(len(ids) > longest for ids in pieces)
-        if cut:
-            what, unit = ("examples", "vectors") if self.config.reads_vectors else ("texts", "pieces")
-            say(
-                f"{cut:,} of {len(pieces):,} {split} {what} have more than {longest} {unit}, of which only the first "
-                f"{longest} are read (`data.max_length`)"
-            )
+        pieces = self.cut_sources(texts, split, say)
         labels = [self.target_vocabulary.number(target, texts.where) for target in texts.targets]
         return Examples(
-            [np.array(ids[:longest]) for ids in pieces],
+            pieces,
             [np.zeros(1, np.int64)] * len(pieces),
             list(np.array(labels, np.int64)[:, None]),
             texts.sources,

@@ -17,8 +17,6 @@ from nmt.text.labels import Ids, segment_words
 class TaggingTask(LabelTask):
     """Words with labels, each read at the first piece of its word; validation by accuracy, macro F1 and entity F1."""
 
-    pooled = False
-
     def prepare(self, say: Say) -> None:
         """As for all labels; entity F1 needs labels of entities."""
         if self.best_by == "entity_f1" and not is_entity_scheme(self.target_vocabulary.names):

@@ -9,6 +9,7 @@ import contextlib
 import functools
 import hashlib
 import itertools
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -81,12 +82,15 @@ def make_vocabularies(config: Config, say: Say = lambda line: None) -> tuple[Any
     if not config.kind.decoder:
         texts = read_texts(config.data, "train", config.side_kinds)
         split = str.split if config.kind.target == "labels" else lambda text: [text]
-        labels = Labels.of(label for target in texts.targets for label in split(target))
+        if config.kind.target == "numbers":
+            outputs: Any = Scale.of(texts.targets)
+        else:
+            outputs = Labels.of(label for target in texts.targets for label in split(target))
         if config.reads_vectors:
-            return Scale.of(texts.sources), labels
+            return Scale.of(texts.sources), outputs
         if settings.source is not None:
-            return Vocabulary.load(settings.source), labels
-        return learn(texts.sources, settings.normalization, ()), labels
+            return Vocabulary.load(settings.source), outputs
+        return learn(texts.sources, settings.normalization, ()), outputs
     if settings.source is not None:
         if settings.joint and settings.target:
             raise UserError("`vocabulary.target` must be unset with a joint vocabulary")
@@ -126,13 +130,18 @@ class Task(ABC):
     """The tensors, apart from the weights, that a batch leaves for the next one; saved with the training state."""
 
     target_vocabulary: Any
-    """The vocabulary of the target side, or its `Labels`."""
+    """The vocabulary of the target side, its `Labels`, or the `Scale` of its numbers."""
+    guess: tuple[float, str]
+    """The loss of a guess, and what the guess is; a model with a higher loss has learned nothing."""
 
     def __init__(self, config: Config, vocabularies: tuple[Vocabulary, Any], device: torch.device) -> None:
         self.config, self.settings, self.device = config, config.training, device
         metrics = config.kind.metrics
         self.best_by = config.training.best_by if config.training.best_by in metrics else next(iter(metrics))
         self.source_vocabulary, self.target_vocabulary = vocabularies
+        if not hasattr(self, "guess"):
+            size, what = len(vocabularies[1]), "pieces" if config.kind.decoder else "labels"
+            self.guess = math.log(size), f"a guess among {size} {what}"
         self.carried = {}
         self.corpus: Any = None
         self.validation: Any = None

@@ -512,11 +512,11 @@ class Run:
         }
         self._record(record)
         self._save_state()
-        guess, what = len(self.vocabularies[1]), "pieces" if self.config.kind.decoder else "labels"
-        worse = validation.metrics["loss"] > math.log(guess)
+        guess, what = self.task.guess
+        worse = validation.metrics["loss"] > guess
         self.say(
             f"{self._where()}: validation {validation.summary}{' (best)' if improved and not worse else ''}"
-            + (f" (worse than a guess among {guess} {what}; lower training.learning_rate)" if worse else "")
+            + (f" (worse than {what}; lower training.learning_rate)" if worse else "")
         )
         for texts in validation.samples:
             source, found, reference = (text if len(text) <= 100 else f"{text[:99]}…" for text in texts)
@@ -689,7 +689,8 @@ class Run:
         if self.loss_scale:
             record["skipped_updates"] = round(window.get("skipped", 0.0))
         self._record(record)
-        self.display.perplexity = f"perplexity {perplexity_text(negative)}"
+        is_number = self.config.kind.target == "numbers"
+        self.display.perplexity = f"loss {negative:.4f}" if is_number else f"perplexity {perplexity_text(negative)}"
         self.display.speed = f"{speed:,.0f} target tokens/s"
         progress.window = {"loss": 0.0, "negative": 0.0, "tokens": 0.0, "norm": 0.0, "seconds": progress.seconds}
         progress.window_updates = 0

@@ -1,0 +1,174 @@
+"""What the tasks share whose network is an encoder: examples in batches, their passes, validation."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nmt.config import Config
+from nmt.data.batching import Pool, to_device
+from nmt.data.examples import (
+    Examples,
+    LabelBatch,
+    LabelBatcher,
+    Texts,
+    check_examples,
+    measure_examples,
+    read_texts,
+)
+from nmt.model_folder import ModelFolder
+from nmt.network.encoder_model import EncoderModel
+from nmt.prediction.predictor import Prediction
+from nmt.sizing import Amount
+from nmt.tasks.task import Model, Say, Task, Validation
+from nmt.text.labels import Ids, represent_sources
+
+VALIDATION_POSITIONS = 1 << 14
+"""Most positions of a validation batch, padding included; a longer input is alone in its batch."""
+
+
+class ExampleTask(Task):
+    """Examples with targets, an EncoderModel, and validation by the scores of what it predicts."""
+
+    outputs: str
+    """What the network writes: `labels`."""
+
+    @abstractmethod
+    def represent(self, texts: Texts, split: str, say: Say) -> Examples:
+        """The examples of a split as the network reads them."""
+
+    @abstractmethod
+    def loss(self, model: Any, readout: Tensor, batch: LabelBatch) -> tuple[Tensor, Tensor]:
+        """The loss to minimise and the one that is reported, both summed over the targets.
+
+        readout: [1 or length, batch, hidden]
+        """
+
+    @abstractmethod
+    def score(self, gold: Sequence[Any], predicted: Sequence[Any]) -> Any:
+        """The scores of what was predicted for each example: `LabelScores`, or an object with the same methods."""
+
+    @classmethod
+    @abstractmethod
+    def evaluate(cls, folder: ModelFolder, texts: Texts, predictions: Sequence[Prediction]) -> Any:
+        """The scores of a model's predictions for the examples of a split."""
+
+    @staticmethod
+    def check(config: Config) -> None:
+        """A split that is missing must stop the run now, not after the vocabulary has been learned."""
+        check_examples(config)
+
+    @staticmethod
+    def measure(config: Config) -> Amount:
+        """The amount of training text."""
+        return measure_examples(config)
+
+    def prepare(self, say: Say) -> None:
+        """The examples of both splits."""
+        started, data, kinds = time.perf_counter(), self.config.data, self.config.side_kinds
+        texts = read_texts(data, "train", kinds)
+        self.corpus = self.represent(texts, "train", say)
+        say(f"training data: {texts}, {len(self.target_vocabulary)} {self.outputs}")
+        texts = read_texts(data, "validation", kinds)
+        self.validation = self.represent(texts, "validation", say)
+        say(f"validation data: {texts}; prepared in {time.perf_counter() - started:.1f} s")
+        batcher = (self.source_vocabulary, self.config)
+        self.batcher = LabelBatcher(self.corpus, *batcher)
+        self.validation_batcher = LabelBatcher(self.validation, *batcher)
+
+    def cut_sources(self, texts: Texts, split: str, say: Say) -> list[Any]:
+        """The first `data.max_length` pieces or vectors of each source; a line says how many sources are cut."""
+        longest = self.config.data.max_length
+        sources = represent_sources(self.source_vocabulary, texts.sources, longest + 1, texts.where)
+        cut = sum(len(ids) > longest for ids in sources)
+        if cut:
+            what, unit = ("examples", "vectors") if self.config.reads_vectors else ("texts", "pieces")
+            say(
+                f"{cut:,} of {len(sources):,} {split} {what} have more than {longest} {unit}, of which only the first "
+                f"{longest} are read (`data.max_length`)"
+            )
+        return [np.array(ids[:longest]) for ids in sources]
+
+    def pools(self, epoch: int) -> list[Ids]:
+        """The examples in random order, in parts that are sorted by length."""
+        return self.batcher.pools(epoch)
+
+    def pool(self, part: Ids, epoch: int, number: int) -> Pool:
+        """The sources of a part's examples with a plan of their batches."""
+        return self.batcher.pool(part, epoch, number)
+
+    def batch_tokens(self, pool: Pool) -> list[int]:
+        """Targets of each batch."""
+        return [sum(len(pool.target[i]) for i in batch) for batch in pool.batches]
+
+    def batch(self, pool: Pool, number: int, update: int) -> LabelBatch:
+        """The examples of a batch, padded."""
+        return to_device(self.batcher.batch(pool, number, update), self.device)
+
+    def backward(
+        self, model: Any, batch: LabelBatch, *, tokens: float | Tensor, seed: int, progress: float
+    ) -> tuple[Tensor, Tensor]:
+        """The passes of a batch.
+
+        With `training.truncation` the input is read in stretches of that length: each is propagated back at once, and
+        only the state is carried on, so that the activations of a single stretch take memory (truncated
+        backpropagation through time, Williams & Peng 1990).
+        """
+        torch.manual_seed(seed)
+        total = total_reported = torch.zeros((), device=self.device)
+        stretch, state = self.settings.truncation or len(batch.source), None
+        for start in range(0, len(batch.source), stretch):
+            part = batch
+            with self.autocast():
+                if stretch < len(batch.source):
+                    source, labels = (side[start : start + stretch] for side in (batch.source, batch.labels))
+                    part = replace(batch, source=source, labels=labels, target_tokens=0.0)  # not counted
+                    readout, state = model.read_on(source, batch.lengths - start, state)
+                else:
+                    readout = model(batch.source, batch.lengths)
+                loss, reported = self.loss(model, readout, part)
+            (loss / tokens).backward()  # type: ignore[no-untyped-call]
+            total, total_reported = total + loss.detach(), total_reported + reported
+        return total, total_reported
+
+    def forward(self, model: Any, batch: LabelBatch) -> None:
+        """The forward pass alone."""
+        with self.autocast():
+            self.loss(model, model(batch.source, batch.lengths), batch)
+
+    def place(self, batch: LabelBatch) -> str:
+        """The numbers of the examples."""
+        return f"training examples {', '.join(map(str, batch.indices[:5]))}{', ...' if len(batch.indices) > 5 else ''}"
+
+    @torch.no_grad()
+    def validate(self, model: Model, check: Callable[[], None]) -> Validation:
+        """Loss and scores."""
+        assert isinstance(model, EncoderModel)
+        total, predicted = 0.0, list[Any]([None] * len(self.validation))
+        for batch in self.validation_batcher.in_order(VALIDATION_POSITIONS):
+            batch = to_device(batch, self.device)
+            with self.autocast():
+                readout = model(batch.source, batch.lengths)
+                total += self.loss(model, readout, batch)[1].item()
+                best = self.best(model.output(readout))
+            for column, index in enumerate(batch.indices):
+                predicted[index] = best[self.validation.places[index], column]
+            check()
+        scores = self.score(self.validation.labels, predicted)
+        loss = total / sum(map(len, self.validation.labels))
+        return Validation(
+            metrics={"loss": loss, **scores.metrics()},
+            summary=f"loss {loss:.4f}, {scores.summary()}",
+            results={f"validation {name}": value for name, value in scores.results().items()},
+        )
+
+    @abstractmethod
+    def best(self, output: Tensor) -> Any:
+        """What is predicted from the output layer's numbers [1 or length, batch, outputs]: an array [.., batch, ..]."""
