@@ -364,17 +364,23 @@ def test_stretches_of_the_whole_length_change_no_training(tmp_path: Path) -> Non
 def test_what_a_regression_refuses(tmp_path: Path) -> None:
     """Numbers for another number of positions, and settings without a meaning."""
     config = regression_config(tmp_path / "one", False)
-    config.model.pooling = "none"
+    config.model.pooling, config.data.input = "none", "text"
+    with pytest.raises(UserError, match=r'`model.pooling = "none"` needs `data.input = "vectors"`'):
+        train(config, tmp_path / "run", say=quiet)
+    config.data.input = "vectors"
     with pytest.raises(UserError, match=r"example 1 has \d vectors, but numbers for 2 positions"):
         train(config, tmp_path / "run", say=quiet)
     config = regression_config(tmp_path / "two", True)
-    config.model.pooling = "max"
+    config.model.pooling, config.training.truncation = "max", 5
+    for pooling, bidirectional in (("max", False), ("none", True)):
+        config.model.pooling, config.model.bidirectional = pooling, bidirectional
+        with pytest.raises(UserError, match=r"`training.truncation` must be 0 unless .*, but is 5"):
+            train(config, tmp_path / "run", say=quiet)
+    config.model.pooling, config.training.truncation = "max", 0
     with pytest.raises(UserError, match=r"example 1: the target must be a number or a list of numbers"):
         train(config, tmp_path / "run", say=quiet)
     for settings, message in (
-        ({"model": {"pooling": "none"}}, "`model.pooling` must be max, mean, last, attention for texts"),
-        ({"training": {"truncation": 5}}, "`training.truncation` must be 0 with a bidirectional encoder"),
-        ({"training": {"truncation": 5}, "model": {"bidirectional": False}}, "must be 0 .* with one output"),
+        ({"task": "classification", "model": {"pooling": "none"}}, "`model.pooling` must be max, mean, last or"),
         ({"training": {"class_weights": 0.5}}, "`training.class_weights` must be 0 for a regression"),
     ):
         with pytest.raises(UserError, match=message):

@@ -129,10 +129,6 @@ def with_vectors(name: str, values: list[Any] | Values, must: str = "left out") 
 
 TEXT_ONLY = Values("that reads only text", lambda task: task_kind(task).source != "pieces_or_vectors", ("translation",))
 ONE_LABEL = Values("of one label", lambda task: task_kind(task).target == "label", ("classification",))
-ONE_OUTPUT = Values(
-    "of one output", lambda task: task_kind(task).target in ("label", "numbers"), ("classification", "regression")
-)
-POOLINGS = ["max", "mean", "last", "attention"]
 WITHOUT_DECODER = Values("of labels", lambda task: not task_kind(task).decoder, ("classification",))
 
 
@@ -317,28 +313,16 @@ RULES = [
         "each word is read by its first piece",
     ),
     Rule(
-        {"task": WITHOUT_DECODER, "model.bidirectional": [True], "training.truncation": above(0, 3)},
+        {"task": ONE_LABEL, "training.truncation": above(0, 3)},
         "training.truncation",
-        "0 with a bidirectional encoder for the task `{task}`",
-        "the backward direction begins at the end of the input",
-    ),
-    Rule(
-        {"task": ONE_OUTPUT, "model.pooling": POOLINGS, "training.truncation": above(0, 3)},
-        "training.truncation",
-        "0 for the task `{task}` with one output for the whole input",
-        "the output depends on all positions",
+        "0 for the task `{task}`",
+        "the label depends on the whole input",
     ),
     Rule(
         {"task": ONE_LABEL, "model.pooling": ["none"]},
         "model.pooling",
-        "{poolings} for the task `{{task}}`".format(poolings=", ".join(POOLINGS)),
+        "max, mean, last or attention for the task `{task}`",
         "the whole input has one label",
-    ),
-    Rule(
-        {"task": ["regression"], "data.input": ["text"], "model.pooling": ["none"]},
-        "model.pooling",
-        "{poolings} for texts".format(poolings=", ".join(POOLINGS)),
-        "only vectors can have numbers at each position",
     ),
     *(
         Rule({"task": ["regression"], name: above(0, 0.1)}, name, "0 for a regression", "numbers are no labels")
@@ -352,8 +336,18 @@ RULES = [
     ),
     with_vectors("vocabulary.source", SET),
     with_vectors("model.source_embeddings", SET),
+    with_vectors("model.frozen_embeddings", [True]),
     with_vectors("training.source_sampling", above(0, 0.3)),
     with_vectors("training.source_word_dropout", above(0, 0.1)),
+]
+
+
+RULES += [
+    Rule({"data.input": ["vectors"], name: values}, name, "", "the tasks that read vectors have no decoder")
+    for rule in RULES
+    if rule.together.get("task") is WITHOUT_DECODER
+    for name, values in rule.together.items()
+    if name != "task" and not any(other.together.keys() == {"data.input", name} for other in RULES)
 ]
 
 

@@ -23,6 +23,7 @@ from nmt.data.examples import (
     measure_examples,
     read_texts,
 )
+from nmt.errors import UserError
 from nmt.model_folder import ModelFolder
 from nmt.network.encoder_model import EncoderModel
 from nmt.prediction.predictor import Prediction
@@ -63,6 +64,11 @@ class ExampleTask(Task):
     @staticmethod
     def check(config: Config) -> None:
         """A split that is missing must stop the run now, not after the vocabulary has been learned."""
+        if config.training.truncation and (config.model.bidirectional or config.pooled):
+            raise UserError(
+                "`training.truncation` must be 0 unless `model.bidirectional = false` and there is an output at each "
+                f"position, but is {config.training.truncation}: the outputs depend on the whole input"
+            )
         check_examples(config)
 
     @staticmethod

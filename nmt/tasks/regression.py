@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nmt.config import Config
 from nmt.data.examples import Examples, LabelBatch, Texts
 from nmt.errors import UserError
 from nmt.model_folder import ModelFolder
@@ -26,6 +27,13 @@ class RegressionTask(ExampleTask):
     outputs = "numbers"
     guess = 1.0, "the mean of the training data"
     """Standardised numbers have a variance of 1."""
+
+    @staticmethod
+    def check(config: Config) -> None:
+        """Numbers at each position need positions that the data have, which pieces are not."""
+        if not config.pooled and not config.reads_vectors:
+            raise UserError('`model.pooling = "none"` needs `data.input = "vectors"`: texts have no numbers in step')
+        ExampleTask.check(config)
 
     def represent(self, texts: Texts, split: str, say: Say) -> Examples:
         """Sources, and standardised numbers; for numbers at each position training leaves out long examples."""
