@@ -312,6 +312,8 @@ def test_regression(in_step: bool, tmp_path: Path, capsys: pytest.CaptureFixture
     assert len(folder.target_vocabulary) == 2
     texts = read_texts(config.data, "test", config.side_kinds)
     expected = Predictor.load(folder).predict(texts.sources)
+    assert repr(expected[0]).startswith("Prediction(numbers=[[")
+    assert "numbers" in repr(Predictor.load(folder))
     gold, found = np.concatenate(texts.targets), np.concatenate([one.numbers for one in expected])
     assert cli.main(["evaluate", str(tmp_path / "run")]) == 0
     printed = capsys.readouterr().out

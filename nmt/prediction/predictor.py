@@ -53,9 +53,13 @@ class Prediction:
 
     def row(self) -> Row:
         """What a table of predictions says of it."""
+        if self.numbers:
+            return {"numbers": self.label}
         return {"label": self.label, "probability": f"{self.probability:.3f}"}
 
     def __repr__(self) -> str:
+        if self.numbers:
+            return f"Prediction(numbers={self.numbers!r})"
         return f"Prediction({self.label!r}, probability={self.probability:.3f})"
 
     def _repr_html_(self) -> str:
@@ -120,8 +124,11 @@ class Predictor:
 
     def rows(self) -> list[Row]:
         """What a table says of this predictor."""
+        task = {"Predictor": "task", "": self.config.kind.title}
+        if isinstance(self.labels, Scale):
+            return [task, {"Predictor": "numbers", "": str(len(self.labels))}]
         labels = ", ".join([*self.labels.names[:10], *(["..."] if len(self.labels.names) > 10 else [])])
-        return [{"Predictor": "task", "": self.config.kind.title}, {"Predictor": "labels", "": labels}]
+        return [task, {"Predictor": "labels", "": labels}]
 
     def __repr__(self) -> str:
         return text_table(self.rows())
