@@ -156,7 +156,7 @@ class LabelBatch:
     labels: Tensor
     """The labels of the outputs, [1 or length, batch], `IGNORED` where there is none; or their numbers, [1 or length,
     batch, numbers], not a number (NaN) where there is none."""
-    target_tokens: int
+    target_tokens: float
     """Number of labels."""
     indices: npt.NDArray[np.int64]
     """The places of the examples in the split."""
