@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt.text.sentences import join_sentences, list_mark, split_sentences
+from nmt.text.sentences import join_sentences, list_mark, split_sentences, with_exclamation
 
 MARKS = "- |– |• |* |+ |◦ |> |> > |# |### |1. |12) |2.3. |(4) |a) |B) |(b) |iv) |(ii) |- [ ] |•\u00a0|  - |✓  |- 1. "
 PLAIN = (
@@ -163,3 +163,18 @@ def test_splitting_takes_linear_time(line: str) -> None:
     found = split_sentences(line)
     assert time.process_time() - start < 5  # 0.01 to 0.4 s; with a quadratic rule minutes
     assert "".join("".join(found).split()) == "".join(line.split())
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "written"),
+    [
+        ("Bleib hier!", "Stay here.", "Stay here!"),
+        ("Halt!", "Stop.", "Stop!"),
+        ("Halt!", "Wait...", "Wait..."),
+        ("Bleib hier.", "Stay here.", "Stay here."),
+        ("Bleib hier!", "Stay here?", "Stay here?"),
+        ("Bitte bleib noch hier!", "Please stay here.", "Please stay here."),  # its words say it
+    ],
+)
+def test_a_short_exclamation_keeps_its_mark(source: str, text: str, written: str) -> None:
+    assert with_exclamation(text, source) == written

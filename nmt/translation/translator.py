@@ -25,6 +25,7 @@ from nmt.search.scoring import Scorer, force_decode
 from nmt.text.capitals import upper, with_first_capital, without_capitals, without_title_case
 from nmt.text.cleaning import clean_line, clean_target, one_line
 from nmt.text.glossary import Glossary
+from nmt.text.sentences import with_exclamation
 from nmt.text.spans import Named, restore_spans
 from nmt.text.tables import ResultList, Row, html_table, text_table
 from nmt.text.vocabulary import BEGIN, END, UNK, Vocabulary
@@ -759,9 +760,12 @@ class Translator:
         if UNK in hypothesis.tokens:
             tokens = self._copied(tokens, hypothesis, sentence)
             text = one_line(self.target_vocabulary.join_pieces(tokens))
+        free = not sentence.constraints.give_pieces and not sentence.constraints.forbidden
+        if free:
+            text, tokens = self._with_exclamation(text, tokens, sentence.text)
         if sentence.capitals:
             text, *tokens = (upper(written, self.target_language) for written in (text, *tokens))
-        elif not sentence.constraints.give_pieces and not sentence.constraints.forbidden:
+        elif free:
             text, tokens = self._with_first_capital(text, tokens, sentence.text)
         if not self._spans.isdisjoint(hypothesis.tokens):
             text, tokens = restored(text, tokens, sentence.text, sentence.copies)
@@ -784,6 +788,14 @@ class Translator:
             translation.attention_weights = weights
             translation.alignment = word_alignment(translation.source_tokens, tokens, weights)
         return translation
+
+    def _with_exclamation(self, text: str, tokens: list[str], source: str) -> tuple[str, list[str]]:
+        """A translation and its pieces, with the final mark of a short exclamation (`with_exclamation`)."""
+        written = with_exclamation(text, source)
+        if written == text or self.target_vocabulary.unreadable("!"):
+            return text, tokens
+        start, _, end = tokens[-1].rpartition(".")
+        return written, [*tokens[:-1], f"{start}!{end}"]
 
     def _with_first_capital(self, text: str, tokens: list[str], source: str) -> tuple[str, list[str]]:
         """A translation and its pieces, which begin with a capital as the source does (`with_first_capital`)."""

@@ -376,9 +376,10 @@ def fragment(line: Line, outputs: list[str], pair: Pair) -> Iterator[str]:
     yield from mark(line, outputs, pair)
 
 
-def sentences_of(text: str) -> list[str]:
-    """Split after marks and before a capital or the end; an ordinal number (`3. Mai`) ends no sentence."""
-    no_end = r"(?<!\b\d\.)(?<!\b\d\d\.)(?<!\b\w\.)(?<!\b[DM]r\.)(?<!\bMrs\.)"
+def sentences_of(text: str, *, ordinals: bool = True) -> list[str]:
+    """Split after marks and before a capital or the end, but not after ordinal numbers (`3. Mai`)."""
+    ordinal = r"(?<!\b\d\.)(?<!\b\d\d\.)" if ordinals else ""
+    no_end = ordinal + r"(?<!\b[^\W\d]\.)(?<!\b[DM]r\.)(?<!\bMrs\.)"
     after = r"(?:\s+(?![\"”“’)»])|\s?[\"”“’)»]+\s+(?![a-zà-ÿ]))"  # `"Come!" he said.` is one sentence
     parts = re.split(rf"(?<=[.!?…]){no_end}{after}", text)
     return [part for part in parts if part]
@@ -386,7 +387,8 @@ def sentences_of(text: str) -> list[str]:
 
 def sentences(line: Line, outputs: list[str], pair: Pair) -> Iterator[str]:
     """As many as in the source, none empty, none twice."""
-    wanted, got = sentences_of(line.source), sentences_of(outputs[0])
+    texts = zip((line.source, outputs[0]), (pair.source, pair.target), strict=True)
+    wanted, got = (sentences_of(text, ordinals=language == "de") for text, language in texts)
     if len(wanted) != len(got):
         yield f"{len(got)} sentences instead of {len(wanted)}"
     if not all(map(letters, got)):
