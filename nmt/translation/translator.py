@@ -704,18 +704,23 @@ class Translator:
         n_best: int,
         attention_weights: bool,
     ) -> None:
-        """Search again for sentences whose search ran away, and keep the second result if it is not wrong as well."""
+        """Search again for sentences whose search ran away, and keep what is not wrong of the second result."""
 
-        def is_wrong(sentence: Sentence, found: Sequence[Translation]) -> bool:
-            return bool(sentence.ids) and ran_away(sentence.ids, found[0].tokens, found[0].finished)
+        def is_wrong(sentence: Sentence, one: Translation) -> bool:
+            return bool(sentence.ids) and ran_away(sentence.ids, one.tokens, one.finished)
 
-        wrong = [i for i, found in enumerate(results) if is_wrong(sentences[i], found)]
-        again = [sentences[i] for i in wrong]
-        second = second_search(decoding)
-        found_again = self.translate_ids(again, second, n_best, attention_weights=attention_weights) if again else []
+        wrong = [i for i, found in enumerate(results) if is_wrong(sentences[i], found[0])]
+        if not wrong:
+            return
+        found_again = self.translate_ids(
+            [sentences[i] for i in wrong],
+            second_search(decoding),
+            max(n_best, decoding.beam_size),
+            attention_weights=attention_weights,
+        )
         for i, found in zip(wrong, found_again, strict=True):
-            if not is_wrong(sentences[i], found):
-                results[i] = found
+            right = [one for one in found if not is_wrong(sentences[i], one)]
+            results[i] = right[:n_best] or results[i]
 
     def _search(
         self,
