@@ -21,8 +21,8 @@ HERE = Path(__file__).parent
 GOOD = 5
 """The number of lines of each class that have a good translation in tests/good_translations.*.txt."""
 TODAY = {
-    "de-en": {"spans": 95, "numbers": 95, "capitals": 80, "marks": 80, "sentences": 66, "names": 75, "all": 85},
-    "en-de": {"spans": 95, "numbers": 90, "capitals": 90, "marks": 80, "sentences": 66, "names": 75, "all": 85},
+    "de-en": {"spans": 98, "numbers": 98, "capitals": 90, "marks": 80, "sentences": 66, "names": 75, "all": 90},
+    "en-de": {"spans": 98, "numbers": 98, "capitals": 90, "marks": 80, "sentences": 66, "names": 90, "all": 90},
 }
 """Bars that the bundled models of today hold, by group; those to reach are in `challenges.BARS`."""
 
