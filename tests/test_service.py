@@ -543,6 +543,19 @@ def test_the_command_stops_when_it_is_asked_and_finishes_what_runs() -> None:
     assert "Hund" not in out
 
 
+def test_the_command_stops_when_it_is_asked_before_it_listens() -> None:
+    command = [sys.executable, "-m", "nmt", "serve", "--port", "0", "--threads", "1", "de-en"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            assert process.stderr.readline()
+            process.terminate()
+            process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+
+
 def test_the_service_imports_no_torch() -> None:
     code = "import sys, nmt.service.app, nmt.service.server; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

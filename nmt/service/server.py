@@ -88,9 +88,15 @@ def bind(host: str, port: int) -> socket.socket:
 def serve(app: ASGIApp, listener: socket.socket, graceful_seconds: int) -> None:
     """Answer requests until SIGTERM or SIGINT; then finish those that run, for at most `graceful_seconds`."""
     allow_many_connections()
-    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal again when it has stopped
-        signal.signal(number, lambda *_: None)
-    uvicorn.Server(configuration(app, graceful_seconds)).run(sockets=[listener])
+    server = uvicorn.Server(configuration(app, graceful_seconds))
+
+    def stop(number: int, frame: object) -> None:
+        """Handle a signal that comes before uvicorn listens to signals, or that uvicorn raises again at its end."""
+        server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    server.run(sockets=[listener])
 
 
 def configuration(app: ASGIApp, graceful_seconds: int) -> uvicorn.Config:
