@@ -135,6 +135,16 @@ def test_terms_are_where_the_words_were_that_correspond() -> None:
         assert all(any(term in each.text for term in terms.values()) for each in several)
 
 
+def test_the_best_of_several_translations_is_the_one_that_a_line_has_alone() -> None:
+    """Search for several goes on after the last term, and translated its words once more."""
+    german, terms = Translator.load("de-en"), {"Sofa": "chesterfield", "Hund": "hound"}
+    lines = ["Ein Hund schläft auf dem Sofa.", "Der Hund ist auf dem Sofa und sieht fern.", "Wo ist das Sofa?"]
+    for several, one in zip(
+        german.translate_n_best(lines, 4, glossary=terms), german.translate(lines, glossary=terms), strict=True
+    ):
+        assert several[0].text == one.text and len({each.text for each in several}) == len(several) > 1
+
+
 def test_markup_and_glossary_together() -> None:
     (one,) = toy().translate(["<b>ein Hund</b> und <i>Katze</i>"], markup="html", glossary={"Hund": "wir sehen"})
     assert "wir sehen" in " ".join(TAG.sub("", one.text).split())

@@ -338,6 +338,13 @@ def test_glossary(page: Page, server: Server) -> None:
     expect(page.locator("#terms li")).to_have_count(2)
     write(page, GERMAN)
     expect(page.locator("#translation")).to_have_text(text_of(server.translate(GERMAN, glossary=glossary)))
+    # it is also for files
+    page.set_input_files("#file", {"name": "a.txt", "mimeType": "text/plain", "buffer": GERMAN.encode()})
+    with page.expect_download() as download:
+        page.locator("#files a").click()
+    assert Path(download.value.path()).read_text("utf-8") == text_of(
+        server.translate(GERMAN, glossary=glossary, n_best=1)
+    )
     page.click("#glossary summary")
     for _ in range(2):
         page.locator("#terms li button").first.click()

@@ -184,11 +184,26 @@ def test_files(url: str, translator: Translator) -> None:
     assert Answer(f"{url}/download_file/{'x' * 22}.txt").status == 404
 
 
+def test_files_with_a_glossary_keep_their_tags(url: str, translator: Translator) -> None:
+    html = "<p>Ein Hund schläft auf dem <b>Sofa</b>.</p>"
+    fields = {"file": ("a.html", html.encode()), "source": "auto", "target": "en"}
+    body, headers = form(**fields, glossary='{"Sofa": "divan"}')
+    found = Answer(Answer(f"{url}/translate_file", body, headers).json["translatedFileUrl"]).body.decode()
+    assert "<b>divan</b>" in found
+    body, headers = form(**fields, glossary="{}")
+    assert "divan" not in Answer(Answer(f"{url}/translate_file", body, headers).json["translatedFileUrl"]).body.decode()
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
         ({"source": "de", "target": "en"}, "missing file parameter"),
         ({"source": "de", "target": "en", "file": "text"}, "missing file parameter"),
+        ({"source": "de", "target": "en", "file": ("a.txt", b"x"), "glossary": "[]"}, "Invalid JSON format"),
+        (
+            {"source": "de", "target": "en", "file": ("a.txt", b"x"), "glossary": '{"a": 1}'},
+            "glossary must be an object",
+        ),
         ({"file": ("a.txt", b"x"), "target": "en"}, "missing source parameter"),
         ({"file": ("a.txt", b"x"), "source": "de"}, "missing target parameter"),
         ({"file": ("a.txt", b"x"), "source": "de", "target": "zz"}, "zz is not supported"),

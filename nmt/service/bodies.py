@@ -12,9 +12,13 @@ from starlette.requests import Request
 
 from nmt.errors import UserError
 from nmt.service.limits import Refused
+from nmt.text.glossary import Glossary
 
 MOST_FIELDS = 1000
 """Maximum number of fields of a form."""
+MOST_PHRASES = 1000
+"""Maximum number of phrases of a list, or terms of a glossary."""
+TOO_MANY_PHRASES = f"Invalid request: at most {MOST_PHRASES} phrases or terms are possible"
 
 
 class Upload(NamedTuple):
@@ -105,6 +109,18 @@ class Fields:
         if number > most:
             raise Refused(400, f"Invalid request: {name} parameter must be <= {most}")
         return max(least, number)
+
+    def glossary(self) -> Glossary | None:
+        """The field `glossary`, terms and their translations: an object, in a form as JSON; None if it has none."""
+        value = self._values.get("glossary")
+        if isinstance(value, str) and value.strip():
+            value = parse_json(value.encode("utf-8", "replace"))
+        terms = value or {}
+        if not isinstance(terms, dict) or not all(isinstance(term, str) for term in terms.values()):
+            raise Refused(400, "Invalid request: glossary must be an object of terms and their translations")
+        if len(terms) > MOST_PHRASES:
+            raise Refused(400, TOO_MANY_PHRASES)
+        return Glossary(terms) if terms else None
 
     def unknown(self, known: set[str]) -> None:
         """Raises UserError if there are fields of other names."""

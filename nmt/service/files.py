@@ -1,9 +1,9 @@
 """`POST /translate_file` and `GET /download_file/...`: translation of files.
 
-The first takes a form (multipart) with `file`, `source` and `target`, as LibreTranslate does, and answers with
-{"translatedFileUrl": "..."}. With the header `Accept: text/event-stream`, the answer is a stream of Server-Sent Events:
-`progress` ({"done", "total"}, numbers of texts) from time to time, and at the end `done` ({"translatedFileUrl"}) or
-`error` ({"error"}).
+The first takes a form (multipart) with `file`, `source` and `target`, as LibreTranslate does, and with `glossary`, a
+JSON object of terms and their translations. The answer is {"translatedFileUrl": "..."}. With the header
+`Accept: text/event-stream`, the answer is a stream of Server-Sent Events: `progress` ({"done", "total"}, numbers of
+texts) from time to time, and at the end `done` ({"translatedFileUrl"}) or `error` ({"error"}).
 
 A translated file is kept in memory for some minutes, so that it can be downloaded; it is never written to a disk.
 """
@@ -31,6 +31,7 @@ from nmt.service.limits import Refused
 from nmt.service.models import Pair
 from nmt.service.service import Json, Service, event, event_stream, refusal
 from nmt.service.texts import Wishes, joined
+from nmt.text.glossary import Glossary
 
 KEPT_SECONDS = 600
 """Seconds for which a translated file can be downloaded."""
@@ -85,6 +86,7 @@ class Job(NamedTuple):
     source: str
     target: str
     route: Sequence[Pair]
+    glossary: Glossary | None
 
 
 async def read_job(request: Request) -> Job:
@@ -102,11 +104,12 @@ async def read_job(request: Request) -> Job:
     name = PurePath(upload.name.replace("\\", "/")).name[-100:]
     if not name:
         raise Refused(400, "Invalid request: empty file")
+    glossary = fields.glossary()
     loop = asyncio.get_running_loop()
     document = await loop.run_in_executor(threads, Document, upload.content, name)
     sample = await loop.run_in_executor(threads, _sample, document) if source == "auto" else []
     source, target, _ = await service.languages(source, target, sample)
-    return Job(document, name, source, target, service.route(source, target))
+    return Job(document, name, source, target, service.route(source, target), glossary)
 
 
 class _Stopped(Exception):
@@ -134,7 +137,8 @@ async def translate_job(service: Service, job: Job, progress: Callable[[int, int
     seconds = service.limits.file_seconds
 
     async def translated(texts: Sequence[str], markup: str) -> list[str]:
-        return [joined(one) for one in await service.by_text(job.route, texts, Wishes(markup, seconds=seconds))]
+        wishes = Wishes(markup, constraints={"glossary": job.glossary}, seconds=seconds)
+        return [joined(one) for one in await service.by_text(job.route, texts, wishes)]
 
     def translate(texts: Sequence[str], markup: str) -> list[str]:
         if stopped.is_set():

@@ -32,7 +32,13 @@ def describe(service: Service) -> dict[str, Any]:
     options = {name: _option(name) for name in REQUEST_OPTIONS}
     count = {"type": "integer", "minimum": 0, "maximum": limits.alternatives}
     common = {"target": LANGUAGE, "api_key": TEXT}
-    file = {"file": {"type": "string", "format": "binary"}, "source": SOURCE, **common}
+    terms = "terms and their translations"
+    file = {
+        "file": {"type": "string", "format": "binary"},
+        "source": SOURCE,
+        **common,
+        "glossary": {**TEXT, "description": f"{terms}, an object in JSON"},
+    }
     own = {
         "text": TEXTS,
         "source": {**SOURCE, "default": "auto"},
@@ -44,7 +50,7 @@ def describe(service: Service) -> dict[str, Any]:
         "required": {**PHRASES, "description": "phrases that each translation must contain"},
         "forbidden": {**PHRASES, "description": "phrases that no translation may contain"},
         "keep": {**PHRASES, "description": "phrases that are copied"},
-        "glossary": {"type": "object", "additionalProperties": TEXT, "description": "terms and their translations"},
+        "glossary": {"type": "object", "additionalProperties": TEXT, "description": terms},
         "options": {"type": "object", "properties": options, "description": "options of search"},
         "stream": {"type": "boolean", "description": "answer with Server-Sent Events"},
     }

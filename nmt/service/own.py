@@ -64,7 +64,7 @@ from starlette.responses import Response
 
 from nmt.config import OPTIONS
 from nmt.errors import UserError
-from nmt.service.bodies import Fields, parse_json
+from nmt.service.bodies import MOST_PHRASES, TOO_MANY_PHRASES, Fields, parse_json
 from nmt.service.limits import Limits, Refused
 from nmt.service.models import Pair
 from nmt.service.service import Json, Service, event, event_stream, refusal
@@ -85,8 +85,6 @@ CEILINGS = {
 }
 """Maximum values of options that decide about the time of a request."""
 REQUEST_OPTIONS = [name for name in OPTIONS if name not in SERVERS_OWN]
-MOST_PHRASES = 1000
-"""Maximum number of phrases or terms of a request."""
 CONSTRAINTS = [one.name for one in fields(SourceLine) if one.name not in ("text", "markup")]
 KNOWN = {"text", "source", "target", "format", "n_best", "alignment", "options", "stream", "api_key", *CONSTRAINTS}
 
@@ -146,13 +144,10 @@ def read_wishes(given: Fields, limits: Limits) -> Wishes:
         phrases = given.take(name, list, "a list of texts", [])
         if not all(isinstance(phrase, str) for phrase in phrases):
             raise Refused(400, f"Invalid request: {name} must be a list of texts")
+        if len(phrases) > MOST_PHRASES:
+            raise Refused(400, TOO_MANY_PHRASES)
         constraints[name] = phrases
-    glossary = given.take("glossary", dict, "an object of terms and their translations", {})
-    if not all(isinstance(term, str) for term in glossary.values()):
-        raise Refused(400, "Invalid request: glossary must be an object of terms and their translations")
-    constraints["glossary"] = glossary or None
-    if any(len(value) > MOST_PHRASES for value in constraints.values() if isinstance(value, list | dict)):
-        raise Refused(400, f"Invalid request: at most {MOST_PHRASES} phrases or terms are possible")
+    constraints["glossary"] = given.glossary()
     options = given.take("options", dict, "an object of search options", {})
     for name, value in options.items():
         if name not in REQUEST_OPTIONS:

@@ -73,6 +73,27 @@ def with_terms(
     return made
 
 
+def best_first(
+    translator: Translator,
+    sentences: Sequence[Sentence],
+    decoding: DecodingConfig,
+    lists: Sequence[list[Translation]],
+    *,
+    attention_weights: bool,
+) -> list[list[Translation]]:
+    """The n-best lists of sentences with the translation that each has alone put first.
+
+    In an n-best list, search goes on after the last term, and may translate the term's words once more.
+    """
+    places = [i for i, one in enumerate(sentences) if one.terms]
+    alone = with_terms(translator, [sentences[i] for i in places], decoding, 1)
+    found = translator.translate_ids(alone, decoding, 1, attention_weights=attention_weights)
+    lists = list(lists)
+    for i, (best, *_) in zip(places, found, strict=True):
+        lists[i] = [best, *(one for one in lists[i] if one.text != best.text)][: max(1, len(lists[i]))]
+    return lists
+
+
 def _require(sentence: Sentence, terms: Sequence[Term]) -> Sentence:
     required = dict.fromkeys((*sentence.constraints.required, *(term.phrase for term in terms)))
     return sentence._replace(constraints=sentence.constraints._replace(required=tuple(required)))

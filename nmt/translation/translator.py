@@ -476,13 +476,18 @@ class Translator:
             if one.copies:
                 constraints = self._with_copies(constraints, ids[:most])
             sentences.append(Sentence(ids[:most], one.text, constraints, one.copies, one.capitals, one.terms))
-        if any(one.terms for one in sentences):
-            from nmt.translation.terms import with_terms
-
-            sentences = with_terms(self, sentences, decoding, n_best)
         attention_weights = attention_weights or any(line.finish is not None for line in lines)
-        found = iter(self.translate_ids(sentences, decoding, n_best, attention_weights=attention_weights))
         least_risk = decoding.minimum_bayes_risk != "none"
+        if any(one.terms for one in sentences):
+            from nmt.translation.terms import best_first, with_terms
+
+            made = with_terms(self, sentences, decoding, n_best)
+            lists = self.translate_ids(made, decoding, n_best, attention_weights=attention_weights)
+            if n_best > 1 and decoding.method == "beam" and not least_risk:
+                lists = best_first(self, sentences, decoding, lists, attention_weights=attention_weights)
+        else:
+            lists = self.translate_ids(sentences, decoding, n_best, attention_weights=attention_weights)
+        found = iter(lists)
         sampled = decoding.method == "sampling" and not least_risk
         joined, certain = [], self._certain
         for line in lines:

@@ -4,23 +4,23 @@ import { Away, events, Refused, send } from "./service.js";
 import { recall } from "./store.js";
 
 let settings = { filesTranslation: false, supportedFilesFormat: [] };
-let languages = () => ["auto", ""];
+let wishes = () => ({ source: "auto", target: "", glossary: {} });
 /** The translation of the last file; the next one begins when it has ended. */
 let queue = Promise.resolve();
 
 /**
  * @param about the settings of the service
- * @param current gives the source and the target language that are chosen
+ * @param current gives the source and the target language that are chosen, and the glossary
  */
 export function startFiles(about, current) {
-  [settings, languages] = [about, current];
+  [settings, wishes] = [about, current];
   byId("open").hidden = byId("open-key").hidden = !settings.filesTranslation;
   if (settings.filesTranslation) byId("source").placeholder = "Type or paste text, or drop a file";
   byId("file").accept = settings.supportedFilesFormat.join(",");
 }
 
 function add(file) {
-  const [source, target] = languages(); // as they are now: the user may change them while the file waits
+  const wished = wishes(); // as they are now: the user may change them while the file waits
   const stop = new AbortController();
   const progress = element("progress", { ariaLabel: `Progress of ${file.name}` });
   const status = element("span", { className: "aside" }, "waits");
@@ -43,12 +43,12 @@ function add(file) {
     if (stop.signal.aborted) return;
     status.textContent = "is being translated";
     try {
-      const address = await translate(file, source, target, stop.signal, (done, total) => {
+      const address = await translate(file, wished, stop.signal, (done, total) => {
         progress.max = total;
         progress.value = done;
         status.textContent = `${Math.floor((100 * done) / total)} %`;
       });
-      end("translated", element("a", { href: address, download: translatedName(file.name, target) }, "Download"));
+      end("translated", element("a", { href: address, download: translatedName(file.name, wished.target) }, "Download"));
     } catch (error) {
       if (error instanceof Away) end("The service cannot be reached. Try again later.");
       else if (error instanceof Refused) end(error.sentence);
@@ -58,10 +58,11 @@ function add(file) {
 }
 
 /** Translate a file; returns the address of the result. `report` is called with the number of texts done and of all. */
-async function translate(file, source, target, signal, report) {
+async function translate(file, { source, target, glossary }, signal, report) {
   const body = new FormData();
   body.set("source", source);
   body.set("target", target);
+  body.set("glossary", JSON.stringify(glossary));
   if (recall("key")) body.set("api_key", recall("key"));
   body.set("file", file);
   const answer = await send("translate_file", { method: "POST", headers: { Accept: "text/event-stream" }, body, signal });

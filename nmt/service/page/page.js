@@ -55,7 +55,10 @@ async function start() {
   const wished = [recall("target"), settings.language.target.code].find((code) => known(targetLanguage, code));
   if (wished) targetLanguage.value = wished;
   if (settings.keyRequired && !recall("key")) askForKey();
-  startFiles(settings, () => [sourceLanguage.value, targetLanguage.value]);
+  startFiles(settings, () => {
+    const [source, target] = [sourceLanguage.value, targetLanguage.value];
+    return { source, target, glossary: glossaryFor(sourceCode(), target) };
+  });
   fitTarget();
   translate();
 }
