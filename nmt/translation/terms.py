@@ -50,6 +50,29 @@ def find_terms(translator: Translator, line: PreparedLine, glossary: Glossary) -
     return line._replace(sentences=sentences, problems=problems)
 
 
+def translate_with_terms(
+    translator: Translator,
+    sentences: Sequence[Sentence],
+    decoding: DecodingConfig,
+    n_best: int,
+    attention_weights: bool,
+) -> list[list[Translation]]:
+    """`Translator.translate_ids` for sentences of which some have terms.
+
+    The best of several translations of a sentence is the one that it has alone: in a search for several, the words of
+    the last term may be translated once more after the term.
+    """
+    made = with_terms(translator, sentences, decoding, n_best)
+    found = translator.translate_ids(made, decoding, n_best, attention_weights=attention_weights)
+    if n_best == 1 or decoding.method != "beam" or decoding.minimum_bayes_risk != "none":
+        return found
+    places = [i for i, one in enumerate(sentences) if one.terms]
+    alone = translate_with_terms(translator, [sentences[i] for i in places], decoding, 1, attention_weights)
+    for i, (best, *_) in zip(places, alone, strict=True):
+        found[i] = [best, *(one for one in found[i] if one.text != best.text)][: max(1, len(found[i]))]
+    return found
+
+
 def with_terms(
     translator: Translator, sentences: Sequence[Sentence], decoding: DecodingConfig, n_best: int
 ) -> list[Sentence]:
@@ -71,27 +94,6 @@ def with_terms(
             elif prefix := guiding_prefix(sentences[i], free, whole=n_best == 1):
                 made[i] = _begin(translator, sentences[i], *prefix)
     return made
-
-
-def best_first(
-    translator: Translator,
-    sentences: Sequence[Sentence],
-    decoding: DecodingConfig,
-    lists: Sequence[list[Translation]],
-    *,
-    attention_weights: bool,
-) -> list[list[Translation]]:
-    """The n-best lists of sentences with the translation that each has alone put first.
-
-    In an n-best list, search goes on after the last term, and may translate the term's words once more.
-    """
-    places = [i for i, one in enumerate(sentences) if one.terms]
-    alone = with_terms(translator, [sentences[i] for i in places], decoding, 1)
-    found = translator.translate_ids(alone, decoding, 1, attention_weights=attention_weights)
-    lists = list(lists)
-    for i, (best, *_) in zip(places, found, strict=True):
-        lists[i] = [best, *(one for one in lists[i] if one.text != best.text)][: max(1, len(lists[i]))]
-    return lists
 
 
 def _require(sentence: Sentence, terms: Sequence[Term]) -> Sentence:

@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
@@ -477,17 +477,13 @@ class Translator:
                 constraints = self._with_copies(constraints, ids[:most])
             sentences.append(Sentence(ids[:most], one.text, constraints, one.copies, one.capitals, one.terms))
         attention_weights = attention_weights or any(line.finish is not None for line in lines)
-        least_risk = decoding.minimum_bayes_risk != "none"
+        search: Callable[..., list[list[Translation]]] = self.translate_ids
         if any(one.terms for one in sentences):
-            from nmt.translation.terms import best_first, with_terms
+            from nmt.translation.terms import translate_with_terms
 
-            made = with_terms(self, sentences, decoding, n_best)
-            lists = self.translate_ids(made, decoding, n_best, attention_weights=attention_weights)
-            if n_best > 1 and decoding.method == "beam" and not least_risk:
-                lists = best_first(self, sentences, decoding, lists, attention_weights=attention_weights)
-        else:
-            lists = self.translate_ids(sentences, decoding, n_best, attention_weights=attention_weights)
-        found = iter(lists)
+            search = partial(translate_with_terms, self)
+        found = iter(search(sentences, decoding, n_best, attention_weights=attention_weights))
+        least_risk = decoding.minimum_bayes_risk != "none"
         sampled = decoding.method == "sampling" and not least_risk
         joined, certain = [], self._certain
         for line in lines:
