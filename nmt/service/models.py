@@ -59,7 +59,7 @@ class Models:
                 raise UserError(f"`{name}` has `{pair[0]}` as source and target; set `data.source_language` and target")
             if pair in loaded:
                 raise UserError(f"`{loaded[pair]}` and `{name}` both translate {'-'.join(pair)}; give one of them")
-            translator.translate(["a"])  # the first translation loads the graphs
+            translator.translate(["Two words, and 2 more."])  # loads the graphs and compiles the patterns
             translators[pair], loaded[pair] = translator, name
         return cls(translators, pivots)
 
