@@ -115,8 +115,8 @@ def test_what_does_not_fit_is_split_and_counts_the_same(
     for found in (passes(run, batches), passes(run, batches)):
         torch.testing.assert_close(found, whole, rtol=1e-4, atol=1e-6)
     most = batch_rows(batches[0])
-    assert failed[0] == most and len(failed) == len(lines) < 5 and run.progress.fitting is not None
-    assert f"no room for a batch of {most} rows" in lines[0] and "are split in 2 from now on" in lines[0]
+    assert failed[0] == most and 2 <= len(failed) < 6 and run.progress.fitting is not None
+    assert len(lines) <= 2 and f"no room for a batch of {most} rows" in lines[0] and "from now on" in lines[0]
 
 
 def test_training_in_small_memory_resumes_exactly(

@@ -384,13 +384,21 @@ class Run:
 
         If a batch does not fit into memory, the update begins again, with batches of its size in parts.
         """
-        carried = self.task.carried
+        carried, too_large = self.task.carried, None
         while True:
             losses, place = torch.zeros(2, device=self.device), 0
             try:
                 for place, batch in enumerate(batches):
                     seed = self._seed(self.progress.update, place)
                     losses = losses + torch.stack(self._backward(batch, seed, tokens))
+                if too_large is not None:
+                    rows, positions, parts = batch_rows(too_large), batch_positions(too_large), self._parts(too_large)
+                    self.say(
+                        f"update {self.progress.update + 1}: the memory of `{self.device}` has no room for a batch of "
+                        f"{rows} rows ({positions:,} positions); batches of that size are split in {parts} from now "
+                        "on. A lower training.batch_size avoids it, and training.accumulation keeps the size of an "
+                        "update"
+                    )
                 return losses
             except RuntimeError as error:
                 if not is_out_of_memory(error):
@@ -400,7 +408,8 @@ class Run:
             self.task.carried = carried
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
-            self._split(batches[place])
+            too_large = batches[place]
+            self._split(too_large)
 
     def _seed(self, update: int, place: int) -> int:
         """Seed of the chance in one of this process's batches of an update."""
@@ -421,18 +430,12 @@ class Run:
     def _split(self, batch: Any) -> None:
         """Have batches of this size in twice as many parts from now on."""
         rows, positions, parts = batch_rows(batch), batch_positions(batch), self._parts(batch)
-        memory = f"update {self.progress.update + 1}: the memory of `{self.device}` has no room for "
         if parts >= rows:
             raise TrainingError(
-                f"{memory}a single row of a batch, which has {positions // rows:,} positions; lower data.max_length or "
-                "the sizes of the model"
+                f"update {self.progress.update + 1}: the memory of `{self.device}` has no room for a single row of a "
+                f"batch, which has {positions // rows:,} positions; lower data.max_length or the sizes of the model"
             )
         self.progress.fitting = -(-positions // (2 * parts))
-        self.say(
-            f"{memory}a batch of {rows} rows ({positions:,} positions{f', in {parts} parts' if parts > 1 else ''}): "
-            f"batches of that size are split in {min(rows, 2 * parts)} from now on. A lower training.batch_size avoids "
-            "it, and training.accumulation keeps the size of an update"
-        )
 
     def _read_losses(self) -> None:
         """Read the numbers of the last updates from the device; raises TrainingError if one was not finite."""
