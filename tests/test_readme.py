@@ -24,7 +24,8 @@ from nmt.training.loop import train
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RECIPES = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
-DOCUMENTS = [README, *(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md")))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "examples" / "notebooks" / "README.md"]
+DOCUMENTS = [path.read_text(encoding="utf-8") for path in PAGES]
 
 
 def blocks(language: str, *documents: str) -> list[str]:
@@ -139,6 +140,36 @@ def test_files_exist() -> None:
         here = re.sub(r"https?://\S+", "", document)
         for name in re.findall(r"(?<![\w/])(?:nmt|configs|examples|scripts|docs|tests|vocab)/[\w/.-]+\w", here):
             assert (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_to_files(page: Path) -> None:
+    text = re.sub(r"`[^`]*`", "", page.read_text(encoding="utf-8"))
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", [path for path in PAGES if path.parent.name == "course"], ids=lambda path: path.stem)
+def test_lines_of_code_in_the_course_are_in_the_named_files(page: Path) -> None:
+    """In a table below a line `Code: FILE`, the first column is a line of that file or a part of it."""
+    code, found = "", 0
+    for line in page.read_text(encoding="utf-8").splitlines():
+        if named := re.match(r"Code: \[`([^`]+)`\]", line):
+            code = (ROOT / named[1]).read_text(encoding="utf-8")
+        elif code and (row := re.match(r"\| `(.*?)` \| ", line)):
+            assert row[1] in code, row[1]
+            found += 1
+    assert found >= 2 or page.stem == "README"
+
+
+def test_a_lecture_has_ten_commands() -> None:
+    lecture = (ROOT / "docs" / "lecture.md").read_text(encoding="utf-8")
+    given = [line for line in command_lines(lecture) if line.strip()]
+    rows = re.findall(r"^\| (\d+) \| .* \| (?:[\d.]+|–) \| \[", lecture, re.M)
+    assert len(given) == 10 and [int(number) for number in rows] == list(range(1, 11))
+    written = set(re.findall(r"--output (\S+)", lecture))
+    used = set(re.findall(r"runs/\w+", " ".join(line for line in given if "nmt train" not in line)))
+    assert used <= {name for run in written for name in (run, f"{run}/report")}
 
 
 def test_no_placeholders() -> None:
