@@ -65,6 +65,7 @@ def test_there_are_commands() -> None:
 
 @pytest.mark.parametrize("command", commands())
 def test_commands_are_understood(command: str) -> None:
+    command = re.sub(r"\$[A-Z_]+", "1", command)  # what a scheduler sets
     name, *arguments = shlex.split(command.split("<")[0].split(">")[0])
     if name.startswith("scripts/"):
         assert (ROOT / name).stat().st_mode & 0o111
