@@ -51,7 +51,7 @@ def commands() -> list[str]:
     for path in sorted((ROOT / "configs").glob("*.toml")):
         lines += [
             line.lstrip("# ").removeprefix("command:").strip()
-            for line in path.read_text(encoding="utf-8").splitlines()
+            for line in path.read_text(encoding="utf-8").replace("\\\n#", " ").splitlines()
             if line.startswith("#")
         ]
     lines += help_examples()
