@@ -55,7 +55,6 @@ def commands() -> list[str]:
             if line.startswith("#")
         ]
     lines += help_examples()
-    lines = [line.replace("$SLURM_ARRAY_TASK_ID", "1") for line in lines]
     parts = [part.strip() for line in lines for part in line.split(" #")[0].split("|")]
     return [part for part in parts if part.startswith(("nmt ", "translate ", "scripts/"))]
 
