@@ -83,9 +83,11 @@ def vocabulary_files(config: Config) -> list[str]:
     the scale of vectors.
     """
     kind = config.kind
+    source = "vectors.json" if config.reads_vectors else "source.spm"
     if not kind.decoder:
-        target = "numbers.json" if kind.target == "numbers" else "labels.json"
-        return ["vectors.json" if config.reads_vectors else "source.spm", target]
+        return [source, "numbers.json" if kind.target == "numbers" else "labels.json"]
+    if config.reads_vectors:
+        return [source, "target.spm"]
     if kind.source == "none":
         return ["target.spm"]
     return ["joint.spm"] if config.vocabulary.joint else ["source.spm", "target.spm"]
@@ -410,7 +412,7 @@ def model_card(config: Config, results: Mapping[str, Any]) -> str:
     else:
         title = f"{data.source} -> {data.target}"
         layers = f"{model.encoder_layers} encoder and {model.decoder_layers} decoder layers"
-        what = f"Recurrent translation model ({network}, {layers})"
+        what = f"Recurrent {config.kind.title} ({network}, {layers})"
     lines = [
         f"# {title}",
         "",

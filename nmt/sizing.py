@@ -187,7 +187,7 @@ def model_values(config: Config, amount: Amount) -> dict[str, Any]:
     if config.task == "language_model":
         return _language_model_values(config, amount)
     alone = not config.kind.decoder
-    tie_all = config.vocabulary.joint and model.source_embeddings is None
+    tie_all = config.vocabulary.joint and model.source_embeddings is None and not config.reads_vectors
     dropout = _step(amount.pairs, {0: 0.3, 15_000: 0.2, 500_000: 0.1})
     return {
         "model.embedding_size": _step(amount.pairs, {0: 256, 500_000: 512}),
@@ -232,10 +232,10 @@ def training_values(config: Config, amount: Amount) -> dict[str, Any]:
         "training.truncation": (128 if by_characters else 64) if language_model else 0,
         "training.epochs": _epochs(passes),
         "training.label_smoothing": 0.1 if translated and not risk else 0.0,
-        "training.source_sampling": sampling if translated else 0.0,
+        "training.source_sampling": sampling if translated and not config.reads_vectors else 0.0,
         "training.source_word_dropout": source_dropped,
         "training.target_word_dropout": dropped if translated and not risk else 0.0,
-        "training.noise": 1.0 if translated and not probe else 0.0,
+        "training.noise": 1.0 if translated and not probe and not config.reads_vectors else 0.0,
         "training.precision": amount.precision,
         "training.best_by": next(iter(config.kind.metrics)),
     }

@@ -92,7 +92,7 @@ def run(options: argparse.Namespace) -> None:
 
     opened = [open_model(options.models[0])] if len(options.models) == 1 else options.models
     if len(options.models) == 1 and opened[0].config.task != "translation":
-        evaluate_other = evaluate_text if opened[0].config.kind.decoder else evaluate_labels
+        evaluate_other = evaluate_text if opened[0].config.kind.source == "none" else evaluate_labels
         evaluate_other(options, opened[0])
         return
     check_evaluate_options(options)
@@ -259,7 +259,7 @@ def refuse_options(options: argparse.Namespace, folder: ModelFolder, *more: str)
 
 
 def evaluate_labels(options: argparse.Namespace, folder: ModelFolder) -> None:
-    """`nmt evaluate` for a model that predicts labels: its scores on a split of its data."""
+    """`nmt evaluate` for a model that predicts labels, numbers or captions: its scores on a split of its data."""
     refuse_options(options, folder, "source")
     from nmt.config import data_with
     from nmt.data.examples import read_texts
@@ -269,7 +269,7 @@ def evaluate_labels(options: argparse.Namespace, folder: ModelFolder) -> None:
     texts = read_texts(data, split, folder.config.side_kinds)
     predictions = Predictor.load(folder, device=options.device, threads=options.threads).predict(texts.sources)
     scores = folder.config.kind.load_task().evaluate(folder, texts, predictions)
-    if options.report and folder.config.kind.target == "numbers":
+    if options.report and folder.config.kind.target not in ("label", "labels"):
         raise UserError(f"--report shows labels, but `{folder.path}` is a {folder.config.kind.title}; leave it out")
     if options.report:
         from nmt.report.labels import write_label_report

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 TEXT = (
     "Predict the label of each line, or of each of its words. Prints a line for each line: the label and its "
-    "probability, separated by a tab, or the labels of the words, separated by spaces, or the numbers. A model that "
-    "reads vectors takes a list of vectors as JSON on each line, or a .npz or .parquet file."
+    "probability, separated by a tab, or the labels of the words, separated by spaces, or numbers, or a text. A model "
+    "that reads vectors takes a list of vectors as JSON on each line, or a .npz or .parquet file."
 )
 EXAMPLE = 'echo "The story was not dull." | nmt predict runs/reviews'
 
@@ -106,11 +106,15 @@ def predicted_lines(predictor: Predictor, lines: list[Any], as_json: bool) -> It
     for line, found in zip(lines, predictor.predict(lines), strict=True):
         is_blank = not found.text
         if as_json:
-            yield json.dumps(values(found, by_word) if not is_blank else {"text": line}, ensure_ascii=False)
+            content = {"text": line} if is_blank else values(found, by_word)
+            if predictor.config.kind.decoder:
+                content = {"caption": found.label, "probability": found.probability}
+            yield json.dumps(content, ensure_ascii=False)
         elif is_blank:
             yield ""
         else:
-            yield found.label if by_word or found.numbers else f"{found.label}\t{found.probability:.4f}"
+            whole = by_word or found.numbers or predictor.config.kind.decoder
+            yield found.label if whole else f"{found.label}\t{found.probability:.4f}"
 
 
 def values(found: Prediction, by_word: bool) -> dict[str, object]:

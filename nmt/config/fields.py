@@ -91,8 +91,8 @@ class DataConfig:
     path: Annotated[str, NOT_EMPTY] = "builtin:captions"
     """`builtin:captions`, a probe task (`builtin:copy`, `builtin:reverse`, `builtin:sort`, `builtin:adding`), examples
     of other tasks (`builtin:names`, `builtin:reviews`, `builtin:tags`, `builtin:digits`, `builtin:sums`,
-    `builtin:oscillators`), a hub id (`bentrevett/multi30k`), a folder, or a builder (json, csv, tsv, text, parquet,
-    conll, npz)."""
+    `builtin:oscillators`, `builtin:scenes`), a hub id (`bentrevett/multi30k`), a folder, or a builder (json, csv, tsv,
+    text, parquet, conll, npz)."""
     name: str | None = None
     """Configuration name of a hub data set (`de-en` of `wmt/wmt14`)."""
     files: dict[str, str | list[str]] = field(default_factory=dict)
@@ -614,8 +614,8 @@ class Config:
     task: str = "translation"
     """The kind of model: `translation`, `language_model` (of the target side: a decoder without an encoder),
     `classification` (an encoder that gives each text one label), `tagging` (one label for each word), `regression`
-    (numbers, for the whole input or at each position), or a task that an installed package adds (see [the page about
-    tasks](tasks.md))."""
+    (numbers, for the whole input or at each position), `captioning` (a text about a vector or a few), or a task that an
+    installed package adds (see [the page about tasks](tasks.md))."""
     format: int = FORMAT
     """Version of the configuration's file format. `nmt` writes it; you can leave it out."""
     data: DataConfig = field(default_factory=DataConfig)
@@ -636,13 +636,15 @@ class Config:
 
     @property
     def source_unit(self) -> str:
-        """What a source is counted in."""
-        return "vector" if self.reads_vectors else "word"
+        """What the amount of training data is counted in."""
+        return "vector" if self.reads_vectors and not self.kind.decoder else "word"
 
     @property
     def side_kinds(self) -> tuple[SideKind, SideKind]:
         """How the two sides of an example are read."""
         numbers: SideKind = "vector" if self.pooled else "vectors"
+        if self.kind.decoder:
+            return "vector" if self.reads_vectors else "text", "text"
         return "vectors" if self.reads_vectors else "value", numbers if self.kind.target == "numbers" else "value"
 
     @property

@@ -120,10 +120,9 @@ def without_decoder(
     return Rule({"task": WITHOUT_DECODER, name: values}, name, f"{must} for the task `{{task}}`", reason, shown=False)
 
 
-def with_vectors(name: str, values: list[Any] | Values, must: str = "left out") -> Rule:
+def with_vectors(name: str, values: list[Any] | Values, reason: str = "vectors have no pieces") -> Rule:
     """A rule on values that exclude sources that are vectors."""
-    must += ' with `data.input = "vectors"`'
-    reason = "vectors have no pieces"
+    must = 'left out with `data.input = "vectors"`'
     return Rule({"data.input": ["vectors"], name: values}, name, must, reason, shown=False)
 
 
@@ -334,6 +333,24 @@ RULES = [
         '"text" for the task `{task}`',
         "it reads text",
     ),
+    Rule(
+        {"task": ["captioning"], "data.input": ["text"]},
+        "data.input",
+        '"vectors" for captioning',
+        "it reads vectors",
+    ),
+    with_vectors("data.extra", FURTHER, "there is a single source of examples"),
+    with_vectors("data.weight", Values("other than 1", lambda weight: weight != 1, (2.0,)), "there is one source"),
+    with_vectors("data.tag", SET, "tags are put on texts"),
+    with_vectors("vocabulary.target", SET, "the vocabulary is learned"),
+    with_vectors("vocabulary.copied_spans", above(0, 16), "nothing is copied from vectors"),
+    with_vectors("model.reverse_source", [True], "it is for texts"),
+    with_vectors("model.tied_embeddings", ["all"], "vectors have no embeddings"),
+    with_vectors("training.target_sampling", above(0, 0.3), "each text has one segmentation"),
+    with_vectors("training.noise", above(0, 1.0), "noise changes sentence pairs"),
+    with_vectors("training.objective", ["minimum_risk"], "the cost is defined for translations"),
+    with_vectors("training.scheduled_sampling", GRADUALLY, "it is for translations"),
+    with_vectors("training.r_drop", above(0, 1.0), "R-Drop is defined for translations"),
     with_vectors("vocabulary.source", SET),
     with_vectors("model.source_embeddings", SET),
     with_vectors("model.frozen_embeddings", [True]),
@@ -343,11 +360,10 @@ RULES = [
 
 
 RULES += [
-    Rule({"data.input": ["vectors"], name: values}, name, "", "the tasks that read vectors have no decoder")
+    Rule({"task": ["captioning"], name: values}, name, "", "captioning reads vectors")
     for rule in RULES
-    if rule.together.get("task") is WITHOUT_DECODER
     for name, values in rule.together.items()
-    if name != "task" and not any(other.together.keys() == {"data.input", name} for other in RULES)
+    if rule.together.get("data.input") == ["vectors"] and name not in ("data.input", "task")
 ]
 
 

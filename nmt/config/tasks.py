@@ -62,7 +62,7 @@ class TaskKind:
     @property
     def examples(self) -> str:
         """What a training example is called."""
-        return "pairs of sentences" if self.decoder else "examples"
+        return "pairs of sentences" if self.decoder and self.source != "pieces_or_vectors" else "examples"
 
     def load_task(self) -> Any:
         """The class of the task; its module is imported now."""
@@ -137,6 +137,16 @@ BUILT_IN = (
         "pieces_or_vectors",
         "numbers",
         {"r_squared": "R squared", **LOSS},
+        "nmt predict THIS_FOLDER < input.jsonl",
+    ),
+    TaskKind(
+        "captioning",
+        "captioning model",
+        "nmt.tasks.captioning:CaptioningTask",
+        "nmt.network.model:TranslationModel.of",
+        "pieces_or_vectors",
+        "pieces",
+        {"bleu": "BLEU", "chrf": "chrF", **LOSS},
         "nmt predict THIS_FOLDER < input.jsonl",
     ),
 )

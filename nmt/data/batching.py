@@ -21,6 +21,7 @@ from nmt.data.corpus import Corpus
 from nmt.data.noise import Noise, NoisyPairs
 from nmt.data.spans import mark_spans
 from nmt.errors import UserError
+from nmt.text.labels import pad_sources
 from nmt.text.vocabulary import BEGIN, END, PAD, UNK, Vocabulary
 
 POOL = 32768
@@ -355,10 +356,10 @@ def drop_words(
 def make_batch(
     source: Sequence[np.ndarray], inputs: Sequence[np.ndarray], target: Sequence[np.ndarray], indices: np.ndarray
 ) -> Batch:
-    """Pad pieces to a batch. `inputs` are the target's pieces as the decoder reads them."""
-    lengths = np.array([len(ids) + 1 for ids in source])
+    """Pad pieces, or vectors as sources, to a batch. `inputs` are the target's pieces as the decoder reads them."""
+    padded, lengths = pad_sources(source)
     return Batch(
-        torch.from_numpy(_pad(source, end=True)),
+        torch.from_numpy(padded),
         torch.from_numpy(lengths),
         torch.from_numpy(_pad(inputs, begin=True)),
         torch.from_numpy(_pad(target, end=True)),

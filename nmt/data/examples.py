@@ -114,9 +114,10 @@ def check_examples(config: Config) -> None:
 
 
 def measure_examples(config: Config) -> Amount:
-    """The amount of training text; vectors count as words."""
-    sources = read_texts(config.data, "train", config.side_kinds).sources
-    if config.reads_vectors:
+    """The amount of training text: of the texts to write, or of the sources, whose vectors count as words."""
+    texts = read_texts(config.data, "train", config.side_kinds)
+    sources = texts.targets if config.kind.decoder else texts.sources
+    if config.reads_vectors and not config.kind.decoder:
         return Amount(len(sources), sum(map(len, sources)), SPECIAL_PIECES)
     characters = set[str]().union(*sources)
     return Amount(len(sources), sum(len(text.split()) for text in sources), len(characters) + SPECIAL_PIECES)

@@ -5,6 +5,8 @@
     builtin:reviews    a review of a film -> positive or negative                  The story was not dull. -> positive
     builtin:digits     the 8 rows of an image of a handwritten digit -> the digit  (needs scikit-learn)
     builtin:sums       pairs of a number and a mark -> the sum of the two marked numbers, with noise
+    builtin:scenes     the features of two or three things -> a text in English, German or French
+                       a red ball, two blue cubes and a green cup
     builtin:oscillators    the force on a mass at a damped spring -> its place at each moment, with noise
 
 A review may negate its adjectives, and the clause after `but` (or the one without `although`) decides, so counting
@@ -130,12 +132,80 @@ def oscillators() -> dict[str, Rows]:
     return splits
 
 
+SCENES: dict[str, dict[str, str]] = {
+    "en": {
+        "things": "ball-balls cube-cubes cup-cups book-books key-keys flower-flowers plate-plates car-cars",
+        "colors": "red green blue yellow black white",
+        "numbers": "a two three four",
+        "and": " and ",
+    },
+    "de": {
+        "things": "m-Ball-Bälle m-Würfel-Würfel f-Tasse-Tassen n-Buch-Bücher m-Schlüssel-Schlüssel f-Blume-Blumen "
+        "m-Teller-Teller n-Auto-Autos",
+        "colors": "rot grün blau gelb schwarz weiß",
+        "numbers": "ein zwei drei vier",
+        "and": " und ",
+    },
+    "fr": {
+        "things": "m-ballon-ballons m-cube-cubes f-tasse-tasses m-livre-livres f-clé-clés f-fleur-fleurs "
+        "f-assiette-assiettes f-voiture-voitures",
+        "colors": "rouge-rouge vert-verte bleu-bleue jaune-jaune noir-noire blanc-blanche",
+        "numbers": "un deux trois quatre",
+        "and": " et ",
+    },
+}
+"""For each language its words: the things with gender, singular and plural; the colours; the numbers."""
+
+
+def describe_thing(language: str, thing: int, color: int, count: int) -> str:
+    """`two red balls` in a language, with the endings of German and French adjectives."""
+    words = {name: text.split() for name, text in SCENES[language].items()}
+    *gender, singular, plural = words["things"][thing].split("-")
+    noun, number = plural if count > 1 else singular, words["numbers"][count - 1]
+    if language == "en":
+        return f"{number} {words['colors'][color]} {noun}"
+    if language == "de":
+        ending = "e" if count > 1 else {"m": "er", "f": "e", "n": "es"}[gender[0]]
+        return f"{number}{'e' * (count == 1 and gender == ['f'])} {words['colors'][color]}{ending} {noun}"
+    adjective = words["colors"][color].split("-")[gender == ["f"]] + "s" * (count > 1)
+    return f"{number}{'e' * (count == 1 and gender == ['f'])} {noun} {adjective}"
+
+
+@lru_cache(maxsize=3)
+def scenes(language: str = "en") -> dict[str, Rows]:
+    """A vector for each thing, in random order, and what is there from left to right.
+
+    A vector has a 1 for the kind of thing, one for its colour, the number of things, and their place between 0 (left)
+    and 1 (right), all with noise. No two scenes are described alike.
+    """
+    rng, seen, splits = np.random.default_rng(SEED), set[str](), dict[str, Rows]()
+    for split, count in {"test": HELD_OUT, "validation": HELD_OUT, "train": 8000}.items():
+        splits[split] = []
+        while len(splits[split]) < count:
+            size = int(rng.integers(2, 4))
+            things, colors, numbers = (rng.integers(0, most, size) for most in (8, 6, 4))
+            places = np.sort(rng.random(size))
+            drawn = zip(things.tolist(), colors.tolist(), numbers.tolist(), strict=True)
+            said = [describe_thing(language, thing, color, number + 1) for thing, color, number in drawn]
+            vectors = np.concatenate([np.eye(8)[things], np.eye(6)[colors], np.stack([numbers, places], 1)], 1)
+            vectors = (vectors + rng.normal(0, 0.05, vectors.shape) * ([1] * 15 + [0.1])).round(4)
+            order, key = rng.permutation(size), repr((things, colors, numbers))
+            if np.diff(places).min() > 0.1 and key not in seen:
+                seen.add(key)
+                text = SCENES[language]["and"].join((", ".join(said[:-1]), said[-1]))
+                splits[split].append((vectors[order].astype(np.float32), text))
+    return splits
+
+
 DIGITS = {"test": 300, "validation": 150, "train": 1347}
 """Number of images of each split."""
 
 
-def check(name: str) -> None:
-    """Raises UserError if a package is missing that some built-in examples need."""
+def check(name: str, target: str = "en") -> None:
+    """Raises UserError if a package is missing that some built-in examples need, or for a language without scenes."""
+    if name == "scenes" and target not in SCENES:
+        known = ", ".join(sorted(SCENES))
+        raise UserError(f"`data.target` must be one of {known} for `builtin:scenes`, but is `{target}` instead")
     if name == "digits":
         try:
             import sklearn  # noqa: F401
@@ -175,5 +245,6 @@ MADE: dict[str, Callable[[], dict[str, Rows]]] = {
     "digits": digits,
     "sums": sums,
     "oscillators": oscillators,
+    "scenes": scenes,
 }
 """The built-in examples by name."""

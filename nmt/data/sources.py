@@ -308,9 +308,10 @@ def _find_builtin(source: Source) -> Input:
         identity.append(_checksum(captions.TABLE))
         return Input(where, identity, lambda: captions.captions(*source.sides)[source.split])
     if task in made_examples.MADE:
-        made_examples.check(task)
+        made_examples.check(task, source.sides[-1])
         identity += [_checksum(made_examples.__file__), _checksum(captions.TAGS)]
-        return Input(where, identity, lambda: made_examples.MADE[task]()[source.split])
+        made = partial(made_examples.scenes, source.sides[-1]) if task == "scenes" else made_examples.MADE[task]
+        return Input(where, identity, lambda: made()[source.split])
     identity += [source.probe_length, _checksum(probes.__file__)]
     first = 1 if source.target_only else 0
 

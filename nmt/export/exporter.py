@@ -120,6 +120,8 @@ def export_model(
     """
     if not folder.weights.exists():
         raise UserError(f"`{folder.path}` has no weights to export")
+    if folder.config.kind.decoder and folder.config.reads_vectors:
+        raise UserError(f"`{folder.path}` is a captioning model, which cannot be exported; it runs with torch")
     require_onnx()
     model, exported, expected = _expectation(folder, threads)
     vocabularies = weights_metadata(folder.config, folder.source_vocabulary, folder.target_vocabulary)

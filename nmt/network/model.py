@@ -152,10 +152,12 @@ class DecoderModel(Network):
 class TranslationModel(DecoderModel):
     """Encoder and decoder, linked by the summary of the source and, where configured, by attention."""
 
-    def __init__(self, config: ModelConfig, source_size: int, target_size: int) -> None:
+    def __init__(self, config: ModelConfig, source_size: int, target_size: int, vectors: bool = False) -> None:
         super().__init__(config, target_size)
-        tied = config.tied_embeddings == "all"
-        self.source_embedding = self.target_embedding if tied else nn.Embedding(source_size, config.embedding_size)
+        sizes = source_size, config.embedding_size
+        self.source_embedding: nn.Embedding | nn.Linear = nn.Linear(*sizes) if vectors else self.target_embedding
+        if not vectors and config.tied_embeddings != "all":
+            self.source_embedding = nn.Embedding(*sizes)
         self.encoder = Encoder(config)
         self.initialize()
         if config.frozen_embeddings:
@@ -165,10 +167,10 @@ class TranslationModel(DecoderModel):
     @classmethod
     def of(cls, config: Config, source_size: int, target_size: int) -> TranslationModel:
         """The network of a configuration."""
-        return cls(config.model, source_size, target_size)
+        return cls(config.model, source_size, target_size, config.reads_vectors)
 
     def encode(self, source: Tensor, lengths: Tensor) -> tuple[Memory, DecoderState]:
-        """Read source ids [source_length, batch] of the given lengths [batch], with their end symbols.
+        """Read source ids [source_length, batch] of the given lengths [batch], with their end symbols; or vectors.
 
         Returns: the memory of each sentence, and the decoder's initial state
         """

@@ -23,7 +23,8 @@ from nmt.network.model import TranslationModel
 from nmt.processors import available_processors
 from nmt.search.engine import Best, Engine
 from nmt.sizing import open_settings
-from nmt.text.vocabulary import END, PAD, SPECIAL_PIECES
+from nmt.text.labels import pad_sources
+from nmt.text.vocabulary import END, SPECIAL_PIECES
 from nmt.translation.onnx_engine import place_rows
 
 if hasattr(os, "register_at_fork"):
@@ -53,10 +54,7 @@ class TorchEngine(Engine):
         rows = np.arange(len(sources))
         if isinstance(self.model, LanguageModel):
             return {}, {"sentence": rows, **self.model.initial_state(len(sources))}
-        lengths = torch.tensor([len(ids) + 1 for ids in sources])
-        source = torch.full((int(lengths.max()), len(sources)), PAD)
-        for row, ids in enumerate(sources):
-            source[: len(ids) + 1, row] = torch.tensor([*ids, END])
+        source, lengths = map(torch.from_numpy, pad_sources(sources))
         memory, state = self.model.encode(source.to(self.device), lengths)
         return self.model.decoder.search_memory(memory), {"sentence": rows, **state}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from nmt.errors import UserError
 from nmt.model_folder import ModelFolder, check_export, open_model
+from nmt.prediction.captions import write_captions
 from nmt.text.cleaning import clean_line
 from nmt.text.labels import Labels, pad_sources, represent_sources, segment_words
 from nmt.text.tables import ResultList, Row, html_table, text_table
@@ -43,7 +45,7 @@ class Prediction:
 
     @property
     def label(self) -> str:
-        """The label of the text, or those of its words, separated by spaces; numbers of one position by commas."""
+        """The label or caption, or the labels of words, separated by spaces; numbers of one position by commas."""
         return " ".join(self.labels) or " ".join(",".join(f"{number:.6g}" for number in row) for row in self.numbers)
 
     @property
@@ -99,15 +101,15 @@ class OnnxLabelEngine(OnnxEngine):
 class Predictor:
     """Predicts labels.
 
-    engine: the network
+    engine: the network, a `LabelEngine`, or an engine of search for a model that writes captions
     folder: the model, for its vocabulary, labels and settings
     """
 
-    def __init__(self, engine: LabelEngine, folder: ModelFolder) -> None:
+    def __init__(self, engine: Any, folder: ModelFolder) -> None:
         self.engine, self.folder, self.config = engine, folder, folder.config
         self.vocabulary = folder.source_vocabulary
-        self.labels: Labels | Scale = folder.target_vocabulary
-        """The labels, or the `Scale` of the numbers."""
+        self.labels: Any = folder.target_vocabulary
+        """The `Labels`, the `Scale` of the numbers, or the vocabulary of the texts."""
 
     @classmethod
     def load(cls, model: str | Path | ModelFolder, *, device: str = "cpu", threads: int | None = None) -> Predictor:
@@ -117,7 +119,7 @@ class Predictor:
         """
         folder = model if isinstance(model, ModelFolder) else open_model(model)
         kind = folder.config.kind
-        if kind.decoder:
+        if kind.decoder and not folder.config.reads_vectors:
             advice = {"translation": "`translate`", "language_model": "`nmt sample`"}.get(kind.name, kind.command)
             raise UserError(f"`{folder.path}` is a {kind.title}, which predicts no labels; use {advice}")
         return cls(load_engine(folder, device, threads), folder)
@@ -125,8 +127,9 @@ class Predictor:
     def rows(self) -> list[Row]:
         """What a table says of this predictor."""
         task = {"Predictor": "task", "": self.config.kind.title}
-        if isinstance(self.labels, Scale):
-            return [task, {"Predictor": "numbers", "": str(len(self.labels))}]
+        if not isinstance(self.labels, Labels):
+            what = "numbers" if isinstance(self.labels, Scale) else "pieces"
+            return [task, {"Predictor": what, "": f"{len(self.labels):,}"}]
         labels = ", ".join([*self.labels.names[:10], *(["..."] if len(self.labels.names) > 10 else [])])
         return [task, {"Predictor": "labels", "": labels}]
 
@@ -150,6 +153,12 @@ class Predictor:
         if isinstance(inputs, str):
             return self.predict([inputs])[0]
         texts, sources = self._represent(inputs)
+        if self.config.kind.decoder:
+            longest = self.config.data.max_length
+            captions = write_captions(self.engine, sources, self.labels, self.config.decoding, longest)
+            both = zip(texts, captions, strict=True)
+            made = [Prediction(text, [text], [one.text], [math.exp(one.log_prob)], []) for text, one in both]
+            return ResultList(made, texts)
         if self.config.kind.target == "labels":
             units = [text.split() for text in texts]
             sources, places = segment_words(self.vocabulary, units)
@@ -178,7 +187,8 @@ class Predictor:
                 raise UserError(f"input example {empty[0]} has no vectors; leave it out")
             texts = [f"{len(vectors):,} vector{'s' * (len(vectors) > 1)}" for vectors in sources]
         by_word = self.config.kind.target == "labels"
-        longest = self.config.data.max_length if self.config.pooled else 1 << 62
+        limited = self.config.pooled or self.config.kind.decoder
+        longest = self.config.data.max_length if limited else 1 << 62
         return texts, sources if by_word else represent_sources(self.vocabulary, sources, longest, "input")
 
     def _prediction(self, text: str, units: list[str], outputs: Floats) -> Prediction:
@@ -210,9 +220,13 @@ def batches(lengths: Sequence[int], positions: int) -> list[list[int]]:
     return made
 
 
-def load_engine(folder: ModelFolder, device: str, threads: int | None) -> LabelEngine:
+def load_engine(folder: ModelFolder, device: str, threads: int | None) -> Any:
     """The network of a model folder: its export on a CPU if it has one, otherwise in torch; raises UserError."""
     device = chosen_device(folder, device)
+    if folder.config.kind.decoder:
+        from nmt.network import torch_engine
+
+        return torch_engine.load_engine(folder, device=device, threads=threads)
     if device == "cpu" and folder.exported:
         check_export(folder)
         engine = OnnxLabelEngine(folder.path, threads)

@@ -76,7 +76,7 @@ def _chosen(config: Config, resolved: Config, amount: Amount) -> str:
 
 def _warning(config: Config, amount: Amount) -> list[str]:
     """A line where the text is too little for a model of use."""
-    if config.training.start_from is not None or not config.kind.decoder:
+    if config.training.start_from is not None or not config.kind.decoder or config.reads_vectors:
         return []
     if config.task == "language_model":
         few, what, wanted = amount.words < FEW_WORDS, f"{amount.words:,} words", f"{FEW_WORDS:,}"

@@ -79,6 +79,9 @@ def make_vocabularies(config: Config, say: Say = lambda line: None) -> tuple[Any
             )
         return learned
 
+    if config.kind.decoder and config.reads_vectors:
+        texts = read_texts(config.data, "train", config.side_kinds)
+        return Scale.of(texts.sources), learn(texts.targets, "identity", ())
     if not config.kind.decoder:
         texts = read_texts(config.data, "train", config.side_kinds)
         split = str.split if config.kind.target == "labels" else lambda text: [text]
@@ -112,7 +115,7 @@ def make_vocabularies(config: Config, say: Say = lambda line: None) -> tuple[Any
 def vocabularies_of_start(folder: ModelFolder, config: Config) -> tuple[Vocabulary, Any]:
     """The vocabularies of the model that a training starts from, which now know the words of its training text too."""
     source, target = folder.source_vocabulary, folder.target_vocabulary
-    if not config.kind.decoder or config.task == "language_model" or source.familiar is None:
+    if not config.kind.decoder or config.task == "language_model" or config.reads_vectors or source.familiar is None:
         return source, target
     texts = training_texts(config.data, "source")
     if config.vocabulary.joint:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -60,11 +60,7 @@ class TranslationTask(Task):
     @staticmethod
     def check(config: Config) -> None:
         """A missing package or split, or attention that is needed, must stop the run now, not at a validation."""
-        if config.model.attention == "none":
-            for name in config.decoding.needing_attention():
-                raise needs_attention(f"`decoding.{name}` needs", model="`model.attention` is none")
-        language = config.data.languages[1]
-        make_bleu(language, choose_tokenizer(language).name)
+        check_decoding(config)
         check_splits(config.data)
 
     def prepare(self, say: Say) -> None:
@@ -103,16 +99,20 @@ class TranslationTask(Task):
                 "(`data.max_length`); what is beyond that in a sentence is not translated"
             )
         self.sources, self.references = [sources[i] for i in kept], [references[i] for i in kept]
+        self.prepare_bleu(say)
+
+    def prepare_bleu(self, say: Say) -> None:
+        """BLEU with the tokeniser of the references' language."""
         language = self.config.data.languages[1]
         tokenizer = choose_tokenizer(language, self.references)
         if tokenizer.reason:
             say(tokenizer.reason)
         self.bleu = make_bleu(language, tokenizer.name)
         short = count_short(self.bleu, self.references)
-        if short > len(kept) / 2 and self.best_by == "bleu":
+        if short > len(self.references) / 2 and self.best_by == "bleu":
             say(
-                f"BLEU will say little: {short} of {len(kept)} validation references have fewer than four tokens "
-                f'(tokeniser {self.bleu.tokenizer_signature}). Set `training.best_by = "chrf"`, or '
+                f"BLEU will say little: {short} of {len(self.references)} validation references have fewer than four "
+                f'tokens (tokeniser {self.bleu.tokenizer_signature}). Set `training.best_by = "chrf"`, or '
                 "`data.target_language` if nothing else names it"
             )
 
@@ -151,7 +151,7 @@ class TranslationTask(Task):
         """Loss on the reference translations; BLEU and chrF of the model's own translations."""
         assert isinstance(model, TranslationModel)
         negative, tokens = 0.0, 0
-        for batch in self.validation_batcher.in_order(self.validated, VALIDATION_SENTENCES, VALIDATION_TOKENS):
+        for batch in self.validation_batches(VALIDATION_SENTENCES, VALIDATION_TOKENS):
             with self.autocast():
                 negative += negative_log_likelihood(model, to_device(batch, self.device), check)
             tokens += batch.target_tokens
@@ -180,6 +180,10 @@ class TranslationTask(Task):
             ],
         )
 
+    def validation_batches(self, sentences: int, tokens: int) -> Iterator[Batch]:
+        """The pairs whose loss is measured; see `Batcher.in_order` for the limits of a batch."""
+        return self.validation_batcher.in_order(self.validated, sentences, tokens)
+
     def _translate(self, model: TranslationModel, check: Callable[[], None]) -> list[Translation]:
         """The model's translations of the validation sources."""
         decoding, beam_size = self.config.decoding, self.settings.validation_beam_size
@@ -193,6 +197,15 @@ class TranslationTask(Task):
             translations += [best[0] for best in found]
             check()
         return translations
+
+
+def check_decoding(config: Config) -> None:
+    """Raises UserError for attention that is needed but not there, or a tokeniser of BLEU that is not installed."""
+    if config.model.attention == "none":
+        for name in config.decoding.needing_attention():
+            raise needs_attention(f"`decoding.{name}` needs", model="`model.attention` is none")
+    language = config.data.languages[1]
+    make_bleu(language, choose_tokenizer(language).name)
 
 
 def count_short(bleu: BLEU, references: Sequence[str]) -> int:
