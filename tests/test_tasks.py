@@ -406,7 +406,7 @@ def test_files_of_columns(tmp_path: Path) -> None:
     [
         (
             {"task": "clasification"},
-            "`task` must be one of classification.*, but is 'clasification' instead \\(did you",
+            "`task` must be one of captioning.*, but is 'clasification' instead \\(did you",
         ),
         ({"task": "classification", "model": {"attention": "dot"}}, "`model.attention` must be left out for the task"),
     ],
