@@ -156,8 +156,7 @@ def test_overrides_are_checked():
         model.translate(["a"], beam_size=0)
     with pytest.raises(UserError, match=r"`n_best` must be at most `beam_size` \(2\)"):
         model.translate_n_best(["a"], 3)
-    with pytest.raises(UserError, match="`lines` must be a list of lines"):
-        model.translate("a")
+    assert model.translate("abc") == model.translate(["abc"])[0]
 
 
 class Scripted(Engine):
