@@ -16,8 +16,10 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 
 import nmt.commands
+import nmt.inspect
 from nmt import cli
 from nmt.commands.decoding_options import decoding_options
+from nmt.commands.inspect import WHATS
 from nmt.config import OPTIONS, Config, DecodingConfig, check_config
 from nmt.errors import UserError
 from nmt.search.beam import SearchSettings
@@ -68,6 +70,10 @@ def test_every_option_is_read_by_its_command(command: str) -> None:
     declared = {action.dest for name, parser in PARSERS if name == command for action in parser._actions}
     file = f"{command}_.py" if keyword.iskeyword(command) else f"{command}.py"
     read = names_read(FOLDER / file)
+    if command == "inspect":  # each option becomes the argument of that name, and there would be an error without one
+        functions = [getattr(nmt.inspect, what.replace("-", "_")) for what in WHATS]
+        read |= {name for function in functions for name in inspect.signature(function).parameters}
+        read |= set(nmt.inspect.Source.__annotations__)
     starts = tuple(name[:-1] for name in read if re.fullmatch(r"[a-z]+_\*", name))
     assert {name for name in declared - UNREAD - read if not name.startswith(starts)} == set()
 

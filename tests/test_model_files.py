@@ -60,7 +60,7 @@ def test_a_flipped_bit_is_noticed(folder: Path, name: str, share: float) -> None
     assert Path(name).name in refused(folder)
 
 
-@pytest.mark.parametrize("name", ["weights.bin", "shortlist.npz", "encoder.onnx", "shortlist.onnx"])
+@pytest.mark.parametrize("name", ["weights.bin", "encoder.onnx", "shortlist.onnx"])
 def test_files_of_two_exports_are_noticed(folder: Path, name: str) -> None:
     other = BUNDLED / "de-en" / EXPORT / name
     if other.read_bytes() != (folder / EXPORT / name).read_bytes():  # a graph may be the same in both

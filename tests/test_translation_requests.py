@@ -41,6 +41,9 @@ class Words:
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         return [[PIECES.index(s) if s in PIECES else UNK for s in self.surfaces(text)] for text in texts]
 
+    def unreadable(self, text: str) -> str:
+        return ""
+
     def decode(self, ids: Sequence[int]) -> str:
         return self.join_pieces(self.pieces(ids))
 
