@@ -260,7 +260,7 @@ def test_a_damaged_scale_is_one_line(run: Path) -> None:
 
 
 def test_digits() -> None:
-    pytest.importorskip("sklearn")
+    pytest.importorskip("sklearn", reason="the extra `digits` is not installed")
     splits = made_examples.digits()
     assert {split: len(rows) for split, rows in splits.items()} == made_examples.DIGITS
     assert all(rows.shape == (8, 8) for rows, _ in splits["test"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from nmt.config import Config
 from nmt.data.batching import Batch, Pool, drop_words, make_batch, plan_batches, to_device
-from nmt.data.examples import Examples, LabelBatcher, Texts, check_examples, measure_examples, read_texts
+from nmt.data.examples import Examples, LabelBatcher, Texts, check_examples, measure_examples
 from nmt.errors import UserError
 from nmt.model_folder import ModelFolder
 from nmt.network.model import TranslationModel
@@ -20,6 +19,7 @@ from nmt.prediction.captions import Caption, write_captions
 from nmt.prediction.predictor import Prediction
 from nmt.scores.evaluation import Evaluation, evaluate_translations
 from nmt.sizing import Amount
+from nmt.tasks.examples import read_splits
 from nmt.tasks.task import Say
 from nmt.tasks.translation import TranslationTask, check_decoding
 from nmt.text.labels import Ids, represent_sources
@@ -89,13 +89,7 @@ class CaptioningTask(TranslationTask):
 
     def prepare(self, say: Say) -> None:
         """The examples of both splits, and the texts of the validation split."""
-        started, data, kinds = time.perf_counter(), self.config.data, self.config.side_kinds
-        texts = read_texts(data, "train", kinds)
-        self.corpus = self._represent(texts, "train", say)
-        say(f"training data: {texts}")
-        texts = read_texts(data, "validation", kinds)
-        self.validation = self._represent(texts, "validation", say)
-        say(f"validation data: {texts}; prepared in {time.perf_counter() - started:.1f} s")
+        self.corpus, self.validation, texts = read_splits(self.config, self._represent, say)
         self.batcher = CaptionBatcher(self.corpus, self.target_vocabulary, self.config)
         self.validation_batcher = CaptionBatcher(self.validation, self.target_vocabulary, self.config)
         self.validated = np.arange(len(self.validation))

@@ -35,6 +35,24 @@ VALIDATION_POSITIONS = 1 << 14
 """Most positions of a validation batch, padding included; a longer input is alone in its batch."""
 
 
+def read_splits(
+    config: Config, represent: Callable[[Texts, str, Say], Examples], say: Say, note: str = ""
+) -> tuple[Examples, Examples, Texts]:
+    """The examples for training and for validation, and the latter as they were read; two lines say what there is.
+
+    represent: makes the examples of a split as the network reads them
+    note: follows what is said about the training data
+    """
+    started = time.perf_counter()
+    texts = read_texts(config.data, "train", config.side_kinds)
+    training = represent(texts, "train", say)
+    say(f"training data: {texts}{note}")
+    texts = read_texts(config.data, "validation", config.side_kinds)
+    validation = represent(texts, "validation", say)
+    say(f"validation data: {texts}; prepared in {time.perf_counter() - started:.1f} s")
+    return training, validation, texts
+
+
 class ExampleTask(Task):
     """Examples with targets, an EncoderModel, and validation by the scores of what it predicts."""
 
@@ -78,13 +96,8 @@ class ExampleTask(Task):
 
     def prepare(self, say: Say) -> None:
         """The examples of both splits."""
-        started, data, kinds = time.perf_counter(), self.config.data, self.config.side_kinds
-        texts = read_texts(data, "train", kinds)
-        self.corpus = self.represent(texts, "train", say)
-        say(f"training data: {texts}, {len(self.target_vocabulary)} {self.outputs}")
-        texts = read_texts(data, "validation", kinds)
-        self.validation = self.represent(texts, "validation", say)
-        say(f"validation data: {texts}; prepared in {time.perf_counter() - started:.1f} s")
+        note = f", {len(self.target_vocabulary)} {self.outputs}"
+        self.corpus, self.validation, _ = read_splits(self.config, self.represent, say, note)
         batcher = (self.source_vocabulary, self.config)
         self.batcher = LabelBatcher(self.corpus, *batcher)
         self.validation_batcher = LabelBatcher(self.validation, *batcher)
