@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -74,6 +77,35 @@ def test_it_learns_and_says_what_it_predicts(run: Path, capsys: pytest.CaptureFi
     assert "chrF2" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("attention", ["general", "none"])
+def test_an_export_writes_what_torch_writes(attention: str, run: Path, tmp_path: Path) -> None:
+    """In fp32 and in 8 bits, with attention to the vectors and without, alone and without torch."""
+    if attention == "none":
+        config = caption_config(tmp_path, epochs=1)
+        config.model.attention = "none"
+        train(config, tmp_path / "run", say=quiet)
+        run = tmp_path / "run"
+    folder = shutil.copytree(open_model(run).path, tmp_path / "model")
+    sources = read_texts(open_model(run).config.data, "test", ("vector", "text")).sources
+    expected = Predictor.load(folder).predict(sources)
+    for integers in (False, True):
+        export_model(open_model(folder), integers=integers)
+        (folder / "model.safetensors").rename(tmp_path / "weights")
+        found = Predictor.load(folder).predict(sources)
+        (tmp_path / "weights").rename(folder / "model.safetensors")
+        if not integers:
+            assert [one.label for one in found] == [one.label for one in expected]
+        probabilities = [[one.probability for one in side] for side in (found, expected)]
+        assert np.allclose(*probabilities, atol=0.1 if integers else 1e-4)
+    (folder / "model.safetensors").unlink()
+    program = "import sys, nmt\nprint(nmt.Predictor.load(sys.argv[1]).predict([[[10, 0, 0, 0]]])[0].label)\n"
+    program += "assert 'torch' not in sys.modules"
+    printed = subprocess.run(
+        [sys.executable, "-c", program, str(folder)], capture_output=True, text=True, check=True
+    ).stdout
+    assert printed.strip() == Predictor.load(folder).predict([[[10, 0, 0, 0]]])[0].label
+
+
 def test_resumed_equals_uninterrupted(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = caption_config(run.parent)
     with monkeypatch.context() as patch:
@@ -105,8 +137,6 @@ def test_what_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
         parse_config({"task": "captioning"}, "test")
     with pytest.raises(UserError, match=r"`training.r_drop` must be left out with `data.input"):
         parse_config({"task": "captioning", "data": {"input": "vectors"}, "training": {"r_drop": 1.0}}, "test")
-    with pytest.raises(UserError, match="is a captioning model, which cannot be exported"):
-        export_model(open_model(run))
     assert cli.main(["evaluate", str(run), "--report", "nowhere"]) == 2
     assert "--report shows labels" in capsys.readouterr().err
     with pytest.raises(UserError, match="a vector must have 4 numbers"):

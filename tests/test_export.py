@@ -92,7 +92,9 @@ def exported(engine: TorchEngine, folder: Path, integers: bool = False, small: b
     """The same model in ONNX Runtime."""
     (folder / EXPORT).mkdir(parents=True)
     made_from: dict[str, Any] = {"weights": {}, "vocabularies": {}}
-    write_manifest(folder / EXPORT, {**write_graphs(engine.model, folder / EXPORT, integers, small), **made_from})
+    task = "language_model" if isinstance(engine.model, LanguageModel) else "translation"
+    graphs = write_graphs(engine.model, folder / EXPORT, integers, small, task)
+    write_manifest(folder / EXPORT, {**graphs, **made_from})
     return OnnxEngine(folder, threads=1)
 
 

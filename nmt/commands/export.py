@@ -8,7 +8,7 @@ from nmt.commands.options import positive
 from nmt.commands.streams import say
 from nmt.errors import UserError
 
-TEXT = "Export a model as ONNX graphs into its folder. `translate` then uses them and does not need torch."
+TEXT = "Export a model as ONNX graphs into its folder. `translate` and `nmt predict` then use them and need no torch."
 EXAMPLE = "nmt export runs/captions --int8"
 
 

@@ -120,8 +120,6 @@ def export_model(
     """
     if not folder.weights.exists():
         raise UserError(f"`{folder.path}` has no weights to export")
-    if folder.config.kind.decoder and folder.config.reads_vectors:
-        raise UserError(f"`{folder.path}` is a captioning model, which cannot be exported; it runs with torch")
     require_onnx()
     model, exported, expected = _expectation(folder, threads)
     vocabularies = weights_metadata(folder.config, folder.source_vocabulary, folder.target_vocabulary)
@@ -222,11 +220,8 @@ def _add_shortlist(
     return None
 
 
-def write_graphs(model: Any, folder: Path, integers: bool, small: bool = False, task: str = "") -> dict[str, Any]:
-    """Write the graphs of a model; returns the manifest's part about them.
-
-    task: the task of a model that writes labels
-    """
+def write_graphs(model: Any, folder: Path, integers: bool, small: bool, task: str) -> dict[str, Any]:
+    """Write the graphs of a model of a task; returns the manifest's part about them."""
     from nmt.export.onnx_graph import WeightStore, quantize_rows
     from nmt.export.onnx_network import DecoderGraph, encoder_graph, label_graph, record_step
     from nmt.export.tracing import values
@@ -243,9 +238,9 @@ def write_graphs(model: Any, folder: Path, integers: bool, small: bool = False, 
     step = record_step(model)
     decoders = {name: DecoderGraph(model, step, name, integers, table) for name in ("best", "rows", "shortlist")}
     graphs = {name: decoder.graph for name, decoder in decoders.items()}
-    if isinstance(model, LanguageModel):
+    if task != "translation":
         del graphs["shortlist"]
-    else:
+    if not isinstance(model, LanguageModel):
         graphs["encoder"] = encoder_graph(model, integers)
     for name, graph in graphs.items():
         (folder / f"{name}.onnx").write_bytes(graph.model(store))
@@ -258,7 +253,7 @@ def write_graphs(model: Any, folder: Path, integers: bool, small: bool = False, 
         offset = store.offset((whole if integers else weight)[SPECIAL_PIECES:].T)
     manifest: dict[str, Any] = {
         "format": EXPORT_FORMAT,
-        "task": "language_model" if isinstance(model, LanguageModel) else "translation",
+        "task": task,
         "integers": integers,
         "table": decoders["rows"].table,
         "pieces": len(weight) - SPECIAL_PIECES,
@@ -297,11 +292,12 @@ class Expectation:
     Log-probabilities are compared on torch's best translations, n-best lists as far as the scores tell them apart.
     """
 
-    def __init__(self, engine: TorchEngine, sources: Sequence[Sequence[int]], decoding: DecodingConfig) -> None:
+    def __init__(self, engine: TorchEngine, sources: Sequence[Any], decoding: DecodingConfig) -> None:
         self.settings = SearchSettings(beam_size=4, n_best=4, max_length_offset=decoding.max_length_offset)
-        if isinstance(engine.model, LanguageModel):
+        alone = isinstance(engine.model, LanguageModel)
+        if alone or np.ndim(sources[0]) == 2:  # the source does not limit the length of a text
             self.settings = SearchSettings(beam_size=4, n_best=4, max_length_factor=0, max_length_offset=15)
-            sources = sources[:4]
+        sources = sources[: 4 if alone else None]
         self.sources = sources
         self.translations = beam_search(engine, sources, self.settings)
         self.log_probs = self._log_probs(engine)

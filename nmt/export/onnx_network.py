@@ -267,13 +267,16 @@ def _encode(
 def carried_shapes(model: TranslationModel | LanguageModel) -> tuple[dict[str, Shape], dict[str, Shape]]:
     """Names and shapes, without the first dimension, of a sentence's memory and of a row's state.
 
-    A size that differs between sources of 2 and of 3 pieces is the source's length.
+    A size that differs between sources of 2 and of 3 positions is the source's length.
     """
     if isinstance(model, LanguageModel):
         return {}, {name: list(tensor.shape[1:]) for name, tensor in model.initial_state(1).items()}
     found = []
     for length in (2, 3):
-        memory, state = model.encode(torch.zeros(length, 1, dtype=torch.long), torch.tensor([length]))
+        source = torch.zeros(length, 1, dtype=torch.long)
+        if isinstance(model.source_embedding, nn.Linear):
+            source = torch.zeros(length, 1, model.source_embedding.in_features)
+        memory, state = model.encode(source, torch.tensor([length]))
         found.append((model.decoder.search_memory(memory), state))
     memory_shapes, state_shapes = (
         {

@@ -19,6 +19,7 @@ from nmt.text.labels import Labels, pad_sources, represent_sources, segment_word
 from nmt.text.tables import ResultList, Row, html_table, text_table
 from nmt.text.vectors import Scale, vectors_of
 from nmt.translation.onnx_engine import OnnxEngine, Output, chosen_device, tensor
+from nmt.translation.onnx_engine import load_engine as load_search_engine
 
 Floats = npt.NDArray[np.float32]
 
@@ -222,11 +223,9 @@ def batches(lengths: Sequence[int], positions: int) -> list[list[int]]:
 
 def load_engine(folder: ModelFolder, device: str, threads: int | None) -> Any:
     """The network of a model folder: its export on a CPU if it has one, otherwise in torch; raises UserError."""
-    device = chosen_device(folder, device)
     if folder.config.kind.decoder:
-        from nmt.network import torch_engine
-
-        return torch_engine.load_engine(folder, device=device, threads=threads)
+        return load_search_engine(folder, device, threads)
+    device = chosen_device(folder, device)
     if device == "cpu" and folder.exported:
         check_export(folder)
         engine = OnnxLabelEngine(folder.path, threads)

@@ -29,7 +29,8 @@ from nmt.model_files import check_files, damaged
 from nmt.model_folder import EXPORT, ModelFolder, check_export, read_manifest
 from nmt.processors import available_processors
 from nmt.search.engine import Best, Engine, EngineState, Floats, Integers
-from nmt.text.vocabulary import END, PAD, SPECIAL_PIECES
+from nmt.text.labels import pad_sources
+from nmt.text.vocabulary import SPECIAL_PIECES
 from nmt.translation.forking import undisturbed
 from nmt.translation.graph_file import check_graph
 
@@ -83,8 +84,8 @@ class OnnxEngine(Engine):
         self._graphs: dict[str, _Session] = {}
         self._single: OnnxEngine | None = None
 
-    def start(self, sources: Sequence[Sequence[int]]) -> tuple[Encoded, EngineState]:
-        """Encode sentences: the state has one row for each. A language model has no source, only its number of rows."""
+    def start(self, sources: Sequence[Any]) -> tuple[Encoded, EngineState]:
+        """Encode sentences, or vectors: the state has one row for each. Of a language model only the count matters."""
         count = len(sources)
         state: EngineState = {"sentence": np.arange(count), "parents": _in_order(count)}
         memory = Encoded(count)
@@ -92,11 +93,7 @@ class OnnxEngine(Engine):
             for name, size in self.manifest["state"].items():
                 state[f"state.{name}"] = tensor(np.zeros((count, size), np.float32))
             return memory, state
-        lengths = np.array([len(ids) + 1 for ids in sources])
-        source = np.full((int(lengths.max()), count), PAD)
-        for row, ids in enumerate(sources):
-            source[: len(ids), row] = ids
-        source[lengths - 1, np.arange(count)] = END
+        source, lengths = pad_sources(sources)
         encoded = self._graph("encoder").bind().run({"source": tensor(source), "lengths": tensor(lengths)})
         for name, found in encoded.items():
             (memory.tensors if name.startswith("memory.") else state)[name] = found
