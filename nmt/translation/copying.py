@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from nmt.search.constraints import SPACE
 from nmt.text.cleaning import clean_line, one_line
+from nmt.text.glossary import Glossary
 from nmt.text.sentences import list_mark, sentence_spans
 from nmt.text.spans import (
     SPAN_CHARACTERS,
@@ -71,7 +72,13 @@ class Copying:
         return any(_LETTER.search(piece) for piece in pieces if not piece.startswith("<0x"))
 
     def sentences(
-        self, line: str, split: bool, named: Named | None = None, whole: bool = False, marks: bool = False
+        self,
+        line: str,
+        split: bool,
+        named: Named | None = None,
+        whole: bool = False,
+        marks: bool = False,
+        glossary: Glossary | None = None,
     ) -> tuple[list[SourceSentence], list[str]]:
         """The sentences of a line, and the white space between them; a blank line has none.
 
@@ -79,9 +86,10 @@ class Copying:
         must stay whole, the spans beyond the maximum are translated as text.
 
             marks: whether a bullet, a number of a list and the like at the beginning is a sentence that does not change
+            glossary: terms that are translated, although a part of one may be a span, such as a rare word
         """
         if marks and (end := list_mark(written := one_line(line))) and self.has_words:
-            sentences, gaps = self.sentences(written[end:], split, named)
+            sentences, gaps = self.sentences(written[end:], split, named, glossary=glossary)
             mark = clean_line(written[:end])
             gap = mark[len(mark.rstrip()) :]
             return [SourceSentence(mark.strip(), (), mark.strip()), *sentences], [gap, *gaps]
@@ -98,7 +106,11 @@ class Copying:
         sentences = []
         for start, end in places:
             own = spans[bisect_left(starts, start) : bisect_left(starts, end)]
-            sentences.append(self._read(text[start:end], [(first - start, last - start) for first, last in own]))
+            own = [(first - start, last - start) for first, last in own]
+            if own and glossary is not None:
+                terms = [match for match in glossary.find(text[start:end]) if not match.is_kept]
+                own = [one for one in own if not any(term.start <= one[0] and one[1] <= term.end for term in terms)]
+            sentences.append(self._read(text[start:end], own))
         return sentences, [text[end:start] for (_, end), (start, _) in pairwise(places)]
 
     def _unknown(self, text: str) -> tuple[str, list[str]]:
@@ -133,13 +145,13 @@ class Copying:
         copies = tuple(source[start:end] for (start, end), _ in found)
         return SourceSentence(read, copies), replace_spans(target, [found[i][1] for i in order], order)
 
-    def phrase(self, phrase: str, copies: Sequence[str], named: Named | None = None) -> str:
+    def phrase(self, phrase: str, copies: Sequence[str]) -> str:
         """A required phrase or prefix, with characters in place of the spans that it shares with the source."""
         left = dict[str, list[int]]()
         for number, copy in reversed(list(enumerate(copies))):
             left.setdefault(copy, []).append(number)
         spans, numbers = [], []
-        for start, end in find_spans(phrase, named) if copies else ():
+        for start, end in find_spans(phrase, Named(copies)) if copies else ():
             if left.get(phrase[start:end]):
                 spans.append((start, end))
                 numbers.append(left[phrase[start:end]].pop())

@@ -174,8 +174,11 @@ class Layout:
             found = self.free(start, end[1] if end else int(self.first[other]), parent.number)
         return None if found is None else self.with_marks(found, first, last, parent.number)
 
-    def best_run(self, number: int, inside: npt.NDArray[np.int64], owner: int) -> Run | None:
-        """The run of a sentence's units whose words attend most to some source words and least to others."""
+    def best_run(self, number: int, inside: npt.NDArray[np.int64], owner: int, least: float = -np.inf) -> Run | None:
+        """The run of a sentence's units whose words attend most to some source words and least to others.
+
+        least: value of the words that it may include, the weight to these source words less that to others
+        """
         start, weights = int(self.first[number]), self.weights[number]
         chosen = np.zeros(weights.shape[1], bool)
         places = inside - self.first_source[number]
@@ -183,7 +186,7 @@ class Layout:
         enclosed = weights[:, chosen].max(axis=1, initial=0.0)
         values = enclosed - weights[:, ~chosen].max(axis=1, initial=0.0)
         free = self.owner[start : start + len(values)] == owner
-        values[~free] = -np.inf
+        values[~free | (values < least)] = -np.inf
         best, found, total, begun = 0.0, None, 0.0, 0
         for place, value in enumerate(values.tolist()):
             if total <= 0:

@@ -408,14 +408,14 @@ class Translator:
         if glossary and self.copying.most:
             line = replace(line, keep=(*line.keep, *glossary.kept(line.text)))
         named = self._name(line.keep) if line.keep else None
-        sentences, gaps = self.copying.sentences(line.text, split_sentences, named, whole, marks)
+        sentences, gaps = self.copying.sentences(line.text, split_sentences, named, whole, marks, glossary)
         problems += [TOO_MANY.format(one.too_many + self.copying.most) for one in sentences if one.too_many]
         copies = sentences[0].copies if whole and sentences else ()
         if copies:
             line = replace(
                 line,
-                prefix=self.copying.phrase(line.prefix, copies, named),
-                required=[self.copying.phrase(phrase, copies, named) for phrase in line.required],
+                prefix=self.copying.phrase(line.prefix, copies),
+                required=[self.copying.phrase(phrase, copies) for phrase in line.required],
             )
         for number, sentence in enumerate(sentences):
             if whole or any(phrase in (sentence.unchanged or "") for phrase in line.forbidden):
