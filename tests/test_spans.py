@@ -94,6 +94,17 @@ Hallo ⟦:name⟧, noch ⟦:days⟧ Tage (⟦:count⟧), er sagte:nein, std::vec
 BUS ⟦634⟧ HÄLT HIER.
 Die NATO hat ⟦30⟧ Mitglieder.
 Text \ue123 hier
+Herr Dr. ⟦Müller⟧ (geb. Schmidt) kam.
+Herr ⟦Wolf⟧ und Frau ⟦Fuchs-Klein⟧ sahen Herrn ⟦von Steins⟧ Brot.
+Herr Professor ⟦Klein⟧, Frau Bundeskanzlerin ⟦Merkel⟧, Prof. Dr. ⟦Sommer⟧
+Frau ⟦Anna Müller⟧ isst. Heute hat Frau ⟦Anna⟧ Brot gekauft.
+Sehr geehrter Herr ⟦Max Braun⟧, danke.
+Mr. ⟦Baker⟧ and Mrs. ⟦O'Brien⟧ met Mr. President ⟦Ford⟧ and Dr. ⟦Black⟧.
+M. ⟦Boucher⟧, Señora ⟦de la Cruz⟧, Signor ⟦Rossi⟧
+My name is Anna ⟦Baker⟧; ich heiße Lukas ⟦Vogel⟧.
+Die ⟦Müller GmbH⟧ und die ⟦Stein & Söhne GmbH & Co. KG⟧ kaufen die ⟦Deutsche Bank AG⟧.
+⟦Baker & Sons Ltd⟧. Then ⟦Apple Inc.⟧ grew.
+Am ⟦Potsdamer Platz⟧ und in der ⟦Berliner Straße⟧ ⟦5⟧
 """
 
 PLAIN = """
@@ -107,7 +118,14 @@ Das E-Mail-Programm und die U-Bahn.
 Nun ja ... ich weiß nicht… Hm...
 "Wirklich?", fragte er: »Ja!«
 Er sagte: Ich komme; sie nicht.
-Herr Dr. Müller (geb. Schmidt) kam.
+Herr Doktor, ich bin krank. Dr. ist er nicht.
+Frau Präsidentin, meine Damen und Herren! Herr Präsident.
+Der Herr der Ringe, die Frau des Jahres, Mann und Frau
+Weil die alte Frau Brot kauft und der Herr Zeit hat.
+Mr. President, Mr. Right, a doctor. My name is Mary.
+Die AG trifft sich, eine GmbH. Unser Platz
+Großer Platz für Kinder
+HERR MÜLLER UND FRAU KOCH
 McDonald und Lehrerinnen, GmbH, USA, NATO.
 Die LehrerInnen und StudentInnen kamen.
 Wie geht's? Gut!
@@ -186,7 +204,7 @@ HOSTILE = [
     "<a b=", "<!--", "&", "&a", "`", "`a", "` `", "%", "%(", "%(a", "%1$", "$", "${", "/", "/a", "~/", "\\", "C:\\",
     ":", ":a", "://", "a://", "http://(", "http://a)", "www.", "_", "a_", "__", "aA", "Aa", "0:", "ab:", "+1 ",
     "1 000", "😀\u200d", "\ue000", "=", "-", "<a b='", "a.b/", "a.de", "1-", "#", "#a", ")", "'", "-1,", "A1-A",
-    "[:", "DE00 0000", "a.txt", "a/",
+    "Herr ", "Dr. ", "Herr Wirt", "& AG ", "die Frau A ", "Aer ", "[:", "DE00 0000", "a.txt", "a/",
 ]  # fmt: skip
 
 
@@ -238,6 +256,15 @@ def test_what_both_sides_have_is_replaced_on_both() -> None:
     assert {"Tom mag * Boston nicht, Toms Hund.", "Tom mag * * nicht, Toms Hund."} <= seen[sources[1]]
     assert seen["Ja."] == {"Ja.", "* Ja.", "Ja. *", "*Ja.*"}
     assert seen["はい。"] == {"はい。", "*はい。", "はい。*", "*はい。*"}
+
+
+def test_training_sees_the_names_that_translation_copies() -> None:
+    sources, targets = ["Frau Koch kocht bei der Fisch AG."], ["Mrs. Koch is cooking at Fisch AG."]
+    mark_spans(sources, targets, 1.0, 4, np.random.default_rng(1))
+    for text in (*sources, *targets):
+        assert not {"Koch", "Fisch AG"} & set(text.replace(".", "").split()) and "Fisch" not in text
+    read = [sorted(set(text) & set(SPAN_CHARACTERS)) for text in (*sources, *targets)]
+    assert read[0] == read[1] and len(read[0]) == 2
 
 
 def test_the_share_is_that_of_the_pairs_with_spans() -> None:

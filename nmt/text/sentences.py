@@ -48,7 +48,7 @@ _ORDINALS_FOLLOW = _words(
     "unserer jeder jede jedes jeden jedem dieser diese dieses diesen diesem und oder sowie kein keine"
 )
 _MONTHS = _words("Januar Jänner Februar März April Mai Juni Juli August September Oktober November Dezember")
-_BEGINS = _words(
+BEGINS = _words(
     "The A An This That These Those There Here He She It We You They I My His Her Our Their Its Your In On At But And "
     "Or So If When While What Who Why How Where Which Is Are Was Were Do Does Did Has Have Had Can Could Will Would "
     "Should Yes No Not As For From After Before Then Now Let Let's Please It's I'm I've I'll He's She's We're They're "
@@ -62,6 +62,7 @@ _BEGINS = _words(
     "Perché Он Она Оно Они Я Ты Мы Вы Это Этот Эта Но А И В На Не Да Нет Как Что Кто Где Когда Почему Там Потом Мой "
     "Моя Его Её"
 )
+"""Frequent words at the beginning of a sentence, with their capital letter."""
 
 _BULLET = r"[-–—•·*+◦‣⁃▪▫●○■□►▸→>✓✔✗✘]|#{1,6}|\[[ xX]?\]"
 _NUMBER = r"\d{1,3}(?:\.\d{1,3})*+[.)]|\(\d{1,3}\)|(?:[a-zA-Z]|[ivxIVX]{2,5})\)|\((?:[a-zA-Z]|[ivxIVX]{2,5})\)"
@@ -156,7 +157,7 @@ def _goes_on(word: str, previous: str, next_word: str, before: str) -> bool:
     previous: the word before it, where there is one
     before: the text that ends with the word
     """
-    begins = next_word.partition("’")[0] in _BEGINS or next_word in _BEGINS
+    begins = next_word.partition("’")[0] in BEGINS or next_word in BEGINS
     if word.isdecimal():
         if len(word) > 2:
             return False

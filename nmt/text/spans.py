@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from nmt.sizing import MOST_SPANS
+from nmt.text.names import find_names
 
 SPAN_CHARACTERS = "".join(chr(0xE000 + number) for number in range(MOST_SPANS))
 """The characters that a model reads instead of spans: private-use characters, which no text uses otherwise."""
@@ -194,7 +195,7 @@ def find_spans(text: str, named: Named | None = None, unreadable: str = "", word
         words: words that are spans as well
     """
     spans = list(_recognised(text)) if _SIGN_OF_SPAN.search(text) else []
-    more = list(named.find(text)) if named is not None else []
+    more = [*find_names(text), *(named.find(text) if named is not None else ())]
     if unreadable:
         more += _words_with(text, unreadable)
     if words:
