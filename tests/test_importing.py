@@ -382,6 +382,123 @@ def test_columns_without_names(tmp_path: Path) -> None:
     assert [pair[:2] for pair in read_all([str(path)])] == texts
 
 
+ROWS = "".join(f'"{source}";"{target.replace(chr(34), 2 * chr(34))}"\r\n' for source, target in PAIRS)
+"""The pairs as Excel writes them in Germany."""
+
+
+def test_titles_and_notes_above_the_names_of_the_columns(run: Callable[..., str]) -> None:
+    book = openpyxl.Workbook()
+    for row in [["Texts of the shop, May"], [], ["Do not change column D. Ask Ms Smith.", None, None, "x"]]:
+        book.active.append(row)
+    book.active.append(["No", "German (Germany)", "English", "Changed"])
+    for number, pair in enumerate(PAIRS):
+        book.active.append([number, *pair, None])
+    book.create_sheet("Old")
+    book.save("book.xlsx")
+    said = run("book.xlsx", "--output", "corpus")
+    assert "source language `de`, target language `en`" in said
+    assert "`book.xlsx`: row 4 names the columns; the rows above it are left out\n" in said
+    assert "`book.xlsx`: the first sheet, `Sheet`, is read; --sheet reads another: Old\n" in said
+    assert f"{len(PAIRS)} pairs read from `book.xlsx`" in said
+    Path("x.csv").write_text(f"Export\r\n\r\nde;en\r\n{ROWS}")
+    assert [pair[:2] for pair in read_all(["x.csv"])] == PAIRS
+    assert len(read_all(["x.csv"], header=False)) == len(PAIRS) + 2
+    assert [pair[:2] for pair in read_all(["x.csv"], source_field="EN", target_field="de")] == [
+        pair[::-1] for pair in PAIRS
+    ]
+
+
+def jsonl_of(path: Path, record: object) -> str:
+    path.write_text(json.dumps(record))
+    return str(path)
+
+
+def xliff_of(path: Path, source: str, target: str) -> str:
+    path.write_text(f'<xliff version="1.2"><file source-language="{source}" target-language="{target}"/></xliff>')
+    return str(path)
+
+
+NAMED: dict[str, tuple[str, Callable[[Path], str]]] = {
+    "columns": ("en de", lambda path: write_table(path, "No;English;German (Austria);Note")),
+    "three columns": ("de en fr", lambda path: write_table(path, "ID;de;en;French")),
+    "a word of two letters": ("", lambda path: write_table(path, "Wort;word\r\nda;so")),
+    "fields": ("de en", lambda path: jsonl_of(path / "x.jsonl", {"id": 1, "translation": {"de": "a", "en": "b"}})),
+    "Parquet": ("de en", lambda path: parquet(path / "x")[0]),
+    "regions": ("de en", lambda path: xliff_of(path / "x.xlf", "de-DE", "en-US")),
+    "regions that differ": ("zh-CN zh-TW", lambda path: xliff_of(path / "x.xlf", "zh-CN", "zh-TW")),
+    "PO": ("de", lambda path: po(path / "x")[0]),
+    "terms": ("de en", lambda path: write_terms(path / "x.tbx")),
+}
+"""The languages that files name."""
+
+
+def write_table(folder: Path, header: str) -> str:
+    (folder / "x.csv").write_text(f"{header}\r\n")
+    return str(folder / "x.csv")
+
+
+def write_terms(path: Path) -> str:
+    groups = "".join(f'<langSet xml:lang="{code}"><tig><term>x</term></tig></langSet>' for code in ("de", "en-GB"))
+    path.write_text(f"<martif><text><body><termEntry>{groups}</termEntry></body></text></martif>")
+    return str(path)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_languages_that_a_file_names(name: str, tmp_path: Path) -> None:
+    languages, write = NAMED[name]
+    found = languages.split()
+    path = write(tmp_path)
+    if len(found) == 2:
+        reading = find_files([path], Reading(say=lambda _: None))[1]
+        assert [reading.source, reading.target] == found
+        return
+    there = f": the languages there are {', '.join(found)}" if found else ""
+    with pytest.raises(UserError, match=rf"^set --source and --target, the two languages{there}$"):
+        find_files([path], Reading(say=lambda _: None))
+
+
+@pytest.mark.parametrize("names", [("de", "en"), ("x.en.txt", "x.de.txt"), ("en.txt.gz", "de.txt.gz")])
+def test_names_of_text_files(names: tuple[str, str], tmp_path: Path) -> None:
+    """The language decides which side a file is, not the order; a workbook that is open in Excel leaves a file."""
+    (tmp_path / "~$book.xlsx").write_bytes(b"owner")
+    for name in names:
+        lines = "".join(f"{pair['en' in name]}\n" for pair in PAIRS).encode()
+        (tmp_path / name).write_bytes(gzip.compress(lines) if name.endswith(".gz") else lines)
+    for given in ([str(tmp_path)], [str(tmp_path / name) for name in names]):
+        assert [pair[:2] for pair in read_all(given)] == PAIRS
+        found = find_files(given, Reading(target="en", say=lambda _: None))[1]
+        assert found.source == "de" if len(given) == 2 else found.source in ("de", "")
+
+
+def test_cells_that_are_no_text(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    for row in [("de", "en"), ("#N/A", "#REF!"), ("=A1", "=B1"), (3.0, True), ("a_x000D_\nb", "x")]:
+        book.active.append(row)
+    book.save(tmp_path / "x.xlsx")
+    assert [pair[:2] for pair in read_all([str(tmp_path / "x.xlsx")])] == [("3", "True"), ("a\r\nb", "x")]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "damage", "said"),
+    [
+        ("utf-8", b"Stra\xdfe;street\r\n", "1 of its characters are not valid UTF-8; each is read as \ufffd"),
+        ("cp1252", b"", "is not UTF-8 and is read as cp1252"),
+        ("utf-16-le", b"", ""),
+        ("utf-16-be", b"", ""),
+    ],
+)
+def test_encodings_of_tables(encoding: str, damage: bytes, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_bytes(f"de;en\r\n{ROWS}".encode(encoding) + damage)
+    lines: list[str] = []
+    found, reading = find_files([str(path)], Reading("de", "en", say=lines.append))
+    pairs = [pair[:2] for pair in found[0].read(reading)]
+    assert pairs == [*PAIRS, *([("Stra\ufffde", "street")] if damage else [])]
+    assert [said in line for line in lines] == [True] * bool(said)
+    path.write_text(f"\ufeffEN;DE\r\n{ROWS}", encoding="utf-8")
+    assert [pair[:2] for pair in read_all([str(path)], encoding="UTF-8")] == [pair[::-1] for pair in PAIRS]
+
+
 def test_states_and_segments_of_xliff(tmp_path: Path) -> None:
     path = tmp_path / "x.sdlxliff"
     path.write_text(
@@ -508,7 +625,9 @@ def zip_bomb() -> bytes:
         ("x.pot", b'msgid "a"\nmsgstr ""\n', "only 0 pairs are left: 1 dropped (100.0 %): without a translation"),
         ("x.csv", b"", "no translation was found in `x.csv`"),
         ("x.doc", b"\xd0\xcf\x11\xe0", "`x.doc` is an old Office document (.doc, .xls, .ppt); save it as text"),
+        ("x.xlsx", b"\xd0\xcf\x11\xe0", "`x.xlsx` is an old or OpenDocument spreadsheet, or has a password; save it"),
         ("x.po", b'msgid "a"\nmsgstr "b" c"\n', "`x.po` line 2 is not a valid PO file: "),
+        ("x.po", __file__.encode(), "`x.po` line 1 is not a valid PO file: "),
         ("x.csv", b'de,en\n"a"b,c\n', "`x.csv` line 2 is not valid CSV: ',' expected after '\"'"),
         ("x.csv", b"one column\nonly\n", "`x.csv` has no columns: none of tab, semicolon, comma and | separates"),
         ("x.xlsx", b"PK\x03\x04 and nothing else", "`x.xlsx` cannot be read as a workbook (xlsx): "),
@@ -516,6 +635,11 @@ def zip_bomb() -> bytes:
         ("x.jsonl", b'{"de": "a"}\n', "`x.jsonl`: set --source-field and --target-field to fields that are there: de"),
         ("x.jsonl", b'{"de": "a", "en": "b"}\n{"de": 1, "en": "b"}', "`x.jsonl` line 2: `de` must be a text, but is 1"),
         ("x.jsonl", b"{", "`x.jsonl` line 1 is not valid JSON"),
+        (
+            "x.json",
+            b'{"data": [\n',
+            "`x.json` line 1 is not valid JSON: Expecting value at column 11; each line",
+        ),
         ("x.parquet", b"PAR1", "`x.parquet` cannot be read as Parquet: "),
         ("x.txt", b"A sentence.\n", "`x.txt` is plain text, which needs a second file with the other language"),
         (

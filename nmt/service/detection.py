@@ -6,7 +6,8 @@ import threading
 from collections.abc import Sequence
 from functools import cached_property
 
-from nmt.text.identification import Identifier, base
+from nmt.text.formats.languages import base
+from nmt.text.identification import Identifier
 
 LOOKED_AT = 2000
 """Number of characters that are examined."""

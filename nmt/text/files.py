@@ -175,7 +175,7 @@ def _no_text(file: io.BufferedReader, head: bytes) -> str:
         for tag, what in _XML.items():
             if tag in head:
                 return what
-    if encoding := _unmarked_encoding(head):
+    if encoding := unmarked_encoding(head):
         return f"{encoding} text without a byte order mark; convert it: iconv -f {encoding} -t UTF-8"
     return ""
 
@@ -193,7 +193,7 @@ def _what_is_zipped(file: io.BufferedReader, head: bytes) -> str:
     return "a zip archive; unpack it first"
 
 
-def _unmarked_encoding(head: bytes) -> str:
+def unmarked_encoding(head: bytes) -> str:
     """UTF-16LE or UTF-16BE if every second byte is often NUL and no other byte is; otherwise empty."""
     high, low = head[::2].count(0), head[1::2].count(0)
     if max(high, low) >= 2 and min(high, low) == 0 and max(high, low) > len(head) // 40:

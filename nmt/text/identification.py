@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from nmt.errors import UserError, how_to_install
-from nmt.text.formats.languages import NAMES, normal_code
+from nmt.text.formats.languages import NAMES, base
 
 SURE = 0.9
 """From this probability on, a text counts as being in a language."""
@@ -71,8 +71,3 @@ def is_installed() -> bool:
 def with_similar(languages: Iterable[str]) -> set[str]:
     """These languages and all common ones, which a sentence of a corpus may be in by mistake."""
     return {*languages, *NAMES}
-
-
-def base(language: str) -> str:
-    """`de` for `de-AT`."""
-    return normal_code(language).partition("-")[0]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from nmt.config.fields import FilterName
-from nmt.text.formats.languages import normal_code
+from nmt.text.formats.languages import base
 from nmt.text.identification import Identifier, with_similar
 from nmt.text.spans import find_spans
 
@@ -112,7 +112,7 @@ class PairFilter:
     def __post_init__(self) -> None:
         longest, ratio = self.max_characters, self.max_length_ratio
         if ratio is None:
-            dense = [normal_code(code).partition("-")[0] in ("zh", "ja", "ko") for code in (self.source, self.target)]
+            dense = [base(code) in ("zh", "ja", "ko") for code in (self.source, self.target)]
             ratio = 9 if dense[0] != dense[1] else 4
         seen: set[int] = set()  # about 70 bytes a pair
 
@@ -163,8 +163,7 @@ class PairFilter:
 
 def _other_letters(language: str) -> re.Pattern[str] | None:
     """Finds the letters that are not of the language's script; None where any script may be right."""
-    code = normal_code(language).partition("-")[0]
-    own = next((letters for letters, codes in SCRIPTS.values() if code in codes.split()), "")
+    own = next((letters for letters, codes in SCRIPTS.values() if base(language) in codes.split()), "")
     return re.compile(rf"[^\W\d_{own}]") if own else None
 
 

@@ -195,13 +195,18 @@ def iterate_records(path: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
         yield place, record
 
 
+NO_PARTS = "; each line must be a whole object, or the file must be one array of objects"
+"""What to do about an object of several lines."""
+
+
 def _json_lines(path: str | Path, lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
     for number, line in enumerate(lines, start=1):
         if line.strip():
             try:
                 record = json.loads(line)
             except json.JSONDecodeError as error:
-                raise _invalid_json(path, number, error) from None
+                is_part = error.pos == len(line)
+                raise _invalid_json(path, number, error, NO_PARTS if is_part else "") from None
             except (ValueError, RecursionError) as error:  # numbers of thousands of digits, nested brackets
                 raise UserError(f"`{path}` line {number} is not valid JSON: {error}") from None
             yield f"line {number}", record
@@ -218,8 +223,8 @@ def _json_array(path: str | Path, lines: Iterator[str]) -> Iterator[tuple[str, A
         yield f"record {number}", record
 
 
-def _invalid_json(path: str | Path, line: int, error: json.JSONDecodeError) -> UserError:
-    return UserError(f"`{path}` line {line} is not valid JSON: {error.msg} at column {error.colno}")
+def _invalid_json(path: str | Path, line: int, error: json.JSONDecodeError, hint: str = "") -> UserError:
+    return UserError(f"`{path}` line {line} is not valid JSON: {error.msg} at column {error.colno}{hint}")
 
 
 def iterate_csv(path: str | Path, source: str, target: str, score: str = "") -> Iterator[tuple[str, ...]]:

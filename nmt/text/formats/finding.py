@@ -12,7 +12,7 @@ from pathlib import Path
 from nmt.errors import UserError, similar_path
 from nmt.text.files import DAMAGED, open_plain, open_text, plain_name
 from nmt.text.formats import po, records, table, tbx, tmx, xliff, xlsx
-from nmt.text.formats.languages import is_code, is_language, normal_code
+from nmt.text.formats.languages import base, is_code, is_language, normal_code
 from nmt.text.formats.pair import Pair, Reading
 from nmt.text.reading import iterate_parallel
 
@@ -26,21 +26,24 @@ class Format:
 
     suffixes: tuple[str, ...]
     read: Callable[[str, Reading], Iterator[Pair]]
-    languages: Callable[[str], list[str]] | None = None
-    """Finds the languages of a file, the source language first."""
+    languages: Callable[[str, Reading], list[str]]
+    """Finds the languages that a file names, the source language first."""
 
 
 FORMATS = {
     "TMX": Format((".tmx",), tmx.read, tmx.languages),
     "XLIFF": Format((".xlf", ".xliff", ".sdlxliff", ".mxliff", ".mqxliff"), xliff.read, xliff.languages),
-    "TBX": Format((".tbx",), tbx.read),
-    "PO": Format((".po", ".pot"), po.read),
+    "TBX": Format((".tbx",), tbx.read, tbx.languages),
+    "PO": Format((".po", ".pot"), po.read, po.languages),
     "xlsx": Format((".xlsx", ".xlsm"), xlsx.read, xlsx.languages),
     "table": Format((".csv", ".tsv", ".tab"), table.read, table.languages),
-    "JSON": Format((".json", ".jsonl", ".ndjson"), records.read),
-    "Parquet": Format((".parquet",), records.read_parquet),
+    "JSON": Format((".json", ".jsonl", ".ndjson"), records.read, records.languages),
+    "Parquet": Format((".parquet",), records.read_parquet, records.languages_of_parquet),
 }
-"""Everything that is read but two plain files side by side."""
+"""Everything that is read, except two plain files with a language each."""
+_SPREADSHEETS = (".xls", ".xlsx", ".xlsm", ".ods")
+_OLD_OFFICE = b"\xd0\xcf\x11\xe0"
+"""The first bytes of .xls, and of .xlsx with a password."""
 _ROOTS = {b"tmx": "TMX", b"xliff": "XLIFF", b"martif": "TBX", b"tbx": "TBX"}
 
 
@@ -91,7 +94,8 @@ def _expand(names: Sequence[str]) -> dict[str, bool]:
         path = Path(name).expanduser()
         if path.is_dir():
             inside = sorted(file for file in path.rglob("*") if file.is_file())
-            found |= {str(file): False for file in inside if not file.name.startswith(".") and str(file) not in found}
+            inside = [file for file in inside if not file.name.startswith((".", "~$"))]  # ~$: open in Excel
+            found |= {str(file): False for file in inside if str(file) not in found}
         elif path.exists():
             found[str(path)] = True
         elif matching := sorted(glob.glob(str(path), recursive=True)):
@@ -115,6 +119,8 @@ def find_format(path: str) -> str:
         return "xlsx"
     if root := re.search(rb"<(?:\w+:)?(tmx|xliff|martif|tbx)[\s>]", head.replace(b"\0", b"")):
         return _ROOTS[root[1]]
+    if head.startswith(_OLD_OFFICE):
+        return ""
     by_name = next((name for name, own in FORMATS.items() if suffix in own.suffixes), "")
     lines = head.decode("utf-8", "replace").split("\n")[:-1]
     return by_name or ("table" if lines and all("\t" in line for line in lines) else "")
@@ -129,7 +135,10 @@ def _is_workbook(path: str) -> bool:
 
 
 def _with_languages(reading: Reading, found: Sequence[Found], texts: Sequence[str]) -> Reading:
-    """The reading with the languages of the first file that names two."""
+    """The reading with the languages of the first file that names two.
+
+    Their regions are left out, unless these are the difference: `de` and `en` for `de-DE` and `en-US`.
+    """
     for code in filter(None, (reading.source, reading.target)):
         if not re.fullmatch(r"[\w-]+", code):
             raise UserError(f"a language must be a code such as `de` or `pt-BR`, but is `{code}` instead")
@@ -138,17 +147,18 @@ def _with_languages(reading: Reading, found: Sequence[Found], texts: Sequence[st
             raise UserError(f"--source and --target must be two languages, but both are `{reading.source}`")
         return reading
     own: list[str] = []
+    silent = replace(reading, say=lambda line: None)
     for file in found:
-        if finder := FORMATS[file.format].languages:
-            own = finder(file.paths[0])
-            if own:
-                break
+        own = max(own, FORMATS[file.format].languages(file.paths[0], silent), key=len)
+        if len(own) > 1:
+            break
     if not own and texts:
-        suffixes = dict.fromkeys(Path(plain_name(path)).suffix[1:] for path in texts)
-        own = [suffix for suffix in suffixes if is_code(suffix)]
+        own = [code for code in dict.fromkeys(_stem_and_language(path)[1] for path in texts) if is_code(code)]
     known = [code for code in (reading.source, reading.target) if code]
     if known:
         own = [code for code in own if not is_language(code, known[0]) and not is_language(known[0], code)]
+    bases = [code for code in dict.fromkeys(map(base, own)) if code not in map(base, known)]
+    own = bases if len(bases) == 2 - len(known) else own
     if len(own) != 2 - len(known):
         languages = f": the languages there are {', '.join(own)}" if own else ""
         raise UserError(f"set --source and --target, the two languages{languages}")
@@ -157,13 +167,19 @@ def _with_languages(reading: Reading, found: Sequence[Found], texts: Sequence[st
     return replace(reading, source=source, target=target)
 
 
+def _stem_and_language(path: str) -> tuple[str, str]:
+    """The name of a text file without its language, and what may be its language: `x` and `de` of `x.de.txt`."""
+    stem, _, suffix = plain_name(path).removesuffix(".txt").rpartition(".")
+    return stem, suffix
+
+
 def _side_by_side(texts: Sequence[str], reading: Reading, must_match: bool) -> Iterator[Found]:
     """Parallel text: files whose names are the same but for the language at the end, or the only two files."""
     sides: dict[str, dict[str, str]] = {}
     for path in texts:
-        stem, _, suffix = plain_name(path).rpartition(".")
+        stem, suffix = _stem_and_language(path)
         language = next((side for side in (reading.source, reading.target) if is_language(suffix, side)), "")
-        sides.setdefault(str(Path(path).with_name(stem)) if language else path, {})[language] = path
+        sides.setdefault(str(Path(path).parent / stem) if language else path, {})[language] = path
     matched = [own for own in sides.values() if reading.source in own and reading.target in own]
     if must_match and not matched and len(texts) == 2:
         matched = [{reading.source: texts[0], reading.target: texts[1]}]
@@ -172,6 +188,10 @@ def _side_by_side(texts: Sequence[str], reading: Reading, must_match: bool) -> I
     if rest := [path for path in texts if path not in used]:
         message = f"{len(rest)} files have no known format and no other file beside them, such as `{rest[0]}`"
         if must_match:
+            if rest[0].lower().endswith(_SPREADSHEETS):
+                raise UserError(
+                    f"`{rest[0]}` is an old or OpenDocument spreadsheet, or has a password; save it as .xlsx or CSV"
+                )
             open_text(rest[0]).close()  # says what the file is if it is no text
             raise UserError(
                 f"`{rest[0]}` is plain text, which needs a second file with the other language: two files such as "

@@ -69,9 +69,14 @@ _CODES = {name: code for code, names in NAMES.items() for name in names.split()}
 
 @cache
 def normal_code(language: str) -> str:
-    """A language in one way of writing it: `DE_at`, `de-AT` and `De-at` are `de-at`, `German` is `de`."""
+    """A language in one way of writing it: `DE_at`, `de-AT` and `De-at` are `de-at`; `German (Austria)` is `de`."""
     code = language.strip().lower().replace("_", "-")
-    return _CODES.get(code, code)
+    return _CODES.get(code.partition(" (")[0], code)
+
+
+def base(language: str) -> str:
+    """`de` for `de-AT`."""
+    return normal_code(language).partition("-")[0]
 
 
 @cache
@@ -88,7 +93,7 @@ def is_code(text: str) -> bool:
 
 def are_turned(first: set[str], second: set[str], languages: tuple[str, str]) -> bool:
     """Whether two sets of words are those of two languages the other way round, as far as their common words tell."""
-    common = [set(COMMON_WORDS.get(normal_code(language).partition("-")[0], "").split()) for language in languages]
+    common = [set(COMMON_WORDS.get(base(language), "").split()) for language in languages]
     own = len(first & (common[0] - common[1])) + len(second & (common[1] - common[0]))
     turned = len(first & (common[1] - common[0])) + len(second & (common[0] - common[1]))
     return all(common) and turned > own + 2

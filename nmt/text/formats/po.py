@@ -16,20 +16,28 @@ MOST = 1 << 28
 """Bytes of a catalogue at most."""
 
 
+def languages(path: str, reading: Reading) -> list[str]:
+    """The language of the translations, if the header names it."""
+    return list(filter(None, [_language(_parse(path))]))
+
+
 def read(path: str, reading: Reading) -> Iterator[Pair]:
     """The messages and their translations; of plural forms the singular with the first form, the plural with the rest.
 
     The messages are in the source language, unless the header says that the translations are.
     """
     catalogue = _parse(path)
-    own = catalogue.metadata.get("Language", "").strip()
-    turned = is_turned(f"`{path}`", "", own, (reading.source, reading.target))
+    turned = is_turned(f"`{path}`", "", _language(catalogue), (reading.source, reading.target))
     for entry in catalogue:
         reason = "obsolete" if entry.obsolete else "unfinished" if entry.fuzzy and not reading.unfinished else ""
         for source, target in _texts(entry):
             texts = (target, source) if turned else (source, target)
             untranslated = "" if target.strip() else "untranslated"
             yield Pair(*texts, f"line {entry.linenum}", left_out=reason or untranslated)
+
+
+def _language(catalogue: Any) -> str:
+    return str(catalogue.metadata.get("Language", "")).strip()
 
 
 def _parse(path: str) -> Any:
@@ -42,7 +50,8 @@ def _parse(path: str) -> Any:
     encoding = charset[1].decode() if charset and charset[1] != b"CHARSET" else "utf-8"
     try:
         text = data.removeprefix(codecs.BOM_UTF8).decode(encoding)
-        return polib.pofile(re.sub("[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]", " ", text))  # polib would end a line there
+        text = re.sub("[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]", " ", text)  # polib would end a line there
+        return polib.pofile(f"{text}\n")  # a text without a line end may be the name of another file
     except (LookupError, UnicodeDecodeError) as error:
         raise UserError(f"`{path}` is not valid {encoding}, which its header says it is: {error}") from None
     except (OSError, ValueError, IndexError) as error:

@@ -8,7 +8,24 @@ from typing import Any
 from nmt.errors import UserError
 from nmt.text.formats.languages import is_language
 from nmt.text.formats.pair import Pair, Reading, needs
+from nmt.text.formats.table import header_languages
 from nmt.text.reading import MISSING, field_value, iterate_records, score_text
+
+
+def languages(path: str, reading: Reading) -> list[str]:
+    """The languages that name fields of the first object, or of an object inside it."""
+    return _languages(iterate_records(path))
+
+
+def languages_of_parquet(path: str, reading: Reading) -> list[str]:
+    """The same for a Parquet file."""
+    return _languages(_parquet_records(path))
+
+
+def _languages(records: Iterator[tuple[str, dict[str, Any]]]) -> list[str]:
+    record = next((record for _, record in records), {})
+    objects = [record, *(value for value in record.values() if isinstance(value, dict))]
+    return next(filter(None, (header_languages([("", list(names))]) for names in objects)), [])
 
 
 def read(path: str, reading: Reading) -> Iterator[Pair]:
@@ -42,13 +59,13 @@ def _pairs(records: Iterator[tuple[str, dict[str, Any]]], reading: Reading, path
     fields: tuple[str, str] | None = None
     for place, record in records:
         fields = fields or _find_fields(record, reading, path)
-        texts = [field_value(record, name) for name in fields]
+        values = (field_value(record, name) for name in fields)
+        texts = ["" if value is None or value is MISSING else value for value in values]
         for text, name in zip(texts, fields, strict=True):
-            if text is MISSING or not (text is None or isinstance(text, str)):
-                what = "is missing" if text is MISSING else f"must be a text, but is {text!r:.50} instead"
-                raise UserError(f"`{path}` {place}: `{name}` {what}")
+            if not isinstance(text, str):
+                raise UserError(f"`{path}` {place}: `{name}` must be a text, but is {text!r:.50} instead")
         score = score_text(field_value(record, reading.score_field)) if reading.score_field else ""
-        yield Pair(texts[0] or "", texts[1] or "", place, score)
+        yield Pair(texts[0], texts[1], place, score)
 
 
 def _find_fields(record: dict[str, Any], reading: Reading, path: str) -> tuple[str, str]:

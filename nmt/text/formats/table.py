@@ -8,14 +8,14 @@ import io
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
 from nmt.errors import UserError
-from nmt.text.files import DAMAGED, open_plain
-from nmt.text.formats.languages import are_turned, is_code, is_language, normal_code
+from nmt.text.files import DAMAGED, open_plain, unmarked_encoding
+from nmt.text.formats.languages import NAMES, are_turned, base, is_code, is_language, normal_code
 from nmt.text.formats.pair import Pair, Reading
 from nmt.text.reading import LONGEST_LINE
 
@@ -24,8 +24,14 @@ Row = tuple[str, list[str]]
 
 LOOKED_AT = 200
 """Rows that are looked at to find the columns."""
+HEADER_WITHIN = 20
+"""Rows among which the one is that names the columns; a title and notes may be above it. Blank rows do not count."""
+NO_LANGUAGES = ("id", "nr")
+"""Names of columns of numbers that are also codes of languages."""
 SAMPLE = 1 << 16
 """Characters that are looked at to find the delimiter."""
+HEAD = 4096
+"""Bytes that are looked at to find UTF-16 without a byte order mark."""
 DELIMITERS = "\t;,|"
 """Where all fit equally well, the first is taken."""
 CODE_PAGES = {
@@ -55,15 +61,24 @@ class Columns:
     has_header: bool = False
 
 
-def languages(path: str) -> list[str]:
-    """The two languages that the first row names, in the order of their columns."""
-    return header_languages(next((row for _, row in iterate_rows(path, Reading(say=lambda _: None))), []))
+def languages(path: str, reading: Reading) -> list[str]:
+    """The languages that name columns, in their order."""
+    return header_languages(iterate_rows(path, reading))
 
 
-def header_languages(header: Sequence[str]) -> list[str]:
-    """The languages that name columns, if they are two."""
-    found = [normal_code(cell) for cell in header if is_code(cell) and normal_code(cell) not in ("id", "nr")]
-    return found if len(set(found)) == 2 else []
+def header_languages(rows: Iterable[Row]) -> list[str]:
+    """The languages in the first row that names two or more; `No` is a number where that leaves two."""
+    for number, (_, row) in enumerate(itertools.islice(_with_text(rows), HEADER_WITHIN)):
+        found = list(dict.fromkeys(normal_code(cell) for cell in row if is_code(cell)))
+        found = [code for code in found if code not in NO_LANGUAGES and (base(code) in NAMES or number == 0)]
+        if len(found) > 1:
+            return [code for code in found if code != "no" or len(found) == 2]
+    return []
+
+
+def _with_text(rows: Iterable[Row]) -> Iterator[Row]:
+    """The rows that are not blank."""
+    return (row for row in rows if any(map(str.strip, row[1])))
 
 
 def read(path: str, reading: Reading) -> Iterator[Pair]:
@@ -76,9 +91,12 @@ def pairs_of_rows(rows: Iterator[Row], reading: Reading, where: str, is_rectangu
 
     is_rectangular: whether a row with more fields than most rows is broken
     """
-    head = list(itertools.islice((row for row in rows if any(map(str.strip, row[1]))), LOOKED_AT))
+    head = list(itertools.islice(_with_text(rows), LOOKED_AT))
     if not head:
         return
+    if above := _rows_above_header([row for _, row in head[:HEADER_WITHIN]], reading):
+        head = head[above:]
+        reading.say(f"{where}: {head[0][0]} names the columns; the rows above it are left out")
     widths = [len(row) for _, row in head]
     width = Counter(widths).most_common(1)[0][0] if is_rectangular else max(widths)
     columns = find_columns([row + [""] * (width - len(row)) for _, row in head], reading, where)
@@ -90,6 +108,17 @@ def pairs_of_rows(rows: Iterator[Row], reading: Reading, where: str, is_rectangu
         broken = "broken" if is_rectangular and len(row) > width and any(row[width:]) else ""
         if broken or any(row):
             yield Pair(row[columns.source], row[columns.target], place, score, broken)
+
+
+def _rows_above_header(rows: Sequence[Sequence[str]], reading: Reading) -> int:
+    """The number of the rows above the one that certainly names the columns; 0 if there is none."""
+    asked = [field for field in (reading.source_field, reading.target_field) if field]
+    for number, row in enumerate(rows if reading.header is not False else ()):
+        names = [cell.strip() for cell in row]
+        is_header = all(_named(names, field) is not None for field in asked)
+        if is_header if asked else _named_after_languages(names, reading):
+            return number
+    return 0
 
 
 def find_columns(head: Sequence[Sequence[str]], reading: Reading, where: str) -> Columns:
@@ -167,7 +196,7 @@ def _longest(head: Sequence[Sequence[str]], reading: Reading, where: str, score:
             and min(words) > 2
             and all(len(head[0][i].split()) <= 2 and not re.search(r"[.!?]\s*$", head[0][i]) for i in chosen)
         )
-    first = body[0]
+    first = next((row for row in body if row[source].strip() and row[target].strip()), body[0])
     reading.say(
         f"{where}: column {_letter(source)} ({first[source][:30]!r}) is read as {reading.source} and column "
         f"{_letter(target)} ({first[target][:30]!r}) as {reading.target}, "
@@ -179,11 +208,12 @@ def _longest(head: Sequence[Sequence[str]], reading: Reading, where: str, score:
 
 def iterate_rows(path: str, reading: Reading) -> Iterator[Row]:
     """The rows of a CSV or TSV file."""
-    encoding = reading.encoding or find_encoding(path, reading)
+    encoding = find_encoding(path, reading)
+    errors = "replace" if encoding == "utf-8-sig" else "strict"
     try:
-        with io.TextIOWrapper(open_plain(path), encoding, newline="") as file:
+        with io.TextIOWrapper(open_plain(path), encoding, errors, newline="") as file:
             sample = file.read(SAMPLE)
-        with io.TextIOWrapper(open_plain(path), encoding, newline="") as file:
+        with io.TextIOWrapper(open_plain(path), encoding, errors, newline="") as file:
             if "\0" in sample:
                 raise UserError(f"`{path}` is no text: it has NUL characters; save it as CSV in UTF-8")
             delimiter, has_quotes = find_delimiter(sample, path)
@@ -211,23 +241,33 @@ def iterate_rows(path: str, reading: Reading) -> Iterator[Row]:
 
 
 def find_encoding(path: str, reading: Reading) -> str:
-    """UTF-8, or UTF-16 with a byte order mark; otherwise the code page of the languages, which is said."""
+    """The encoding that is asked for, UTF-16 or UTF-8, or else the code page of the languages, which is said.
+
+    UTF-8 may have mistakes, which are said as well: far fewer than characters that are no ASCII.
+    """
+    if reading.encoding:
+        return "utf-8-sig" if reading.encoding.lower() in ("utf-8", "utf8") else reading.encoding
+    foreign = broken = 0
     try:
         with open_plain(path) as file:
-            head = file.peek(2)[:2]
-            if head in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            head = file.peek(HEAD)[:HEAD]
+            if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
                 return "utf-16"
-            decoder = codecs.getincrementaldecoder("utf-8")()
+            if encoding := unmarked_encoding(head):
+                return encoding
+            decoder = codecs.getincrementaldecoder("utf-8")("replace")
             while block := file.read(1 << 20):
-                decoder.decode(block)
-            decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        pass
+                if not (text := decoder.decode(block)).isascii():
+                    foreign += len(text) - len(text.encode("ascii", "ignore"))
+                    broken += text.count("\ufffd")
+            broken += len(decoder.decode(b"", final=True))
     except (OSError, *DAMAGED) as error:
         raise UserError(f"`{path}` cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    else:
+    if 10 * broken <= foreign:
+        if broken:
+            reading.say(f"`{path}`: {broken:,} of its characters are not valid UTF-8; each is read as \ufffd")
         return "utf-8-sig"
-    own = {normal_code(language).partition("-")[0] for language in (reading.source, reading.target)}
+    own = {base(reading.source), base(reading.target)}
     encoding = next((page for page, codes in CODE_PAGES.items() if own & set(codes.split())), "cp1252")
     reading.say(f"`{path}` is not UTF-8 and is read as {encoding}; --encoding changes that")
     return encoding

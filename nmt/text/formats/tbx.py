@@ -9,6 +9,14 @@ from nmt.text.formats.pair import Pair, Reading
 from nmt.text.formats.xml import iterate_elements, language_of, sentence
 
 
+def languages(path: str, reading: Reading) -> list[str]:
+    """The languages of the first entry."""
+    for event, entry in iterate_elements(path, "termEntry", "conceptEntry"):
+        if event == "end":
+            return [language_of(group) for group in entry.iter("{*}langSet", "{*}langSec")]
+    return []
+
+
 def read(path: str, reading: Reading) -> Iterator[Pair]:
     """Each term in the source language with the first one in the target language, which is the preferred one."""
     seen: set[str] = set()

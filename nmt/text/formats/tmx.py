@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from nmt.text.formats.languages import is_language, no_such_language, normal_code
+from nmt.text.formats.languages import is_language, no_such_language
 from nmt.text.formats.pair import Pair, Reading
 from nmt.text.formats.xml import iterate_elements, language_of, sentence
 
@@ -13,8 +13,8 @@ LOOKED_AT = 1000
 """Units that are looked at to find the languages of a file."""
 
 
-def languages(path: str) -> list[str]:
-    """The languages of a memory without their regions, the source language of its header first."""
+def languages(path: str, reading: Reading) -> list[str]:
+    """The languages of the first units of a memory, the source language of its header first."""
     found: dict[str, None] = {}
     units = 0
     for event, element in iterate_elements(path, "header", "tu"):
@@ -23,7 +23,7 @@ def languages(path: str) -> list[str]:
         first = element.get("srclang", "")
         for code in [first, *(code for code, _ in _variants(element))]:
             if code and code.lower() != "*all*":
-                found[normal_code(code).partition("-")[0]] = None
+                found[code] = None
         units += 1
         if units > LOOKED_AT:
             break

@@ -15,7 +15,7 @@ FINISHED = frozenset(
 """States in which a translation is taken: of XLIFF 1.2, of 2.x, and of SDLXLIFF."""
 
 
-def languages(path: str) -> list[str]:
+def languages(path: str, reading: Reading) -> list[str]:
     """The source and the target language, if the file names both."""
     for event, element in iterate_elements(path, "xliff", "file"):
         if event == "start" and all(found := _languages(element)):

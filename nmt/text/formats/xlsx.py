@@ -16,20 +16,22 @@ MOST = 1 << 30
 """Bytes of a workbook at most when unpacked: more may be a decompression bomb."""
 
 
-def languages(path: str) -> list[str]:
-    """The two languages that the first row names."""
-    return header_languages(next((row for _, row in _rows(path, "")), []))
+def languages(path: str, reading: Reading) -> list[str]:
+    """The languages that name columns."""
+    return header_languages(_rows(path, reading))
 
 
 def read(path: str, reading: Reading) -> Iterator[Pair]:
     """The pairs of a sheet."""
-    yield from pairs_of_rows(_rows(path, reading.sheet), reading, f"`{path}`")
+    yield from pairs_of_rows(_rows(path, reading), reading, f"`{path}`")
 
 
-def _rows(path: str, sheet: str) -> Iterator[Row]:
+def _rows(path: str, reading: Reading) -> Iterator[Row]:
     try:
         import defusedxml.ElementTree  # noqa: F401 openpyxl reads XML with it if it is there
         import openpyxl
+        from openpyxl.cell.cell import ERROR_CODES
+        from openpyxl.utils.escape import unescape
     except ImportError as error:
         raise needs(str(error.name).partition(".")[0], f"`{path}`") from None
     try:
@@ -40,10 +42,11 @@ def _rows(path: str, sheet: str) -> Iterator[Row]:
                 raise UserError(f"`{path}` unpacks to {size:,} bytes, but a workbook may have at most {MOST:,}")
             with warnings.catch_warnings(action="ignore"):  # what the library does not know is no text
                 book = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
-            chosen = _sheet(book, sheet, path)
+            chosen = _sheet(book, path, reading)
             chosen.reset_dimensions()  # what programs write there is often wrong
             for number, row in enumerate(chosen.iter_rows(values_only=True), start=1):
-                yield f"row {number}", [_text(value) for value in row]
+                texts = map(_text, row)
+                yield f"row {number}", ["" if text in ERROR_CODES else unescape(text) for text in texts]
     except (UserError, GeneratorExit):
         raise
     except Exception as error:  # whatever the library stumbles over, the file is damaged
@@ -51,12 +54,17 @@ def _rows(path: str, sheet: str) -> Iterator[Row]:
         raise UserError(f"`{path}` cannot be read as a workbook (xlsx): {what[:200]}") from None
 
 
-def _sheet(book: Any, name: str, path: str) -> Any:
-    if not name:
-        return book.worksheets[0]
-    if name not in book.sheetnames:
-        raise UserError(f"`{path}` has no sheet `{name}` (--sheet); its sheets are {', '.join(book.sheetnames)}")
-    return book[name]
+def _sheet(book: Any, path: str, reading: Reading) -> Any:
+    """The sheet that is asked for, or the first one; then the others are named."""
+    sheets = {sheet.title: sheet for sheet in book.worksheets}
+    chosen = reading.sheet or next(iter(sheets), "")
+    if chosen not in sheets:
+        what = f"no sheet `{chosen}` (--sheet); its sheets are {', '.join(sheets)}" if sheets else "no sheet with cells"
+        raise UserError(f"`{path}` has {what}")
+    if not reading.sheet and len(sheets) > 1:
+        others = ", ".join(list(sheets)[1:])
+        reading.say(f"`{path}`: the first sheet, `{chosen}`, is read; --sheet reads another: {others}")
+    return sheets[chosen]
 
 
 def _text(value: object) -> str:
