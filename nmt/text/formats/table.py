@@ -304,6 +304,5 @@ def find_delimiter(sample: str, path: str) -> tuple[str, bool]:
             best, best_fit = delimiter, fit
     if not best and sample.strip():
         raise UserError(f"`{path}` has no columns: none of tab, semicolon, comma and | separates its first lines")
-    return best or ",", best != "\t" or bool(
-        re.search(r'(?:^|\t)"(?:[^"\t]|"")*""(?:[^"\t]|"")*"(?:\t|\r?$)', sample, re.M)
-    )
+    quoted = re.finditer(r'(?:^|\t)"((?:[^"\t]|"")*+)"(?=\t|\r?$)', sample, re.M)
+    return best or ",", best != "\t" or any('""' in field[1] for field in quoted)
