@@ -420,7 +420,7 @@ def xliff_of(path: Path, source: str, target: str) -> str:
 
 
 NAMED: dict[str, tuple[str, Callable[[Path], str]]] = {
-    "columns": ("en de", lambda path: write_table(path, "No;English;German (Austria);Note")),
+    "columns": ("en de", lambda path: write_table(path, "No;EN [new];German (Austria);Note")),
     "three columns": ("de en fr", lambda path: write_table(path, "ID;de;en;French")),
     "a word of two letters": ("", lambda path: write_table(path, "Wort;word\r\nda;so")),
     "fields": ("de en", lambda path: jsonl_of(path / "x.jsonl", {"id": 1, "translation": {"de": "a", "en": "b"}})),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,10 @@ def test_damaged_npz_files(tmp_path: Path) -> None:
     for damaged in (whole[: len(whole) // 2], b"", whole[:100] + b"\xff" * 200 + whole[300:], b"PK\x03\x04"):
         path.write_bytes(damaged)
         assert message().startswith(f"`{path}` cannot be read as .npz: ")
+    with zipfile.ZipFile(path, "w") as archive, archive.open("signal.npy", "w") as member:
+        shape = {"descr": "<f8", "fortran_order": False, "shape": (10**13, 2)}
+        np.lib.format.write_array_header_1_0(member, shape)  # type: ignore[arg-type]
+    assert "cannot be read as .npz: Unable to allocate" in message()
     np.savez(path, signal=np.array([np.zeros((2, 2)), None], dtype=object), label=["a", "b"])
     assert "signal_lengths" in message().replace("NAME", "signal")
     np.savez(path, signal=np.zeros((3, 4, 2)), label=["a", "b"])

@@ -14,6 +14,8 @@ from nmt.config.tasks import SideKind
 from nmt.errors import UserError
 from nmt.text.reading import side_value
 
+DAMAGED = (OSError, ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+"""The exceptions that reading a damaged file raises."""
 LENGTHS = "_lengths"
 """Behind the name of an array: the name of an array with the lengths of its sequences."""
 
@@ -32,7 +34,7 @@ def iterate_npz(path: Path, names: Sequence[str], kinds: Sequence[SideKind]) -> 
             columns = [_column(file, name, path) for name in names]
     except FileNotFoundError:
         raise UserError(f"`{path}` does not exist") from None
-    except (OSError, ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+    except (*DAMAGED, MemoryError) as error:  # the latter where a header claims a huge array
         reason = " ".join(str(error).split())
         if "pickle" in reason:
             reason = f"it is no archive of arrays of numbers or texts (with sequences of lengths, see `NAME{LENGTHS}`)"

@@ -64,14 +64,14 @@ COMMON_WORDS = {
 }
 """Some of the most frequent words of languages that are written alike; they tell which of two columns is which."""
 
-_CODES = {name: code for code, names in NAMES.items() for name in names.split()}
+_CODES = {name: code for code, names in NAMES.items() for name in (code, *names.split())}
 
 
 @cache
 def normal_code(language: str) -> str:
-    """A language in one way of writing it: `DE_at`, `de-AT` and `De-at` are `de-at`; `German (Austria)` is `de`."""
+    """A language in one way of writing it: `DE_at`, `de-AT` and `De-at` are `de-at`; `German (new)` is `de`."""
     code = language.strip().lower().replace("_", "-")
-    return _CODES.get(code.partition(" (")[0], code)
+    return _CODES.get(re.split(r"\s*[(/\[]", code)[0], code)
 
 
 def base(language: str) -> str:
