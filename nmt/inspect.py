@@ -28,7 +28,8 @@ from nmt.inspection.pages import Inspection
 from nmt.inspection.watching import Choice, Say, Subject, open_subject
 
 Model = str | Path
-Texts = str | Sequence[str]
+Texts = str | Sequence[Any]
+"""A sentence or several; for a model that reads vectors, a list of sequences of vectors."""
 
 
 class Source(TypedDict, total=False):
@@ -37,7 +38,7 @@ class Source(TypedDict, total=False):
     count: int
     """Maximum number of sentences."""
     source: str | None
-    """A text file with a sentence on each line, or with any text for a language model."""
+    """A text file with a sentence on each line, any text for a language model, or a file of vectors."""
     target: str | None
     """The file of their translations."""
     split: str
@@ -61,7 +62,7 @@ def gradient_flow(
             cells, initializations, layers=layers, hidden_size=hidden_size, length=length or 60, seed=seed,
             learning_rate=learning_rate, clip_norm=clip_norm,
         )  # fmt: skip
-    subject, choice = _open(model, sentences, 64, where)
+    subject, choice = _open("gradient-flow", model, sentences, 64, where)
     return _gradient_flow.inspect_trained(
         subject, choice, longest=length or 30, learning_rate=learning_rate, clip_norm=clip_norm
     )
@@ -71,12 +72,12 @@ def gates(
     model: Model, sentences: Texts = (), *, layer: str | None = None, unit: int | None = None, **where: Unpack[Source]
 ) -> Inspection:
     """Gates of a layer (`decoder-1`), units that track a property, and the text coloured by the value of `unit`."""
-    return _gates.inspect(*_open(model, sentences, 200, where), layer, unit)
+    return _gates.inspect(*_open("gates", model, sentences, 200, where), layer, unit)
 
 
 def context(model: Model, sentences: Texts = (), *, projection: str = "pca", **where: Unpack[Source]) -> Inspection:
     """Context vectors of sentences in two dimensions, by `pca` or `tsne`."""
-    return _context.inspect(*_open(model, sentences, 200, where, translation=True), projection)
+    return _context.inspect(*_open("context", model, sentences, 200, where), projection)
 
 
 def attention(
@@ -84,12 +85,12 @@ def attention(
     **where: Unpack[Source],
 ) -> Inspection:  # fmt: skip
     """Attention weights of translations, and word alignments; `gold` is a file of alignments to compare with."""
-    return _attention.inspect(*_open(model, sentences, 100, where, translation=True), beam_size, gold)
+    return _attention.inspect(*_open("attention", model, sentences, 100, where), beam_size, gold)
 
 
 def steps(model: Model, text: str, *, beam_size: int | None = None, threads: int | None = None) -> Inspection:
     """A page that steps through one translation: encoder, attention and context vector, decoder, beam."""
-    return _steps.inspect(open_subject(model, threads, translation=True), text, beam_size)
+    return _steps.inspect(open_subject(model, threads, "steps"), text, beam_size)
 
 
 def search(
@@ -97,7 +98,7 @@ def search(
     say: Say = print, **where: Unpack[Source],
 ) -> Inspection:  # fmt: skip
     """BLEU, time and search errors against the beam size."""
-    return _search.inspect(*_open(model, sentences, 200, where, translation=True), beam_sizes, say)
+    return _search.inspect(*_open("search", model, sentences, 200, where), beam_sizes, say)
 
 
 def bottleneck(
@@ -109,10 +110,10 @@ def bottleneck(
     They learn a probe task (`copy`, `reverse` or `sort`) in these lengths or, given a configuration, its corpus.
     """
     if config is not None and lengths is not None:
-        raise UserError("--lengths is for the probe task and excludes a CONFIG")
+        raise UserError("argument `lengths` is for the probe task and excludes a CONFIG")
     for length in lengths or ():
         if not 5 <= length <= 1000:
-            raise UserError(f"--lengths must be from 5 to 1000 (as `data.probe_length`), but one is {length} instead")
+            raise UserError(f"argument `lengths` must be from 5 to 1000 (as `data.probe_length`), but one is {length}")
     return _bottleneck.inspect(config, task, lengths or _bottleneck.LENGTHS, epochs, threads, say)
 
 
@@ -122,13 +123,11 @@ def embeddings(
 ) -> Inspection:  # fmt: skip
     """Pieces with similar embeddings, and the embeddings of the `count` most frequent words in two dimensions."""
     pieces = [pieces] if isinstance(pieces, str) else pieces
-    return _embeddings.inspect(open_subject(model, threads), side, pieces, count, projection)
+    return _embeddings.inspect(open_subject(model, threads, "embeddings"), side, pieces, count, projection)
 
 
-def _open(
-    model: Model, sentences: Texts, count: int, where: Source, translation: bool = False
-) -> tuple[Subject, Choice]:
-    """The model, and the choice of sentences: the given ones, or at most `count` from elsewhere."""
+def _open(what: str, model: Model, sentences: Texts, count: int, where: Source) -> tuple[Subject, Choice]:
+    """The model, and the choice of sentences for a picture: the given ones, or at most `count` from elsewhere."""
     chosen: dict[str, Any] = {"count": count, **where}
-    subject = open_subject(model, chosen.pop("threads", None), translation)
+    subject = open_subject(model, chosen.pop("threads", None), what)
     return subject, Choice(sentences=[sentences] if isinstance(sentences, str) else sentences, **chosen)

@@ -16,6 +16,7 @@ import torch
 from runs import assert_same_runs, quiet, send, stop_after
 from toys import toy_config
 
+import nmt.inspect
 from nmt import Predictor, cli
 from nmt.config import Config, parse_config
 from nmt.data import made_examples
@@ -49,9 +50,8 @@ def caption_config(folder: Path, **training: object) -> Config:
     """A configuration for such data."""
     data = {"path": "json", "files": write_features(folder / "data"), "source": "features", "target": "text"}
     settings = {"epochs": 10, "best_by": "chrf", "target_word_dropout": 0.1, "average_decay": 0.9, **training}
-    config = toy_config(
-        folder, task="captioning", data={**data, "input": "vectors", "target_language": "en"}, training=settings
-    )  # type: ignore[arg-type]
+    sections = {"data": {**data, "input": "vectors", "target_language": "en"}, "training": settings}
+    config = toy_config(folder, task="captioning", model={"attention": "general"}, **sections)  # type: ignore[arg-type]
     config.data.path = "json"
     return config
 
@@ -104,6 +104,39 @@ def test_an_export_writes_what_torch_writes(attention: str, run: Path, tmp_path:
         [sys.executable, "-c", program, str(folder)], capture_output=True, text=True, check=True
     ).stdout
     assert printed.strip() == Predictor.load(folder).predict([[[10, 0, 0, 0]]])[0].label
+
+
+def test_pictures_of_a_captioning_model(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each weight belongs to a vector, the texts are the model's own, and the command shows what Python shows."""
+    config = open_model(run).config
+    sources = read_texts(config.data, "test", ("vector", "text")).sources[:5]
+    expected = Predictor.load(run).predict(sources)
+    attention = nmt.inspect.attention(run, sources).numbers["sentences"]
+    for shown, found, source in zip(attention, expected, sources, strict=True):
+        assert shown["translation"] == found.label
+        assert shown["source"] == [str(place + 1) for place in range(len(source))]
+        assert np.shape(shown["weights"]) == (len(shown["target"]), len(source))
+        assert np.allclose(np.sum(shown["weights"], 1), 1, atol=1e-4)
+    options = [part for source in sources for part in ("--sentence", json.dumps(source.tolist()))]
+    assert cli.main(["inspect", "attention", str(run), *options, "--output", str(tmp_path / "out")]) == 0
+    written = json.loads((tmp_path / "out" / "attention.json").read_text())
+    assert [one["target"] for one in written["sentences"]] == [one["target"] for one in attention]
+    gates = nmt.inspect.gates(run, sources[:1]).numbers
+    assert "".join(gates["sentence"][1:]).strip() == expected[0].label
+    gates = nmt.inspect.gates(run, layer="encoder-backward-1", source=config.data.files["test"], count=3).numbers
+    assert [name.strip() for name in gates["sentence"]] == [str(place + 1) for place in range(len(sources[0]))]
+    assert len(nmt.inspect.context(run, count=9).numbers["sentences"]) == 9
+    assert nmt.inspect.gradient_flow(run, count=4).numbers["flows"][-1]["group"] == "decoder 1"
+    with pytest.raises(
+        UserError, match=r"argument `side` must be target, as .* reads vectors, which have no embeddings"
+    ):
+        nmt.inspect.embeddings(run, side="source")
+    others = "is; gradient-flow, gates, context, attention, embeddings are"
+    with pytest.raises(UserError, match=rf"`nmt inspect steps` is not for a captioning model .*, which .* {others}"):
+        nmt.inspect.steps(run, "a")
+    capsys.readouterr()
+    assert cli.main(["inspect", "attention", str(run), "--sentence", "[1, 2", "--output", str(tmp_path / "no")]) == 2
+    assert "must be vectors as JSON" in capsys.readouterr().err
 
 
 def test_resumed_equals_uninterrupted(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

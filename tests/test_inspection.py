@@ -18,6 +18,7 @@ from plain import parse_plain
 from safetensors.torch import save
 from toys import toy_config, write_reversal
 
+import nmt.inspect
 from nmt import cli
 from nmt.config import Config
 from nmt.data.batching import make_batch
@@ -530,7 +531,7 @@ def test_bottleneck(tmp_path: Path) -> None:
     ("command", "message"),
     [
         ("attention {plain}", "is a model without attention"),
-        ("attention {lm}", "is a language model, but this picture needs a translation model"),
+        ("attention {lm}", "`nmt inspect attention` is not for a language model, which"),
         ("steps {plain} a", "is a model without attention"),
         ("steps {model} ' '", "the text must be one sentence of words, without numbers and addresses that are copied"),
         ("attention {model} --sentence a --gold x", "--gold needs the translations that were aligned"),
@@ -559,3 +560,10 @@ def test_mistakes_are_one_line(
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_in_python_mistakes_name_the_argument(translator: Path) -> None:
+    with pytest.raises(UserError, match=r"^argument `lengths` must be from 5 to 1000"):
+        nmt.inspect.bottleneck(lengths=[4])
+    with pytest.raises(UserError, match=r"^argument `layer` must be one of"):
+        nmt.inspect.gates(translator, layer="top")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,13 @@ def add_sentences(parser: argparse.ArgumentParser, count: int, model: str | None
     """The model, and the options that choose the sentences: `count` of them by default."""
     add = parser.add_argument
     add("model", metavar="MODEL", nargs=model, help="model folder, run folder, or hub id")
-    add("--sentence", action="append", dest="sentences", metavar="TEXT", help="a sentence to use; can be repeated")
-    add("--source", metavar="FILE", help="source text, one sentence per line; any text for a language model")
+    sentence = "a sentence to use, or vectors as JSON; can be repeated"
+    add("--sentence", action="append", dest="sentences", metavar="TEXT", help=sentence)
+    add(
+        "--source",
+        metavar="FILE",
+        help="one sentence per line; any text for a language model; or vectors as for `nmt predict`",
+    )
     add("--target", metavar="FILE", help="the translation of --source")
     add("--split", default="test", help="split of the model's data (default: test)")
     add(
@@ -135,6 +141,8 @@ def add_embeddings(parser: argparse.ArgumentParser) -> None:
 
 
 NUMBERS = "whole numbers separated by commas"
+OPTIONS = {"initializations": "initialization"}
+"""Options that have another name than the argument of the function in `nmt.inspect`."""
 WHATS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]] = {
     "gradient-flow": (
         "Gradients against distance in time, of cells with initial weights or of a trained model's layers.",
@@ -181,7 +189,12 @@ def run(options: argparse.Namespace) -> None:
     if options.figure is not None:
         pages.check_picture(options.figure)
     function = getattr(inspect, options.what.replace("-", "_"))
-    inspection = function(**arguments(options))
+    try:
+        inspection = function(**arguments(options))
+    except UserError as error:  # it names the arguments of the function, which here are options
+        raise UserError(
+            re.sub(r"argument `(\w+)`", lambda named: f"--{OPTIONS.get(named[1], named[1])}", str(error))
+        ) from None
     pages.write(inspection, Path(options.output), options.command_line, say)
     if options.figure is not None:
         say(f"{inspection.save(options.figure)}")

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from nmt.commands.options import add_machine_options
 from nmt.commands.streams import open_file, print_lines, standard_output
 from nmt.errors import UserError
-from nmt.text.vectors import vectors_of
+from nmt.text.vectors import read_json
 
 if TYPE_CHECKING:
-    from nmt.config import Config
     from nmt.prediction.predictor import Prediction, Predictor
 
 TEXT = (
@@ -60,7 +59,8 @@ def run(options: argparse.Namespace) -> None:
     with source:
         name = f"`{options.input}`" if options.input else "standard input"
         lines = decoded(source, name)
-        values = vectors(lines, predictor.config, name) if reads_vectors else lines
+        config = predictor.config
+        values = read_json(lines, config.data.source, config.side_kinds[0], name) if reads_vectors else lines
         print_blocks(predictor, values, options.json)
 
 
@@ -68,27 +68,6 @@ def print_blocks(predictor: Predictor, examples: Iterator[Any], as_json: bool) -
     """Print the predictions, some lines at once."""
     while block := list(itertools.islice(examples, LINES)):
         print_lines(predicted_lines(predictor, block, as_json))
-
-
-def vectors(lines: Iterator[str], config: Config, name: str) -> Iterator[Any]:
-    """The vectors of each line that is not blank: JSON, a list or an object with one in the column of the source."""
-    column = config.data.source
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        where = f"{name} line {number}"
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{where} must be vectors as JSON, such as [[0.5, 1], [2, 3]]: {error}") from None
-        if isinstance(value, dict):
-            if column not in value:
-                raise UserError(f"{where} has no `{column}`; its fields are {', '.join(value) or 'none'}")
-            value = value[column]
-        found = vectors_of(value, where, config.side_kinds[0])
-        if not len(found):
-            raise UserError(f"{where} has no vectors; leave it out")
-        yield found
 
 
 def decoded(source: Iterable[bytes], name: str) -> Iterator[str]:
@@ -107,6 +86,8 @@ def predicted_lines(predictor: Predictor, lines: list[Any], as_json: bool) -> It
         is_blank = not found.text
         if as_json:
             content = {"text": line} if is_blank else values(found, by_word)
+            if predictor.config.reads_vectors:
+                content.pop("words", None)
             if predictor.config.kind.decoder:
                 content = {"caption": found.label, "probability": found.probability}
             yield json.dumps(content, ensure_ascii=False)

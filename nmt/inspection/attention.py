@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nmt.errors import UserError
 from nmt.inspection.pages import Inspection, ramp, section, table
-from nmt.inspection.watching import Choice, Subject, read_pairs
-from nmt.search.beam import SearchSettings, beam_search
+from nmt.inspection.watching import Choice, Subject, read_ids, read_pairs, read_pieces
+from nmt.search.beam import beam_search
 from nmt.search.scoring import force
-from nmt.text.cleaning import clean_line, clean_target
+from nmt.text.cleaning import clean_target
 from nmt.text.reading import read_lines
 from nmt.translation.joining import word_starts
 from nmt.translation.line_stream import pharaoh
@@ -44,7 +44,7 @@ class Attended:
     """A sentence, its translation and the weights between them."""
 
     source: list[str]
-    """Pieces, the end symbol last."""
+    """Pieces, the end symbol last; or the numbers of the vectors, from 1."""
     target: list[str]
     """Pieces, the end symbol last."""
     weights: Weights
@@ -62,18 +62,14 @@ def require_attention(subject: Subject) -> None:
         raise UserError(f"`{subject.folder.path}` is a model without attention; choose one with `model.attention`")
 
 
-def attend(subject: Subject, sources: Sequence[str], beam_size: int | None) -> list[Attended]:
+def attend(subject: Subject, sources: Sequence[Any], beam_size: int | None) -> list[Attended]:
     """Translate by beam search and keep the weights of the best hypotheses."""
-    folder = subject.folder
-    translator = subject.translator()
-    settings = SearchSettings.of(translator.decoding_with(beam_size=beam_size), attention_weights=True)
-    found = []
+    settings, found = subject.search_settings(beam_size), []
     for start in range(0, len(sources), BATCH):
-        ids = folder.source_vocabulary.encode_batch(list(map(clean_line, sources[start : start + BATCH])))
+        ids = read_ids(subject, sources[start : start + BATCH])
         for source, (best, *_) in zip(ids, beam_search(subject.engine, ids, settings), strict=True):
             assert best.attention_weights is not None
-            weights = best.attention_weights[:, : len(source) + 1]  # the pieces, then the end symbol
-            found.append(attended(subject, source, best.tokens, weights))
+            found.append(attended(subject, source, best.tokens, best.attention_weights))
     return found
 
 
@@ -82,30 +78,34 @@ def attend_forced(subject: Subject, sources: Sequence[str], targets: Sequence[st
     folder, found = subject.folder, []
     for start in range(0, len(sources), BATCH):
         part = slice(start, start + BATCH)
-        source_ids = folder.source_vocabulary.encode_batch(list(map(clean_line, sources[part])))
+        source_ids = read_ids(subject, sources[part])
         target_ids = folder.target_vocabulary.encode_batch(list(map(clean_target, targets[part])))
         weights: list[list[Weights]] = [[] for _ in source_ids]  # for each pair, a row for each step
         for step in force(subject.engine, source_ids, target_ids):
             assert step.attention_weights is not None
             for pair, row in zip(step.pairs, step.attention_weights, strict=True):
-                weights[pair].append(row[: len(source_ids[pair]) + 1])  # the pieces, then the end symbol
+                weights[pair].append(row[: len(source_ids[pair]) + 1])  # without padding
         for source, target, rows in zip(source_ids, target_ids, weights, strict=True):
             found.append(attended(subject, source, target, np.stack(rows)))
     return found
 
 
-def attended(subject: Subject, source: Sequence[int], target: Sequence[int], weights: Weights) -> Attended:
-    """A sentence with its translation, in ids without end symbols, and the weights [target + 1, source + 1]."""
-    folder = subject.folder
-    pieces = folder.source_vocabulary.pieces(source), folder.target_vocabulary.pieces(target)
+def attended(subject: Subject, source: Sequence[Any], target: Sequence[int], weights: Weights) -> Attended:
+    """A sentence with its translation, in ids without end symbols, and the weights [target + 1, source + 1 or more].
+
+    Of vectors, which have no end symbol, the weights are [target + 1, source or more].
+    """
+    pieces = read_pieces(subject, source), subject.folder.target_vocabulary.pieces(target)
     words = [len(word_starts(side)) if side else 0 for side in pieces]
+    vectors = subject.folder.config.reads_vectors
+    shown = [piece.strip("▁") for piece in pieces[0]] if vectors else [*pieces[0], "⟨end⟩"]
     return Attended(
-        [*pieces[0], "⟨end⟩"],
+        shown,
         [*pieces[1], "⟨end⟩"],
-        weights,
+        weights[:, : len(shown)],
         set(word_alignment(*pieces, weights)),
         (words[0], words[1]),
-        folder.target_vocabulary.decode(target),
+        subject.folder.target_vocabulary.decode(target),
     )
 
 
@@ -162,16 +162,16 @@ def inspect(subject: Subject, choice: Choice, beam_size: int | None, gold: str |
     With a gold file the model reads the given translations; otherwise it translates by beam search.
     """
     require_attention(subject)
+    if gold is not None and subject.folder.config.reads_vectors:
+        raise UserError("argument `gold` is for models that read text")
     if gold is not None and (choice.sentences or (choice.source is not None and choice.target is None)):
-        raise UserError("--gold needs the translations that were aligned: --source FILE --target FILE")
+        raise UserError(
+            "argument `gold` needs the translations that were aligned, argument `source` and argument `target`"
+        )
     sources, targets = read_pairs(subject, choice, translate=False)
     found = attend_forced(subject, sources, targets) if gold else attend(subject, sources, beam_size)
     title = f"Attention of {subject.name} ({subject.folder.config.model.attention})"
-    how = (
-        "led through the given translations"
-        if gold
-        else f"beam {subject.translator().decoding_with(beam_size=beam_size).beam_size}"
-    )
+    how = "led through the given translations" if gold else f"beam {subject.search_settings(beam_size).beam_size}"
     summary = [f"{len(found)} {'sentence' if len(found) == 1 else 'sentences'}, {how}."]
     numbers: dict[str, object] = {
         "sentences": [
@@ -189,21 +189,24 @@ def inspect(subject: Subject, choice: Choice, beam_size: int | None, gold: str |
         rate = alignment_error_rate([each.links for each in found], sure, possible)
         summary.append(f"Alignment error rate {rate:.3f} against `{gold}` ({sum(map(len, sure)):,} sure links).")
         numbers["alignment_error_rate"] = rate
-    rows = [[source, each.text, pharaoh(sorted(each.links))] for source, each in zip(sources, found, strict=True)][:50]
+    vectors = subject.folder.config.reads_vectors
+    names = [f"{len(source)} vectors" if vectors else source for source in sources]
+    rows = [[name, each.text, pharaoh(sorted(each.links))] for name, each in zip(names, found, strict=True)][:50]
+    word = "vector" if vectors else "source word"
     remark = (
-        "Each target word is aligned to the source word with the highest weight, where the weights of a word's pieces "
+        f"Each target word is aligned to the {word} with the highest weight, where the weights of a word's pieces "
         "are added. Links are source-target, counted from 0 (Pharaoh format). attention.pharaoh has all sentences."
     )
     sections = [section("Word alignments", table(["source", "translation", "alignment"], rows), remark)]
     drawn = found[:DRAWN]
     return Inspection(
-        "attention", title, summary, lambda: draw(drawn, title), numbers,
+        "attention", title, summary, lambda: draw(drawn, title, "vectors" if vectors else "source pieces"), numbers,
         texts=[piece for each in drawn for piece in each.source + each.target], sections=sections,
         files={"attention.pharaoh": "".join(f"{pharaoh(sorted(each.links))}\n" for each in found)},
     )  # fmt: skip
 
 
-def draw(found: Sequence[Attended], title: str) -> Figure:
+def draw(found: Sequence[Attended], title: str, across: str = "source pieces") -> Figure:
     """A heat map for each sentence: source pieces from left to right, target pieces from top to bottom."""
     from matplotlib.figure import Figure
 
@@ -219,7 +222,7 @@ def draw(found: Sequence[Attended], title: str) -> Figure:
         panel.set_yticks(range(len(each.target)), each.target, fontsize=8, parse_math=False)
         panel.xaxis.tick_top()
         panel.xaxis.set_label_position("top")
-        panel.set_xlabel("source pieces")
+        panel.set_xlabel(across)
         panel.set_ylabel("target pieces")
         panel.tick_params(length=0)
         panel.grid(visible=False)

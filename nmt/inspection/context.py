@@ -7,14 +7,15 @@ a sentence, projected to two dimensions, is close to those of sentences with a s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from nmt.inspection.pages import COLORS, Inspection, Points, label_points, nearest, project, section, table
-from nmt.inspection.watching import Choice, Subject, read_pairs
-from nmt.text.cleaning import clean_line
+from nmt.inspection.watching import Choice, Subject, read_ids, read_pairs
+from nmt.text.labels import pad_sources
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,15 +32,20 @@ LONGEST_LABEL = 38
 NEIGHBOURS = 3
 
 
-def context_vectors(subject: Subject, sources: Sequence[str]) -> npt.NDArray[np.float32]:
+def context_vectors(subject: Subject, sources: Sequence[Any]) -> npt.NDArray[np.float32]:
     """The context vector of each sentence, [sentences, hidden]: the encoder's top layer at its last position.
 
-    The top layer of the decoder starts from it, so any engine returns it, including that of an exported model.
+    The top layer of the decoder starts from it, so any engine returns it, including that of an exported model. Of a
+    network without a decoder it is the vector that the output layer reads.
     """
     top = f"{subject.folder.config.model.decoder_layers - 1}.hidden"
     vectors: list[npt.NDArray[np.float32]] = []
     for start in range(0, len(sources), BATCH):
-        ids = subject.folder.source_vocabulary.encode_batch(list(map(clean_line, sources[start : start + BATCH])))
+        ids = read_ids(subject, sources[start : start + BATCH])
+        if not subject.folder.config.kind.decoder:
+            with torch.no_grad():
+                vectors.append(subject.model(*map(torch.from_numpy, pad_sources(ids)))[0].numpy())
+            continue
         _, state = subject.engine.start(ids)
         vectors.append(state[top].numpy() if top in state else state[f"state.{top}"].array)
     return np.concatenate(vectors)
@@ -47,42 +53,50 @@ def context_vectors(subject: Subject, sources: Sequence[str]) -> npt.NDArray[np.
 
 def inspect(subject: Subject, choice: Choice, projection: str) -> Inspection:
     """The points of all sentences, the texts of some, and nearest neighbours."""
-    sources, _ = read_pairs(subject, choice, translate=False)
-    sources = list(dict.fromkeys(sources))
+    sources, targets = read_pairs(subject, choice, translate=False)
+    names, unit = list(sources), "words"
+    if subject.folder.config.reads_vectors:
+        unit = "vectors"
+        names = [f"{row}: {target}" if target else str(row) for row, target in enumerate(targets, start=1)]
+    kept = [names.index(name) for name in dict.fromkeys(names)]
+    sources, targets, names = ([side[row] for row in kept] for side in (sources, targets, names))
     vectors = context_vectors(subject, sources)
     points, axes = project(vectors, projection)
-    lengths = np.array([len(source.split()) for source in sources])
+    lengths = np.array([len(source if unit == "vectors" else source.split()) for source in sources])
+    found_labels = sorted(set(targets)) if subject.folder.config.kind.target == "label" and all(targets) else []
+    shades = np.array([found_labels.index(target) for target in targets]) if found_labels else lengths
     order = spread(points, LABELS)
     title = f"Context vectors of {subject.name}"
     asked = order[:12]
     neighbours = nearest(vectors, asked, NEIGHBOURS)
     rows = [
-        [sources[row], *(f"{sources[other]} ({similarity:.2f})" for other, similarity in found)]
+        [names[row], *(f"{names[other]} ({similarity:.2f})" for other, similarity in found)]
         for row, found in zip(asked, neighbours, strict=True)
     ]
     head = ["sentence", *(f"neighbour {i + 1} (cosine)" for i in range(max(map(len, neighbours), default=0)))]
     rows = [row + [""] * (len(head) - len(row)) for row in rows]
-    spread_share = float(np.abs(np.corrcoef(lengths, points[:, 0])[0, 1])) if len(set(lengths.tolist())) > 1 else 0.0
     summary = [
-        f"{len(sources)} sentences, vectors of {vectors.shape[1]} units; {axes}.",
-        f"The first axis and the length in words correlate with {spread_share:.2f}.",
+        f"{len(names)} {'sentences' if unit == 'words' else 'examples'}, vectors of {vectors.shape[1]} units; {axes}.",
     ]
+    if lengths.std():
+        correlation = np.abs(np.corrcoef(lengths, points[:, 0])[0, 1])
+        summary.append(f"The first axis and the length in {unit} correlate with {correlation:.2f}.")
     remark = "Nearest by cosine similarity of the whole context vectors, not of the projected points."
     sections = [section("Nearest neighbours", table(head, rows), remark)]
     numbers = {
         "projection": axes,
         "sentences": [
-            {"text": text, "words": int(words), "x": x, "y": y}
-            for text, words, (x, y) in zip(sources, lengths, points.tolist(), strict=True)
+            {"text": text, unit: int(length), "x": x, "y": y}
+            for text, length, (x, y) in zip(names, lengths, points.tolist(), strict=True)
         ],
         "neighbours": [
-            {"text": sources[row], "nearest": [{"text": sources[i], "cosine": s} for i, s in found]}
+            {"text": names[row], "nearest": [{"text": names[i], "cosine": s} for i, s in found]}
             for row, found in zip(asked, neighbours, strict=True)
         ],
     }
-    labels = [(row, shorten(sources[row])) for row in order]
+    labels = [(row, shorten(names[row])) for row in order]
     return Inspection(
-        "context", title, summary, lambda: draw(points, lengths, labels, axes, title), numbers,
+        "context", title, summary, lambda: draw(points, shades, labels, axes, title, found_labels or unit), numbers,
         texts=[text for _, text in labels], sections=sections,
     )  # fmt: skip
 
@@ -103,9 +117,10 @@ def spread(points: Points, count: int) -> list[int]:
 
 
 def draw(
-    points: Points, lengths: npt.NDArray[np.int64], labels: list[tuple[int, str]], axes: str, title: str
-) -> Figure:
-    """Draw all points, coloured by sentence length, some with their text."""
+    points: Points, shades: npt.NDArray[np.int64], labels: list[tuple[int, str]], axes: str, title: str,
+    unit: str | list[str],
+) -> Figure:  # fmt: skip
+    """Draw all points, some with their text, coloured by their length in some unit, or by the number of their label."""
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -113,8 +128,11 @@ def draw(
     figure = Figure(figsize=(11, 8), layout="constrained")
     panel = figure.subplots()
     colors = LinearSegmentedColormap.from_list("length", [COLORS[4], COLORS[1], COLORS[3], COLORS[0]])
-    dots = panel.scatter(points[:, 0], points[:, 1], c=lengths, s=26, cmap=colors, alpha=0.85)
-    figure.colorbar(dots, ax=panel, pad=0.01, shrink=0.6, ticks=MaxNLocator(integer=True)).set_label("words")
+    dots = panel.scatter(points[:, 0], points[:, 1], c=shades, s=26, cmap=colors, alpha=0.85)
+    bar = figure.colorbar(dots, ax=panel, pad=0.01, shrink=0.6, ticks=MaxNLocator(integer=True))
+    bar.set_label(unit if isinstance(unit, str) else "label")
+    if not isinstance(unit, str) and len(unit) <= LABELS:
+        bar.set_ticks(list(range(len(unit))), labels=unit, parse_math=False)
     panel.set_title(title, parse_math=False)
     panel.set_xlabel(f"first axis ({axes})")
     panel.set_ylabel("second axis")

@@ -32,6 +32,8 @@ def inspect(subject: Subject, side: str, words: Sequence[str], count: int, proje
     model, folder = subject.model, subject.folder
     alone = not folder.config.kind.decoder  # labels have no embeddings
     source = alone or (side == "source" and isinstance(model, TranslationModel))
+    if source and folder.config.reads_vectors:
+        raise UserError(f"argument `side` must be target, as `{folder.path}` reads vectors, which have no embeddings")
     vocabulary = folder.source_vocabulary if source else folder.target_vocabulary
     embedding = model.source_embedding if source else model.target_embedding
     vectors = embedding.weight.detach().numpy()

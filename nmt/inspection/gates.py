@@ -70,7 +70,7 @@ class Reading:
     """Activations by gate, [positions, hidden]."""
 
 
-def read(subject: Subject, sources: Sequence[str], targets: Sequence[str], layer: NamedLayer) -> Reading:
+def read(subject: Subject, sources: Sequence[Any], targets: Sequence[str], layer: NamedLayer) -> Reading:
     """Let the model read pairs one by one and record a layer; a language model carries its state from line to line."""
     model, folder = subject.model, subject.folder
     vocabulary = folder.source_vocabulary if layer.side == "source" else folder.target_vocabulary
@@ -91,15 +91,16 @@ def read(subject: Subject, sources: Sequence[str], targets: Sequence[str], layer
         steps = record[cell]
         told = torch.cat([after[-1] for after in steps.after])  # [length, hidden]; of an LSTM's state the cell
         value = told.tanh() if len(cell.state_names) > 1 else told
-        read_ids = (batch.source if layer.side == "source" else batch.inputs)[:, 0].tolist()
+        read = (batch.source if layer.side == "source" else batch.inputs)[:, 0].tolist()
         if layer.backward:  # in the order of the text
             value = value.flip(0)
         values.append(value)
         for name, activation in gates(cell, steps).items():
             activation = activation.squeeze(1)
             opened.setdefault(name, []).append(activation.flip(0) if layer.backward else activation)
-        pieces += shown_pieces(vocabulary, read_ids)
-        lines += [number] * len(read_ids)
+        vectors = layer.side == "source" and folder.config.reads_vectors
+        pieces += [f" {place}" for place in range(1, len(read) + 1)] if vectors else shown_pieces(vocabulary, read)
+        lines += [number] * len(read)
     return Reading(
         layer,
         pieces,
@@ -212,7 +213,7 @@ def inspect(subject: Subject, choice: Choice, layer_name: str | None, unit: int 
     reading = read(subject, sources, targets, layer)
     hidden = reading.values.shape[1]
     if unit is not None and not 0 <= unit < hidden:
-        raise UserError(f"--unit must be from 0 to {hidden - 1}, but is {unit} instead")
+        raise UserError(f"argument `unit` must be from 0 to {hidden - 1}, but is {unit} instead")
     meanings = find_meanings(reading)
     saturated = saturations(reading)
     if unit is None:

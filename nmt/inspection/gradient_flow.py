@@ -262,7 +262,9 @@ def fresh_flows(
         if not math.isfinite(factor):
             raise ValueError
     except ValueError:
-        raise UserError(f"--initialization must be NAME or NAME*FACTOR, but is `{initialization}` instead") from None
+        raise UserError(
+            f"argument `initializations` must be NAME or NAME*FACTOR, but is `{initialization}` instead"
+        ) from None
     sizes = {"hidden_size": hidden_size, "embedding_size": hidden_size, "decoder_layers": layers}
     values = {"cell": cell, "initialization": kind, "bidirectional": False, "input_normalization": "none", **sizes}
     task = {"task": "language_model", "model": {**values, "tied_embeddings": "none"}}
@@ -292,14 +294,16 @@ def trained_flows(
 ) -> list[Flow]:
     """Gradients of a trained model on sentences of its data, taking the longest of the chosen sentences first.
 
-    The loss is that of the end symbol; for a translation model, that of the end symbol after the given translation; for
-    a model of labels, that of the most probable label, of the last word if each word has one.
+    The loss is that of the end symbol, after the given text if the model reads a source; for a model of labels, that of
+    the most probable label, of the last word if each word has one; for a model of numbers, half of their square.
 
         longest: maximum number of steps back; sentences with at least this many steps are used if there are any
     """
     sources, targets = read_pairs(subject, choice)
     model = subject.model.double().eval()
     batch = batch_of(subject, sources, targets)
+    vectors = subject.folder.config.reads_vectors
+    source = batch.source.double() if vectors else batch.source
     target_lengths = (batch.targets != PAD).sum(0)
     shorter = target_lengths if isinstance(model, LanguageModel) else torch.minimum(target_lengths, batch.lengths)
     if isinstance(model, EncoderModel):
@@ -312,9 +316,11 @@ def trained_flows(
             return last_loss(model, target)
         length = batch.lengths[row : row + 1]
         if isinstance(model, EncoderModel):
-            readout = model(batch.source[: int(length), row : row + 1], length)
-            return -torch.log_softmax(model.output(readout[-2:][0]), -1).amax(-1)
-        memory, state = model.encode(batch.source[: int(length), row : row + 1], length)
+            readout = model(source[: int(length), row : row + 1], length)
+            if model.numbers:
+                return model.output(readout[-1]).square().sum(-1) / 2
+            return -torch.log_softmax(model.output(readout[-1 if vectors else -2 :][0]), -1).amax(-1)
+        memory, state = model.encode(source[: int(length), row : row + 1], length)
         readout, _ = model.decode(batch.inputs[: len(target), row : row + 1], memory, state)
         return F.cross_entropy(model.output(readout[-1]), target[-1], reduction="none")
 
@@ -331,7 +337,7 @@ def inspect_fresh(
     clip = 1.0 if clip_norm is None else clip_norm
     for cell in cells:
         if cell not in CELLS:
-            raise UserError(f"--cells must be of {', '.join(CELLS)}, but one is `{cell}`")
+            raise UserError(f"argument `cells` must be of {', '.join(CELLS)}, but one is `{cell}`")
     flows = []
     for cell in cells:
         for initialization in initializations:
@@ -354,8 +360,12 @@ def inspect_trained(
     cell = CELL_TITLES.get(subject.folder.config.model.cell, subject.folder.config.model.cell)
     for flow in flows:
         flow.name = cell
-    of = "the end symbol" if subject.folder.config.kind.decoder else "the most probable label (of the last word)"
-    about = f"trained weights, the longest of the chosen sentences; the loss is that of {of}"
+    of = {
+        "pieces": "that of the end symbol",
+        "numbers": "half of the square of the standardised numbers (at the last position)",
+    }.get(subject.folder.config.kind.target, "that of the most probable label (at the last position)")
+    what = "examples" if subject.folder.config.reads_vectors else "sentences"
+    about = f"trained weights, the longest of the chosen {what}; the loss is {of}"
     return describe(flows, f"Gradient flow of {subject.name}", about, rate, clip)
 
 

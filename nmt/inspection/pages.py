@@ -339,7 +339,7 @@ def project(vectors: npt.NDArray[Any], method: str = "pca", seed: int = 1) -> tu
             from sklearn.manifold import TSNE
         except ImportError:
             raise UserError(
-                f"--projection tsne needs scikit-learn, which is not there: {how_to_install('[tsne]')}"
+                f"argument `projection` tsne needs scikit-learn, which is not there: {how_to_install('[tsne]')}"
             ) from None
         perplexity = min(30.0, (len(centred) - 1) / 3)
         points: Points = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(centred)

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nmt.config import data_with
+from nmt.config import Config, data_with
 from nmt.data.batching import Batch, make_batch
-from nmt.data.examples import read_texts
+from nmt.data.examples import read_column, read_texts
 from nmt.errors import UserError
 from nmt.model_folder import WEIGHTS, ModelFolder, open_model
 from nmt.network.cells import Cell, Product, State
@@ -24,9 +24,13 @@ from nmt.network.encoder_model import EncoderModel
 from nmt.network.layers import Layer
 from nmt.network.model import TranslationModel
 from nmt.network.torch_engine import TorchEngine, TorchLabelEngine, load_engine, load_label_engine
+from nmt.prediction.captions import free_length
+from nmt.prediction.predictor import Predictor
+from nmt.search.beam import SearchSettings
 from nmt.text.cleaning import clean_line, clean_target
 from nmt.text.labels import represent_sources, segment_words
 from nmt.text.reading import read_lines, read_parallel
+from nmt.text.vectors import read_json, vectors_of
 from nmt.translation.translator import Translator
 
 Say = Callable[[str], None]
@@ -57,6 +61,13 @@ class Subject:
         path = self.folder.path.resolve()
         return path.parent.name if path.name in ("best", "last") else path.name
 
+    def search_settings(self, beam_size: int | None) -> SearchSettings:
+        """The settings of a search that keeps the attention weights."""
+        decoding = self.translator().decoding_with(beam_size=beam_size)
+        if self.folder.config.reads_vectors:
+            decoding = free_length(decoding, self.folder.config.data.max_length)
+        return SearchSettings.of(decoding, attention_weights=True)
+
     def translator(self) -> Translator:
         """A translator with this model."""
         folder = self.folder
@@ -64,18 +75,32 @@ class Subject:
         return Translator(self.engine, *vocabularies, folder.config.decoding, folder.config.data.max_length)
 
 
-def open_subject(name: str | Path, threads: int | None = None, translation: bool = False) -> Subject:
+def pictures_of(config: Config) -> list[str]:
+    """The pictures that can be made of a model (each WHAT of `nmt inspect`)."""
+    kind, found = config.kind, ["gradient-flow", "gates"]
+    if config.pooled or kind.name == "translation" or (kind.decoder and config.reads_vectors):
+        found.append("context")
+    if kind.name == "translation" or (kind.decoder and config.reads_vectors):
+        found.append("attention")
+    if kind.name == "translation":
+        found += ["steps", "search"]
+    return found if config.reads_vectors and not kind.decoder else [*found, "embeddings"]
+
+
+def open_subject(name: str | Path, threads: int | None = None, what: str = "gates") -> Subject:
     """Open a model folder: its weights with torch, or its export if it has no weights.
 
-    translation: whether it must be a translation model
+    what: the picture that is wanted
 
-    Raises UserError.
+    Raises UserError, also if there is no such picture of this model.
     """
     folder = open_model(name)
-    if folder.config.reads_vectors:
-        raise UserError(f"`{name}` reads vectors, but the pictures are of models that read text")
-    if translation and folder.config.task != "translation":
-        raise UserError(f"`{name}` is a {folder.config.kind.title}, but this picture needs a translation model")
+    if what not in (possible := pictures_of(folder.config)):
+        reads = " that reads vectors" if folder.config.reads_vectors else ""
+        raise UserError(
+            f"`nmt inspect {what}` is not for a {folder.config.kind.title}{reads}, which `{name}` is; "
+            f"{', '.join(possible)} are"
+        )
     if not folder.config.kind.decoder:
         return Subject(folder, load_label_engine(folder, threads=threads))
     if folder.exported and not folder.weights.exists():
@@ -91,7 +116,8 @@ class Choice:
 
     count: int
     """Maximum number of sentences."""
-    sentences: Sequence[str] = ()
+    sentences: Sequence[Any] = ()
+    """Texts, or vectors as arrays, lists or JSON."""
     source: str | None = None
     """A text file with one sentence per line, or with any text for a language model."""
     target: str | None = None
@@ -101,16 +127,18 @@ class Choice:
     """Changes `data.KEY=VALUE`, to use other data."""
 
 
-def read_pairs(subject: Subject, choice: Choice, translate: bool = True) -> tuple[list[str], list[str]]:
+def read_pairs(subject: Subject, choice: Choice, translate: bool = True) -> tuple[list[Any], list[str]]:
     """Sentences and their translations: those of the data, or the model's own if the data have none.
 
-    For a language model both sides of a pair are the sentence, and for a model of labels the second one is their text.
-    Blank lines are left out.
+    For a language model both sides of a pair are the sentence. A model that writes labels has these instead of
+    translations if they are known. Blank lines are left out. Instead of sentences a model may read vectors.
 
         translate: whether the model translates sentences that have no translation; otherwise their translation is empty
 
     Raises UserError when there is no sentence, or files are not line-aligned.
     """
+    if subject.folder.config.reads_vectors:
+        return _read_vectors(subject, choice, translate)
     model_is_language_model, has_labels = subject.language_model, not subject.folder.config.kind.decoder
     targets: list[str] | None = None
     if choice.sentences:
@@ -120,7 +148,7 @@ def read_pairs(subject: Subject, choice: Choice, translate: bool = True) -> tupl
     elif choice.source is not None:
         sources = read_lines(choice.source)
     elif choice.target is not None:
-        raise UserError("--target needs --source")
+        raise UserError("argument `target` needs argument `source`")
     else:
         from nmt.data.corpus import load_pairs, load_texts
 
@@ -128,7 +156,10 @@ def read_pairs(subject: Subject, choice: Choice, translate: bool = True) -> tupl
         if model_is_language_model:
             sources = list(load_texts(data, choice.split)["text"])
         elif has_labels:
-            sources = read_texts(data, choice.split).sources
+            texts = read_texts(data, choice.split, subject.folder.config.side_kinds)
+            sources = texts.sources
+            if subject.folder.config.kind.target != "numbers":
+                targets = texts.targets
         else:
             pairs = load_pairs(data, choice.split)
             sources, targets = list(pairs["source"]), list(pairs["target"])
@@ -147,19 +178,62 @@ def read_pairs(subject: Subject, choice: Choice, translate: bool = True) -> tupl
     return [source for source, _ in both], [target for _, target in both]
 
 
-def batch_of(subject: Subject, sources: Sequence[str], targets: Sequence[str]) -> Batch:
+def _read_vectors(subject: Subject, choice: Choice, translate: bool) -> tuple[list[Any], list[str]]:
+    """Sequences of vectors and their texts or labels, as `read_pairs`: given ones, those of a file, or of a split."""
+    config = subject.folder.config
+    kind, targets = config.side_kinds[0], None
+    if choice.target is not None:
+        raise UserError("argument `target` is for models that read text")
+    if choice.sentences:
+        sources = [
+            next(read_json([one or "[]"], config.data.source, kind, "the text")) if isinstance(one, str)
+            else vectors_of(one, f"input example {row}", kind)
+            for row, one in enumerate(choice.sentences, start=1)
+        ]  # fmt: skip
+    elif choice.source is not None and choice.source.endswith((".npz", ".parquet")):
+        sources = list(read_column(choice.source, config))
+    elif choice.source is not None:
+        sources = list(read_json(read_lines(choice.source), config.data.source, kind, f"`{choice.source}`"))
+    else:
+        texts = read_texts(data_with(config, choice.settings), choice.split, config.side_kinds)
+        sources, targets = texts.sources, texts.targets
+    sources = sources[: choice.count]
+    if targets is not None and config.kind.target != "numbers":
+        return sources, targets[: choice.count]
+    written = [""] * len(sources)
+    if translate and config.kind.decoder:
+        written = [found.label for found in Predictor(subject.engine, subject.folder).predict(sources)]
+    return sources, written
+
+
+def read_ids(subject: Subject, sources: Sequence[Any]) -> list[Any]:
+    """What the encoder reads of each source: its pieces, without the end symbol, or its standardised vectors."""
+    config, vocabulary = subject.folder.config, subject.folder.source_vocabulary
+    if not config.reads_vectors:
+        sources = list(map(clean_line, sources))
+        if config.kind.target == "labels":
+            return segment_words(vocabulary, [text.split() for text in sources])[0]
+        if config.kind.decoder:
+            pieces: list[Any] = vocabulary.encode_batch(sources)
+            return pieces
+    return represent_sources(vocabulary, sources, config.data.max_length, "input")
+
+
+def read_pieces(subject: Subject, ids: Any) -> list[str]:
+    """The pieces of a source in ids, or the numbers of its vectors, which count as words."""
+    if subject.folder.config.reads_vectors:
+        return [f"▁{place}" for place in range(1, len(ids) + 1)]
+    pieces: list[str] = subject.folder.source_vocabulary.pieces(ids)
+    return pieces
+
+
+def batch_of(subject: Subject, sources: Sequence[Any], targets: Sequence[str]) -> Batch:
     """A batch of sentence pairs, in order; a model of labels has no targets."""
-    folder = subject.folder
-    if not folder.config.kind.decoder:
-        words = [clean_line(text).split() for text in sources]
-        pieces = segment_words(folder.source_vocabulary, words)[0]
-        if folder.config.kind.target == "label":
-            texts, longest = [clean_line(text) for text in sources], folder.config.data.max_length
-            pieces = represent_sources(folder.source_vocabulary, texts, longest, "the text")
-        nothing = [np.zeros(0, np.int64)] * len(pieces)
-        return make_batch([np.array(ids) for ids in pieces], nothing, nothing, np.arange(len(pieces)))
-    source = [np.array(ids) for ids in folder.source_vocabulary.encode_batch(list(map(clean_line, sources)))]
-    target = [np.array(ids) for ids in folder.target_vocabulary.encode_batch(list(map(clean_target, targets)))]
+    source = [np.array(ids) for ids in read_ids(subject, sources)]
+    target = [np.zeros(0, np.int64)] * len(source)
+    if subject.folder.config.kind.decoder:
+        encoded = subject.folder.target_vocabulary.encode_batch(list(map(clean_target, targets)))
+        target = [np.array(ids) for ids in encoded]
     return make_batch(source, target, target, np.arange(len(source)))
 
 
@@ -270,7 +344,7 @@ def choose_layer(layers: Sequence[NamedLayer], name: str | None) -> NamedLayer:
         if layer.name == name.replace("-", " "):
             return layer
     known = ", ".join(layer.name.replace(" ", "-") for layer in layers)
-    raise UserError(f"--layer must be one of {known}, but is `{name}` instead")
+    raise UserError(f"argument `layer` must be one of {known}, but is `{name}` instead")
 
 
 def matrices(cell: Cell) -> dict[str, Tensor]:

@@ -22,14 +22,16 @@ class Caption:
     """Log-probability of each piece and of the end."""
 
 
+def free_length(decoding: DecodingConfig, longest: int) -> DecodingConfig:
+    """Decoding of texts of at most `longest` pieces, about whose length the number of vectors says nothing."""
+    return replace(decoding, max_length_factor=0.0, max_length_offset=longest)
+
+
 def write_captions(
     engine: Engine, sources: Sequence[Any], vocabulary: Vocabulary, decoding: DecodingConfig, longest: int
 ) -> list[Caption]:
-    """The best text for each sequence of standardised vectors, of at most `longest` pieces.
-
-    The number of vectors says nothing about the length of a text, so the limits of `decoding` do not count.
-    """
-    settings = SearchSettings.of(replace(decoding, max_length_factor=0.0, max_length_offset=longest))
+    """The best text for each sequence of standardised vectors, of at most `longest` pieces."""
+    settings = SearchSettings.of(free_length(decoding, longest))
     captions, size = [], decoding.batch_sentences
     for start in range(0, len(sources), size):
         for best, *_ in beam_search(engine, sources[start : start + size], settings):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,29 @@ def vectors_of(value: object, where: str, kind: SideKind) -> Vectors:
     if found.ndim < 2:
         found = found.reshape((1, -1) if kind == "vector" and found.size else (-1, 1))
     return found
+
+
+def read_json(lines: Iterable[str], column: str, kind: SideKind, name: str) -> Iterator[Vectors]:
+    """The vectors of each line that is not blank: JSON, a list or an object that has one in the column.
+
+    name: where the lines come from, for messages
+    """
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        where = f"{name} line {number}"
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{where} must be vectors as JSON, such as [[0.5, 1], [2, 3]]: {error}") from None
+        if isinstance(value, dict):
+            if column not in value:
+                raise UserError(f"{where} has no `{column}`; its fields are {', '.join(value) or 'none'}")
+            value = value[column]
+        found = vectors_of(value, where, kind)
+        if not len(found):
+            raise UserError(f"{where} has no vectors; leave it out")
+        yield found
 
 
 def _what_is_wrong(value: object) -> str:
