@@ -185,6 +185,8 @@ def test_the_page_needs_no_network_and_no_text_breaks_out_of_it() -> None:
     assert "default-src 'none'" in text
     assert not re.search(r"url\(|@import|https?:", text)
     assert "prefers-color-scheme: dark" in text
+    tables = [box for box in page.find_class("scroll") if box.find("table") is not None]
+    assert tables and all(box.get("tabindex") == "0" and box.get("aria-label") for box in tables)  # for a keyboard
     assert "alert(1)" not in page.find(".//script").text
     cells = [cell.text_content() for cell in page.findall(".//td")]
     for sentence in ("a | b \\| c", "`code` ``` fence", "two⟨U+000A⟩lines⟨U+000D⟩⟨U+000A⟩and⟨U+0009⟩tab", AWKWARD[3]):
