@@ -91,7 +91,7 @@ def test_a_notebook_is_short_clean_and_has_exercises(notebook: Path) -> None:
     assert len(content["cells"]) < 15
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells(notebook, "code"))
     text = "\n".join("".join(cell["source"]) for cell in cells(notebook, "markdown"))
-    assert "colab-badge.svg" in text and text.startswith("# ")
+    assert "](README.md)" in text and text.startswith("# ")
     questions = len(re.findall(r"^\d\. ", text.partition("## Exercises")[2], re.M))
     assert (
         questions >= 3 and text.count("<details><summary>solution</summary>") == text.count("</details>") == questions
