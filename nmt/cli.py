@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import fields
 from importlib import import_module
+from types import ModuleType
 
 from nmt.commands.options import Parser, add_program_options, describe
 from nmt.commands.streams import say
@@ -24,8 +25,7 @@ from nmt.text.files import DAMAGED
 
 COMMANDS = (
     *("import_", "data", "vocab", "train", "evaluate", "inspect", "diversify", "average", "export", "sample"),
-    "predict",
-    *("translate", "serve", "score", "rerank", "cache"),
+    *("predict", "translate", "serve", "score", "rerank", "cache"),
 )
 """The commands; each is a file of `nmt.commands`, where a name that Python reserves ends with `_`."""
 
@@ -41,8 +41,14 @@ def translate_main(arguments: Sequence[str] | None = None) -> int:
 
     parser = Parser(prog="translate", **describe(translate.TEXT, translate.EXAMPLE))
     add_program_options(parser)
-    translate.add_options(parser)
+    add_command(parser, translate)
     return run(parser, arguments)
+
+
+def add_command(parser: argparse.ArgumentParser, command: ModuleType) -> None:
+    """Add the options of a command, and the function that runs it."""
+    parser.set_defaults(command=command.run)
+    command.add_options(parser)
 
 
 def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
@@ -113,9 +119,8 @@ def make_parser() -> argparse.ArgumentParser:
     for name in COMMANDS:
         command = import_module(f"nmt.commands.{name}")
         short = command.TEXT.split(". ")[0].rstrip(".")
-        command.add_options(
-            subparsers.add_parser(name.rstrip("_"), help=short, **describe(command.TEXT, command.EXAMPLE))
-        )
+        own = subparsers.add_parser(name.rstrip("_"), help=short, **describe(command.TEXT, command.EXAMPLE))
+        add_command(own, command)
     return parser
 
 

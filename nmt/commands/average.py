@@ -12,14 +12,11 @@ EXAMPLE = "nmt average runs/captions/best runs/captions/last --output runs/capti
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options of `nmt average`."""
     parser.add_argument("models", metavar="MODEL", nargs="+", help="model folder, run folder, or hub id")
     parser.add_argument("--output", required=True, metavar="DIR", help="new model folder to write")
-    parser.set_defaults(command=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """`nmt average`."""
     from nmt.training.averaging import average_models
 
     folder = average_models(options.models, Path(options.output))

@@ -15,13 +15,10 @@ EXAMPLE = "nmt cache --clear"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options of `nmt cache`."""
     parser.add_argument("--clear", action="store_true", help="remove all of them; they are made again when needed")
-    parser.set_defaults(command=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """`nmt cache`."""
     from nmt.data.cache_folder import cache_folder, entries, prune, remove
 
     folder = cache_folder()

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nmt.commands.import_ import add_reading_options, reading_of
-from nmt.commands.options import add_machine_options
+from nmt.commands.options import REPEATED, add_machine_options
 from nmt.commands.streams import harmless, print_lines, say
 
 TEXT = (
@@ -19,24 +19,16 @@ EXAMPLE = "nmt data configs/captions-de-en.toml --report runs/data"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options of `nmt data`."""
-    parser.add_argument(
-        "files", nargs="+", metavar="CONFIG|FILE", help="configuration (TOML), or the files that `nmt import` takes"
-    )
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="change a setting; can be repeated"
-    )
-    parser.add_argument("--report", metavar="DIR", help="folder for data.html, data.md and data.json")
-    parser.add_argument(
-        "--no-timing", action="store_true", help="leave out the few updates that tell how long the training takes"
-    )
+    add = parser.add_argument
+    add("files", nargs="+", metavar="CONFIG|FILE", help="configuration (TOML), or the files that `nmt import` takes")
+    add("--set", **REPEATED, metavar="SECTION.KEY=VALUE", help="change a setting; can be repeated")
+    add("--report", metavar="DIR", help="folder for data.html, data.md and data.json")
+    add("--no-timing", action="store_true", help="leave out the few updates that tell how long the training takes")
     add_reading_options(parser)
     add_machine_options(parser)
-    parser.set_defaults(command=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """`nmt data`."""
     from nmt.config import Config, DataConfig, load_config
     from nmt.data.survey import is_configuration, survey_data, survey_files
     from nmt.errors import UserError

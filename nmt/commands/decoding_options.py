@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable
-from functools import cache
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin
 
 from nmt.commands.options import positive, seed
 from nmt.config import OPTIONS, DecodingConfig
-from nmt.config.ranges import SAMPLING
+from nmt.config.ranges import SAMPLING, type_hints
 from nmt.errors import UserError
 
 
@@ -21,17 +20,8 @@ def decoding_options(options: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def add_scoring_options(parser: argparse.ArgumentParser) -> None:
-    """The options that change the score of a given translation."""
-    _add_group(parser, [name for name, option in OPTIONS.items() if option.scoring])
-
-
-def add_decoding_options(parser: argparse.ArgumentParser) -> None:
-    """Options of search and sampling."""
-    _add_group(parser, OPTIONS)
-
-
-def _add_group(parser: argparse.ArgumentParser, names: Iterable[str]) -> None:
+def add_decoding_options(parser: argparse.ArgumentParser, names: Iterable[str] = OPTIONS) -> None:
+    """Options of search and sampling: all, or those with the given names."""
     group = parser.add_argument_group("search", "defaults are in the model's config.toml, under [decoding]")
     for name in names:
         if name == "language_model_weight":
@@ -48,7 +38,7 @@ def add_option(parser: argparse._ActionsContainer, name: str, prefix: str = "", 
         prefix: text before its help
         default: None if the model's configuration decides
     """
-    option, hint = OPTIONS[name], _type_hints()[name]
+    option, hint = OPTIONS[name], type_hints(DecodingConfig)[name]
     kind: dict[str, Any] = {"default": default, "metavar": option.metavar}
     if hint is bool:
         kind = {"action": argparse.BooleanOptionalAction, "default": default}
@@ -58,12 +48,6 @@ def add_option(parser: argparse._ActionsContainer, name: str, prefix: str = "", 
         kind["type"] = TYPES.get(option.range.rule if option.range else "", hint)
     shown = "" if default is None else f" (default {default})"
     parser.add_argument(f"--{name.replace('_', '-')}", help=f"{prefix}{option.help}{shown}", **kind)
-
-
-@cache
-def _type_hints() -> dict[str, Any]:
-    """The types of the fields; cached, because evaluating them for each option would take some milliseconds."""
-    return get_type_hints(DecodingConfig)
 
 
 TYPES: dict[str, Callable[[str], int]] = {

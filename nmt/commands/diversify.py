@@ -13,18 +13,15 @@ EXAMPLE = "nmt diversify configs/teacher.toml --output runs/diversified"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options of `nmt diversify`."""
     add_config_options(parser)
     parser.add_argument("--output", metavar="DIR", required=True, help="folder for the pairs and the models' runs")
     parser.add_argument(
         "--models", type=positive, default=1, metavar="N", help="number of models for each direction (default 1)"
     )
     add_machine_options(parser)
-    parser.set_defaults(command=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """`nmt diversify`."""
     from nmt.config import load_config
 
     config = load_config(options.config, options.set)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nmt.commands.decoding_options import add_decoding_options, decoding_options
-from nmt.commands.options import Parser, add_machine_options, positive
+from nmt.commands.options import REPEATED, Parser, add_machine_options, positive
 from nmt.commands.streams import print_lines, say
 from nmt.config import OPTIONS
 from nmt.errors import UserError
@@ -33,52 +33,35 @@ EXAMPLE = "nmt evaluate runs/captions --split test --report runs/captions/report
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options of `nmt evaluate`."""
-    parser.add_argument(
-        "models", metavar="MODEL", nargs="*", help="model folder, run folder, or hub id; several form an ensemble"
-    )
-    parser.add_argument("--split", help="split of the model's data: train, validation, or test (default: test)")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="data.KEY=VALUE",
-        help="change where the data are, to use other data",
-    )
-    parser.add_argument(
-        "--source", metavar="FILE", help="source text, one sentence per line; any text for a language model"
-    )
-    parser.add_argument("--reference", metavar="FILE", action="append", help="reference; repeat for several")
-    parser.add_argument("--hypothesis", metavar="FILE", help="score this translation instead of the model's")
-    parser.add_argument(
-        "--target-language", metavar="CODE", help="selects the tokeniser of BLEU (default: the model's target)"
-    )
-    parser.add_argument("--tokenizer", help="tokeniser of sacrebleu for BLEU (default: by target language)")
-    parser.add_argument(
+    add = parser.add_argument
+    add("models", metavar="MODEL", nargs="*", help="model folder, run folder, or hub id; several form an ensemble")
+    add("--split", help="split of the model's data: train, validation, or test (default: test)")
+    add("--set", **REPEATED, metavar="data.KEY=VALUE", help="change where the data are, to use other data")
+    add("--source", metavar="FILE", help="source text, one sentence per line; any text for a language model")
+    add("--reference", metavar="FILE", action="append", help="reference; repeat for several")
+    add("--hypothesis", metavar="FILE", help="score this translation instead of the model's")
+    add("--target-language", metavar="CODE", help="selects the tokeniser of BLEU (default: the model's target)")
+    add("--tokenizer", help="tokeniser of sacrebleu for BLEU (default: by target language)")
+    add(
         "--baseline",
-        action="append",
-        default=[],
+        **REPEATED,
         metavar="FILE|MODEL",
         help="another system's translation, or a model, for comparison; can be repeated",
     )
-    parser.add_argument("--report", metavar="DIR", help="folder for report.html, report.md and report.json")
-    parser.add_argument(
-        "--tree", type=positive, metavar="N", help="number of the sentence whose beam search the report draws"
-    )
-    parser.add_argument(
+    add("--report", metavar="DIR", help="folder for report.html, report.md and report.json")
+    add("--tree", type=positive, metavar="N", help="number of the sentence whose beam search the report draws")
+    add(
         "--calibrate",
         action="store_true",
         help="fit the model's confidence to the scores, and write it into its folder",
     )
     add_decoding_options(parser)
     add_machine_options(parser)
-    parser.set_defaults(command=run)
     assert isinstance(parser, Parser)
     parser.intermixed = True
 
 
 def run(options: argparse.Namespace) -> None:
-    """`nmt evaluate`."""
     if not options.models:
         check_evaluate_options(options)
     from nmt.config import data_with

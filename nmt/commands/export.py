@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from nmt.commands.options import positive
+from nmt.commands.options import REPEATED, positive
 from nmt.commands.streams import say
 from nmt.errors import UserError
 
@@ -13,26 +13,16 @@ EXAMPLE = "nmt export runs/captions --int8"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options of `nmt export`."""
-    parser.add_argument("model", metavar="MODEL", help="model folder, run folder, or hub id")
-    parser.add_argument("--int8", action="store_true", help="matrix products with 8-bit integers: smaller and faster")
-    parser.add_argument("--small", action="store_true", help="with --int8: smaller still, and a little slower")
-    parser.add_argument(
-        "--no-shortlist", action="store_true", help="leave out the vocabulary shortlist, which needs the training data"
-    )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="data.KEY=VALUE",
-        help="where the training data are now, if they were moved",
-    )
-    parser.add_argument("--threads", type=positive, help="processor threads (default: all cores)")
-    parser.set_defaults(command=run)
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="model folder, run folder, or hub id")
+    add("--int8", action="store_true", help="matrix products with 8-bit integers: smaller and faster")
+    add("--small", action="store_true", help="with --int8: smaller still, and a little slower")
+    add("--no-shortlist", action="store_true", help="leave out the vocabulary shortlist, which needs the training data")
+    add("--set", **REPEATED, metavar="data.KEY=VALUE", help="where the training data are now, if they were moved")
+    add("--threads", type=positive, help="processor threads (default: all cores)")
 
 
 def run(options: argparse.Namespace) -> None:
-    """`nmt export`."""
     if options.small and not options.int8:
         raise UserError("`--small` is for exports in 8 bits; give `--int8` as well")
     from nmt.model_folder import open_model

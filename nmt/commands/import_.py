@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nmt.commands.options import above_zero, finite, positive, seed
+from nmt.commands.options import REPEATED, above_zero, finite, positive, seed
 from nmt.commands.streams import say
 from nmt.text.pair_filters import FILTERS, PairFilter
 
@@ -22,16 +22,14 @@ EXAMPLE = "nmt import memory.tmx --source de --target en --output corpus"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options of `nmt import`."""
-    parser.add_argument("files", nargs="+", metavar="FILE", help="files, folders, or patterns in quotes ('tm/*.tmx')")
-    parser.add_argument("--output", metavar="DIR", required=True, help="folder to write")
-    parser.add_argument("--overwrite", action="store_true", help="replace the folder of an earlier import")
+    add = parser.add_argument
+    add("files", nargs="+", metavar="FILE", help="files, folders, or patterns in quotes ('tm/*.tmx')")
+    add("--output", metavar="DIR", required=True, help="folder to write")
+    add("--overwrite", action="store_true", help="replace the folder of an earlier import")
     add_reading_options(parser)
     filters = parser.add_argument_group("what is kept")
     switchable = [name for name in FILTERS if name not in ("empty", "score")]
-    filters.add_argument(
-        "--keep", action="append", default=[], choices=switchable, help="switch a filter off; can be repeated"
-    )
+    filters.add_argument("--keep", **REPEATED, choices=switchable, help="switch a filter off; can be repeated")
     filters.add_argument("--min-score", type=finite, metavar="X", help="drop pairs whose score is lower")
     default = PairFilter.max_characters
     filters.add_argument(
@@ -50,7 +48,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     splits.add_argument(
         "--seed", type=seed, default=1, metavar="N", help="of the draw of validation and test (default 1)"
     )
-    parser.set_defaults(command=run)
 
 
 def add_reading_options(parser: argparse.ArgumentParser) -> None:
@@ -78,7 +75,6 @@ def reading_of(options: argparse.Namespace) -> Reading:
 
 
 def run(options: argparse.Namespace) -> None:
-    """`nmt import`."""
     from nmt.data.importing import import_files
     from nmt.errors import UserError
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nmt.commands.options import above_zero, describe, from_zero, positive, seed, whole_numbers, words
+from nmt.commands.options import REPEATED, above_zero, describe, from_zero, positive, seed, whole_numbers, words
 from nmt.commands.streams import print_lines, say
 from nmt.errors import UserError
 
@@ -16,42 +16,35 @@ TEXT = "Look inside a model: a picture as PNG and as an HTML page, and its numbe
 EXAMPLE = 'nmt inspect attention runs/captions --sentence "Ein Hund schläft auf dem Sofa." --output pictures'
 
 
+Add = Callable[..., argparse.Action]
+"""`add_argument` of the parser of a WHAT."""
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options of `nmt inspect`, with a parser for each WHAT."""
+    """Add a parser for each WHAT."""
     whats = parser.add_subparsers(title="what", metavar="WHAT", dest="what")
     parser.set_defaults(command=lambda options: parser.print_help())
     for what, (text, example, add_own) in WHATS.items():
-        example = f"nmt inspect {what} {example}"
-        own = whats.add_parser(what, help=text.split(". ")[0].rstrip("."), **describe(text, example))
-        own.add_argument(
-            "--output", default="inspection", metavar="DIR", help="folder to write to (default: inspection)"
-        )
-        own.add_argument("--figure", metavar="FILE", help="also write the picture alone, as FILE.svg, .pdf or .png")
-        own.add_argument("--threads", type=positive, help="processor threads (default: all cores)")
-        add_own(own)
+        short, example = text.split(". ")[0].rstrip("."), f"nmt inspect {what} {example}"
+        own = whats.add_parser(what, help=short, **describe(text, example))
+        add = own.add_argument
+        add("--output", default="inspection", metavar="DIR", help="folder to write to (default: inspection)")
+        add("--figure", metavar="FILE", help="also write the picture alone, as FILE.svg, .pdf or .png")
+        add("--threads", type=positive, help="processor threads (default: all cores)")
+        add_own(add)
         own.set_defaults(command=run)
 
 
-def add_sentences(parser: argparse.ArgumentParser, count: int, model: str | None = None) -> None:
+def add_sentences(add: Add, count: int, model: str | None = None) -> None:
     """The model, and the options that choose the sentences: `count` of them by default."""
-    add = parser.add_argument
     add("model", metavar="MODEL", nargs=model, help="model folder, run folder, or hub id")
     sentence = "a sentence to use, or vectors as JSON; can be repeated"
     add("--sentence", action="append", dest="sentences", metavar="TEXT", help=sentence)
-    add(
-        "--source",
-        metavar="FILE",
-        help="one sentence per line; any text for a language model; or vectors as for `nmt predict`",
-    )
+    source = "one sentence per line; any text for a language model; or vectors as for `nmt predict`"
+    add("--source", metavar="FILE", help=source)
     add("--target", metavar="FILE", help="the translation of --source")
     add("--split", default="test", help="split of the model's data (default: test)")
-    add(
-        "--set",
-        action="append",
-        default=[],
-        metavar="data.KEY=VALUE",
-        help="change where the data are, to use other data",
-    )
+    add("--set", **REPEATED, metavar="data.KEY=VALUE", help="change where the data are, to use other data")
     add(
         "--sentences",
         type=positive,
@@ -62,10 +55,8 @@ def add_sentences(parser: argparse.ArgumentParser, count: int, model: str | None
     )
 
 
-def add_gradient_flow(parser: argparse.ArgumentParser) -> None:
-    """Options of `nmt inspect gradient-flow`."""
-    add_sentences(parser, 64, "?")
-    add = parser.add_argument
+def add_gradient_flow(add: Add) -> None:
+    add_sentences(add, 64, "?")
     cells, initializations = "rnn_tanh,rnn_relu,lstm,gru", "uniform,xavier,orthogonal,orthogonal*2"
     add("--cells", type=words, metavar="NAME,...", help=f"cells to compare, without MODEL (default {cells})")
     add(
@@ -83,56 +74,43 @@ def add_gradient_flow(parser: argparse.ArgumentParser) -> None:
     add("--clip-norm", type=from_zero, metavar="N", help="gradient clipping (default 1, or MODEL's; 0 turns it off)")
 
 
-def add_gates(parser: argparse.ArgumentParser) -> None:
-    """Options of `nmt inspect gates`."""
-    add_sentences(parser, 200)
-    add = parser.add_argument
+def add_gates(add: Add) -> None:
+    add_sentences(add, 200)
     add("--layer", metavar="NAME", help="encoder-forward-1, decoder-1, ... (default: the decoder's top layer)")
     add("--unit", type=int, metavar="N", help="unit whose value colours the text first, counted from 0")
 
 
-def add_context(parser: argparse.ArgumentParser) -> None:
-    """Options of `nmt inspect context`."""
-    add_sentences(parser, 200)
-    parser.add_argument("--projection", choices=("pca", "tsne"), default="pca", help="default pca")
+def add_context(add: Add) -> None:
+    add_sentences(add, 200)
+    add("--projection", choices=("pca", "tsne"), default="pca", help="default pca")
 
 
-def add_attention(parser: argparse.ArgumentParser) -> None:
-    """Options of `nmt inspect attention`."""
-    add_sentences(parser, 100)
-    add = parser.add_argument
+def add_attention(add: Add) -> None:
+    add_sentences(add, 100)
     add("--beam-size", type=positive, metavar="N", help="hypotheses kept per sentence")
     add("--gold", metavar="FILE", help="alignments of the given translations (0-0 sure, 0?1 possible)")
 
 
-def add_steps(parser: argparse.ArgumentParser) -> None:
-    """Options of `nmt inspect steps`."""
-    add = parser.add_argument
+def add_steps(add: Add) -> None:
     add("model", metavar="MODEL", help="model folder, run folder, or hub id")
     add("text", metavar="TEXT", help="the sentence to translate")
     add("--beam-size", type=positive, metavar="N", help="hypotheses kept at each step")
 
 
-def add_bottleneck(parser: argparse.ArgumentParser) -> None:
-    """Options of `nmt inspect bottleneck`."""
-    add = parser.add_argument
+def add_bottleneck(add: Add) -> None:
     add("config", metavar="CONFIG", nargs="?", help="a configuration to vary, instead of the probe task")
-    add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="change a setting of CONFIG")
+    add("--set", **REPEATED, metavar="SECTION.KEY=VALUE", help="change a setting of CONFIG")
     add("--task", choices=("copy", "reverse", "sort"), default="copy", help="probe task (default copy)")
     add("--lengths", type=whole_numbers, metavar="N,...", help=f"lengths of the probe's sentences: {NUMBERS}")
     add("--epochs", type=positive, metavar="N", help="passes over the training data")
 
 
-def add_search(parser: argparse.ArgumentParser) -> None:
-    """Options of `nmt inspect search`."""
-    add_sentences(parser, 200)
-    add = parser.add_argument
+def add_search(add: Add) -> None:
+    add_sentences(add, 200)
     add("--beam-sizes", type=whole_numbers, metavar="N,...", help=f"{NUMBERS} (default 1,2,3,5,10,20,50)")
 
 
-def add_embeddings(parser: argparse.ArgumentParser) -> None:
-    """Options of `nmt inspect embeddings`."""
-    add = parser.add_argument
+def add_embeddings(add: Add) -> None:
     add("model", metavar="MODEL", help="model folder, run folder, or hub id")
     add("--side", choices=("source", "target"), default="target", help="default target")
     add("--pieces", type=words, metavar="WORD,...", help="words whose neighbours to list (default: frequent words)")
@@ -143,7 +121,7 @@ def add_embeddings(parser: argparse.ArgumentParser) -> None:
 NUMBERS = "whole numbers separated by commas"
 OPTIONS = {"initializations": "initialization"}
 """Options that have another name than the argument of the function in `nmt.inspect`."""
-WHATS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]] = {
+WHATS: dict[str, tuple[str, str, Callable[[Add], None]]] = {
     "gradient-flow": (
         "Gradients against distance in time, of cells with initial weights or of a trained model's layers.",
         "--cells rnn_tanh,lstm --length 100",
@@ -181,7 +159,6 @@ WHATS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]] = {
 
 
 def run(options: argparse.Namespace) -> None:
-    """`nmt inspect`."""
     from nmt import inspect
     from nmt.inspection import pages
 

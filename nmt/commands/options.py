@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import math
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from nmt import __version__
 from nmt.commands.streams import say
+from nmt.config.ranges import ABOVE_0, FROM_0, NUMBER, Range
 from nmt.errors import closest, did_you_mean, how_to_install
 
 
@@ -115,39 +116,41 @@ def add_program_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def positive(text: str) -> int:
-    """A whole number from 1 on."""
-    value = int(text)
-    if not 1 <= value < 2**31:
-        raise ValueError
-    return value
+REPEATED: dict[str, Any] = {"action": "append", "default": []}
+"""What `add_argument` takes for an option that can be repeated."""
 
 
-positive.__name__ = "positive whole number"
+def whole_number(name: str, least: int, below: int) -> Callable[[str], int]:
+    """The type of an option that is a whole number; argparse names it in its message."""
+
+    def parse(text: str) -> int:
+        value = int(text)
+        if not least <= value < below:
+            raise ValueError
+        return value
+
+    parse.__name__ = name
+    return parse
 
 
-def finite(text: str) -> float:
-    """A finite number: neither infinite nor NaN."""
-    number = float(text)
-    if not math.isfinite(number):
-        raise argparse.ArgumentTypeError(f"must be a finite number, but is {text!r} instead")
-    return number
+def number(name: str, *ranges: Range) -> Callable[[str], float]:
+    """The type of an option that is a number in all of the ranges."""
+
+    def parse(text: str) -> float:
+        value = float(text)
+        if rule := next(filter(None, (one.broken_by(value) for one in ranges)), ""):
+            raise argparse.ArgumentTypeError(f"must be {rule}, but is {text!r} instead")
+        return value
+
+    parse.__name__ = name
+    return parse
 
 
-def from_zero(text: str) -> float:
-    """A finite number from 0 on."""
-    number = finite(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"must be at least 0, but is {text!r} instead")
-    return number
-
-
-def above_zero(text: str) -> float:
-    """A finite number greater than 0."""
-    number = finite(text)
-    if number <= 0:
-        raise argparse.ArgumentTypeError(f"must be greater than 0, but is {text!r} instead")
-    return number
+positive = whole_number("positive whole number", 1, 2**31)
+seed = whole_number("whole number from 0 on", 0, 2**63)
+finite = number("finite", NUMBER)
+from_zero = number("from_zero", NUMBER, FROM_0)
+above_zero = number("above_zero", NUMBER, ABOVE_0)
 
 
 def whole_numbers(text: str) -> list[int]:
@@ -163,23 +166,10 @@ def words(text: str) -> list[str]:
     return [part for part in text.split(",") if part]
 
 
-def seed(text: str) -> int:
-    """A whole number from 0 on."""
-    value = int(text)
-    if not 0 <= value < 2**63:
-        raise ValueError
-    return value
-
-
-seed.__name__ = "whole number from 0 on"
-
-
 def add_config_options(parser: argparse.ArgumentParser) -> None:
     """A configuration file and changes to it."""
     parser.add_argument("config", metavar="CONFIG", help="configuration file (TOML)")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="change a setting; can be repeated"
-    )
+    parser.add_argument("--set", **REPEATED, metavar="SECTION.KEY=VALUE", help="change a setting; can be repeated")
 
 
 def add_machine_options(parser: argparse.ArgumentParser) -> None:

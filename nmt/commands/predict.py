@@ -29,20 +29,14 @@ LINES = 512
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options of `nmt predict`."""
-    parser.add_argument("model", metavar="MODEL", help="model folder, run folder, or hub id")
-    parser.add_argument(
-        "--input", metavar="FILE", help="text or vectors to read, one example per line (default: standard input)"
-    )
-    parser.add_argument(
-        "--json", action="store_true", help="one JSON object per line, with the probabilities of all labels"
-    )
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="model folder, run folder, or hub id")
+    add("--input", metavar="FILE", help="text or vectors to read, one example per line (default: standard input)")
+    add("--json", action="store_true", help="one JSON object per line, with the probabilities of all labels")
     add_machine_options(parser)
-    parser.set_defaults(command=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """`nmt predict`."""
     from nmt.prediction.predictor import Predictor
 
     standard_output()

@@ -14,36 +14,22 @@ EXAMPLE = "nmt rerank runs/de-en --source test.de --n-best test.nbest --reverse-
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options of `nmt rerank`."""
-    parser.add_argument(
-        "models", metavar="MODEL", nargs="*", help="translation models, each of which scores the candidates"
-    )
-    parser.add_argument("--source", required=True, metavar="FILE", help="source text, one sentence per line")
-    parser.add_argument(
-        "--n-best", required=True, metavar="FILE", help="n-best list, as `translate --n-best` writes it"
-    )
-    parser.add_argument("--weights", type=finite, nargs="+", metavar="W", help="weight of each MODEL (default 1)")
-    parser.add_argument("--reverse-model", metavar="MODEL", help="model of the opposite direction")
-    parser.add_argument(
-        "--reverse-weight", type=finite, default=1.0, metavar="W", help="weight of its score (default 1)"
-    )
-    parser.add_argument("--language-model", metavar="MODEL", help="language model of the target side")
-    parser.add_argument(
-        "--language-model-weight", type=finite, default=1.0, metavar="W", help="weight of its score (default 1)"
-    )
-    parser.add_argument(
-        "--list-weight", type=finite, default=0.0, metavar="W", help="weight of the scores in the list (default 0)"
-    )
-    parser.add_argument(
-        "--length-weight", type=finite, default=0.0, metavar="W", help="bonus for each piece (default 0)"
-    )
-    parser.add_argument("--best", action="store_true", help="print only the best translation of each line")
+    add = parser.add_argument
+    add("models", metavar="MODEL", nargs="*", help="translation models, each of which scores the candidates")
+    add("--source", required=True, metavar="FILE", help="source text, one sentence per line")
+    add("--n-best", required=True, metavar="FILE", help="n-best list, as `translate --n-best` writes it")
+    add("--weights", type=finite, nargs="+", metavar="W", help="weight of each MODEL (default 1)")
+    add("--reverse-model", metavar="MODEL", help="model of the opposite direction")
+    add("--reverse-weight", type=finite, default=1.0, metavar="W", help="weight of its score (default 1)")
+    add("--language-model", metavar="MODEL", help="language model of the target side")
+    add("--language-model-weight", type=finite, default=1.0, metavar="W", help="weight of its score (default 1)")
+    add("--list-weight", type=finite, default=0.0, metavar="W", help="weight of the scores in the list (default 0)")
+    add("--length-weight", type=finite, default=0.0, metavar="W", help="bonus for each piece (default 0)")
+    add("--best", action="store_true", help="print only the best translation of each line")
     add_machine_options(parser)
-    parser.set_defaults(command=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """`nmt rerank`."""
     from nmt.search.reranking import Feature, LanguageModelScorer, rerank_lines
     from nmt.text.reading import iterate_lines, read_lines
     from nmt.translation.translator import Translator

@@ -15,24 +15,18 @@ EXAMPLE = 'nmt sample runs/letters --prompt "A dog" --lines 5 --temperature 0.8 
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options of `nmt sample`."""
-    parser.add_argument("model", metavar="MODEL", help="language model: model folder, run folder, or hub id")
-    parser.add_argument(
-        "--prompt", default="", metavar="TEXT", help="text that each line begins with (should end with a whole word)"
-    )
-    parser.add_argument("--lines", type=positive, default=1, metavar="N", help="number of lines (default 1)")
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="language model: model folder, run folder, or hub id")
+    add("--prompt", default="", metavar="TEXT", help="text that each line begins with (should end with a whole word)")
+    add("--lines", type=positive, default=1, metavar="N", help="number of lines (default 1)")
     for name in ("temperature", "top_k", "top_p"):
         add_option(parser, name, default=getattr(DecodingConfig, name))
-    parser.add_argument(
-        "--max-length", type=positive, default=200, metavar="N", help="maximum length in pieces (default 200)"
-    )
+    add("--max-length", type=positive, default=200, metavar="N", help="maximum length in pieces (default 200)")
     add_option(parser, "seed", default=DecodingConfig.seed)
     add_machine_options(parser)
-    parser.set_defaults(command=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """`nmt sample`."""
     from nmt.model_folder import open_model
     from nmt.search.beam import SearchSettings
     from nmt.search.sampling import sample_text

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import argparse
 
-from nmt.commands.decoding_options import add_scoring_options, decoding_options
+from nmt.commands.decoding_options import add_decoding_options, decoding_options
 from nmt.commands.options import add_machine_options
 from nmt.commands.streams import load_translator, print_lines, standard_output
+from nmt.config import OPTIONS
 
 TEXT = "Print the log-probability of given translations, one for each line of the source."
 EXAMPLE = "nmt score runs/captions --source test.de --target test.en"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options of `nmt score`."""
-    parser.add_argument(
-        "models", metavar="MODEL", nargs="+", help="model folder, run folder, or hub id; several form an ensemble"
-    )
-    parser.add_argument("--source", required=True, metavar="FILE", help="source text, one sentence per line")
-    parser.add_argument("--target", required=True, metavar="FILE", help="its translation, line by line")
-    parser.add_argument("--json", action="store_true", help="one JSON object per line, with the scores of all pieces")
-    add_scoring_options(parser)
+    add = parser.add_argument
+    add("models", metavar="MODEL", nargs="+", help="model folder, run folder, or hub id; several form an ensemble")
+    add("--source", required=True, metavar="FILE", help="source text, one sentence per line")
+    add("--target", required=True, metavar="FILE", help="its translation, line by line")
+    add("--json", action="store_true", help="one JSON object per line, with the scores of all pieces")
+    add_decoding_options(parser, [name for name, option in OPTIONS.items() if option.scoring])
     add_machine_options(parser)
-    parser.set_defaults(command=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """`nmt score`."""
     from nmt.text.reading import read_parallel
     from nmt.translation.line_stream import score_lines
 

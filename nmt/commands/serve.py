@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import fields
 
-from nmt.commands.options import add_machine_options, positive
+from nmt.commands.options import REPEATED, add_machine_options, positive, whole_number
 from nmt.commands.streams import print_lines, say
 from nmt.errors import UserError, how_to_install
 
@@ -14,31 +14,32 @@ EXAMPLE = "nmt serve de-en en-de --port 5000"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options of `nmt serve`."""
+    add = parser.add_argument
     from nmt.service.limits import HELP, Limits
 
-    parser.add_argument(
-        "models", metavar="MODEL", nargs="*", help="models, one for each pair of languages (default: the bundled ones)"
+    add("models", metavar="MODEL", nargs="*", help="models, one for each pair of languages (default: the bundled ones)")
+    add("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine)")
+    add(
+        "--port",
+        type=whole_number("port", 0, 65536),
+        default=5000,
+        help="port to listen on (default: 5000); 0 takes a free one",
     )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine)")
-    parser.add_argument("--port", type=port, default=5000, help="port to listen on (default: 5000); 0 takes a free one")
-    parser.add_argument(
+    add(
         "--pivot",
-        action="append",
-        default=[],
+        **REPEATED,
         metavar="LANGUAGE",
         help="translate through this language where no model translates directly; can be repeated",
     )
-    parser.add_argument("--keys", metavar="FILE", help="answer only requests with a key of this file")
-    parser.add_argument("--new-key", metavar="NAME", help="add a key to the file of --keys, print it, and exit")
-    parser.add_argument(
+    add("--keys", metavar="FILE", help="answer only requests with a key of this file")
+    add("--new-key", metavar="NAME", help="add a key to the file of --keys, print it, and exit")
+    add(
         "--origin",
-        action="append",
-        default=[],
+        **REPEATED,
         metavar="URL",
         help="origin (https://example.org) whose pages may use the server; can be repeated",
     )
-    parser.add_argument("--no-access-log", action="store_true", help="do not write a line for each request")
+    add("--no-access-log", action="store_true", help="do not write a line for each request")
     group = parser.add_argument_group("limits")
     for one in fields(Limits):
         name = f"--max-{one.name.replace('_', '-')}"
@@ -46,19 +47,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             name, type=positive, default=one.default, metavar="N", help=f"{HELP[one.name]} (default: {one.default})"
         )
     add_machine_options(parser)
-    parser.set_defaults(command=run)
-
-
-def port(text: str) -> int:
-    """A port, or 0."""
-    number = int(text)
-    if not 0 <= number < 65536:
-        raise ValueError
-    return number
 
 
 def run(options: argparse.Namespace) -> None:
-    """`nmt serve`."""
     from nmt.model_folder import bundled_models
     from nmt.service.keys import Keys, new_key
 

@@ -13,7 +13,6 @@ EXAMPLE = "nmt train configs/captions-de-en.toml --set training.epochs=4 --outpu
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options of `nmt train`."""
     add_config_options(parser)
     parser.add_argument("--output", metavar="DIR", help="run folder (default: runs/NAME_OF_CONFIG)")
     existing = parser.add_mutually_exclusive_group()
@@ -25,11 +24,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--export", choices=("fp32", "int8"), help="export the best model at the end, as `nmt export` does"
     )
     add_machine_options(parser)
-    parser.set_defaults(command=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """`nmt train`."""
     from nmt.config import load_config
     from nmt.model_folder import open_model
     from nmt.network.processes import Processes

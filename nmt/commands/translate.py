@@ -23,8 +23,8 @@ EXAMPLE = 'echo "Ein Hund schläft auf dem Sofa." | translate --model runs/capti
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options of `translate`."""
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "--model",
         dest="models",
         required=True,
@@ -33,41 +33,37 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="model folder, run folder, hub id, or a bundled model (de-en, en-de); several translate as an ensemble",
     )
-    parser.add_argument("--input", metavar="FILE", help="read this file instead of standard input")
-    parser.add_argument("--output", metavar="FILE", help="write to this file instead of standard output")
-    parser.add_argument(
+    add("--input", metavar="FILE", help="read this file instead of standard input")
+    add("--output", metavar="FILE", help="write to this file instead of standard output")
+    add(
         "--document",
         metavar="FILE",
         help="translate this document (docx, odt, pptx, xlsx, epub, html, md, srt, po ...) to --output, or to a file "
         "beside it",
     )
-    parser.add_argument(
+    add(
         "--keys",
         type=lambda text: text.split(","),
         metavar="PATTERNS",
         help="with --document: translate only these values of JSON and YAML: title,*.text",
     )
-    parser.add_argument(
-        "--n-best", type=positive, metavar="N", help="N translations of each line: number, rank, score, text"
-    )
-    parser.add_argument("--json", action="store_true", help="write a JSON object for each line")
-    parser.add_argument(
+    add("--n-best", type=positive, metavar="N", help="N translations of each line: number, rank, score, text")
+    add("--json", action="store_true", help="write a JSON object for each line")
+    add(
         "--json-input",
         action="store_true",
         help="read a JSON object from each line: text, prefix, required, forbidden, keep, glossary, markup, id",
     )
-    parser.add_argument("--alignments", action="store_true", help="add the word alignment after a tab")
-    parser.add_argument("--attention", action="store_true", help="add the attention weights; needs --json")
+    add("--alignments", action="store_true", help="add the word alignment after a tab")
+    add("--attention", action="store_true", help="add the attention weights; needs --json")
     add_requests(parser)
-    parser.add_argument(
+    add(
         "--split-sentences",
         action=argparse.BooleanOptionalAction,
         help="translate the sentences of a line one by one (default, except with models of longer text)",
     )
-    parser.add_argument(
-        "--resume", action="store_true", help="continue an incomplete --output file after its last complete line"
-    )
-    parser.add_argument(
+    add("--resume", action="store_true", help="continue an incomplete --output file after its last complete line")
+    add(
         "--shard",
         type=shard,
         metavar="I/N",
@@ -76,23 +72,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add_decoding_options(parser)
     add_machine_options(parser)
-    parser.set_defaults(command=run)
 
 
 def add_requests(parser: argparse.ArgumentParser) -> None:
     """Options that say what translations must contain or keep."""
-    parser.add_argument("--prefix", type=utf8, default="", metavar="TEXT", help="beginning of each translation")
-    parser.add_argument("--required", metavar="FILE", help="phrases that translations must contain, one per line")
-    parser.add_argument("--forbidden", metavar="FILE", help="phrases that translations must not contain, one per line")
-    parser.add_argument("--keep", metavar="FILE", help="phrases to copy and not translate, one per line")
-    parser.add_argument("--glossary", metavar="FILE", help="TSV, CSV or TBX file of terms and their translations")
-    parser.add_argument(
-        "--markup", choices=["html", "xml"], default="", help="translate lines with tags, which are kept"
-    )
-    parser.add_argument(
-        "--strict", action="store_true", help="exit with status 2 if a request, such as --keep, could not be met"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("--prefix", type=utf8, default="", metavar="TEXT", help="beginning of each translation")
+    add("--required", metavar="FILE", help="phrases that translations must contain, one per line")
+    add("--forbidden", metavar="FILE", help="phrases that translations must not contain, one per line")
+    add("--keep", metavar="FILE", help="phrases to copy and not translate, one per line")
+    add("--glossary", metavar="FILE", help="TSV, CSV or TBX file of terms and their translations")
+    add("--markup", choices=["html", "xml"], default="", help="translate lines with tags, which are kept")
+    add("--strict", action="store_true", help="exit with status 2 if a request, such as --keep, could not be met")
+    add(
         "--warn-below",
         type=float,
         metavar="P",
@@ -113,8 +105,11 @@ def utf8(text: str) -> str:
     return os.fsencode(text).decode("utf-8", "replace")
 
 
+AS_GIVEN = ("n_best", "json", "json_input", "alignments", "prefix", "markup", "strict", "split_sentences", "warn_below")
+"""The options whose values `translate_stream` takes under the same names."""
+
+
 def run(options: argparse.Namespace) -> None:
-    """`translate`, `nmt translate`."""
     from nmt.text.files import open_text
     from nmt.translation.line_stream import LineReader, translate_stream
     from nmt.translation.resuming import Done, find_done
@@ -137,20 +132,10 @@ def run(options: argparse.Namespace) -> None:
         translator = load_translator(options)
         progress = Progress(raw, options)
         settings: dict[str, Any] = {
-            "n_best": options.n_best,
-            "json": options.json,
-            "json_input": options.json_input,
-            "alignments": options.alignments,
+            **{name: getattr(options, name) for name in AS_GIVEN},
+            **{name: read_phrases(getattr(options, name)) for name in ("required", "forbidden", "keep")},
             "attention_weights": options.attention,
-            "prefix": options.prefix,
-            "required": read_phrases(options.required),
-            "forbidden": read_phrases(options.forbidden),
-            "keep": read_phrases(options.keep),
             "glossary": translator.glossary(options.glossary) if options.glossary else None,
-            "markup": options.markup,
-            "strict": options.strict,
-            "split_sentences": options.split_sentences,
-            "warn_below": options.warn_below,
             "warn": progress.say,
             **overrides,
         }
@@ -182,19 +167,8 @@ def lines_of_shard(options: argparse.Namespace) -> tuple[int, int | None]:
 
 
 LINES_ONLY = (
-    *(
-        "input",
-        "n_best",
-        "json",
-        "json_input",
-        "alignments",
-        "attention",
-        "prefix",
-        "required",
-        "markup",
-        "resume",
-        "shard",
-    ),
+    *("input", "n_best", "json", "json_input", "alignments", "attention"),
+    *("prefix", "required", "markup", "resume", "shard"),
 )
 """The options that a document does not have."""
 

@@ -13,14 +13,11 @@ EXAMPLE = "nmt vocab configs/multi30k-fixed-de-en.toml --output vocab/multi30k-f
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options of `nmt vocab`."""
     add_config_options(parser)
     parser.add_argument("--output", metavar="DIR", help="folder to write to (default: vocab/NAME_OF_CONFIG)")
-    parser.set_defaults(command=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """`nmt vocab`."""
     from nmt.config import load_config
 
     config = load_config(options.config, options.set)
