@@ -24,8 +24,7 @@ from nmt.config import Config
 from nmt.data.batching import make_batch
 from nmt.errors import UserError
 from nmt.inspection import attention, bottleneck, context, gates, gradient_flow, pages, search, steps
-from nmt.inspection.watching import batch_of, layers_of, matrices, open_subject, watched
-from nmt.inspection.watching import gates as gate_activations
+from nmt.inspection.watching import batch_of, gate_activations, layers_of, matrices, open_subject, watched
 from nmt.model_folder import weights_metadata, write_model
 from nmt.network.cells import CELLS
 from nmt.network.language_model import LanguageModel
@@ -517,9 +516,9 @@ def test_equal_scores_are_no_preference(translator: Path) -> None:
 
 
 @pytest.mark.slow
-def test_bottleneck(tmp_path: Path) -> None:
-    pairs = {"train": 64, "validation": 4, "test": 4}
-    found = bottleneck.inspect(None, "copy", [5, 6], 1, 1, quiet, pairs)
+def test_bottleneck(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bottleneck, "PAIRS", {"train": 64, "validation": 4, "test": 4})
+    found = bottleneck.bottleneck(lengths=[5, 6], epochs=1, threads=1, say=quiet)
     pages.write(found, tmp_path, "nmt inspect bottleneck", quiet)
     numbers = json.loads((tmp_path / "bottleneck.json").read_text())
     assert numbers["lengths"] == [5, 6] and len(numbers["models"]) == 4

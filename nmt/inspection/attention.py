@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from nmt.errors import UserError
 from nmt.inspection.pages import Inspection, ramp, section, table
-from nmt.inspection.watching import Choice, Subject, read_ids, read_pairs, read_pieces
+from nmt.inspection.watching import Model, Source, Subject, Texts, open_subject, read_ids, read_pairs, read_pieces
 from nmt.search.beam import beam_search
 from nmt.search.scoring import force
 from nmt.text.cleaning import clean_target
@@ -156,19 +156,23 @@ def check_words(found: Sequence[Attended], links: Sequence[Links], path: str | P
             )
 
 
-def inspect(subject: Subject, choice: Choice, beam_size: int | None, gold: str | None) -> Inspection:
-    """Heat maps of the first sentences, alignments of all sentences, and their error rate against `gold`.
+def attention(
+    model: Model, sentences: Texts = (), *, beam_size: int | None = None, gold: str | None = None,
+    **where: Unpack[Source],
+) -> Inspection:  # fmt: skip
+    """Attention weights of translations, and word alignments; `gold` is a file of alignments to compare with.
 
     With a gold file the model reads the given translations; otherwise it translates by beam search.
     """
+    subject = open_subject(model, where.get("threads"), "attention")
     require_attention(subject)
     if gold is not None and subject.folder.config.reads_vectors:
         raise UserError("argument `gold` is for models that read text")
-    if gold is not None and (choice.sentences or (choice.source is not None and choice.target is None)):
+    if gold is not None and (sentences or (where.get("source") is not None and where.get("target") is None)):
         raise UserError(
             "argument `gold` needs the translations that were aligned, argument `source` and argument `target`"
         )
-    sources, targets = read_pairs(subject, choice, translate=False)
+    sources, targets = read_pairs(subject, sentences, where, 100, translate=False)
     found = attend_forced(subject, sources, targets) if gold else attend(subject, sources, beam_size)
     title = f"Attention of {subject.name} ({subject.folder.config.model.attention})"
     how = "led through the given translations" if gold else f"beam {subject.search_settings(beam_size).beam_size}"

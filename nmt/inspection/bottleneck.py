@@ -21,8 +21,8 @@ import numpy as np
 from nmt.config import Config, parse_config
 from nmt.data import probes
 from nmt.data.corpus import load_pairs
-from nmt.inspection.pages import COLORS, Inspection, section, table
-from nmt.inspection.watching import Say
+from nmt.errors import UserError
+from nmt.inspection.pages import COLORS, Inspection, Say, section, table
 from nmt.model_files import remove_abandoned
 from nmt.network.torch_engine import find_device
 from nmt.scores.metrics import bleu
@@ -93,10 +93,10 @@ def variant_config(config: Config, attention: bool, reverse_source: bool) -> Con
     return parse_config(values, "bottleneck")
 
 
-def write_probe(folder: Path, task: str, lengths: Sequence[int], pairs: dict[str, int]) -> Config:
+def write_probe(folder: Path, task: str, lengths: Sequence[int]) -> Config:
     """Write files of a probe task (`nmt.data.probes`) in several lengths; returns a configuration for training."""
     drawn = [probes.pairs(task, length) for length in lengths]
-    for split, count in pairs.items():
+    for split, count in PAIRS.items():
         chosen = [pair for each in drawn for pair in each[split][:count]]
         for side, suffix in enumerate(("digits", "answer")):
             text = "".join(f"{pair[side]}\n" for pair in chosen)
@@ -126,19 +126,24 @@ def symbols_right(hypotheses: Sequence[str], references: Sequence[str]) -> float
     return 100 * right / max(1, total)
 
 
-def inspect(
-    config: Config | None, task: str, lengths: Sequence[int], epochs: int | None, threads: int | None, say: Say,
-    pairs: dict[str, int] = PAIRS,
+def bottleneck(
+    config: Config | None = None, *, task: str = "copy", lengths: Sequence[int] | None = None,
+    epochs: int | None = None, threads: int | None = None, say: Say = print,
 ) -> Inspection:  # fmt: skip
-    """Train the four models and draw their quality against length.
+    """Train models with and without attention and source reversal; compare their quality by sentence length.
 
-    config: configuration of a corpus; None: the probe task `task` in these lengths
-    epochs: number of epochs, instead of the configuration's
+    They learn a probe task (`copy`, `reverse` or `sort`) in these lengths or, given a configuration, its corpus.
     """
+    if config is not None and lengths is not None:
+        raise UserError("argument `lengths` is for the probe task and excludes a CONFIG")
+    for length in lengths or ():
+        if not 5 <= length <= 1000:
+            raise UserError(f"argument `lengths` must be from 5 to 1000 (as `data.probe_length`), but one is {length}")
+    lengths = lengths or LENGTHS
     remove_abandoned(Path(tempfile.gettempdir()), FOLDER)
     with tempfile.TemporaryDirectory(prefix=f"{FOLDER}{os.getpid()}-") as name:
         folder = Path(name)
-        base = config or write_probe(folder, task, lengths, pairs)
+        base = config or write_probe(folder, task, lengths)
         if epochs is not None:
             base.training.epochs = epochs
         base = resolve_for_training(base, find_device("cpu"), say)

@@ -7,14 +7,14 @@ a sentence, projected to two dimensions, is close to those of sentences with a s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from nmt.inspection.pages import COLORS, Inspection, Points, label_points, nearest, project, section, table
-from nmt.inspection.watching import Choice, Subject, read_ids, read_pairs
+from nmt.inspection.watching import Model, Source, Subject, Texts, open_subject, read_ids, read_pairs
 from nmt.text.labels import pad_sources
 
 if TYPE_CHECKING:
@@ -51,9 +51,10 @@ def context_vectors(subject: Subject, sources: Sequence[Any]) -> npt.NDArray[np.
     return np.concatenate(vectors)
 
 
-def inspect(subject: Subject, choice: Choice, projection: str) -> Inspection:
-    """The points of all sentences, the texts of some, and nearest neighbours."""
-    sources, targets = read_pairs(subject, choice, translate=False)
+def context(model: Model, sentences: Texts = (), *, projection: str = "pca", **where: Unpack[Source]) -> Inspection:
+    """Context vectors of sentences in two dimensions, by `pca` or `tsne`, the texts of some, and nearest neighbours."""
+    subject = open_subject(model, where.get("threads"), "context")
+    sources, targets = read_pairs(subject, sentences, where, 200, translate=False)
     names, unit = list(sources), "words"
     if subject.folder.config.reads_vectors:
         unit = "vectors"

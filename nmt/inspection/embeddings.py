@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nmt.errors import UserError
 from nmt.inspection.pages import COLORS, Inspection, Points, label_points, nearest, project, section, table
-from nmt.inspection.watching import Subject
+from nmt.inspection.watching import Model, Texts, open_subject
 from nmt.network.model import TranslationModel
 from nmt.text.vocabulary import SPECIAL_PIECES, Vocabulary
 
@@ -22,52 +21,57 @@ SHORTEST = 4
 """Minimum number of characters, the space before them included, of the pieces that are shown by default."""
 
 
-def inspect(subject: Subject, side: str, words: Sequence[str], count: int, projection: str) -> Inspection:
-    """Nearest neighbours of some pieces, and a projection of many.
+def embeddings(
+    model: Model, pieces: Texts = (), *, side: str = "target", count: int = 300, projection: str = "pca",
+    threads: int | None = None,
+) -> Inspection:  # fmt: skip
+    """Pieces with similar embeddings, and the embeddings of the `count` most frequent words in two dimensions.
 
+    pieces: those whose neighbours are listed; empty: some of the first whole words of the vocabulary, because
+        SentencePiece numbers its pieces from the most to the least frequent
     side: `source` or `target`; a language model has only the target's embeddings
-    words: words whose neighbours are listed; empty: some of the first whole words of the vocabulary
-    count: pieces in the projection; SentencePiece numbers its pieces from the most to the least frequent
     """
-    model, folder = subject.model, subject.folder
+    subject = open_subject(model, threads, "embeddings")
+    network, folder = subject.model, subject.folder
+    words = [pieces] if isinstance(pieces, str) else pieces
     alone = not folder.config.kind.decoder  # labels have no embeddings
-    source = alone or (side == "source" and isinstance(model, TranslationModel))
+    source = alone or (side == "source" and isinstance(network, TranslationModel))
     if source and folder.config.reads_vectors:
         raise UserError(f"argument `side` must be target, as `{folder.path}` reads vectors, which have no embeddings")
     vocabulary = folder.source_vocabulary if source else folder.target_vocabulary
-    embedding = model.source_embedding if source else model.target_embedding
+    embedding = network.source_embedding if source else network.target_embedding
     vectors = embedding.weight.detach().numpy()
-    pieces = vocabulary.pieces(range(len(vocabulary)))
-    whole = [i for i, piece in enumerate(pieces) if i >= SPECIAL_PIECES and piece[0] == "▁" and len(piece) >= SHORTEST]
+    known = vocabulary.pieces(range(len(vocabulary)))
+    whole = [i for i, piece in enumerate(known) if i >= SPECIAL_PIECES and piece[0] == "▁" and len(piece) >= SHORTEST]
     if not whole:  # characters, or a script without spaces
-        whole = [i for i in range(SPECIAL_PIECES, len(pieces)) if not pieces[i].startswith("<0x") and pieces[i] != "▁"]
+        whole = [i for i in range(SPECIAL_PIECES, len(known)) if not known[i].startswith("<0x") and known[i] != "▁"]
     asked = [find(vocabulary, word) for word in words] or whole[:12]
     shown = list(dict.fromkeys([*asked, *whole]))[: max(count, len(asked))]
     # Neighbours are ordinary pieces or requested ones: byte and special pieces are hardly trained.
-    real = {i for i in range(SPECIAL_PIECES, len(pieces)) if not pieces[i].startswith("<0x")}
+    real = {i for i in range(SPECIAL_PIECES, len(known)) if not known[i].startswith("<0x")}
     among = sorted(real.union(asked))
     place = {i: row for row, i in enumerate(among)}
     found = nearest(vectors[among], [place[i] for i in asked], NEIGHBOURS)
     neighbours = [[(among[row], similarity) for row, similarity in each] for each in found]
     points, axes = project(vectors[shown], projection)
-    shared = model.config.tied_embeddings == "all"
-    which = "embeddings" if shared or not isinstance(model, TranslationModel) else f"{side} embeddings"
+    shared = network.config.tied_embeddings == "all"
+    which = "embeddings" if shared or not isinstance(network, TranslationModel) else f"{side} embeddings"
     title = f"{which[0].upper()}{which[1:]} of {subject.name}"
-    names = [pieces[i].replace("▁", " ").strip() or "␣" for i in shown]
+    names = [known[i].replace("▁", " ").strip() or "␣" for i in shown]
     rows = [
-        [pieces[i], *(f"{pieces[other]} ({similarity:.2f})" for other, similarity in each)]
+        [known[i], *(f"{known[other]} ({similarity:.2f})" for other, similarity in each)]
         for i, each in zip(asked, neighbours, strict=True)
     ]
     head = ["piece", *(f"{i + 1} (cosine)" for i in range(max(map(len, neighbours), default=0)))]
     numbers = {
         "projection": axes,
-        "pieces": [{"piece": pieces[i], "x": x, "y": y} for i, (x, y) in zip(shown, points.tolist(), strict=True)],
+        "pieces": [{"piece": known[i], "x": x, "y": y} for i, (x, y) in zip(shown, points.tolist(), strict=True)],
         "neighbours": [
-            {"piece": pieces[i], "nearest": [{"piece": pieces[other], "cosine": s} for other, s in each]}
+            {"piece": known[i], "nearest": [{"piece": known[other], "cosine": s} for other, s in each]}
             for i, each in zip(asked, neighbours, strict=True)
         ],
     }
-    summary = [f"{len(shown)} of {len(pieces):,} pieces, vectors of {vectors.shape[1]} units; {axes}."]
+    summary = [f"{len(shown)} of {len(known):,} pieces, vectors of {vectors.shape[1]} units; {axes}."]
     remark = "Nearest by cosine similarity of the embeddings, among all pieces except bytes; ▁ is a space."
     sections = [section("Nearest pieces", table(head, rows), remark)]
     marked = len(asked) if words else 0

@@ -7,11 +7,12 @@ interpretable cells (section 4.2) and saturation of the gates (section 4.2, figu
 from __future__ import annotations
 
 import base64
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -20,13 +21,16 @@ import torch
 from nmt.errors import UserError
 from nmt.inspection.pages import COLORS, FAINT, Inspection, diverging, ramp, section, table
 from nmt.inspection.watching import (
-    Choice,
+    Model,
     NamedLayer,
+    Source,
     Subject,
+    Texts,
     batch_of,
     choose_layer,
-    gates,
+    gate_activations,
     layers_of,
+    open_subject,
     read_pairs,
     watched,
 )
@@ -95,7 +99,7 @@ def read(subject: Subject, sources: Sequence[Any], targets: Sequence[str], layer
         if layer.backward:  # in the order of the text
             value = value.flip(0)
         values.append(value)
-        for name, activation in gates(cell, steps).items():
+        for name, activation in gate_activations(cell, steps).items():
             activation = activation.squeeze(1)
             opened.setdefault(name, []).append(activation.flip(0) if layer.backward else activation)
         vectors = layer.side == "source" and folder.config.reads_vectors
@@ -203,40 +207,40 @@ def saturations(reading: Reading) -> list[Saturation]:
     ]
 
 
-def inspect(subject: Subject, choice: Choice, layer_name: str | None, unit: int | None) -> Inspection:
-    """Gates for the first sentence; saturation and correlations over all sentences.
+def in_words(saturated: Sequence[Saturation], meanings: Sequence[Meaning]) -> Iterator[str]:
+    """A sentence on the saturation of each gate, and one on the best unit for each property."""
+    for each in saturated:
+        closed, opened = (f"{100 * share.mean():.0f} %" for share in (each.closed, each.open))
+        yield f"{each.gate}: below {CLOSED} at {closed} of all positions and units, above {OPEN} at {opened}."
+    for what, own in itertools.groupby(meanings, lambda meaning: meaning.what):
+        best = max(own, key=lambda meaning: abs(meaning.checked))
+        told = f"(correlation {best.checked:+.2f} on lines that were not searched)"
+        yield f"{what}: unit {best.unit} fits best {told}."
 
-    unit: the unit that the page shows first; None: the one that correlates best with a property
+
+def gates(
+    model: Model, sentences: Texts = (), *, layer: str | None = None, unit: int | None = None, **where: Unpack[Source]
+) -> Inspection:
+    """Gates of a layer (`decoder-1`) for the first sentence, units that track a property, and the coloured text.
+
+    unit: the unit whose value colours the text first; None: the one that correlates best with a property
     """
-    layer = choose_layer(layers_of(subject.model), layer_name)
-    sources, targets = read_pairs(subject, choice)
-    reading = read(subject, sources, targets, layer)
+    subject = open_subject(model, where.get("threads"))
+    named = choose_layer(layers_of(subject.model), layer)
+    sources, targets = read_pairs(subject, sentences, where, 200)
+    reading = read(subject, sources, targets, named)
     hidden = reading.values.shape[1]
     if unit is not None and not 0 <= unit < hidden:
         raise UserError(f"argument `unit` must be from 0 to {hidden - 1}, but is {unit} instead")
-    meanings = find_meanings(reading)
-    saturated = saturations(reading)
+    meanings, saturated = find_meanings(reading), saturations(reading)
     if unit is None:
         unit = max(meanings, key=lambda meaning: abs(meaning.checked)).unit if meanings else 0
-    first = reading.lines == reading.lines[0]
     cell_name = subject.folder.config.model.cell.upper().replace("_", " ")
-    title = f"Gates of {subject.name}: {layer.name} ({cell_name})"
-    summary = [
-        f"{len(reading.pieces):,} positions of {len(sources):,} lines were read; layer {layer.name}, {hidden} units."
-    ]
-    summary += [
-        f"{each.gate}: below {CLOSED} at {100 * each.closed.mean():.0f} % of all positions and units, above {OPEN} at "
-        f"{100 * each.open.mean():.0f} %."
-        for each in saturated
-    ]
-    best: dict[str, Meaning] = {}
-    for meaning in meanings:
-        if meaning.what not in best or abs(meaning.checked) > abs(best[meaning.what].checked):
-            best[meaning.what] = meaning
-    summary += [
-        f"{what}: unit {meaning.unit} fits best (correlation {meaning.checked:+.2f} on lines that were not searched)."
-        for what, meaning in best.items()
-    ]
+    title = f"Gates of {subject.name}: {named.name} ({cell_name})"
+    about = (
+        f"{len(reading.pieces):,} positions of {len(sources):,} lines were read; layer {named.name}, {hidden} units."
+    )
+    summary = [about, *in_words(saturated, meanings)]
     rows = [[meaning.what, meaning.unit, f"{meaning.searched:+.3f}", f"{meaning.checked:+.3f}"] for meaning in meanings]
     remark = (
         "Pearson correlation of a unit's value (tanh of an LSTM's cell; otherwise the hidden state) with a property of "
@@ -251,15 +255,16 @@ def inspect(subject: Subject, choice: Choice, layer_name: str | None, unit: int 
             remark,
         ),
     ]
+    first = reading.lines == reading.lines[0]
+    pieces = list(itertools.compress(reading.pieces, first))
     numbers = {
-        "layer": layer.name,
-        "sentence": [piece for piece, shown in zip(reading.pieces, first, strict=True) if shown],
+        "layer": named.name,
+        "sentence": pieces,
         "gates": {name: values[first] for name, values in reading.gates.items()},
         "values": reading.values[first],
         "saturation": [{"gate": s.gate, "closed": s.closed, "open": s.open} for s in saturated],
         "meanings": [vars(meaning) for meaning in meanings],
     }
-    pieces = [piece for piece, shown in zip(reading.pieces, first, strict=True) if shown]
     return Inspection(
         "gates", title, summary, lambda: draw(reading, saturated, title), numbers, texts=pieces, sections=sections
     )

@@ -5,27 +5,31 @@ Hochreiter (1991); Bengio et al. (1994); Pascanu et al. (2013), section 2, https
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nmt.config import ModelConfig, parse_config
+from nmt.config import ModelConfig, TrainingConfig, parse_config
 from nmt.errors import UserError
 from nmt.inspection.pages import BACKGROUND, COLORS, FAINT, Inspection, section, table
 from nmt.inspection.watching import (
-    Choice,
+    Model,
     NamedLayer,
+    Source,
     Steps,
     Subject,
+    Texts,
     batch_of,
     layers_of,
     matrices,
+    open_subject,
     read_pairs,
     watched,
 )
@@ -290,16 +294,16 @@ def last_loss(model: LanguageModel, pieces: Tensor) -> Tensor:
 
 
 def trained_flows(
-    subject: Subject, choice: Choice, *, longest: int, learning_rate: float, clip_norm: float
+    subject: Subject, sources: Sequence[str], targets: Sequence[str], *, longest: int, **update: float
 ) -> list[Flow]:
-    """Gradients of a trained model on sentences of its data, taking the longest of the chosen sentences first.
+    """Gradients of a trained model on the longest of some sentences.
 
     The loss is that of the end symbol, after the given text if the model reads a source; for a model of labels, that of
     the most probable label, of the last word if each word has one; for a model of numbers, half of their square.
 
         longest: maximum number of steps back; sentences with at least this many steps are used if there are any
+        update: `learning_rate` and `clip_norm`, as `measure` takes them
     """
-    sources, targets = read_pairs(subject, choice)
     model = subject.model.double().eval()
     batch = batch_of(subject, sources, targets)
     vectors = subject.folder.config.reads_vectors
@@ -325,48 +329,47 @@ def trained_flows(
         return F.cross_entropy(model.output(readout[-1]), target[-1], reduction="none")
 
     runs = [lambda row=row: run(int(row)) for row in order]
-    return measure(model, runs, learning_rate=learning_rate, clip_norm=clip_norm, longest=longest)
+    flows = measure(model, runs, longest=longest, **update)
+    for flow in flows:
+        flow.name = CELL_TITLES.get(subject.folder.config.model.cell, subject.folder.config.model.cell)
+    return flows
 
 
-def inspect_fresh(
-    cells: Sequence[str], initializations: Sequence[str], *, layers: int, hidden_size: int, length: int, seed: int,
-    learning_rate: float | None, clip_norm: float | None,
+def gradient_flow(
+    model: Model | None = None, sentences: Texts = (), *,
+    cells: Sequence[str] = ("rnn_tanh", "rnn_relu", "lstm", "gru"),
+    initializations: Sequence[str] = ("uniform", "xavier", "orthogonal", "orthogonal*2"),
+    layers: int = 1, hidden_size: int = 64, length: int | None = None, seed: int = 1,
+    learning_rate: float | None = None, clip_norm: float | None = None, **where: Unpack[Source],
 ) -> Inspection:  # fmt: skip
-    """Cells with initial weights side by side."""
-    rate = 0.1 if learning_rate is None else learning_rate
-    clip = 1.0 if clip_norm is None else clip_norm
+    """Gradients against distance in time: of cells with initial weights or, given a model, of its layers.
+
+    Learning rate and clipping are by default those of the model's training, or 0.1 and 1 without a model.
+    """
+    subject = None if model is None else open_subject(model, where.get("threads"), "gradient-flow")
+    training = TrainingConfig(learning_rate=0.1, clip_norm=1.0) if subject is None else subject.folder.config.training
+    update: dict[str, Any] = {
+        "learning_rate": training.learning_rate if learning_rate is None else learning_rate,
+        "clip_norm": training.clip_norm if clip_norm is None else clip_norm,
+    }
+    if subject is not None:
+        flows = trained_flows(subject, *read_pairs(subject, sentences, where, 64), longest=length or 30, **update)
+        of = {
+            "pieces": "that of the end symbol",
+            "numbers": "half of the square of the standardised numbers (at the last position)",
+        }.get(subject.folder.config.kind.target, "that of the most probable label (at the last position)")
+        what = "examples" if subject.folder.config.reads_vectors else "sentences"
+        about = f"trained weights, the longest of the chosen {what}; the loss is {of}"
+        return describe(flows, f"Gradient flow of {subject.name}", about, **update)
     for cell in cells:
         if cell not in CELLS:
             raise UserError(f"argument `cells` must be of {', '.join(CELLS)}, but one is `{cell}`")
-    flows = []
-    for cell in cells:
-        for initialization in initializations:
-            flows += fresh_flows(
-                cell, initialization, layers=layers, hidden_size=hidden_size, length=length, seed=seed,
-                learning_rate=rate, clip_norm=clip,
-            )  # fmt: skip
+    length = length or 60
+    sizes: dict[str, Any] = {"layers": layers, "hidden_size": hidden_size, "length": length, "seed": seed, **update}
+    pairs = itertools.product(cells, initializations)
+    flows = [flow for cell, initialization in pairs for flow in fresh_flows(cell, initialization, **sizes)]
     about = f"{hidden_size} units, initial weights, {length} random pieces; the loss is that of the last position"
-    return describe(flows, "Gradient flow of fresh cells", about, rate, clip)
-
-
-def inspect_trained(
-    subject: Subject, choice: Choice, *, longest: int, learning_rate: float | None, clip_norm: float | None
-) -> Inspection:
-    """The layers of a trained model side by side; learning rate and clipping are those of its training unless given."""
-    training = subject.folder.config.training
-    rate = training.learning_rate if learning_rate is None else learning_rate
-    clip = training.clip_norm if clip_norm is None else clip_norm
-    flows = trained_flows(subject, choice, longest=longest, learning_rate=rate, clip_norm=clip)
-    cell = CELL_TITLES.get(subject.folder.config.model.cell, subject.folder.config.model.cell)
-    for flow in flows:
-        flow.name = cell
-    of = {
-        "pieces": "that of the end symbol",
-        "numbers": "half of the square of the standardised numbers (at the last position)",
-    }.get(subject.folder.config.kind.target, "that of the most probable label (at the last position)")
-    what = "examples" if subject.folder.config.reads_vectors else "sentences"
-    about = f"trained weights, the longest of the chosen {what}; the loss is {of}"
-    return describe(flows, f"Gradient flow of {subject.name}", about, rate, clip)
+    return describe(flows, "Gradient flow of fresh cells", about, **update)
 
 
 def describe(flows: list[Flow], title: str, about: str, learning_rate: float, clip_norm: float) -> Inspection:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
 from nmt.config import BATCH_HYPOTHESES
-from nmt.inspection.pages import COLORS, Inspection, section, table
-from nmt.inspection.watching import Choice, Say, Subject, read_pairs
+from nmt.inspection.pages import COLORS, Inspection, Say, section, table
+from nmt.inspection.watching import Model, Source, Subject, Texts, open_subject, read_pairs
 from nmt.scores.metrics import bleu
 
 if TYPE_CHECKING:
@@ -84,10 +84,14 @@ def compare(
     return beams, float((reference > found_best + TOLERANCE).mean())
 
 
-def inspect(subject: Subject, choice: Choice, sizes: Sequence[int], say: Say) -> Inspection:
+def search(
+    model: Model, sentences: Texts = (), *, beam_sizes: Sequence[int] = (1, 2, 3, 5, 10, 20, 50),
+    say: Say = print, **where: Unpack[Source],
+) -> Inspection:  # fmt: skip
     """BLEU, time, search errors and length against the beam size."""
-    sources, targets = read_pairs(subject, choice)
-    sizes = sorted(set(sizes))
+    subject = open_subject(model, where.get("threads"), "search")
+    sources, targets = read_pairs(subject, sentences, where, 200)
+    sizes = sorted(set(beam_sizes))
     beams, reference_best = compare(subject, sources, targets, sizes, say)
     best = max(beams, key=lambda beam: beam.bleu)
     title = f"Beam search with {subject.name}"

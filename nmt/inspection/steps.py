@@ -17,7 +17,7 @@ import numpy as np
 from nmt.errors import UserError
 from nmt.inspection.attention import Attended, attended, draw, require_attention
 from nmt.inspection.pages import Inspection, section, table
-from nmt.inspection.watching import Subject
+from nmt.inspection.watching import Model, Subject, open_subject
 from nmt.report.blocks import Figure
 from nmt.report.contents import SearchTree
 from nmt.report.rendering import render
@@ -133,8 +133,9 @@ def _rivals(nodes: list[Node], step: int, vocabulary: Vocabulary) -> list[Rival]
     return [Rival(text, nodes[i].fate, nodes[i].total, nodes[i].score) for text, i in zip(texts, shown, strict=True)]
 
 
-def inspect(subject: Subject, text: str, beam_size: int | None) -> Inspection:
-    """The page of one translation: the steps to move through, the attention weights, and the search tree."""
+def steps(model: Model, text: str, *, beam_size: int | None = None, threads: int | None = None) -> Inspection:
+    """A page that steps through one translation: encoder, attention and context vector, decoder, beam."""
+    subject = open_subject(model, threads, "steps")
     found = walk(subject, text, beam_size)
     own = found.attention
     title = f"One translation of {subject.name}, step by step"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MethodType
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 import numpy as np
 import torch
@@ -33,7 +33,26 @@ from nmt.text.reading import read_lines, read_parallel
 from nmt.text.vectors import read_json, vectors_of
 from nmt.translation.translator import Translator
 
-Say = Callable[[str], None]
+Model = str | Path
+Texts = str | Sequence[Any]
+"""A sentence or several; for a model that reads vectors, a list of sequences of vectors."""
+
+
+class Source(TypedDict, total=False):
+    """Where sentences come from if none are given, and how many of them; the options that several pictures share."""
+
+    count: int
+    """Maximum number of sentences."""
+    source: str | None
+    """A text file with a sentence on each line, any text for a language model, or a file of vectors."""
+    target: str | None
+    """The file of their translations."""
+    split: str
+    """The split of the model's data from which sentences are taken if there is no file; `test` by default."""
+    settings: Sequence[str]
+    """Changes `data.KEY=VALUE` of the model's configuration, to use other data."""
+    threads: int | None
+    """Processor threads; None: all cores."""
 
 
 @dataclass
@@ -49,11 +68,6 @@ class Subject:
         if not isinstance(self.engine, TorchEngine | TorchLabelEngine):
             raise UserError(f"`{self.folder.path}` has only an export, and this needs its weights, `{WEIGHTS}`")
         return self.engine.model
-
-    @property
-    def language_model(self) -> bool:
-        """True for a language model, False for a translation model."""
-        return self.folder.config.task == "language_model"
 
     @property
     def name(self) -> str:
@@ -87,7 +101,7 @@ def pictures_of(config: Config) -> list[str]:
     return found if config.reads_vectors and not kind.decoder else [*found, "embeddings"]
 
 
-def open_subject(name: str | Path, threads: int | None = None, what: str = "gates") -> Subject:
+def open_subject(name: Model, threads: int | None = None, what: str = "gates") -> Subject:
     """Open a model folder: its weights with torch, or its export if it has no weights.
 
     what: the picture that is wanted
@@ -110,25 +124,10 @@ def open_subject(name: str | Path, threads: int | None = None, what: str = "gate
     return Subject(folder, load_engine(folder, threads=threads))
 
 
-@dataclass
-class Choice:
-    """The choice of sentences: given ones, those of files, or those of a split of the model's data."""
-
-    count: int
-    """Maximum number of sentences."""
-    sentences: Sequence[Any] = ()
-    """Texts, or vectors as arrays, lists or JSON."""
-    source: str | None = None
-    """A text file with one sentence per line, or with any text for a language model."""
-    target: str | None = None
-    """The file of their translations."""
-    split: str = "test"
-    settings: Sequence[str] = ()
-    """Changes `data.KEY=VALUE`, to use other data."""
-
-
-def read_pairs(subject: Subject, choice: Choice, translate: bool = True) -> tuple[list[Any], list[str]]:
-    """Sentences and their translations: those of the data, or the model's own if the data have none.
+def read_pairs(
+    subject: Subject, sentences: Texts, where: Source, count: int, translate: bool = True
+) -> tuple[list[Any], list[str]]:
+    """The given sentences or at most `count` from elsewhere, and their translations: those of the data or the model's.
 
     For a language model both sides of a pair are the sentence. A model that writes labels has these instead of
     translations if they are known. Blank lines are left out. Instead of sentences a model may read vectors.
@@ -137,69 +136,72 @@ def read_pairs(subject: Subject, choice: Choice, translate: bool = True) -> tupl
 
     Raises UserError when there is no sentence, or files are not line-aligned.
     """
-    if subject.folder.config.reads_vectors:
-        return _read_vectors(subject, choice, translate)
-    model_is_language_model, has_labels = subject.language_model, not subject.folder.config.kind.decoder
+    config, count = subject.folder.config, where.get("count", count)
+    if config.reads_vectors:
+        return _read_vectors(subject, sentences, where, count, translate)
+    is_language_model, has_labels = config.task == "language_model", not config.kind.decoder
+    source, target, split = where.get("source"), where.get("target"), where.get("split", "test")
     targets: list[str] | None = None
-    if choice.sentences:
-        sources = list(choice.sentences)
-    elif choice.source is not None and choice.target is not None and not model_is_language_model:
-        sources, targets = read_parallel([choice.source, choice.target])
-    elif choice.source is not None:
-        sources = read_lines(choice.source)
-    elif choice.target is not None:
+    if sentences:
+        sources = [sentences] if isinstance(sentences, str) else list(sentences)
+    elif source is not None and target is not None and not is_language_model:
+        sources, targets = read_parallel([source, target])
+    elif source is not None:
+        sources = read_lines(source)
+    elif target is not None:
         raise UserError("argument `target` needs argument `source`")
     else:
         from nmt.data.corpus import load_pairs, load_texts
 
-        data = data_with(subject.folder.config, choice.settings)
-        if model_is_language_model:
-            sources = list(load_texts(data, choice.split)["text"])
+        data = data_with(config, where.get("settings", ()))
+        if is_language_model:
+            sources = list(load_texts(data, split)["text"])
         elif has_labels:
-            texts = read_texts(data, choice.split, subject.folder.config.side_kinds)
-            sources = texts.sources
-            if subject.folder.config.kind.target != "numbers":
-                targets = texts.targets
+            texts = read_texts(data, split, config.side_kinds)
+            sources, targets = texts.sources, texts.targets if config.kind.target != "numbers" else None
         else:
-            pairs = load_pairs(data, choice.split)
+            pairs = load_pairs(data, split)
             sources, targets = list(pairs["source"]), list(pairs["target"])
     if targets is None:
-        kept = [text for text in sources if text.strip()][: choice.count]
+        kept = [text for text in sources if text.strip()][:count]
         both = [(text, "") for text in kept]
-        if translate and not model_is_language_model and not has_labels:
+        if translate and not is_language_model and not has_labels:
             both = [(s, t.text) for s, t in zip(kept, subject.translator().translate(kept), strict=True)]
-        elif model_is_language_model:
+        elif is_language_model:
             both = [(text, text) for text in kept]
     else:
         pairs_of_text = zip(sources, targets, strict=True)
-        both = [(s, t) for s, t in pairs_of_text if s.strip() and t.strip()][: choice.count]
+        both = [(s, t) for s, t in pairs_of_text if s.strip() and t.strip()][:count]
     if not both:
         raise UserError("there is no sentence to look at: every line is blank")
     return [source for source, _ in both], [target for _, target in both]
 
 
-def _read_vectors(subject: Subject, choice: Choice, translate: bool) -> tuple[list[Any], list[str]]:
+def _read_vectors(
+    subject: Subject, sentences: Texts, where: Source, count: int, translate: bool
+) -> tuple[list[Any], list[str]]:
     """Sequences of vectors and their texts or labels, as `read_pairs`: given ones, those of a file, or of a split."""
-    config = subject.folder.config
+    config, source = subject.folder.config, where.get("source")
     kind, targets = config.side_kinds[0], None
-    if choice.target is not None:
+    if where.get("target") is not None:
         raise UserError("argument `target` is for models that read text")
-    if choice.sentences:
+    if sentences:
         sources = [
             next(read_json([one or "[]"], config.data.source, kind, "the text")) if isinstance(one, str)
             else vectors_of(one, f"input example {row}", kind)
-            for row, one in enumerate(choice.sentences, start=1)
+            for row, one in enumerate([sentences] if isinstance(sentences, str) else sentences, start=1)
         ]  # fmt: skip
-    elif choice.source is not None and choice.source.endswith((".npz", ".parquet")):
-        sources = list(read_column(choice.source, config))
-    elif choice.source is not None:
-        sources = list(read_json(read_lines(choice.source), config.data.source, kind, f"`{choice.source}`"))
+    elif source is not None and source.endswith((".npz", ".parquet")):
+        sources = list(read_column(source, config))
+    elif source is not None:
+        sources = list(read_json(read_lines(source), config.data.source, kind, f"`{source}`"))
     else:
-        texts = read_texts(data_with(config, choice.settings), choice.split, config.side_kinds)
+        data = data_with(config, where.get("settings", ()))
+        texts = read_texts(data, where.get("split", "test"), config.side_kinds)
         sources, targets = texts.sources, texts.targets
-    sources = sources[: choice.count]
+    sources = sources[:count]
     if targets is not None and config.kind.target != "numbers":
-        return sources, targets[: choice.count]
+        return sources, targets[:count]
     written = [""] * len(sources)
     if translate and config.kind.decoder:
         written = [found.label for found in Predictor(subject.engine, subject.folder).predict(sources)]
@@ -289,7 +291,7 @@ def watched(model: torch.nn.Module, keep_gradients: bool = False) -> Iterator[di
 
 
 @torch.no_grad()
-def gates(cell: Cell, steps: Steps) -> dict[str, Tensor]:
+def gate_activations(cell: Cell, steps: Steps) -> dict[str, Tensor]:
     """Activations of a cell's gates, by name, [length, batch, hidden] each; none for a plain RNN.
 
     The forward pass of a cell's scan (`ScannedCell.unroll`) keeps the gates of every position for its backward pass.
