@@ -29,8 +29,6 @@ from nmt.report.search_tree import search_tree
 from nmt.report.statistics import (
     FREQUENCIES,
     group_names,
-    group_of,
-    places_by_group,
     repeated_words,
     repetition,
     unknown,
@@ -148,8 +146,6 @@ def test_texts_are_the_same_but_for_case_and_spaces() -> None:
 def test_groups() -> None:
     assert group_names(FREQUENCIES) == ["0", "1", "2 to 4", "5 to 9", "10 to 99", "100 to 999", "1000 or more"]
     assert group_names((5, 10)) == ["1 to 5", "6 to 10", "11 or more"]
-    assert [group_of(value, FREQUENCIES) for value in (0, 1, 2, 4, 5, 999, 1000)] == [0, 1, 2, 2, 3, 5, 6]
-    assert places_by_group([1, 0, 1], 3) == [[1], [0, 2], []]
 
 
 def test_accuracy_of_words_by_hand() -> None:

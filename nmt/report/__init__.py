@@ -13,10 +13,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from nmt.errors import UserError
-from nmt.model_folder import write_atomically
 from nmt.report.contents import Report, TrainingPart
-from nmt.report.rendering import to_html, to_markdown
+from nmt.report.rendering import to_html, to_markdown, write_folder
 from nmt.report.sections import Commands, describe_lengths, make_document
 from nmt.scores.evaluation import Evaluation
 
@@ -43,9 +41,7 @@ def describe(evaluation: Evaluation) -> str:
 
 
 def write_report(report: Report, folder: Path, commands: Commands) -> None:
-    """Write the files into a folder, which is made if it is missing; each file is written atomically.
-
-        commands: the commands that produced the numbers; this function adds the names of the text files
+    """Write the files into a folder.
 
     Raises UserError if the folder cannot be written.
     """
@@ -54,27 +50,14 @@ def write_report(report: Report, folder: Path, commands: Commands) -> None:
     if evaluation.sources is not None:
         texts["source"] = evaluation.sources
     several = len(evaluation.references) > 1
-    texts |= {
-        f"reference{f'.{number}' if several else ''}": texts for number, texts in enumerate(evaluation.references, 1)
-    }
-    texts |= {
-        f"baseline.{number}": texts
-        for number, texts in enumerate((own.hypotheses for own in evaluation.comparisons), 1)
-    }
-    names = {what: f"{what}.txt" for what in texts}
-    document = make_document(report, dataclasses.replace(commands, texts=names))
-    files = {names[what]: "".join(f"{_one_line(line)}\n" for line in lines) for what, lines in texts.items()}
-    files |= {
-        "report.json": report_json(report, commands),
-        "report.md": to_markdown(document),
-        "report.html": to_html(document),
-    }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            write_atomically(folder / name, content.encode("utf-8", "backslashreplace"))  # half a surrogate pair
-    except OSError as error:
-        raise UserError(f"the report cannot be written to `{folder}`: {error.strerror or error}") from None
+    for number, lines in enumerate(evaluation.references, 1):
+        texts[f"reference.{number}" if several else "reference"] = lines
+    for number, comparison in enumerate(evaluation.comparisons, 1):
+        texts[f"baseline.{number}"] = comparison.hypotheses
+    document = make_document(report, dataclasses.replace(commands, texts=list(texts)))
+    files = {f"{what}.txt": "".join(f"{_one_line(line)}\n" for line in lines) for what, lines in texts.items()}
+    files["report.json"] = report_json(report, commands)
+    write_folder(folder, files | {"report.md": to_markdown(document), "report.html": to_html(document)})
 
 
 def report_json(report: Report, commands: Commands) -> str:

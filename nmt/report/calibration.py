@@ -133,21 +133,14 @@ def predict_references(
     """
     # longest first, so that the sentences of a batch are of similar length
     order = sorted((i for i in range(len(sources)) if len(sources[i])), key=lambda i: -len(targets[i]))
-    parts: list[Predictions] = []
+    parts = []
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
         for step in force(engine, [sources[i] for i in batch], [targets[i] for i in batch]):
             best, rows = step.log_probs.argmax(axis=1), np.arange(len(step.pairs))
-            parts.append(
-                Predictions(
-                    np.exp(step.log_probs[rows, best].astype(np.float64)),
-                    best == step.symbols,
-                    step.log_probs[rows, step.symbols].astype(np.float64),
-                    step.symbols == END,
-                )
-            )
-    fields = [[getattr(part, name) for part in parts] for name in ("confidence", "correct", "log_prob", "is_end")]
-    return Predictions(*(np.concatenate(arrays) for arrays in fields))
+            most, log_prob = (step.log_probs[rows, ids].astype(np.float64) for ids in (best, step.symbols))
+            parts.append((np.exp(most), best == step.symbols, log_prob, step.symbols == END))
+    return Predictions(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def sentence_groups(values: Sequence[float]) -> list[list[int]]:

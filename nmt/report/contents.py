@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import math
+from bisect import bisect, bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 from nmt.config import DataConfig
 from nmt.errors import UserError
@@ -27,8 +28,6 @@ from nmt.report.statistics import (
     Unknown,
     WordAccuracy,
     group_names,
-    group_of,
-    places_by_group,
     repetition,
     unknown,
     word_accuracy,
@@ -43,23 +42,14 @@ from nmt.text.cleaning import clean_line, clean_target
 from nmt.text.vocabulary import UNK
 from nmt.translation.translator import Translation, Translator
 
+if TYPE_CHECKING:
+    from datasets import Dataset
+
 SIMILARITIES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Lower ends of the groups of sentences by similarity to the training data; the first group is below all of them."""
 
 BATCH = 4096
 """Number of training pairs read at once."""
-
-
-class Pairs(Protocol):
-    """Sentence pairs as columns (`datasets.Dataset`)."""
-
-    def __len__(self) -> int:
-        """Number of pairs."""
-        ...
-
-    def __getitem__(self, key: Any) -> Any:
-        """`pairs[i]`: one pair; `pairs[i:j]`: columns `source` and `target`."""
-        ...
 
 
 @dataclass
@@ -151,7 +141,7 @@ class Report:
 def make_report(evaluation: Evaluation, scorer: PartScorer) -> Report:
     """The parts of a report that need only the texts."""
     guide = evaluation.sources if evaluation.sources is not None else evaluation.references[0]
-    lengths = [group_of(len(words(text)), LENGTHS) for text in guide]
+    lengths = [bisect_left(LENGTHS, len(words(text))) for text in guide]
     return Report(
         evaluation,
         _score_groups(scorer, group_names(LENGTHS), lengths),
@@ -160,10 +150,10 @@ def make_report(evaluation: Evaluation, scorer: PartScorer) -> Report:
     )
 
 
-def add_training_data(report: Report, scorer: PartScorer, pairs: Pairs, tags: Sequence[str] = ()) -> None:
+def add_training_data(report: Report, scorer: PartScorer, pairs: Dataset, tags: Sequence[str] = ()) -> None:
     """Compare with the training data.
 
-    pairs: all training pairs, as in the data
+    pairs: all training pairs, with the columns `source` and `target`
     tags: tags before training sources, which are removed
     """
     evaluation = report.evaluation
@@ -187,10 +177,10 @@ def add_training_data(report: Report, scorer: PartScorer, pairs: Pairs, tags: Se
         without_leaks=[scorer.score(name, own) for name, own in parts.items() if own],
         by_similarity=_score_groups(
             scorer,
-            similarity_names(),
-            [sum(similarity >= end for end in SIMILARITIES) for similarity in overlap.source.similarity.tolist()],
+            [f"below {SIMILARITIES[0]:g}", *(f"{low:g} to {high:g}" for low, high in pairwise(SIMILARITIES)), "1"],
+            [bisect(SIMILARITIES, similarity) for similarity in overlap.source.similarity.tolist()],
         ),
-        by_rarest=_score_groups(scorer, group_names(RAREST), [group_of(count, RAREST) for count in rarest]),
+        by_rarest=_score_groups(scorer, group_names(RAREST), [bisect_left(RAREST, count) for count in rarest]),
         words=word_accuracy(hypotheses, references[0], target),
         unknown={
             "source": unknown(sources, occurrences),
@@ -202,13 +192,6 @@ def add_training_data(report: Report, scorer: PartScorer, pairs: Pairs, tags: Se
 
 RAREST = (0, 1, 4, 9, 99)
 """Upper ends of the groups of sentences by the occurrences of their rarest word; the last group has no upper end."""
-
-
-def similarity_names() -> list[str]:
-    """`below 0.5`, `0.5 to 0.6`, ..., `1`."""
-    ends = SIMILARITIES
-    middle = [f"{low:g} to {high:g}" for low, high in itertools.pairwise(ends)]
-    return [f"below {ends[0]:g}", *middle, f"{ends[-1]:g}"]
 
 
 def add_translations(
@@ -283,12 +266,12 @@ def add_model(report: Report, translator: Translator, place: int, **overrides: o
 
 
 def _score_groups(scorer: PartScorer, names: Sequence[str], groups: Sequence[int]) -> list[PartScore]:
-    """The scores of each group that has sentences."""
-    members = places_by_group(groups, len(names))
+    """The scores of each group that has sentences, given the number of each sentence's group."""
+    members = [[place for place, group in enumerate(groups) if group == number] for number in range(len(names))]
     return [scorer.score(name, places) for name, places in zip(names, members, strict=True) if places]
 
 
-def _batches(pairs: Pairs, tags: Sequence[str]) -> Iterator[tuple[list[str], list[str]]]:
+def _batches(pairs: Dataset, tags: Sequence[str]) -> Iterator[tuple[list[str], list[str]]]:
     """Training sources, without their tags, and targets."""
     for start in range(0, len(pairs), BATCH):
         batch = pairs[start : start + BATCH]
@@ -302,7 +285,7 @@ def _without_tag(text: str, tags: Sequence[str]) -> str:
     return text
 
 
-def _leaks(report: Report, overlap: TrainingOverlap, pairs: Pairs, tags: Sequence[str]) -> list[Leak]:
+def _leaks(report: Report, overlap: TrainingOverlap, pairs: Dataset, tags: Sequence[str]) -> list[Leak]:
     """The test sentences most similar to a training sentence, most similar first; each sentence is listed once."""
     evaluation = report.evaluation
     assert evaluation.sources is not None

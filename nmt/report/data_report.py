@@ -7,6 +7,7 @@ data.json    every number, and the samples
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import json
 from dataclasses import dataclass
@@ -15,20 +16,16 @@ from typing import Any
 
 from nmt.config import Config
 from nmt.data.survey import FINDINGS, Side, Split, Survey
-from nmt.errors import UserError
-from nmt.model_folder import write_atomically
 from nmt.report import charts
 from nmt.report.blocks import Block, Document, Figure, Paragraph, Section, Table
 from nmt.report.charts import Series
-from nmt.report.rendering import to_html, to_markdown
+from nmt.report.rendering import to_html, to_markdown, write_folder
 from nmt.sizing import LEARNING_CURVE, expectations
 from nmt.text.pair_filters import SWITCHES
 from nmt.training.display import duration
 
 LENGTHS = (1, 3, 5, 8, 12, 17, 25, 40, 60)
 """The first number of words of each group of the chart."""
-SHOWN = 120
-"""Characters of a sample in the terminal."""
 ADVICE = {
     "empty": "training drops them",
     "length": "break them into sentences; training drops those of more than `data.max_length` pieces",
@@ -69,7 +66,7 @@ def describe(report: DataReport) -> list[str]:
         for reason, count in split.found.counts.most_common():
             source, target, where = split.found.samples[reason][0]
             lines.append(f"{split.name}: {count:,} ({_percent(count, split.pairs)}) [{reason}] {FINDINGS[reason]}")
-            lines.append(f"    {_short(source)} | {_short(target)} ({where})")
+            lines.append(f"    {_short(source, 120)} | {_short(target, 120)} ({where})")
     lines += [_usable(report), *enough(report), *_what_to_do(report)]
     return lines
 
@@ -114,24 +111,15 @@ def _percent(count: int, of: int) -> str:
     return f"{share:.1f} %" if share >= 0.1 or not count else f"{share:.2g} %"
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def write_data_report(report: DataReport, folder: Path) -> None:
-    """Write the files into a folder, which is made if it is missing. Raises UserError if that fails."""
+    """Write the files into a folder. Raises UserError if it cannot be written."""
     document = make_document(report)
-    files = {
-        "data.json": data_json(report),
-        "data.md": to_markdown(document),
-        "data.html": to_html(document, numbers="data.json"),
-    }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            write_atomically(folder / name, content.encode("utf-8", "backslashreplace"))
-    except OSError as error:
-        raise UserError(f"the report cannot be written to `{folder}`: {error.strerror or error}") from None
+    page = to_html(document, numbers="data.json")
+    write_folder(folder, {"data.json": data_json(report), "data.md": to_markdown(document), "data.html": page})
 
 
 def make_document(report: DataReport) -> Document:
@@ -181,7 +169,7 @@ def _shares(side: Side) -> list[float]:
     """The share of the sentences in each group of lengths, in per cent."""
     counts = [0] * len(LENGTHS)
     for length, count in side.lengths.items():
-        counts[max(sum(length >= first for first in LENGTHS) - 1, 0)] += count
+        counts[max(bisect.bisect(LENGTHS, length) - 1, 0)] += count
     return [100 * count / max(1, side.lengths.total()) for count in counts]
 
 
@@ -232,22 +220,18 @@ def _samples(report: DataReport) -> list[Section]:
     sections = []
     for reason in FINDINGS:
         rows = [
-            [split.name, *sample] for split in report.survey.splits for sample in split.found.samples.get(reason, [])
+            [split.name, _short(source, 300), _short(target, 300), where]
+            for split in report.survey.splits
+            for source, target, where in split.found.samples.get(reason, [])
         ]
         if rows:
-            table = Table(
-                ["split", *languages, "where"], [[one[0], _cut(one[1]), _cut(one[2]), one[3]] for one in rows]
-            )
+            table = Table(["split", *languages, "where"], rows)
             sections.append(Section(f"Samples: {reason}", [Paragraph(f"{_capital(FINDINGS[reason])}."), table]))
     return sections
 
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= 300 else f"{text[:299]}…"
 
 
 def data_json(report: DataReport) -> str:

@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from nmt.data.examples import Texts
-from nmt.errors import UserError
-from nmt.model_folder import ModelFolder, write_atomically
+from nmt.model_folder import ModelFolder
 from nmt.prediction.predictor import Prediction
 from nmt.report.blocks import Block, Document, Paragraph, Section, Table
-from nmt.report.rendering import to_html, to_markdown
+from nmt.report.rendering import to_html, to_markdown, write_folder
 from nmt.scores.labels import LabelScores, f1_scores
 
 SHOWN_LABELS = 40
@@ -31,8 +30,9 @@ def write_label_report(
     texts: Texts,
     predictions: Sequence[Prediction],
 ) -> None:
-    """Write report.html, report.md and report.json into the folder `options.report`; raises UserError if it cannot be
-    written.
+    """Write report.html, report.md and report.json into the folder `options.report`.
+
+    Raises UserError if it cannot be written.
     """
     headline = [
         (score.name, f"{score.value:.2f}", f"95 %: {score.low:.2f} to {score.high:.2f}")
@@ -50,13 +50,7 @@ def write_label_report(
         "report.md": to_markdown(document),
         "report.html": to_html(document),
     }
-    place = Path(options.report)
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            write_atomically(place / name, text.encode("utf-8", "backslashreplace"))
-    except OSError as error:
-        raise UserError(f"the report cannot be written to `{place}`: {error.strerror or error}") from None
+    write_folder(Path(options.report), files)
 
 
 def _labels(scores: LabelScores) -> list[Block]:

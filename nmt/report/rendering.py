@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from pathlib import Path
 
 from nmt import __version__
 from nmt.errors import UserError, how_to_install
+from nmt.model_files import write_atomically
 from nmt.report.blocks import Block, Code, Document, Example, Figure, Paragraph, Table
 from nmt.report.words import Span
 
@@ -36,6 +38,19 @@ def to_html(document: Document, numbers: str = "report.json") -> str:
     style, script = ((_FOLDER / f"page.{kind}").read_text("utf-8") for kind in ("css", "js"))
     page = _FOLDER / "page.html.jinja"
     return render(page, document=document, numbers=numbers, version=__version__, style=style, script=script)
+
+
+def write_folder(folder: Path, files: Mapping[str, str]) -> None:
+    """Write texts by file name into a folder, which is made if it is missing; each file is written atomically.
+
+    Raises UserError if the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            write_atomically(folder / name, text.encode("utf-8", "backslashreplace"))  # half a surrogate pair
+    except OSError as error:
+        raise UserError(f"the report cannot be written to `{folder}`: {error.strerror or error}") from None
 
 
 def render(template: Path, **values: object) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import random
+import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from nmt.report import charts
 from nmt.report.blocks import Block, Code, Document, Example, Figure, Paragraph, Section, Table
@@ -32,8 +33,8 @@ class Commands:
     """The command that wrote the report."""
     training: str = ""
     """The command that trained the model; empty if it is not known."""
-    texts: dict[str, str] = field(default_factory=dict)
-    """File names of the hypotheses, references and other texts in the report's folder, by their content."""
+    texts: Sequence[str] = ()
+    """The texts in the report's folder, whose files have the suffix `.txt`: hypothesis, reference, baseline.1 ..."""
 
 
 def make_document(report: Report, commands: Commands) -> Document:
@@ -104,29 +105,22 @@ def _scores(report: Report, commands: Commands) -> Section:
         Code(signatures),
     ]
     if commands.texts:
-        names = [name for what, name in commands.texts.items() if what.startswith("reference")]
-        tokenizer = _signature_value(evaluation.scores[0].signature, "tok")
-        command = ["sacrebleu", *names, "-i", commands.texts["hypothesis"], "-m", "bleu", "chrf", "ter"]
         blocks += [
             Paragraph("In the folder of this report, sacrebleu's own command gives the same numbers:"),
-            Code(shlex.join([*command, *_sacrebleu_options(evaluation, tokenizer), "--confidence"])),
+            Code(_sacrebleu(evaluation, commands, "--confidence")),
         ]
     return Section("Scores", blocks)
 
 
-def _sacrebleu_options(evaluation: Evaluation, tokenizer: str) -> list[str]:
-    """The options with which the command `sacrebleu` gives the same scores."""
-    options = ["-tok", tokenizer] if tokenizer else []
+def _sacrebleu(evaluation: Evaluation, commands: Commands, measure: str, systems: Sequence[str] = ()) -> str:
+    """sacrebleu's command for the same scores of the hypotheses, and of other systems before them."""
+    references = [f"{what}.txt" for what in commands.texts if what.startswith("reference")]
+    tokenizer = re.search(r"\btok:([^|]+)", evaluation.scores[0].signature)
+    options = ["-tok", tokenizer[1]] if tokenizer else []
     if any("asian:yes" in score.signature for score in evaluation.scores):
         options += ["--ter-asian-support", "--ter-normalized"]
-    return options
-
-
-def _signature_value(signature: str, name: str) -> str:
-    for part in signature.split("|"):
-        if part.startswith(f"{name}:"):
-            return part[len(name) + 1 :]
-    return ""
+    files = [*systems, "hypothesis.txt"]
+    return shlex.join(["sacrebleu", *references, "-i", *files, "-m", "bleu", "chrf", "ter", *options, measure])
 
 
 def _comparisons(report: Report, commands: Commands) -> list[Section]:
@@ -160,14 +154,11 @@ def _comparisons(report: Report, commands: Commands) -> list[Section]:
     ]
     blocks.append(Code("\n".join(f"{own.name}: {own.signature}" for own in evaluation.comparisons[0].differences)))
     if commands.texts:
-        options = _sacrebleu_options(evaluation, _signature_value(evaluation.scores[0].signature, "tok"))
-        names = [name for what, name in commands.texts.items() if what.startswith("reference")]
-        files = [name for what, name in commands.texts.items() if what.startswith("baseline")]
-        common = ["sacrebleu", *names, "-i", *files, commands.texts["hypothesis"], "-m", "bleu", "chrf", "ter"]
-        lines = [shlex.join([*common, *options, test]) for test in ("--paired-bs", "--paired-ar")]
+        baselines = [f"{what}.txt" for what in commands.texts if what.startswith("baseline")]
+        tests = (_sacrebleu(evaluation, commands, test, baselines) for test in ("--paired-bs", "--paired-ar"))
         blocks += [
             Paragraph("In the folder of this report, sacrebleu's own commands give the same numbers:"),
-            Code("\n".join(lines)),
+            Code("\n".join(tests)),
         ]
     sections = [Section("Comparison", blocks)]
     for comparison in evaluation.comparisons:

@@ -4,6 +4,7 @@ training data, repetitions, unknown words.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,19 +28,6 @@ def group_names(ends: Sequence[int]) -> list[str]:
         names.append(str(end) if first == end else f"{first} to {end}")
         first = end + 1
     return [*names, f"{first} or more"]
-
-
-def group_of(value: int, ends: Sequence[int]) -> int:
-    """Number of the group that a value falls into."""
-    return sum(value > end for end in ends)
-
-
-def places_by_group(groups: Sequence[int], count: int) -> list[list[int]]:
-    """The indices of the sentences in each group, given the group of each sentence."""
-    members: list[list[int]] = [[] for _ in range(count)]
-    for place, group in enumerate(groups):
-        members[group].append(place)
-    return members
 
 
 @dataclass
@@ -82,7 +70,7 @@ def word_accuracy(
     for hypothesis, reference in zip(hypotheses, references, strict=True):
         produced, expected = Counter(words(hypothesis)), Counter(words(reference))
         for word in produced.keys() | expected.keys():
-            group = groups[group_of(occurrences.get(word, 0), FREQUENCIES)]
+            group = groups[bisect_left(FREQUENCIES, occurrences.get(word, 0))]
             group.produced += produced[word]
             group.expected += expected[word]
             group.matched += min(produced[word], expected[word])

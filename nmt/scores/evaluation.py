@@ -13,7 +13,7 @@ from typing import Any
 from nmt.errors import how_to_install
 from nmt.scores.metrics import SentenceScore, check_lengths, choose_tokenizer, make_metrics, sentence_scores
 from nmt.scores.moses import MOSES_LANGUAGES, MOSES_NAME, moses_bleu
-from nmt.scores.significance import Comparison, bootstrap_seed
+from nmt.scores.significance import Comparison, fixed_seed
 from nmt.scores.tokenizers import language_code
 
 
@@ -80,7 +80,6 @@ def evaluate_translations(
     tokenizer: str | None = None,
     bootstrap: int = 1000,
     sources: Sequence[str] | None = None,
-    seed: int = 12345,
 ) -> Evaluation:
     """Score translations with BLEU, chrF2, TER and, where it applies, BLEU of lower-cased Moses tokens.
 
@@ -88,8 +87,7 @@ def evaluate_translations(
     references: `references[r][sentence]`, one or more whole sets
     target_language: chooses the tokeniser of BLEU (see `choose_tokenizer`) unless `tokenizer` names one
     bootstrap: number of samples for the confidence intervals; 1 or less gives intervals of width 0. sacrebleu keeps
-        all samples in memory: about 75 kB per sentence with 1,000 samples.
-    seed: seed of the samples; with sacrebleu's default the intervals equal sacrebleu's
+        all samples in memory: about 75 kB per sentence with 1,000 samples. Their seed is sacrebleu's default.
 
     Raises UserError if the sets differ in length or are empty, or a tokeniser is unknown or not installed.
     """
@@ -97,7 +95,7 @@ def evaluate_translations(
     chosen = choose_tokenizer(target_language, references[0], tokenizer)
     metrics = make_metrics(chosen)
     notes = [chosen.reason] if chosen.reason else []
-    with bootstrap_seed(seed):
+    with fixed_seed():
         results = [metric.corpus_score(hypotheses, references, n_bootstrap=bootstrap) for metric in metrics]
         scores = [
             _score(result.name, result, str(metric.get_signature()))

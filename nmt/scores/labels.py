@@ -33,20 +33,20 @@ class Score:
     value: float
     low: float
     high: float
+    form = ".2f"
+    """How its numbers are written."""
 
     def __str__(self) -> str:
-        return f"{self.value:.2f} (95 %: {self.low:.2f} to {self.high:.2f})"
+        value, low, high = (format(number, self.form) for number in (self.value, self.low, self.high))
+        return f"{value} (95 %: {low} to {high})"
 
 
 @dataclass
-class LabelScores:
-    """The scores of a set of labels."""
+class Scores:
+    """The scores of a set."""
 
     scores: dict[str, Score]
     """By the name of the setting `training.best_by`: `accuracy`, `macro_f1` and others."""
-    labels: Sequence[str]
-    confusion: Counts
-    """How often each right label (row) was predicted as each label (column), [labels, labels]."""
 
     def metrics(self) -> dict[str, float]:
         """The values, for the records of a training."""
@@ -54,15 +54,28 @@ class LabelScores:
 
     def summary(self) -> str:
         """The values in one line."""
-        return ", ".join(f"{score.name} {score.value:.2f}" for score in self.scores.values())
+        return ", ".join(f"{score.name} {score.value:{score.form}}" for score in self.scores.values())
 
     def results(self) -> dict[str, str]:
         """The values with their intervals, by name."""
         return {score.name: str(score) for score in self.scores.values()}
 
     def describe(self) -> list[str]:
-        """The lines that `nmt evaluate` prints: scores, a table of the labels, and a small confusion matrix."""
-        lines = [f"{score.name:<10}{score}" for score in self.scores.values()]
+        """The lines that `nmt evaluate` prints."""
+        return [f"{score.name:<10}{score}" for score in self.scores.values()]
+
+
+@dataclass
+class LabelScores(Scores):
+    """The scores of a set of labels."""
+
+    labels: Sequence[str]
+    confusion: Counts
+    """How often each right label (row) was predicted as each label (column), [labels, labels]."""
+
+    def describe(self) -> list[str]:
+        """Scores, a table of the labels, and a small confusion matrix."""
+        lines = super().describe()
         right, gold, predicted = np.diag(self.confusion), self.confusion.sum(1), self.confusion.sum(0)
         width = max(len("label"), *map(len, self.labels))
         lines += ["", f"{'label':<{width}}  precision  recall     F1   examples"]
@@ -108,9 +121,7 @@ def f1_scores(confusion: Counts) -> Floats:
     return np.asarray(2 * np.diag(confusion) / np.maximum(total, 1))
 
 
-def score_labels(
-    gold: Counts, predicted: Counts, labels: Sequence[str], examples: Counts | None = None, seed: int = 12345
-) -> LabelScores:
+def score_labels(gold: Counts, predicted: Counts, labels: Sequence[str], examples: Counts | None = None) -> LabelScores:
     """Accuracy and macro F1.
 
     gold, predicted: numbers of labels, [positions]
@@ -128,7 +139,7 @@ def score_labels(
         return float(true.sum() / of_gold.sum()), float((2 * true / np.maximum(total, 1e-9))[total > 0].mean())
 
     found = scores(np.ones(count))
-    samples = [scores(weights) for weights in drawn_examples(count, seed)]
+    samples = [scores(weights) for weights in drawn_examples(count)]
     names = {"accuracy": "accuracy", "macro_f1": "macro F1"}
     made = {
         name: interval(shown, value, sampled)
@@ -163,7 +174,7 @@ def entities(labels: Sequence[str]) -> set[tuple[str, int, int]]:
     return found
 
 
-def score_entities(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], seed: int = 12345) -> Score:
+def score_entities(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> Score:
     """F1 of entities: the right ones have the kind, the first and the last word of an entity of the data."""
     both = [(entities(one), entities(other)) for one, other in zip(gold, predicted, strict=True)]
     counts = np.array([(2 * len(one & other), len(one) + len(other)) for one, other in both], np.float64)
@@ -172,13 +183,13 @@ def score_entities(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[s
         right, total = weights @ counts
         return float(right / total) if total else 1.0
 
-    samples = [f1(weights) for weights in drawn_examples(len(counts), seed)]
+    samples = [f1(weights) for weights in drawn_examples(len(counts))]
     return interval("entity F1", f1(np.ones(len(counts))), samples)
 
 
-def drawn_examples(count: int, seed: int) -> Iterator[Floats]:
+def drawn_examples(count: int) -> Iterator[Floats]:
     """How often each example occurs in each bootstrap sample, [examples]."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(12345)
     for _ in range(SAMPLES):
         yield np.bincount(rng.integers(count, size=count), minlength=count).astype(np.float64)
 

@@ -15,40 +15,25 @@ from typing import Any
 
 import numpy as np
 
-from nmt.scores.labels import Floats, Score, drawn_examples
+from nmt.scores.labels import Floats, Score, Scores, drawn_examples
 
 
 class NumberScore(Score):
     """A score in the unit of the data, with its 95 % confidence interval."""
 
-    def __str__(self) -> str:
-        return f"{self.value:.4g} (95 %: {self.low:.4g} to {self.high:.4g})"
+    form = ".4g"
 
 
 @dataclass
-class NumberScores:
-    """The scores of a set of numbers; it has the methods of `LabelScores`."""
+class NumberScores(Scores):
+    """The scores of a set of numbers: `r_squared` and `rmse`."""
 
-    scores: dict[str, Score]
-    """By the name of the setting `training.best_by`: `r_squared`, and `rmse`."""
     each: list[tuple[float, float]]
     """R squared and RMSE of each number of a vector."""
 
-    def metrics(self) -> dict[str, float]:
-        """The values, for the records of a training."""
-        return {name: score.value for name, score in self.scores.items()}
-
-    def summary(self) -> str:
-        """The values in one line."""
-        return ", ".join(f"{score.name} {score.value:.4g}" for score in self.scores.values())
-
-    def results(self) -> dict[str, str]:
-        """The values with their intervals, by name."""
-        return {score.name: str(score) for score in self.scores.values()}
-
     def describe(self) -> list[str]:
-        """The lines that `nmt evaluate` prints: scores, and those of each number if there are several."""
-        lines = [f"{score.name:<10}{score}" for score in self.scores.values()]
+        """Scores, and those of each number if there are several."""
+        lines = super().describe()
         if len(self.each) > 1:
             lines += ["", "number  R squared        RMSE"]
             lines += [
@@ -57,7 +42,7 @@ class NumberScores:
         return lines
 
 
-def score_numbers(gold: Sequence[Any], predicted: Sequence[Any], seed: int = 12345) -> NumberScores:
+def score_numbers(gold: Sequence[Any], predicted: Sequence[Any]) -> NumberScores:
     """The scores of predicted numbers, [positions, numbers] for each example."""
     center = np.concatenate(gold).mean(0)
     counts = np.array([len(one) for one in gold], np.float64)
@@ -74,7 +59,7 @@ def score_numbers(gold: Sequence[Any], predicted: Sequence[Any], seed: int = 123
         r_squared, error = each(weights)
         return float(r_squared.mean()), float(np.sqrt(error.mean()))
 
-    found, samples = each(np.ones(len(gold))), [scores(weights) for weights in drawn_examples(len(gold), seed)]
+    found, samples = each(np.ones(len(gold))), [scores(weights) for weights in drawn_examples(len(gold))]
     made: dict[str, Score] = {}
     for place, (name, shown) in enumerate({"r_squared": "R squared", "rmse": "RMSE"}.items()):
         low, high = np.percentile([sample[place] for sample in samples], (2.5, 97.5))

@@ -61,7 +61,6 @@ def compare_systems(
     tokenizer: str | None = None,
     bootstrap: int = 1000,
     randomization: int = 10000,
-    seed: int = 12345,
 ) -> Comparison:
     """Whether the difference between two systems may be due to chance: sacrebleu's paired tests, with its defaults.
 
@@ -81,7 +80,7 @@ def compare_systems(
 
     systems: list[tuple[str, Sequence[str]]] = [("baseline", list(baseline)), ("system", list(hypotheses))]
     found: dict[str, Any] = {}
-    with bootstrap_seed(seed):
+    with fixed_seed():
         for kind, samples in (("bs", bootstrap), ("ar", randomization)):
             named = dict(zip(("BLEU", "chrF2", "TER"), metrics, strict=True))
             found[kind] = PairedTest(systems, named, [list(side) for side in references], kind, samples)()
@@ -128,11 +127,10 @@ class PartScorer:
         target_language: str,
         tokenizer: str | None = None,
         bootstrap: int = 1000,
-        seed: int = 12345,
     ) -> None:
         check_lengths(hypotheses, references)
         self.bleu, self.chrf, _ = make_metrics(choose_tokenizer(target_language, references[0], tokenizer))
-        self.bootstrap, self.seed = bootstrap, seed
+        self.bootstrap = bootstrap
         self.statistics = [
             metric._extract_corpus_statistics(hypotheses, references) for metric in (self.bleu, self.chrf)
         ]
@@ -145,7 +143,7 @@ class PartScorer:
         value = float(self.bleu._aggregate_and_compute(bleu_statistics).score)
         mean, half_width = value, 0.0
         if self.bootstrap > 1:
-            with bootstrap_seed(self.seed):
+            with fixed_seed():
                 samples = _bootstrap_resample(bleu_statistics, self.bleu, self.bootstrap)[1]
             mean, half_width = estimate_ci(np.array([sample.score for sample in samples]))
         chrf = float(self.chrf._aggregate_and_compute(chrf_statistics).score)
@@ -153,10 +151,10 @@ class PartScorer:
 
 
 @contextlib.contextmanager
-def bootstrap_seed(seed: int) -> Iterator[None]:
-    """Set the seed of sacrebleu's bootstrap, which it reads only from the environment."""
+def fixed_seed() -> Iterator[None]:
+    """Give sacrebleu's bootstrap its default seed, which it would otherwise read from the environment."""
     before = os.environ.get("SACREBLEU_SEED")
-    os.environ["SACREBLEU_SEED"] = str(seed)
+    os.environ["SACREBLEU_SEED"] = "12345"
     try:
         yield
     finally:
