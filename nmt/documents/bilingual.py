@@ -33,7 +33,7 @@ def xliff(text: str, request: Request) -> list[Part]:
             found.append((end, end, f' {target}="{request.target}"'))
     for unit in _units(root, "segment" if is_second else "trans-unit"):
         found += _filled(tree, unit, is_second)
-    return spliced(text, sorted(found, key=lambda one: one[0]))
+    return spliced(text, found)
 
 
 def _check(own: str, wanted: str, request: Request) -> None:
@@ -64,7 +64,7 @@ def _filled(tree: Tree, unit: Node, is_second: bool) -> Iterator[tuple[int, int,
     if target is not None and (target.children or tree.content(target).strip()):
         return
     name = own["source"].name.removesuffix("source") + "target" if "source" in own else "target"
-    filled = _translation(tree, source)
+    filled = list(divide(_items(tree, source)))
     if is_second:
         yield _with_state(tree, unit)
     if target is None:
@@ -88,11 +88,6 @@ def _with_state(tree: Tree, segment: Node) -> tuple[int, int, Part]:
     """The start tag of a segment of XLIFF 2, which is translated now."""
     tag = re.sub(r"""\s(?:state|subState)=("[^"]*"|'[^']*')""", "", tree.opening(segment))
     return segment.start, segment.inner, tag[:-1] + ' state="translated">'
-
-
-def _translation(tree: Tree, source: Node) -> list[Part]:
-    """The content of a source as parts."""
-    return list(divide(_items(tree, source), lambda raw, _: raw))
 
 
 def _items(tree: Tree, node: Node) -> list[Item]:
@@ -136,7 +131,7 @@ def tmx(text: str, request: Request) -> list[Part]:
         is_used = is_used or own is not None
         if own is None or (other and tree.content(other[1]).strip()) or not has_letters(tree.content(own[1])):
             continue
-        filled = _translation(tree, own[1])
+        filled = list(divide(_items(tree, own[1])))
         if other:
             tag = tree.opening(other[1]).replace("/>", ">")
             found.append((other[1].start, other[1].end, Block("", [tag, *filled, f"</{other[1].name}>"], always=True)))
@@ -145,4 +140,4 @@ def tmx(text: str, request: Request) -> list[Part]:
             found.append((own[0].end, own[0].end, Block("", made, always=True)))
     if not is_used:
         raise no_such_language(request.name, (source, request.target), languages)
-    return spliced(text, sorted(found, key=lambda one: one[0]))
+    return spliced(text, found)

@@ -24,21 +24,14 @@ MOST_BYTES = 1 << 27
 Parts = Callable[[str, Request], list[Part]]
 TEXTS: dict[str, Parts] = {
     ".txt": text.parts,
-    ".html": html.parts,
-    ".htm": html.parts,
-    ".xhtml": html.parts,
-    ".srt": subtitles.parts,
-    ".vtt": subtitles.parts,
-    ".md": markdown.parts,
-    ".markdown": markdown.parts,
-    ".po": po.parts,
-    ".pot": po.parts,
-    ".xlf": bilingual.xliff,
-    ".xliff": bilingual.xliff,
+    **dict.fromkeys((".html", ".htm", ".xhtml"), html.parts),
+    **dict.fromkeys((".srt", ".vtt"), subtitles.parts),
+    **dict.fromkeys((".md", ".markdown"), markdown.parts),
+    **dict.fromkeys((".po", ".pot"), po.parts),
+    **dict.fromkeys((".xlf", ".xliff"), bilingual.xliff),
     ".tmx": bilingual.tmx,
     ".json": data.json_parts,
-    ".yaml": data.yaml_parts,
-    ".yml": data.yaml_parts,
+    **dict.fromkeys((".yaml", ".yml"), data.yaml_parts),
 }
 """Documents that are a text."""
 ARCHIVES: dict[str, tuple[Callable[[Archive, Request], dict[str, list[Part]]], str]] = {
@@ -117,39 +110,30 @@ class Document:
 
 
 def translate_document(
-    source: str | Path,
-    output: str | Path | None,
-    translate: Translator | Translate,
-    *,
-    name: str = "",
-    say: Callable[[str], None] = lambda _: None,
-    **options: Any,
+    source: str | Path, output: str | Path | None, translate: Translator | Translate, **options: Any
 ) -> Path:
     """Translate a file to another file, which is returned; a file that exists is replaced when the new one is complete.
 
     Parameters:
         output: None for the name of the source with the target language before its suffix
-        name: the name of the source in messages; its path by default
-        say: takes messages about the document
         options: of `Document.translate`
     """
-    document = open_document(source, name, say)
-    output = output_path(
-        source, output, str(options.get("target_language") or getattr(translate, "target_language", ""))
-    )
+    document = open_document(source)
+    language = options.get("target_language") or getattr(translate, "target_language", "")
+    output = output_path(source, output, str(language))
     write_atomically(output, document.translate(translate, **options))
     return output
 
 
-def open_document(source: str | Path, name: str = "", say: Callable[[str], None] = lambda _: None) -> Document:
+def open_document(source: str | Path, say: Callable[[str], None] = lambda _: None) -> Document:
     """A document of a file; raises UserError if it cannot be translated."""
-    name = name or str(source)
+    name = str(source)
     check_suffix(name)
     try:
         with open(source, "rb") as file:
             data = file.read(MOST_BYTES + 1)
     except FileNotFoundError:
-        raise UserError(f"`{name}` does not exist{similar_path(str(source))}") from None
+        raise UserError(f"`{name}` does not exist{similar_path(name)}") from None
     except OSError as error:
         raise UserError(f"`{name}` cannot be read: {error.strerror}") from None
     return Document(data, name, say)

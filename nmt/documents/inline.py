@@ -74,7 +74,7 @@ def block(raw: str, items: Sequence[Item], write: Writer = lambda raw, _: raw) -
     return Block(raw, list(divide(items, write)))
 
 
-def divide(items: Sequence[Item], write: Writer) -> Iterator[Part]:
+def divide(items: Sequence[Item], write: Writer = lambda raw, _: raw) -> Iterator[Part]:
     """The parts of the content of a paragraph."""
     waiting: list[Item] = []
     for item in _flat(items, write):

@@ -86,11 +86,8 @@ class Office(Reader):
         opening = f'<{text.name} xml:space="preserve">'
         raw = self.tree.raw(node)
         lines = plain(html.unescape(self.tree.content(text)).replace("_x000D_\n", "\n"))
-        return Block(
-            raw,
-            lines,
-            lambda new: f"{self.tree.opening(node)}{opening}{_escaped(new)}</{text.name}>{self.tree.closing(node)}",
-        )
+        before, after = f"{self.tree.opening(node)}{opening}", f"</{text.name}>{self.tree.closing(node)}"
+        return Block(raw, lines, lambda new: f"{before}{html.escape(new, quote=False)}{after}")
 
     def items(self, node: Node, write: Writer) -> list[Item]:
         """The content of a paragraph or of an element in it."""
@@ -116,9 +113,8 @@ class Office(Reader):
     def group(self, node: Node, write: Writer) -> Group:
         """An element around runs; its properties belong to its start."""
         properties = [one for one in node.children if one.local.endswith("Pr")]
-        content = (
-            next((one for one in node.children if one.local == "sdtContent"), None) if node.local == "sdt" else None
-        )
+        wrapped = [one for one in node.children if one.local == "sdtContent"] if node.local == "sdt" else []
+        content = wrapped[0] if wrapped else None
         inside = content or node
         first = content.inner if content else properties[-1].end if properties else node.inner
         last = content.close if content else node.close
@@ -189,10 +185,6 @@ def _end_of_field(found: Sequence[Item | _Field], place: int) -> int:
             if depth == 0:
                 return end
     return -1
-
-
-def _escaped(text: str) -> str:
-    return html.escape(text, quote=False)
 
 
 def word(archive: Archive, request: Request) -> dict[str, list[Part]]:

@@ -129,10 +129,10 @@ def plain(text: str, write: Callable[[str], str] = str) -> list[Part]:
 
 
 def spliced(text: str, found: Iterable[tuple[int, int, Part]]) -> list[Part]:
-    """A text with parts in the place of stretches of it, which are in order and do not overlap."""
+    """A text with parts in the place of stretches of it, which do not overlap."""
     parts: list[Part] = []
     place = 0
-    for start, end, part in found:
+    for start, end, part in sorted(found, key=lambda one: one[0]):
         parts += [text[place:start], part]
         place = end
     return [*parts, text[place:]]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from nmt.documents.parts import Block, Part, Request, has_letters
+from nmt.documents.parts import Block, Part, Request, has_letters, spliced
 from nmt.documents.strings import string_parts
 from nmt.text.formats.languages import is_language
 
@@ -38,14 +38,13 @@ def parts(text: str, request: Request) -> list[Part]:
     own = re.search(r"(?m)^Language:[ \t]*(\S+)", header)
     if own and request.target and not is_language(own[1], request.target):
         raise request.error(f"is for the language `{own[1]}`, but the translation is into `{request.target}`")
-    found: list[Part] = []
-    place = fuzzy = 0
+    found: list[tuple[int, int, Part]] = []
+    fuzzy = 0
     for entry in entries:
         if not entry.texts.get("msgid"):
-            for form in entry.forms[:1]:
-                filled = form[0] if own else _with_language(form[0], request.target)
-                found += [text[place : form.start()], filled]
-                place = form.end()
+            found += [
+                (*form.span(), form[0] if own else _with_language(form[0], request.target)) for form in entry.forms[:1]
+            ]
             continue
         if entry.is_obsolete or any(_string(form[4]) for form in entry.forms):
             fuzzy += "fuzzy" in _flags(text, entry.start)
@@ -53,14 +52,13 @@ def parts(text: str, request: Request) -> list[Part]:
         for form in entry.forms:
             source = entry.texts["msgid" if form[3] in (None, "0") else "msgid_plural"]
             if has_letters(source):
-                found += [text[place : form.start()], _filled(form, source)]
-                place = form.end()
+                found.append((*form.span(), _filled(form, source)))
     if fuzzy:
         one = fuzzy == 1
         what = "1 fuzzy message" if one else f"{fuzzy} fuzzy messages"
         keep = "keeps its translation; check it" if one else "keep their translations; check them"
         request.say(f"{what} of {request.name} {keep}")
-    return [*found, text[place:]]
+    return spliced(text, found)
 
 
 def _entries(text: str, request: Request) -> Iterator[_Entry]:

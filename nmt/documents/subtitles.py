@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from nmt.documents.inline import Group, Item, Stop, Text, Whole, block
-from nmt.documents.parts import Part, Request, escape
+from nmt.documents.parts import Part, Request, escape, spliced
 
 WIDTH = 42
 """Usual maximum length of a line of subtitles."""
@@ -54,8 +54,8 @@ def parts(text: str, request: Request) -> list[Part]:
     if not cues and text.strip() and not is_vtt:
         raise request.error("has no subtitles: no line has two times with `-->` between them")
     line_end = "\r\n" if "\r\n" in text else "\n"
-    found: list[Part] = []
-    place = 0
+    write = (lambda raw, _: raw) if is_vtt else (lambda raw, _: html.unescape(raw))
+    found: list[tuple[int, int, Part]] = []
     for sentence in _sentences(cues):
         borders = [text[one.end : other.start] for one, other in itertools.pairwise(sentence)]
         items: list[Item] = []
@@ -63,12 +63,10 @@ def parts(text: str, request: Request) -> list[Part]:
             items += _items(cue, is_vtt)
             items += [Whole([border], "lb")] if border else []
         start, end = sentence[0].start, sentence[-1].end
-        write = (lambda raw, _: raw) if is_vtt else (lambda raw, _: html.unescape(raw))
         made = block(text[start:end], items, write)
         made.encode = _Layout(sentence, borders, line_end).lines
-        found += [text[place:start], made]
-        place = end
-    return [*found, text[place:]]
+        found.append((start, end, made))
+    return spliced(text, found)
 
 
 def _cues(text: str) -> Iterator[_Cue]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -160,17 +161,12 @@ def attribute_parts(tag: str, names: str) -> list[Part]:
     names: a pattern
     """
     found = re.finditer(rf"""\s(?:{names})\s*=\s*(?:"([^"]*)"|'([^']*)')""", tag)
-    spans = [
-        (each.start(number), each.end(number), each[number]) for each in found for number in (each.lastindex or 1,)
-    ]
-    wanted = [(start, end, attribute(raw, tag[end])) for start, end, raw in spans if has_letters(raw)]
-    return spliced(tag, wanted)
+    values = [(each.span(each.lastindex or 1), each[each.lastindex or 1]) for each in found]
+    return spliced(tag, [(*span, attribute(raw, tag[span[1]])) for span, raw in values if has_letters(raw)])
 
 
 def attribute(raw: str, quote: str) -> Segment:
     """The value of an attribute as a segment."""
-    import html
-
     code = {'"': "&quot;", "'": "&#39;"}[quote]
     text = re.sub(r"[ \t\r\n]+", " ", html.unescape(raw)).strip(" ")
     return Segment(text, lambda translation: escape(translation).replace(quote, code), raw=raw)
