@@ -66,6 +66,8 @@ def expectations(pairs: int) -> list[tuple[str, str]]:
 
     Between two measured trainings it is interpolated over the logarithm of the pairs; beyond them it is a bound.
     """
+    import numpy as np
+
     expected = []
     for text in dict.fromkeys(one.text for one in LEARNING_CURVE):
         curve = [one for one in LEARNING_CURVE if one.text == text]
@@ -74,17 +76,10 @@ def expectations(pairs: int) -> list[tuple[str, str]]:
         elif pairs > curve[-1].pairs:
             bleu = f"more than {curve[-1].bleu:.0f}"
         else:
-            steps = zip(*((math.log(one.pairs), one.bleu) for one in curve), strict=True)
-            bleu = f"about {_interpolated(math.log(max(1, pairs)), *steps):.0f}"
+            logarithms = [math.log(one.pairs) for one in curve]
+            bleu = f"about {np.interp(math.log(pairs), logarithms, [one.bleu for one in curve]):.0f}"
         expected.append((text, bleu))
     return expected
-
-
-def _interpolated(x: float, xs: tuple[float, ...], ys: tuple[float, ...]) -> float:
-    """The value at x on the line through points whose xs rise."""
-    right = max(1, next(i for i, other in enumerate(xs) if x <= other))
-    share = (x - xs[right - 1]) / (xs[right] - xs[right - 1])
-    return ys[right - 1] + share * (ys[right] - ys[right - 1])
 
 
 class Amount(NamedTuple):

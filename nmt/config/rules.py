@@ -44,6 +44,7 @@ def some(words: str, example: Any) -> Values:
 
 SET = Values("set", bool, ("some.file",))
 UNSET = Values("unset", lambda value: value is None, (None,))
+NOT_1 = Values("other than 1", lambda value: value != 1, (2.0,))
 ODD = Values("odd", lambda value: value % 2 == 1, (13,))
 EXTRA = [SourceConfig(path="builtin:captions")]
 REVERSED = [SourceConfig(path="builtin:captions", reversed=True)]
@@ -56,8 +57,6 @@ class Rule(NamedTuple):
 
     together: Mapping[str, list[Any] | Values]
     """The settings (`section.key`) and their values; every combination of these values is refused."""
-    blamed: str
-    """The setting that the message names."""
     must: str
     """The condition, as it follows "must be"; empty if two other rules refuse the combination."""
     reason: str
@@ -66,6 +65,13 @@ class Rule(NamedTuple):
     """A further condition, if the values depend on each other."""
     shown: bool = True
     """Whether the message shows the value."""
+    first: bool = False
+    """Whether the message names the first of the settings, instead of the last."""
+
+    @property
+    def blamed(self) -> str:
+        """The setting that the message names."""
+        return list(self.together)[0 if self.first else -1]
 
     def broken(self, config: Config) -> bool:
         """Whether a configuration has such values."""
@@ -100,7 +106,7 @@ def value_of(config: Config, name: str) -> Any:
 def minimum_risk(name: str, values: list[Any] | Values, must: str, reason: str) -> Rule:
     """A rule on values that exclude the objective `minimum_risk`."""
     must += " with objective minimum_risk, whose candidates are the model's own"
-    return Rule({"training.objective": ["minimum_risk"], name: values}, name, must, reason)
+    return Rule({"training.objective": ["minimum_risk"], name: values}, must, reason)
 
 
 def language_model(
@@ -110,20 +116,18 @@ def language_model(
     must: str = "left out for a language model",
 ) -> Rule:
     """A rule on values that exclude the task `language_model`."""
-    return Rule({"task": ["language_model"], name: values}, name, must, reason, shown=False)
+    return Rule({"task": ["language_model"], name: values}, must, reason, shown=False)
 
 
-def without_decoder(
-    name: str, values: list[Any] | Values, reason: str = "the network has no decoder", must: str = "left out"
-) -> Rule:
+def without_decoder(name: str, values: list[Any] | Values, reason: str = "the network has no decoder") -> Rule:
     """A rule on values that exclude the tasks whose network has no decoder."""
-    return Rule({"task": WITHOUT_DECODER, name: values}, name, f"{must} for the task `{{task}}`", reason, shown=False)
+    return Rule({"task": WITHOUT_DECODER, name: values}, "left out for the task `{task}`", reason, shown=False)
 
 
 def with_vectors(name: str, values: list[Any] | Values, reason: str = "vectors have no pieces") -> Rule:
     """A rule on values that exclude sources that are vectors."""
     must = 'left out with `data.input = "vectors"`'
-    return Rule({"data.input": ["vectors"], name: values}, name, must, reason, shown=False)
+    return Rule({"data.input": ["vectors"], name: values}, must, reason, shown=False)
 
 
 TEXT_ONLY = Values("that reads only text", lambda task: task_kind(task).source != "pieces_or_vectors", ("translation",))
@@ -137,39 +141,34 @@ GRADUALLY = ["constant", "linear", "exponential", "inverse_sigmoid"]
 RULES = [
     Rule(
         {"task": ["translation"], "data.source": some("= `data.target`", "de"), "data.target": some("", "de")},
-        "data.target",
         "another language than `data.source`",
         "there is nothing to translate",
         when=lambda config: config.data.source == config.data.target,
     ),
     Rule(
         {"vocabulary.joint": [True], "vocabulary.normalization": ["nfkc"]},
-        "vocabulary.normalization",
         "identity with a joint vocabulary",
         "it would also normalise the target, but translations must be written as people write",
     ),
     Rule(
         {"data.extra": HAS_REVERSED, "vocabulary.joint": [False]},
-        "vocabulary.joint",
         "true where `data.extra` has reversed pairs",
         "each side's vocabulary would have to segment the other language",
     ),
     Rule(
         {"data.extra": HAS_REVERSED, "vocabulary.normalization": ["nfkc"]},
-        "vocabulary.normalization",
         "",
         "reversed pairs need a joint vocabulary, and `nfkc` needs two vocabularies",
     ),
     Rule(
         {"vocabulary.target": SET, "vocabulary.source": UNSET},
-        "vocabulary.target",
         "unset unless `vocabulary.source` is set",
         "either both vocabularies are given, or both are learned",
+        first=True,
     ),
     *(
         Rule(
             {"vocabulary.model_type": ["char"], f"training.{side}_sampling": above(0, 0.3)},
-            f"training.{side}_sampling",
             "0 with a character vocabulary",
             "there is only one way to segment a text into characters",
         )
@@ -177,69 +176,61 @@ RULES = [
     ),
     Rule(
         {"model.bidirectional": [True], "model.hidden_size": ODD},
-        "model.hidden_size",
         "even for a bidirectional encoder",
         "each direction has half of the units",
     ),
     Rule(
         {
             "model.attention": ["multi_head"],
-            "model.attention_heads": some("no divisor of `model.hidden_size`", 3),
             "model.hidden_size": some("", 16),
+            "model.attention_heads": some("no divisor of `model.hidden_size`", 3),
         },
-        "model.attention_heads",
         "a divisor of `model.hidden_size`",
         "each head has an equal share of the units",
         when=lambda config: config.model.hidden_size % max(1, config.model.attention_heads) != 0,
     ),
     Rule(
         {"model.attention": ["none"], "model.input_feeding": ["luong", "bahdanau"]},
-        "model.input_feeding",
         "none without attention",
         "there is no context vector to feed back",
     ),
     Rule(
         {"model.attention": ["none"], "model.coverage": [True]},
-        "model.coverage",
         "false without attention",
         "there is no attention to add up",
     ),
     Rule(
-        {"decoding.groups": some("above `decoding.beam_size`", 6), "decoding.beam_size": some("", 5)},
-        "decoding.groups",
+        {"decoding.beam_size": some("", 5), "decoding.groups": some("above `decoding.beam_size`", 6)},
         "at most `decoding.beam_size` ({decoding.beam_size})",
         "each group needs a place in the beam",
         when=lambda config: config.decoding.groups > config.decoding.beam_size,
     ),
     Rule(
         {"model.input_feeding": ["luong", "bahdanau"], "model.input_normalization": ["batch"]},
-        "model.input_normalization",
         "none or layer with input feeding: batch statistics need all positions at once",
         "batch statistics need all positions at once, but input feeding computes them one by one",
     ),
     Rule(
         {"model.tied_embeddings": ["all"], "vocabulary.joint": [False]},
-        "model.tied_embeddings",
         "none or decoder without a joint vocabulary",
         "one matrix can only hold the pieces of one vocabulary",
+        first=True,
     ),
     Rule(
         {"model.tied_embeddings": ["all"], "vocabulary.normalization": ["nfkc"]},
-        "vocabulary.normalization",
         "",
         "tying all embeddings needs a joint vocabulary, and `nfkc` needs two vocabularies",
     ),
     Rule(
         {"model.tied_embeddings": ["all"], "model.source_embeddings": SET},
-        "model.source_embeddings",
         "unset with all embeddings tied; set `model.target_embeddings`",
         "there is one matrix; `model.target_embeddings` names its file",
     ),
     Rule(
         {"model.frozen_embeddings": [True], "model.source_embeddings": UNSET, "model.target_embeddings": UNSET},
-        "model.frozen_embeddings",
         "false unless embeddings are read from a file",
         "only embeddings that were read from a file can be frozen",
+        first=True,
     ),
     minimum_risk("training.risk_candidates", [1], "at least 2", "it compares the costs of several candidates"),
     minimum_risk(
@@ -262,9 +253,7 @@ RULES = [
     ),
     minimum_risk("training.truncation", above(0, 3), "0", "the cost is only known for whole translations"),
     language_model("data.extra", FURTHER, "its text is read in order, as one sequence"),
-    language_model(
-        "data.weight", Values("other than 1", lambda weight: weight != 1, (2.0,)), "its text is read once per epoch"
-    ),
+    language_model("data.weight", NOT_1, "its text is read once per epoch"),
     language_model("data.tag", SET, "tags are put on the source side, and it has none"),
     language_model("vocabulary.copied_spans", above(0, 16), "a language model copies nothing"),
     language_model(
@@ -288,7 +277,7 @@ RULES = [
     language_model("training.scheduled_sampling", GRADUALLY, "its samples would stay in the carried state"),
     language_model("training.r_drop", above(0, 1.0), "its two passes would have to carry on two different states"),
     without_decoder("data.extra", FURTHER, "there is a single source of examples"),
-    without_decoder("data.weight", Values("other than 1", lambda weight: weight != 1, (2.0,)), "there is one source"),
+    without_decoder("data.weight", NOT_1, "there is one source"),
     without_decoder("data.tag", SET, "there is a single source of examples"),
     without_decoder("vocabulary.target", SET, "the target side has labels instead of a vocabulary"),
     without_decoder("vocabulary.copied_spans", above(0, 16), "nothing is copied into a translation"),
@@ -307,40 +296,27 @@ RULES = [
     without_decoder("training.r_drop", above(0, 1.0), "R-Drop is defined for translations"),
     Rule(
         {"task": ["tagging"], "training.source_sampling": above(0, 0.3)},
-        "training.source_sampling",
         "0 for tagging",
         "each word is read by its first piece",
     ),
     Rule(
         {"task": ONE_LABEL, "training.truncation": above(0, 3)},
-        "training.truncation",
         "0 for the task `{task}`",
         "the label depends on the whole input",
     ),
     Rule(
         {"task": ONE_LABEL, "model.pooling": ["none"]},
-        "model.pooling",
         "max, mean, last or attention for the task `{task}`",
         "the whole input has one label",
     ),
     *(
-        Rule({"task": ["regression"], name: above(0, 0.1)}, name, "0 for a regression", "numbers are no labels")
+        Rule({"task": ["regression"], name: above(0, 0.1)}, "0 for a regression", "numbers are no labels")
         for name in ("training.label_smoothing", "training.class_weights")
     ),
-    Rule(
-        {"data.input": ["vectors"], "task": TEXT_ONLY},
-        "data.input",
-        '"text" for the task `{task}`',
-        "it reads text",
-    ),
-    Rule(
-        {"task": ["captioning"], "data.input": ["text"]},
-        "data.input",
-        '"vectors" for captioning',
-        "it reads vectors",
-    ),
+    Rule({"data.input": ["vectors"], "task": TEXT_ONLY}, '"text" for the task `{task}`', "it reads text", first=True),
+    Rule({"task": ["captioning"], "data.input": ["text"]}, '"vectors" for captioning', "it reads vectors"),
     with_vectors("data.extra", FURTHER, "there is a single source of examples"),
-    with_vectors("data.weight", Values("other than 1", lambda weight: weight != 1, (2.0,)), "there is one source"),
+    with_vectors("data.weight", NOT_1, "there is one source"),
     with_vectors("data.tag", SET, "tags are put on texts"),
     with_vectors("vocabulary.target", SET, "the vocabulary is learned"),
     with_vectors("vocabulary.copied_spans", above(0, 16), "nothing is copied from vectors"),
@@ -360,7 +336,7 @@ RULES = [
 
 
 RULES += [
-    Rule({"task": ["captioning"], name: values}, name, "", "captioning reads vectors")
+    Rule({"task": ["captioning"], name: values}, "", "captioning reads vectors")
     for rule in RULES
     for name, values in rule.together.items()
     if rule.together.get("data.input") == ["vectors"] and name not in ("data.input", "task")

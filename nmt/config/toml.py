@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import sys
 import tomllib
@@ -249,16 +250,8 @@ def _toml_key(key: str) -> str:
 
 
 def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        escaped = "".join(
-            {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t"}.get(
-                c, c if c >= " " and c != "\x7f" else f"\\u{ord(c):04x}"
-            )
-            for c in value
-        )
-        return f'"{escaped}"'
+    if isinstance(value, bool | str):  # JSON writes them in the same way, except for one control character
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_toml, value)) + "]"
     if isinstance(value, dict):
