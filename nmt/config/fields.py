@@ -14,16 +14,19 @@ from nmt.config.ranges import (
     ABOVE_0,
     BEAM,
     BELOW_1,
+    BREVITY,
     FINITE,
     FROM_0,
+    GNMT,
+    GROUPS,
     NATURAL,
     NOT_EMPTY,
     NUMBER,
     PROBABILITY,
+    RISK_OF_SAMPLES,
     SAMPLING,
     SHARE,
     WEIGHT,
-    Need,
     Option,
     Range,
     option,
@@ -45,18 +48,9 @@ AttentionName = Literal["none", "dot", "general", "additive", "multi_head"]
 FilterName = Literal["equal", "encoding", "script", "numbers", "tags", "language", "duplicate"]
 """Filters of sentence pairs; they are in `nmt.text.pair_filters`."""
 CellName = Literal[
-    "lstm",
-    "peephole_lstm",
-    "layer_norm_lstm",
-    "gru",
-    "gru_reset_before",
-    "mut1",
-    "mut2",
-    "mut3",
-    "rnn_tanh",
-    "rnn_relu",
-    "rnn_leaky_relu",
-]
+    "lstm", "peephole_lstm", "layer_norm_lstm", "gru", "gru_reset_before", "mut1", "mut2", "mut3",
+    "rnn_tanh", "rnn_relu", "rnn_leaky_relu",
+]  # fmt: skip
 """Recurrent cells; the classes are in `nmt.network.cells`."""
 
 
@@ -471,14 +465,7 @@ class DecodingConfig:
     """Length normalisation. The score is the log-probability (`none`), divided by the length (`average`) or by
     ((5 + length) / 6)^alpha (`gnmt`; Wu et al. 2016, equation 14). `none` favours short translations; `gnmt` can be
     tuned."""
-    alpha: float = option(
-        1.0,
-        "exponent of the gnmt length penalty",
-        "A",
-        up_to(10),
-        needs=Need("the length penalty `gnmt`", lambda decoding: decoding.length_penalty == "gnmt"),
-        scoring=True,
-    )
+    alpha: float = option(1.0, "exponent of the gnmt length penalty", "A", up_to(10), needs=GNMT, scoring=True)
     """Exponent of the `gnmt` penalty; larger favours longer translations. Tune it on the validation set."""
     coverage_penalty: float = option(
         0.0,
@@ -496,12 +483,7 @@ class DecodingConfig:
     """Weight of min(0, 1 - `brevity_ratio` x source pieces / target pieces) in the score (Yang et al. 2018, where it is
     1, with `average`). Use it for models whose translations are too short."""
     brevity_ratio: float = option(
-        1.0,
-        "expected number of target pieces per source piece",
-        "R",
-        up_to(1000),
-        needs=Need("`brevity_penalty`", lambda decoding: decoding.brevity_penalty > 0),
-        scoring=True,
+        1.0, "expected number of target pieces per source piece", "R", up_to(1000), needs=BREVITY, scoring=True
     )
     """Expected number of target pieces per source piece, for the brevity penalty. Measure it on the training data."""
     min_length: int = option(0, "minimum number of target pieces", "N", up_to(10**6))
@@ -520,13 +502,7 @@ class DecodingConfig:
     groups: int = option(1, "diverse beam search: groups that share the beam", "N", positive(1000), needs=BEAM)
     """Diverse beam search (Vijayakumar et al. 2016): the number of groups that share the beam and avoid each other's
     pieces, at most `beam_size`. Use it for n-best lists whose translations differ."""
-    diversity: float = option(
-        0.5,
-        "how much groups avoid each other's pieces",
-        "D",
-        up_to(100),
-        needs=Need("`groups`", lambda decoding: decoding.groups > 1),
-    )
+    diversity: float = option(0.5, "how much groups avoid each other's pieces", "D", up_to(100), needs=GROUPS)
     """How much the log-probability of a piece is lowered for each earlier group that has just chosen it (0.2 to 0.8 in
     the paper). Larger values make the translations differ more."""
     replace_unknown: bool = option(False, "copy unknown words from the source, by attention", needs_attention=True)
@@ -552,14 +528,7 @@ class DecodingConfig:
     are `samples` samples or the beam's n-best list (Kumar & Byrne 2004, Eikema & Aziz 2020). Use it if time does not
     matter."""
     samples: int = option(
-        32,
-        "number of samples from which minimum Bayes risk chooses",
-        "N",
-        positive(10**5),
-        needs=Need(
-            "minimum Bayes risk and the method `sampling`",
-            lambda decoding: decoding.method == "sampling" and decoding.minimum_bayes_risk != "none",
-        ),
+        32, "number of samples from which minimum Bayes risk chooses", "N", positive(10**5), needs=RISK_OF_SAMPLES
     )
     """Number of candidates drawn for minimum Bayes risk with sampling. More are better; the time grows with the square
     of their number."""

@@ -64,6 +64,13 @@ class Need(NamedTuple):
 
 BEAM = Need("the method `beam`", lambda decoding: decoding.method == "beam")
 SAMPLING = Need("the method `sampling`", lambda decoding: decoding.method == "sampling")
+GNMT = Need("the length penalty `gnmt`", lambda decoding: decoding.length_penalty == "gnmt")
+BREVITY = Need("`brevity_penalty`", lambda decoding: decoding.brevity_penalty > 0)
+GROUPS = Need("`groups`", lambda decoding: decoding.groups > 1)
+RISK_OF_SAMPLES = Need(
+    "minimum Bayes risk and the method `sampling`",
+    lambda decoding: decoding.method == "sampling" and decoding.minimum_bayes_risk != "none",
+)
 
 
 class Option(NamedTuple):

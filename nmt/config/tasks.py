@@ -86,70 +86,34 @@ def _load(place: Any) -> Any:
 
 LOSS = {"loss": "loss"}
 ACCURACY = {"accuracy": "accuracy", "macro_f1": "macro F1"}
-ENCODER = "nmt.network.encoder_model:EncoderModel.of"
-
+TEXT = {"bleu": "BLEU", "chrf": "chrF", **LOSS}
+ENCODER, DECODER = "nmt.network.encoder_model:EncoderModel.of", "nmt.network.model:TranslationModel.of"
 BUILT_IN = (
     TaskKind(
-        "translation",
-        "translation model",
-        "nmt.tasks.translation:TranslationTask",
-        "nmt.network.model:TranslationModel.of",
-        "pieces",
-        "pieces",
-        {"bleu": "BLEU", "chrf": "chrF", **LOSS},
-        "translate --model THIS_FOLDER < input.txt",
+        "translation", "translation model", "nmt.tasks.translation:TranslationTask", DECODER,
+        "pieces", "pieces", TEXT, "translate --model THIS_FOLDER < input.txt",
     ),
     TaskKind(
-        "language_model",
-        "language model",
-        "nmt.tasks.language_model:LanguageModelTask",
-        "nmt.network.language_model:LanguageModel.of",
-        "none",
-        "pieces",
-        LOSS,
-        "nmt sample THIS_FOLDER",
+        "language_model", "language model", "nmt.tasks.language_model:LanguageModelTask",
+        "nmt.network.language_model:LanguageModel.of", "none", "pieces", LOSS, "nmt sample THIS_FOLDER",
     ),
     TaskKind(
-        "classification",
-        "classification model",
-        "nmt.tasks.classification:ClassificationTask",
-        ENCODER,
-        "pieces_or_vectors",
-        "label",
-        ACCURACY | LOSS,
-        "nmt predict THIS_FOLDER < input.txt",
+        "classification", "classification model", "nmt.tasks.classification:ClassificationTask", ENCODER,
+        "pieces_or_vectors", "label", ACCURACY | LOSS, "nmt predict THIS_FOLDER < input.txt",
     ),
     TaskKind(
-        "tagging",
-        "tagging model",
-        "nmt.tasks.tagging:TaggingTask",
-        ENCODER,
-        "pieces",
-        "labels",
-        {**ACCURACY, "entity_f1": "entity F1", **LOSS},
-        "nmt predict THIS_FOLDER < input.txt",
+        "tagging", "tagging model", "nmt.tasks.tagging:TaggingTask", ENCODER,
+        "pieces", "labels", {**ACCURACY, "entity_f1": "entity F1", **LOSS}, "nmt predict THIS_FOLDER < input.txt",
     ),
     TaskKind(
-        "regression",
-        "regression model",
-        "nmt.tasks.regression:RegressionTask",
-        ENCODER,
-        "pieces_or_vectors",
-        "numbers",
-        {"r_squared": "R squared", **LOSS},
-        "nmt predict THIS_FOLDER < input.jsonl",
+        "regression", "regression model", "nmt.tasks.regression:RegressionTask", ENCODER,
+        "pieces_or_vectors", "numbers", {"r_squared": "R squared", **LOSS}, "nmt predict THIS_FOLDER < input.jsonl",
     ),
     TaskKind(
-        "captioning",
-        "captioning model",
-        "nmt.tasks.captioning:CaptioningTask",
-        "nmt.network.model:TranslationModel.of",
-        "pieces_or_vectors",
-        "pieces",
-        {"bleu": "BLEU", "chrf": "chrF", **LOSS},
-        "nmt predict THIS_FOLDER < input.jsonl",
+        "captioning", "captioning model", "nmt.tasks.captioning:CaptioningTask", DECODER,
+        "pieces_or_vectors", "pieces", TEXT, "nmt predict THIS_FOLDER < input.jsonl",
     ),
-)
+)  # fmt: skip
 
 _KINDS = {kind.name: kind for kind in BUILT_IN}
 GROUP = "nmt.tasks"

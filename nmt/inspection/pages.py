@@ -237,24 +237,13 @@ def _style(families: Sequence[str]) -> Iterator[None]:
     from cycler import cycler
 
     settings: Any = {
-        "font.family": list(families),
-        "font.size": 10,
-        "axes.titlesize": 11,
-        "axes.grid": True,
-        "axes.axisbelow": True,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "grid.linewidth": 0.6,
-        "legend.frameon": False,
-        "legend.fontsize": 9,
-        "lines.linewidth": 1.8,
-        "axes.prop_cycle": cycler(color=COLORS),
-        "svg.hashsalt": "nmt",
+        "font.family": list(families), "font.size": 10, "axes.titlesize": 11, "legend.fontsize": 9,
+        "axes.grid": True, "axes.axisbelow": True, "axes.spines.top": False, "axes.spines.right": False,
+        "legend.frameon": False, "grid.linewidth": 0.6, "lines.linewidth": 1.8, "svg.hashsalt": "nmt",
+        "axes.prop_cycle": cycler(color=COLORS), "axes.edgecolor": FAINT, "grid.color": GRID,
         **dict.fromkeys(("figure.facecolor", "savefig.facecolor", "axes.facecolor"), BACKGROUND),
         **dict.fromkeys(("text.color", "xtick.color", "ytick.color", "axes.labelcolor", "axes.titlecolor"), TEXT),
-        "axes.edgecolor": FAINT,
-        "grid.color": GRID,
-    }
+    }  # fmt: skip
     with matplotlib.rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # choose_fonts reports them in one line
         yield
