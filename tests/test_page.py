@@ -567,8 +567,8 @@ def test_a_phone_shows_everything_without_scrolling_aside(server: Server, browse
 def test_the_coloured_text_of_gates_needs_no_pointer(browser: Browser, tmp_path: Path) -> None:
     values = np.array([[0.5, -1.0], [0.25, 0.0]], np.float32)
     reading = gates.Reading(Any, [" long", " words"], np.array([0, 0]), values, {})  # type: ignore[arg-type]
-    text = pages.section("The text", blocks.Figure(gates.colored_text(reading, 0, [])))
-    wide = pages.section("A table", pages.table(["word" * 9] * 9, [["word" * 9] * 9]))
+    text = blocks.section("The text", blocks.Figure(gates.colored_text(reading, 0, [])))
+    wide = blocks.section("A table", pages.table(["word" * 9] * 9, [["word" * 9] * 9]))
     inspection = pages.Inspection("gates", "Gates", [], lambda: Any, {}, sections=[text, wide])  # type: ignore[arg-type]
     (tmp_path / "gates.html").write_text(pages.page(inspection, "<svg></svg>"), encoding="utf-8")
     watched = Watched(browser, viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)

@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.errors import UserError
-from nmt.inspection.pages import Inspection, ramp, section, table
+from nmt.inspection.pages import Inspection, ramp, table
 from nmt.inspection.watching import Model, Source, Subject, Texts, open_subject, read_ids, read_pairs, read_pieces
+from nmt.report.blocks import section
 from nmt.search.beam import beam_search
 from nmt.search.scoring import force
 from nmt.text.cleaning import clean_target

@@ -22,9 +22,10 @@ from nmt.config import Config, parse_config
 from nmt.data import probes
 from nmt.data.corpus import load_pairs
 from nmt.errors import UserError
-from nmt.inspection.pages import COLORS, Inspection, Say, section, table
+from nmt.inspection.pages import COLORS, Inspection, Say, table
 from nmt.model_files import remove_abandoned
 from nmt.network.torch_engine import find_device
+from nmt.report.blocks import section
 from nmt.scores.metrics import bleu
 from nmt.tasks.resolving import resolve_for_training
 from nmt.training.loop import train

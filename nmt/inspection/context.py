@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from nmt.inspection.pages import COLORS, Inspection, Points, label_points, nearest, project, section, table
+from nmt.inspection.pages import COLORS, Inspection, Points, label_points, nearest, project, table
 from nmt.inspection.watching import Model, Source, Subject, Texts, open_subject, read_ids, read_pairs
+from nmt.report.blocks import section
 from nmt.text.labels import pad_sources
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nmt.errors import UserError
-from nmt.inspection.pages import COLORS, Inspection, Points, label_points, nearest, project, section, table
+from nmt.inspection.pages import COLORS, Inspection, Points, label_points, nearest, project, table
 from nmt.inspection.watching import Model, Texts, open_subject
 from nmt.network.model import TranslationModel
+from nmt.report.blocks import section
 from nmt.text.vocabulary import SPECIAL_PIECES, Vocabulary
 
 if TYPE_CHECKING:

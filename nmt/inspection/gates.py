@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 
 from nmt.errors import UserError
-from nmt.inspection.pages import COLORS, FAINT, Inspection, diverging, ramp, section, table
+from nmt.inspection.pages import COLORS, FAINT, Inspection, diverging, ramp, table
 from nmt.inspection.watching import (
     Model,
     NamedLayer,
@@ -36,7 +36,7 @@ from nmt.inspection.watching import (
 )
 from nmt.network.encoder_model import EncoderModel
 from nmt.network.language_model import LanguageModel
-from nmt.report.blocks import Figure
+from nmt.report.blocks import Figure, section
 from nmt.report.rendering import render
 from nmt.text.vocabulary import BEGIN, END, Vocabulary
 

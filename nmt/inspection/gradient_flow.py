@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from nmt.config import ModelConfig, TrainingConfig, parse_config
 from nmt.errors import UserError
-from nmt.inspection.pages import BACKGROUND, COLORS, FAINT, Inspection, section, table
+from nmt.inspection.pages import BACKGROUND, COLORS, FAINT, Inspection, table
 from nmt.inspection.watching import (
     Model,
     NamedLayer,
@@ -38,6 +38,7 @@ from nmt.network.cells.rnn import RNN
 from nmt.network.encoder_model import EncoderModel
 from nmt.network.language_model import LanguageModel
 from nmt.network.model import TranslationModel
+from nmt.report.blocks import section
 from nmt.sizing import NOMINAL, resolve
 from nmt.text.vocabulary import BEGIN, PAD, SPECIAL_PIECES
 

@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from nmt.errors import UserError, how_to_install
 from nmt.model_folder import write_atomically
-from nmt.report.blocks import Block, Document, Figure, Paragraph, Section, Table
+from nmt.report.blocks import Document, Figure, Section, Table, section
 from nmt.report.charts import number
 from nmt.report.rendering import to_html
 
@@ -185,9 +185,8 @@ def page(inspection: Inspection, svg: str, command: str = "") -> str:
     inline = re.sub(r'(?<= [dxy]=")[^"]*', _shorter, inline)
     label = escape(inspection.title)
     inline = inline.replace("<svg", f'<svg role="img" aria-label="{label}" style="max-width: 100%; height: auto"', 1)
-    picture = Section("Picture", [Figure(inline)], command)
-    about = Section("In short", [Paragraph(sentence) for sentence in inspection.summary])
-    sections = [about, *inspection.first, picture, *inspection.sections]
+    picture = section("Picture", Figure(inline), command=command)
+    sections = [section("In short", *inspection.summary), *inspection.first, picture, *inspection.sections]
     document = Document(inspection.title, f"nmt inspect {inspection.what}", [], sections)
     return to_html(document, f"{inspection.what}.json" if command else "")
 
@@ -202,11 +201,6 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
     told = [[number(cell) if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
     numeric = [i for i in range(len(head)) if rows and isinstance(rows[0][i], int | float)]
     return Table(head, told, numeric)
-
-
-def section(title: str, *blocks: Block | str) -> Section:
-    """A section of blocks; a text becomes a paragraph."""
-    return Section(title, [Paragraph(block) if isinstance(block, str) else block for block in blocks])
 
 
 def _json(numbers: dict[str, Any]) -> bytes:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 
 from nmt.config import BATCH_HYPOTHESES
-from nmt.inspection.pages import COLORS, Inspection, Say, section, table
+from nmt.inspection.pages import COLORS, Inspection, Say, table
 from nmt.inspection.watching import Model, Source, Subject, Texts, open_subject, read_pairs
+from nmt.report.blocks import section
 from nmt.scores.metrics import bleu
 
 if TYPE_CHECKING:

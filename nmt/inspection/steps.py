@@ -16,9 +16,9 @@ import numpy as np
 
 from nmt.errors import UserError
 from nmt.inspection.attention import Attended, attended, draw, require_attention
-from nmt.inspection.pages import Inspection, section, table
+from nmt.inspection.pages import Inspection, table
 from nmt.inspection.watching import Model, Subject, open_subject
-from nmt.report.blocks import Figure
+from nmt.report.blocks import Figure, section
 from nmt.report.contents import SearchTree
 from nmt.report.rendering import render
 from nmt.report.search_tree import Fate, Node, search_tree

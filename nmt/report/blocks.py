@@ -63,13 +63,16 @@ class Section:
     blocks: list[Block]
     command: str | None = None
     """The command that made the numbers of the section; None: the command that made the document."""
-    folded: bool = False
-    """Whether the page shows it only after a click."""
 
     @property
     def anchor(self) -> str:
         """The heading as an anchor for links within the page."""
         return "".join(character if character.isalnum() else "-" for character in self.title.lower()).strip("-")
+
+
+def section(title: str, *blocks: Block | str, command: str | None = None) -> Section:
+    """A section of blocks; a text becomes a paragraph."""
+    return Section(title, [Paragraph(block) if isinstance(block, str) else block for block in blocks], command)
 
 
 @dataclass

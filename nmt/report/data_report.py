@@ -17,7 +17,7 @@ from typing import Any
 from nmt.config import Config
 from nmt.data.survey import FINDINGS, Side, Split, Survey
 from nmt.report import charts
-from nmt.report.blocks import Block, Document, Figure, Paragraph, Section, Table
+from nmt.report.blocks import Document, Figure, Section, Table, section
 from nmt.report.charts import Series
 from nmt.report.rendering import to_html, to_markdown, write_folder
 from nmt.sizing import LEARNING_CURVE, expectations
@@ -155,10 +155,8 @@ def _amount(report: DataReport) -> Section:
         for language, side in zip(languages, (training.source, training.target), strict=True)
     ]
     chart = charts.bar_chart("lengths of the sentences", names, shares, "words in a sentence", "% of the sentences")
-    return Section(
-        "How much",
-        [Table(head, rows, range(2, 9)), Figure(chart, f"Lengths of the sentences of {training.name}.")],
-    )
+    picture = Figure(chart, f"Lengths of the sentences of {training.name}.")
+    return section("How much", Table(head, rows, range(2, 9)), picture)
 
 
 def _range(low: int, high: int) -> str:
@@ -178,17 +176,15 @@ def _enough(report: DataReport) -> Section:
         [one.text, f"{one.pairs:,}", f"{one.bleu:.1f}", f"{one.minutes:.0f}"]
         for one in sorted(LEARNING_CURVE, key=lambda one: (one.text, one.pairs))
     ]
-    blocks: list[Block] = [
-        *(Paragraph(f"{_capital(line)}.") for line in enough(report)),
-        Paragraph(
-            "The expectation lies between trainings that were measured: text from German to English, default settings, "
-            "BLEU on held-out text of the same kind. Longer sentences and more different words need more pairs. "
-            "A rough guideline: below 20 it is hard to see what is meant, from 30 on a translation can be understood, "
-            "and from 40 on it is good."
-        ),
+    return section(
+        "Is it enough?",
+        *(f"{_capital(line)}." for line in enough(report)),
+        "The expectation lies between trainings that were measured: text from German to English, default settings, "
+        "BLEU on held-out text of the same kind. Longer sentences and more different words need more pairs. A rough "
+        "guideline: below 20 it is hard to see what is meant, from 30 on a translation can be understood, and from "
+        "40 on it is good.",
         Table(["measured on", "pairs", "BLEU", "minutes of one core"], rows, (1, 2, 3)),
-    ]
-    return Section("Is it enough?", blocks)
+    )
 
 
 def _findings(report: DataReport) -> Section:
@@ -199,14 +195,12 @@ def _findings(report: DataReport) -> Section:
         for reason in reasons
     ]
     head = ["finding", "what", *(split.name for split in splits), "what to do"]
-    blocks: list[Block] = [
-        Paragraph(f"{_capital(_usable(report))}. A pair counts under everything that is found in it.")
-    ]
-    if rows:
-        blocks.append(Table(head, rows, range(2, 2 + len(splits))))
-    if advice := _what_to_do(report):
-        blocks.append(Paragraph(f"{_capital(advice[0])}."))
-    return Section("What was found", blocks)
+    return section(
+        "What was found",
+        f"{_capital(_usable(report))}. A pair counts under everything that is found in it.",
+        *([Table(head, rows, range(2, 2 + len(splits)))] if rows else []),
+        *(f"{_capital(advice)}." for advice in _what_to_do(report)),
+    )
 
 
 def _count(split: Split, reason: str) -> str:
@@ -226,7 +220,7 @@ def _samples(report: DataReport) -> list[Section]:
         ]
         if rows:
             table = Table(["split", *languages, "where"], rows)
-            sections.append(Section(f"Samples: {reason}", [Paragraph(f"{_capital(FINDINGS[reason])}."), table]))
+            sections.append(section(f"Samples: {reason}", f"{_capital(FINDINGS[reason])}.", table))
     return sections
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from nmt.data.examples import Texts
 from nmt.model_folder import ModelFolder
 from nmt.prediction.predictor import Prediction
-from nmt.report.blocks import Block, Document, Paragraph, Section, Table
+from nmt.report.blocks import Block, Document, Section, Table, section
 from nmt.report.rendering import to_html, to_markdown, write_folder
 from nmt.scores.labels import LabelScores, f1_scores
 
@@ -38,7 +38,7 @@ def write_label_report(
         (score.name, f"{score.value:.2f}", f"95 %: {score.low:.2f} to {score.high:.2f}")
         for score in scores.scores.values()
     ]
-    sections = [Section("Labels", _labels(scores), options.command_line), *_mistakes(texts, predictions)]
+    sections = [section("Labels", *_labels(scores), command=options.command_line), *_mistakes(texts, predictions)]
     document = Document(f"{folder.config.kind.title.capitalize()} {folder.path.name}", subtitle, headline, sections)
     examples = [
         {"text": found.text, "label": gold, "predicted": found.label, "probability": found.probability}
@@ -53,7 +53,7 @@ def write_label_report(
     write_folder(Path(options.report), files)
 
 
-def _labels(scores: LabelScores) -> list[Block]:
+def _labels(scores: LabelScores) -> list[Block | str]:
     """Precision, recall and F1 of each label, and the confusion matrix."""
     names, confusion = list(scores.labels), scores.confusion
     right, gold, predicted, f1 = np.diag(confusion), confusion.sum(1), confusion.sum(0), f1_scores(confusion)
@@ -67,11 +67,11 @@ def _labels(scores: LabelScores) -> list[Block]:
         ]
         for number in np.argsort(-gold, kind="stable")
     ]
-    blocks: list[Block] = [Table(["label", "precision", "recall", "F1", "examples"], rows, range(1, 5))]
+    blocks: list[Block | str] = [Table(["label", "precision", "recall", "F1", "examples"], rows, range(1, 5))]
     if len(names) <= SHOWN_LABELS:
         cells = [[name, *(f"{count:,}" for count in row)] for name, row in zip(names, confusion.tolist(), strict=True)]
         blocks += [
-            Paragraph("Confusion matrix: a row for each right label, a column for each predicted one."),
+            "Confusion matrix: a row for each right label, a column for each predicted one.",
             Table(["", *names], cells, range(1, len(names) + 1)),
         ]
     return blocks
@@ -84,5 +84,5 @@ def _mistakes(texts: Texts, predictions: Sequence[Prediction]) -> list[Section]:
     rows = [[found.text, gold, found.label, f"{found.probability:.2f}"] for found, gold in wrong[:SHOWN_MISTAKES]]
     if not rows:
         return []
-    said = Paragraph(f"{len(wrong):,} of {len(predictions):,} examples are wrong; these are the surest mistakes.")
-    return [Section("Mistakes", [said, Table(["text", "right", "predicted", "probability"], rows, [3])])]
+    said = f"{len(wrong):,} of {len(predictions):,} examples are wrong; these are the surest mistakes."
+    return [section("Mistakes", said, Table(["text", "right", "predicted", "probability"], rows, [3]))]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nmt.report import charts
-from nmt.report.blocks import Block, Code, Document, Example, Figure, Paragraph, Section, Table
+from nmt.report.blocks import Block, Code, Document, Example, Figure, Section, Table, section
 from nmt.report.charts import Leaf, Series
 from nmt.report.contents import Report, SearchTree, TrainingPart
 from nmt.report.training_data import NEAR
@@ -49,8 +49,8 @@ def make_document(report: Report, commands: Commands) -> Document:
         headline=[(score.name, f"{score.value:.2f}", _interval(score)) for score in evaluation.scores],
     )
     document.sections = [
-        section
-        for section in (
+        own
+        for own in (
             _scores(report, commands),
             *_comparisons(report, commands),
             _ngrams(report),
@@ -64,11 +64,11 @@ def make_document(report: Report, commands: Commands) -> Document:
             _curves(report, commands),
             _settings(evaluation),
         )
-        if section is not None
+        if own is not None
     ]
-    for section in document.sections:
-        if section.command is None:
-            section.command = commands.evaluate
+    for own in document.sections:
+        if own.command is None:
+            own.command = commands.evaluate
     return document
 
 
@@ -93,23 +93,18 @@ def _scores(report: Report, commands: Commands) -> Section:
     rows = [[score.name, f"{score.value:.2f}", f"{score.low:.2f} to {score.high:.2f}"] for score in evaluation.scores]
     for row in rows:
         row[0] += " (lower is better)" if row[0] == "TER" else ""
-    signatures = "\n".join(f"{score.name}: {score.signature}" for score in evaluation.scores)
-    blocks: list[Block] = [
+    blocks: list[Block | str] = [
         Table(["score", "value", "95 % interval"], rows, (1, 2)),
-        Paragraph(describe_lengths(evaluation) + "."),
-        *(Paragraph(f"Note: {note}.") for note in evaluation.notes),
-        Paragraph(
-            "Intervals are bootstrapped (Koehn 2004). Scores can only be compared if their signatures are equal. "
-            f"{MOSES_NAME} is the figure in which Multi30k results are published; the others use the original text."
-        ),
-        Code(signatures),
+        describe_lengths(evaluation) + ".",
+        *(f"Note: {note}." for note in evaluation.notes),
+        "Intervals are bootstrapped (Koehn 2004). Scores can only be compared if their signatures are equal. "
+        f"{MOSES_NAME} is the figure in which Multi30k results are published; the others use the original text.",
+        Code("\n".join(f"{score.name}: {score.signature}" for score in evaluation.scores)),
     ]
     if commands.texts:
-        blocks += [
-            Paragraph("In the folder of this report, sacrebleu's own command gives the same numbers:"),
-            Code(_sacrebleu(evaluation, commands, "--confidence")),
-        ]
-    return Section("Scores", blocks)
+        blocks.append("In the folder of this report, sacrebleu's own command gives the same numbers:")
+        blocks.append(Code(_sacrebleu(evaluation, commands, "--confidence")))
+    return section("Scores", *blocks)
 
 
 def _sacrebleu(evaluation: Evaluation, commands: Commands, measure: str, systems: Sequence[str] = ()) -> str:
@@ -127,13 +122,6 @@ def _comparisons(report: Report, commands: Commands) -> list[Section]:
     evaluation = report.evaluation
     if not evaluation.comparisons:
         return []
-    blocks: list[Block] = [
-        Paragraph(
-            "A p-value is the probability of a difference as large as this one, or larger, if the two systems were "
-            "equally good: by the paired bootstrap (Koehn 2004) and by paired approximate randomisation (Riezler & "
-            "Maxwell 2005). Below 0.05 the difference is commonly called significant."
-        )
-    ]
     differences = evaluation.comparisons[0].differences
     names = [own.name for own in differences]
     systems = [[own.baseline, *(f"{each.baseline:.2f}" for each in own.differences)] for own in evaluation.comparisons]
@@ -148,19 +136,20 @@ def _comparisons(report: Report, commands: Commands) -> list[Section]:
         for comparison in evaluation.comparisons
         for own in comparison.differences
     ]
-    blocks += [
+    blocks: list[Block | str] = [
+        "A p-value is the probability of a difference as large as this one, or larger, if the two systems were "
+        "equally good: by the paired bootstrap (Koehn 2004) and by paired approximate randomisation (Riezler & "
+        "Maxwell 2005). Below 0.05 the difference is commonly called significant.",
         Table(["system", *names], systems, range(1, 1 + len(names))),
         Table(["against", "score", "difference", "p, bootstrap", "p, randomisation"], rows, (2, 3, 4)),
+        Code("\n".join(f"{own.name}: {own.signature}" for own in differences)),
     ]
-    blocks.append(Code("\n".join(f"{own.name}: {own.signature}" for own in evaluation.comparisons[0].differences)))
     if commands.texts:
         baselines = [f"{what}.txt" for what in commands.texts if what.startswith("baseline")]
         tests = (_sacrebleu(evaluation, commands, test, baselines) for test in ("--paired-bs", "--paired-ar"))
-        blocks += [
-            Paragraph("In the folder of this report, sacrebleu's own commands give the same numbers:"),
-            Code("\n".join(tests)),
-        ]
-    sections = [Section("Comparison", blocks)]
+        blocks.append("In the folder of this report, sacrebleu's own commands give the same numbers:")
+        blocks.append(Code("\n".join(tests)))
+    sections = [section("Comparison", *blocks)]
     for comparison in evaluation.comparisons:
         gains = [own.chrf - other for own, other in zip(evaluation.sentence_scores, comparison.chrf, strict=True)]
         order = sorted(range(len(gains)), key=lambda index: (gains[index], index))
@@ -170,8 +159,7 @@ def _comparisons(report: Report, commands: Commands) -> list[Section]:
         }.items():
             examples = [_example(report, index) for index in chosen]
             if examples:
-                blocks = [Paragraph("The sentences with the largest difference in chrF2."), *examples]
-                sections.append(Section(title, blocks))
+                sections.append(section(title, "The sentences with the largest difference in chrF2.", *examples))
     return sections
 
 
@@ -187,16 +175,12 @@ def _ngrams(report: Report) -> Section:
     chart = charts.bar_chart(
         "n-gram precision", names, [Series("precision", evaluation.precisions)], "", "precision, %"
     )
-    return Section(
+    return section(
         "n-gram precision",
-        [
-            Paragraph(
-                "Share of the hypotheses' n-grams that occur in the reference, each counted at most as often as it "
-                "occurs there (Papineni et al. 2002), over BLEU's tokens."
-            ),
-            Figure(chart),
-            Table(["", "precision, %", "matched", "of"], rows, (1, 2, 3)),
-        ],
+        "Share of the hypotheses' n-grams that occur in the reference, each counted at most as often as it occurs "
+        "there (Papineni et al. 2002), over BLEU's tokens.",
+        Figure(chart),
+        Table(["", "precision, %", "matched", "of"], rows, (1, 2, 3)),
     )
 
 
@@ -230,7 +214,7 @@ def _parts_chart(parts: Sequence[PartScore], name: str, label: str) -> Figure:
 
 def _lengths(report: Report) -> Section:
     side = "source" if report.evaluation.sources is not None else "reference"
-    return Section("By length", _parts(report.by_length, f"words of the {side}", "BLEU by length"))
+    return section("By length", *_parts(report.by_length, f"words of the {side}", "BLEU by length"))
 
 
 def _leaks(training: TrainingPart) -> Section:
@@ -249,88 +233,72 @@ def _leaks(training: TrainingPart) -> Section:
         ["reference is a near duplicate of a training target", *share(int(target.near.sum()))],
         ["source or reference is a near duplicate", *share(leaked)],
     ]
-    blocks: list[Block] = [
-        Paragraph(
-            f"Every test sentence was compared with all {training.pairs:,} training pairs. Duplicates are equal "
-            f"except for case and spaces; near duplicates have a similarity of at least {NEAR:g}. Similarity is "
-            "1 - distance / length, with the Levenshtein distance in words and the length of the longer sentence. "
-            "Duplicates count as near duplicates."
-        ),
+    blocks: list[Block | str] = [
+        f"Every test sentence was compared with all {training.pairs:,} training pairs. Duplicates are equal except for "
+        f"case and spaces; near duplicates have a similarity of at least {NEAR:g}. Similarity is "
+        "1 - distance / length, with the Levenshtein distance in words and the length of the longer sentence. "
+        "Duplicates count as near duplicates.",
         Table(["", "sentences", "%"], rows, (1, 2)),
         *_parts(training.without_leaks, "part", "BLEU without near duplicates"),
     ]
     if training.leaks:
-        blocks.append(Paragraph("The most similar sentences, with the differences marked:"))
+        blocks.append("The most similar sentences, with the differences marked:")
     for leak in training.leaks:
         own, theirs = differences(leak.text, leak.training)
         scores = f"similarity {leak.similarity:.2f}{', duplicate' if leak.exact else ''}"
         blocks.append(Example(leak.place + 1, scores, [(f"test {leak.side}", own), ("training", theirs)]))
-    return Section("Leaks", blocks)
+    return section("Leaks", *blocks)
 
 
 def _rare_words(training: TrainingPart) -> Section:
     """Accuracy of words by how often they occur in the training data."""
-    unknown = [
-        [
-            side,
-            f"{own.words:,}",
-            f"{own.total:,}",
-            f"{100 * own.rate:.2f}",
-            f"{own.sentences:,}",
-            ", ".join(own.examples),
-        ]
-        for side, own in training.unknown.items()
-    ]
     words = training.words
     series = [
         Series("F-measure", [100 * own.f_measure for own in words]),
         Series("precision", [100 * own.precision for own in words]),
         Series("recall", [100 * own.recall for own in words]),
     ]
-    return Section(
-        "Rare words",
+    names = [own.name for own in words]
+    title, x_label = "accuracy of words by training frequency", "occurrences in the training targets"
+    accuracy = [
         [
-            Paragraph(
-                "Accuracy of words by their frequency in the training targets (Neubig et al. 2019). A word of a "
-                "hypothesis is correct if it occurs anywhere in the reference."
-            ),
-            Figure(
-                charts.bar_chart(
-                    "accuracy of words by training frequency", [own.name for own in words], series,
-                    "occurrences in the training targets", "%",
-                )
-            ),
-            Table(
-                ["occurrences", "in references", "in hypotheses", "right", "precision, %", "recall, %", "F, %"],
-                [
-                    [
-                        own.name, f"{own.expected:,}", f"{own.produced:,}", f"{own.matched:,}",
-                        *(f"{100 * value:.1f}" for value in (own.precision, own.recall, own.f_measure)),
-                    ]
-                    for own in words
-                ],
-                range(1, 7),
-            ),
-            Paragraph("Scores of sentences by the frequency of the source's rarest word in the training sources:"),
-            *_parts(training.by_rarest, "occurrences of the rarest word", "BLEU by rarest word"),
-            Paragraph("Words that do not occur in the training data of their side:"),
-            Table(["", "unseen words", "of", "%", "sentences", "the most frequent"], unknown, (1, 2, 3, 4)),
-        ],
-    )  # fmt: skip
+            own.name, f"{own.expected:,}", f"{own.produced:,}", f"{own.matched:,}",
+            *(f"{100 * value:.1f}" for value in (own.precision, own.recall, own.f_measure)),
+        ]
+        for own in words
+    ]  # fmt: skip
+    unknown = [
+        [
+            side, f"{own.words:,}", f"{own.total:,}", f"{100 * own.rate:.2f}", f"{own.sentences:,}",
+            ", ".join(own.examples),
+        ]
+        for side, own in training.unknown.items()
+    ]  # fmt: skip
+    return section(
+        "Rare words",
+        "Accuracy of words by their frequency in the training targets (Neubig et al. 2019). A word of a hypothesis is "
+        "correct if it occurs anywhere in the reference.",
+        Figure(charts.bar_chart(title, names, series, x_label, "%")),
+        Table(
+            ["occurrences", "in references", "in hypotheses", "right", "precision, %", "recall, %", "F, %"],
+            accuracy,
+            range(1, 7),
+        ),
+        "Scores of sentences by the frequency of the source's rarest word in the training sources:",
+        *_parts(training.by_rarest, "occurrences of the rarest word", "BLEU by rarest word"),
+        "Words that do not occur in the training data of their side:",
+        Table(["", "unseen words", "of", "%", "sentences", "the most frequent"], unknown, (1, 2, 3, 4)),
+    )
 
 
 def _training_sections(training: TrainingPart) -> list[Section]:
     """The sections that compare the test set with the training data."""
     return [
         _leaks(training),
-        Section(
+        section(
             "By similarity to the training data",
-            [
-                Paragraph(
-                    "Sentences are grouped by the similarity of their source to the most similar training source."
-                ),
-                *_parts(training.by_similarity, "similarity", "BLEU by similarity to the training data"),
-            ],
+            "Sentences are grouped by the similarity of their source to the most similar training source.",
+            *_parts(training.by_similarity, "similarity", "BLEU by similarity to the training data"),
         ),
         _rare_words(training),
     ]
@@ -342,35 +310,27 @@ def _repetitions(report: Report) -> Section:
          "" if own.worst is None else f"{own.worst + 1}"]
         for side, own in report.repetition.items()
     ]  # fmt: skip
-    blocks: list[Block] = [
-        Paragraph(
-            "Words that only repeat the one to four words right before them (“the the”, “of a of a”). They are a sign "
-            "that a model lost its place. Some repetitions are correct; compare with the reference."
-        ),
+    blocks: list[Block | str] = [
+        "Words that only repeat the one to four words right before them (“the the”, “of a of a”). They are a sign "
+        "that a model lost its place. Some repetitions are correct; compare with the reference.",
         Table(["", "repeated words", "of", "%", "sentences", "worst sentence"], rows, (1, 2, 3, 4, 5)),
     ]
     if report.pieces:
-        blocks += [
-            Paragraph(
-                "Characters that the vocabulary lacks: an unknown piece replaces a character, which is lost; byte "
-                "pieces spell a character byte by byte."
-            ),
-            Table(
-                ["", "pieces", "unknown", "unknown, %", "bytes", "bytes, %"],
-                [
-                    [
-                        side, f"{own.total:,}",
-                        f"{own.unknown:,}", f"{100 * own.unknown / max(own.total, 1):.2f}",
-                        f"{own.bytes:,}", f"{100 * own.bytes / max(own.total, 1):.2f}",
-                    ]
-                    for side, own in report.pieces.items()
-                ],
-                range(1, 6),
-            ),
+        pieces = [
+            [
+                side, f"{own.total:,}", f"{own.unknown:,}", f"{100 * own.unknown / max(own.total, 1):.2f}",
+                f"{own.bytes:,}", f"{100 * own.bytes / max(own.total, 1):.2f}",
+            ]
+            for side, own in report.pieces.items()
         ]  # fmt: skip
+        blocks += [
+            "Characters that the vocabulary lacks: an unknown piece replaces a character, which is lost; byte pieces "
+            "spell a character byte by byte.",
+            Table(["", "pieces", "unknown", "unknown, %", "bytes", "bytes, %"], pieces, range(1, 6)),
+        ]
     cut = "" if report.cut is None else f"; translations cut off at the maximum length: {report.cut}"
-    blocks.append(Paragraph(f"Empty hypotheses: {report.empty}{cut}."))
-    return Section("Repetitions and unknown pieces", blocks)
+    blocks.append(f"Empty hypotheses: {report.empty}{cut}.")
+    return section("Repetitions and unknown pieces", *blocks)
 
 
 def _calibration(report: Report) -> Section | None:
@@ -379,43 +339,32 @@ def _calibration(report: Report) -> Section | None:
         return None
     points = [(each.confidence, each.accuracy, each.predictions) for each in own.bins]
     direction = "overconfident" if own.confidence > own.accuracy else "underconfident"
-    return Section(
-        "Calibration",
+    figures = [
+        ["expected calibration error", f"{own.error:.4f}"],
+        ["predictions", f"{own.positions:,}"],
+        ["ends of sentences: mean probability of the prediction", f"{own.end_confidence:.3f}"],
+        ["ends of sentences: accuracy", f"{own.end_accuracy:.3f}"],
+        ["perplexity of the references, per piece", f"{own.perplexity:.3f}"],
+    ]
+    bins = [
         [
-            Paragraph(
-                "At each position of the references the model predicts the next piece after reading the reference up "
-                "to there. Of the predictions made with probability 0.8, 80 % should be correct (Guo et al. 2017). "
-                f"Overall the model is {direction}: its mean probability is {own.confidence:.3f}, its accuracy "
-                f"{own.accuracy:.3f}."
-            ),
-            Figure(
-                charts.reliability_chart("calibration", points),
-                "The area of a dot shows the number of predictions; on the dashed line, probability equals accuracy.",
-            ),
-            Table(
-                ["figure", "value"],
-                [
-                    ["expected calibration error", f"{own.error:.4f}"],
-                    ["predictions", f"{own.positions:,}"],
-                    ["ends of sentences: mean probability of the prediction", f"{own.end_confidence:.3f}"],
-                    ["ends of sentences: accuracy", f"{own.end_accuracy:.3f}"],
-                    ["perplexity of the references, per piece", f"{own.perplexity:.3f}"],
-                ],
-                (1,),
-            ),
-            Table(
-                ["probability", "predictions", "mean probability", "accuracy"],
-                [
-                    [
-                        f"{each.low:.1f} to {each.high:.1f}", f"{each.predictions:,}",
-                        f"{each.confidence:.3f}", f"{each.accuracy:.3f}",
-                    ]
-                    for each in own.bins
-                ],
-                (1, 2, 3),
-            ),
-        ],
-    )  # fmt: skip
+            f"{each.low:.1f} to {each.high:.1f}", f"{each.predictions:,}",
+            f"{each.confidence:.3f}", f"{each.accuracy:.3f}",
+        ]
+        for each in own.bins
+    ]  # fmt: skip
+    return section(
+        "Calibration",
+        "At each position of the references the model predicts the next piece after reading the reference up to there. "
+        "Of the predictions made with probability 0.8, 80 % should be correct (Guo et al. 2017). Overall the model is "
+        f"{direction}: its mean probability is {own.confidence:.3f}, its accuracy {own.accuracy:.3f}.",
+        Figure(
+            charts.reliability_chart("calibration", points),
+            "The area of a dot shows the number of predictions; on the dashed line, probability equals accuracy.",
+        ),
+        Table(["figure", "value"], figures, (1,)),
+        Table(["probability", "predictions", "mean probability", "accuracy"], bins, (1, 2, 3)),
+    )
 
 
 def _sureness(report: Report) -> Section | None:
@@ -431,20 +380,16 @@ def _sureness(report: Report) -> Section | None:
     ]  # fmt: skip
     head = ["mean probability", "sentences", "mean", "whole sentence, %", "equal to a reference, %"]
     head += ["confidence, %", "good, %"]
-    return Section(
+    return section(
         "Calibration of sentences",
-        [
-            Paragraph(
-                "Does the model know which of its translations are good? The translations are divided into groups of "
-                "equal size by the geometric mean of their pieces' probabilities. If each source had one correct "
-                "translation, a translation with probability 0.1 should equal the reference one time in ten. As there "
-                "usually are several, lower probabilities may be justified. Spearman's rank correlation of the mean "
-                f"probability with chrF2 is {own.correlation:.3f}. The confidence should equal the share of good "
-                f"translations, which are those with a chrF2 of at least {GOOD:.0f}."
-            ),
-            _parts_chart(own.parts, "mean probability of a piece", "BLEU by probability"),
-            Table([*head, "BLEU", "95 % interval", "chrF2"], rows, range(1, 10)),
-        ],
+        "Does the model know which of its translations are good? The translations are divided into groups of equal "
+        "size by the geometric mean of their pieces' probabilities. If each source had one correct translation, a "
+        "translation with probability 0.1 should equal the reference one time in ten. As there usually are several, "
+        "lower probabilities may be justified. Spearman's rank correlation of the mean probability with chrF2 is "
+        f"{own.correlation:.3f}. The confidence should equal the share of good translations, which are those with a "
+        f"chrF2 of at least {GOOD:.0f}.",
+        _parts_chart(own.parts, "mean probability of a piece", "BLEU by probability"),
+        Table([*head, "BLEU", "95 % interval", "chrF2"], rows, range(1, 10)),
     )
 
 
@@ -478,13 +423,10 @@ def _examples(report: Report) -> list[Section]:
     chosen = choose_examples(evaluation)
     if report.sureness is not None:
         chosen = {"Sentences the model is least sure of": least_sure(report.sureness), **chosen}
+    hint = "Words are marked if the other side (hypothesis or reference) does not have them."
     for title, numbers in chosen.items():
         if numbers:
-            examples = [_example(report, number) for number in numbers]
-            hint: list[Block] = [
-                Paragraph("Words are marked if the other side (hypothesis or reference) does not have them.")
-            ]
-            sections.append(Section(title, [*hint, *examples]))
+            sections.append(section(title, hint, *(_example(report, number) for number in numbers)))
     return sections
 
 
@@ -529,28 +471,21 @@ def tree_section(tree: SearchTree) -> Section:
         title = f"{text}: log-probability {node.log_prob:.3f}, of the hypothesis {node.total:.3f}; {node.fate}{score}"
         leaves.append(Leaf(node.parent, node.step, text, node.fate, title, f"{probability}{score}"))
     fates = [node.fate for node in tree.nodes]
-    return Section(
+    rows = [
+        ["finished", f"{sum(node.score is not None for node in tree.nodes)}"],
+        ["steps", f"{max((node.step for node in tree.nodes), default=0)}"],
+        ["pieces of finished hypotheses", f"{fates.count('best') + fates.count('finished')}"],
+        ["pruned pieces", f"{fates.count('pruned')}"],
+    ]
+    return section(
         "Search tree",
-        [
-            Paragraph(
-                f"Beam search for sentence {tree.place + 1} with beam size {tree.beam_size}. Each column is a step; "
-                "the small number is a piece's probability in percent. Bold: the translation. Green: other finished "
-                "hypotheses, with their scores. Plain: hypotheses that were in the beam and were pruned later. Struck "
-                "out: the most probable continuations that did not enter the beam."
-            ),
-            Paragraph(f"Source: {tree.source}"),
-            Figure(charts.tree_chart(f"search tree of sentence {tree.place + 1}", "▸", leaves), wide=True),
-            Table(
-                ["hypotheses", "number"],
-                [
-                    ["finished", f"{sum(node.score is not None for node in tree.nodes)}"],
-                    ["steps", f"{max((node.step for node in tree.nodes), default=0)}"],
-                    ["pieces of finished hypotheses", f"{fates.count('best') + fates.count('finished')}"],
-                    ["pruned pieces", f"{fates.count('pruned')}"],
-                ],
-                (1,),
-            ),
-        ],
+        f"Beam search for sentence {tree.place + 1} with beam size {tree.beam_size}. Each column is a step; the small "
+        "number is a piece's probability in percent. Bold: the translation. Green: other finished hypotheses, with "
+        "their scores. Plain: hypotheses that were in the beam and were pruned later. Struck out: the most probable "
+        "continuations that did not enter the beam.",
+        f"Source: {tree.source}",
+        Figure(charts.tree_chart(f"search tree of sentence {tree.place + 1}", "▸", leaves), wide=True),
+        Table(["hypotheses", "number"], rows, (1,)),
     )
 
 
@@ -583,23 +518,16 @@ def _curves(report: Report, commands: Commands) -> Section | None:
             blocks.append(Figure(charts.line_chart(label, series, "updates", label, from_zero=key != "loss")))
     names = [name for name in ("loss", "perplexity", "bleu") if any(name in record for record in curves.validation)]
     if curves.validation:
-        blocks.append(
-            Table(
-                ["epoch", "update", "minutes", *(f"validation {name}" for name in names), ""],
-                [
-                    [
-                        f"{record.get('epoch', '')}",
-                        f"{record['update']:,}",
-                        f"{record.get('seconds', 0) / 60:.1f}",
-                        *(_number(record.get(name)) for name in names),
-                        "best so far" if record.get("best") else "",
-                    ]
-                    for record in curves.validation
-                ],
-                range(3 + len(names)),
-            )
-        )
-    return Section("Training", blocks, commands.training)
+        rows = [
+            [
+                f"{record.get('epoch', '')}", f"{record['update']:,}", f"{record.get('seconds', 0) / 60:.1f}",
+                *(_number(record.get(name)) for name in names), "best so far" if record.get("best") else "",
+            ]
+            for record in curves.validation
+        ]  # fmt: skip
+        head = ["epoch", "update", "minutes", *(f"validation {name}" for name in names), ""]
+        blocks.append(Table(head, rows, range(3 + len(names))))
+    return section("Training", *blocks, command=commands.training)
 
 
 def _number(value: object) -> str:
@@ -610,7 +538,7 @@ def _settings(evaluation: Evaluation) -> Section | None:
     if not evaluation.settings:
         return None
     rows = [[str(name), setting_text(value)] for name, value in evaluation.settings.items()]
-    return Section("Settings", [Table(["setting", "value"], rows)])
+    return section("Settings", Table(["setting", "value"], rows))
 
 
 def setting_text(value: object) -> str:
