@@ -84,7 +84,6 @@ class PrintCompletion(argparse.Action):
     """`--print-completion`: print a script that completes commands, options, choices and paths in a shell."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option_string: Any = None) -> None:
-        """Print the script and exit."""
         try:
             import shtab
         except ImportError:

@@ -59,7 +59,6 @@ def run(options: argparse.Namespace) -> None:
 
 
 def print_blocks(predictor: Predictor, examples: Iterator[Any], as_json: bool) -> None:
-    """Print the predictions, some lines at once."""
     while block := list(itertools.islice(examples, LINES)):
         print_lines(predicted_lines(predictor, block, as_json))
 
@@ -93,7 +92,6 @@ def predicted_lines(predictor: Predictor, lines: list[Any], as_json: bool) -> It
 
 
 def values(found: Prediction, by_word: bool) -> dict[str, object]:
-    """A prediction as JSON."""
     if found.numbers:
         return {"numbers": found.numbers}
     if by_word:

@@ -174,7 +174,6 @@ LINES_ONLY = (
 
 
 def run_document(options: argparse.Namespace) -> None:
-    """`translate --document`."""
     from nmt.documents import open_document, output_path, with_translator
     from nmt.model_files import write_atomically
 
@@ -220,7 +219,6 @@ class DocumentProgress:
         self._last = time.monotonic()
 
     def __call__(self, done: int, texts: int) -> None:
-        """Take the number of translated texts and the number of all."""
         self.texts = texts
         if time.monotonic() - self._last > 10:
             self._last = time.monotonic()
@@ -317,14 +315,12 @@ class Progress:
         say(f"translate: {line}")
 
     def clear(self) -> None:
-        """Remove the line from the terminal."""
         if self._shown:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
             self._shown = False
 
 
 def read_phrases(path: str | None) -> list[str]:
-    """Read the phrases of a file, one per line."""
     if path is None:
         return []
     from nmt.text.reading import read_lines

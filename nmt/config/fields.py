@@ -595,7 +595,6 @@ class Config:
 
     @property
     def kind(self) -> TaskKind:
-        """The declaration of the task."""
         return task_kind(self.task)
 
     @property

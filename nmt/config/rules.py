@@ -74,7 +74,6 @@ class Rule(NamedTuple):
         return list(self.together)[0 if self.first else -1]
 
     def broken(self, config: Config) -> bool:
-        """Whether a configuration has such values."""
         return all(value_of(config, name) in values for name, values in self.together.items()) and self.when(config)
 
     def message(self, config: Config) -> str:

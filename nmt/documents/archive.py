@@ -41,7 +41,6 @@ class Archive:
 
     @property
     def names(self) -> list[str]:
-        """The names of the files, in their order."""
         return list(self._members)
 
     def read(self, name: str) -> bytes:

@@ -19,7 +19,6 @@ _STRING = "tag:yaml.org,2002:str"
 
 
 def json_parts(text: str, request: Request) -> list[Part]:
-    """The parts of a JSON file."""
     try:
         json.loads(text.removeprefix("\ufeff"))
     except json.JSONDecodeError as error:
@@ -65,7 +64,6 @@ def is_wanted(value: str, path: list[str], request: Request) -> bool:
 
 
 def yaml_parts(text: str, request: Request) -> list[Part]:
-    """The parts of a YAML file."""
     try:
         import yaml
     except ImportError:

@@ -27,7 +27,6 @@ class _Texts(Reader):
 
 
 def parts(archive: Archive, request: Request) -> dict[str, list[Part]]:
-    """The parts of a book."""
     container = Reader(archive.text(CONTAINER), request, f"`{CONTAINER}`").tree.root
     package = next((node.get("full-path") for node in container.walk() if node.local == "rootfile"), "")
     if package not in archive.names:

@@ -26,7 +26,6 @@ MOST_DEPTH = 100
 
 
 def parts(text: str, request: Request) -> list[Part]:
-    """The parts of a page."""
     tokens, partners = html_tokens(text)
     ends = _ends(tokens)
     found: list[Part] = []

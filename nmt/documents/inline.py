@@ -109,7 +109,6 @@ def _flat(items: Sequence[Item], write: Writer, depth: int = 0) -> list[Item]:
 
 
 def _letters(items: Sequence[Item]) -> str:
-    """The text of some items."""
     texts = (_letters(one.items) if isinstance(one, Group) else getattr(one, "raw", "") for one in items)
     return html.unescape("".join(texts))
 
@@ -203,7 +202,6 @@ class _Marked:
     needs_text: set[str] = field(default_factory=set)
 
     def segment(self) -> Segment:
-        """The segment."""
         ends = Counter(one.range for one in self.items if isinstance(one, Whole) and one.tag in ("sc", "ec"))
         self.paired = {name for name, count in ends.items() if count == 2}
         text = "".join(self.marked(self.items, "0"))
@@ -240,7 +238,6 @@ class _Marked:
                 yield self.tag(item, number)
 
     def tag(self, item: Whole | Break | Stop, number: str) -> str:
-        """The tag of an item without text."""
         kind = item.tag if isinstance(item, Whole) else "x"
         if isinstance(item, Whole) and kind in ("sc", "ec"):
             if item.range in self.paired and (kind == "sc") == (item.range not in self.ranges):
@@ -295,7 +292,6 @@ class _Marked:
         return "".join(written)
 
     def put(self, raw: str, parent: str, written: list[str]) -> None:
-        """Write text between two tags."""
         if raw:
             raw = escape_again(raw)
             written.append(self.write(raw, self.keys.get(parent, self.keys["0"])))

@@ -37,7 +37,6 @@ LONGEST = 20_000
 
 
 def parts(text: str, request: Request) -> list[Part]:
-    """The parts of a text in Markdown."""
     try:
         from markdown_it import MarkdownIt
     except ImportError:

@@ -62,7 +62,6 @@ class Office(Reader):
         return None
 
     def paragraph(self, node: Node) -> Block:
-        """A paragraph with its segments."""
         raw = self.tree.raw(node)
         runs = [one for one in node.walk() if one.local in ("r", "t")]
         text = "".join(html.unescape(self.tree.content(one)) for one in runs if one.local == "t")

@@ -45,7 +45,6 @@ class OpenDocument(Reader):
         return None
 
     def items(self, node: Node) -> list[Item]:
-        """The content of a paragraph or of an element in it."""
         found: list[Item] = []
         place = node.inner
         for child in node.children:
@@ -55,7 +54,6 @@ class OpenDocument(Reader):
         return found + texts(self.tree.text[place : node.close])
 
     def item(self, node: Node) -> Iterator[Item]:
-        """An element of a paragraph."""
         kind, _, end = node.local.rpartition("-")
         if node.local == "span" and node.get("style-name") in self.invisible:
             yield from self.items(node)

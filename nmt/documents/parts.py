@@ -31,7 +31,6 @@ class Segment:
     translation: str | None = None
 
     def render(self) -> str:
-        """The text of the document in the place of the segment."""
         if self.translation is None or self.translation == self.text:
             return self.write(self.text) if self.raw is None else self.raw
         return self.write(self.translation)
@@ -49,7 +48,6 @@ class Block:
     """Whether the text is written even if no segment has changed."""
 
     def render(self) -> str:
-        """The text of the document in the place of the block."""
         if self.always or any(one.translation not in (None, one.text) for one in segments_of(self.parts)):
             return self.encode(render(self.parts))
         return self.raw
@@ -153,5 +151,4 @@ class Request:
     """Takes messages for the user."""
 
     def error(self, what: str) -> UserError:
-        """The error that says what is wrong with the document."""
         return UserError(f"{self.name} {what}")

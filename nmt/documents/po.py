@@ -101,13 +101,11 @@ def _flags(text: str, start: int) -> str:
 
 
 def _string(raw: str) -> str:
-    """The value of a string."""
     joined = "".join(one[1:-1] for one in re.findall(_STRING, raw))
     return re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[1]), joined)
 
 
 def _filled(form: re.Match[str], source: str) -> Block:
-    """A translation that is filled."""
     raw, end = form[0], form[4][len(form[4].rstrip()) :]
     opening = raw[: form.start(4) - form.start()]
 

@@ -48,7 +48,6 @@ class _Cue:
 
 
 def parts(text: str, request: Request) -> list[Part]:
-    """The parts of a file of subtitles."""
     is_vtt = text.lstrip("\ufeff").startswith("WEBVTT")
     cues = [cue for cue in _cues(text) if cue.text]
     if not cues and text.strip() and not is_vtt:
@@ -83,7 +82,6 @@ def _cues(text: str) -> Iterator[_Cue]:
 
 
 def _sentences(cues: Sequence[_Cue]) -> Iterator[list[_Cue]]:
-    """The cues of each sentence."""
     sentence: list[_Cue] = []
     for cue in cues:
         if sentence and not (len(sentence) < MOST_CUES and _goes_on(sentence[-1], cue)):

@@ -106,11 +106,9 @@ class Tree:
             node.close, node.end = characters[node.close], characters[node.end]
 
     def raw(self, node: Node) -> str:
-        """An element as it is written."""
         return self.text[node.start : node.end]
 
     def opening(self, node: Node) -> str:
-        """Its start tag."""
         return self.text[node.start : node.inner]
 
     def closing(self, node: Node) -> str:
@@ -118,7 +116,6 @@ class Tree:
         return self.text[node.close : node.end]
 
     def content(self, node: Node) -> str:
-        """What is between its tags, as it is written."""
         return self.text[node.inner : node.close]
 
 
@@ -136,7 +133,6 @@ class Reader:
         return None
 
     def parts(self) -> list[Part]:
-        """The parts of the file."""
         return self.within(self.tree.root)
 
     def found(self, node: Node) -> list[tuple[int, int, Part]]:

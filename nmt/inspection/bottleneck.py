@@ -75,7 +75,6 @@ class Variant:
 
     @property
     def name(self) -> str:
-        """A description of the variant."""
         order = "reversed" if self.reverse_source else "as it is"
         return f"{'attention' if self.attention else 'no attention'}, source {order}"
 
@@ -214,7 +213,6 @@ def describe(variants: list[Variant], lengths: list[float], quality: str, corpus
 
 
 def draw(variants: list[Variant], lengths: list[float], quality: str, title: str) -> Figure:
-    """Quality against length, a line for each model."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8.5, 5.5), layout="constrained")

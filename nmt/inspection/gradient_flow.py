@@ -374,7 +374,6 @@ def gradient_flow(
 
 
 def describe(flows: list[Flow], title: str, about: str, learning_rate: float, clip_norm: float) -> Inspection:
-    """The picture, text and tables for some flows."""
     groups = list(dict.fromkeys(flow.group for flow in flows))
     summary = [f"{about[0].upper()}{about[1:]}."]
     for group in groups:

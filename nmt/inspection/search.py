@@ -121,7 +121,6 @@ def search(
 
 
 def draw(beams: list[Beam], title: str) -> Figure:
-    """Draw four panels over the beam size."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 7), layout="constrained")

@@ -126,7 +126,6 @@ def _names(vocabulary: Vocabulary, ids: list[int]) -> list[str]:
 
 
 def _rivals(nodes: list[Node], step: int, vocabulary: Vocabulary) -> list[Rival]:
-    """The hypotheses after a step."""
     found = sorted((i for i, node in enumerate(nodes) if node.step == step), key=lambda i: -nodes[i].total)
     shown = [i for rank, i in enumerate(found) if rank < RIVALS or nodes[i].fate == "best"]
     texts = ["".join(_names(vocabulary, _tokens(nodes, i))).replace("▁", " ").strip() for i in shown]

@@ -83,7 +83,6 @@ class Subject:
         return SearchSettings.of(decoding, attention_weights=True)
 
     def translator(self) -> Translator:
-        """A translator with this model."""
         folder = self.folder
         vocabularies = folder.source_vocabulary, folder.target_vocabulary
         return Translator(self.engine, *vocabularies, folder.config.decoding, folder.config.data.max_length)

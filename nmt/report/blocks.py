@@ -10,8 +10,6 @@ from nmt.report.words import Span
 
 @dataclass
 class Paragraph:
-    """A paragraph of text."""
-
     text: str
 
 

@@ -68,12 +68,10 @@ class _Plot:
             self.parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{number(value)}</text>')
 
     def x(self, value: float) -> float:
-        """The horizontal coordinate of a value."""
         low, high = self.xs
         return LEFT + (value - low) / (high - low) * (WIDTH - RIGHT - LEFT)
 
     def y(self, value: float) -> float:
-        """The vertical coordinate of a value."""
         low, high = self.ys
         return HEIGHT - BOTTOM - (value - low) / (high - low) * (HEIGHT - BOTTOM - TOP)
 
@@ -92,7 +90,6 @@ class _Plot:
             self.parts.append(f'<text x="{x + 15:.0f}" y="14">{escape(name)}</text>')
 
     def finish(self) -> str:
-        """The complete SVG."""
         self.parts.append(f'<path class="axis" d="M{LEFT} {HEIGHT - BOTTOM}H{WIDTH - RIGHT}"/></svg>')
         return "".join(self.parts)
 

@@ -52,7 +52,6 @@ class Recorder(Engine):
         self.rows: Integers | None = None
 
     def start(self, sources: Sequence[Sequence[int]]) -> tuple[Any, EngineState]:
-        """See `Engine.start`."""
         return self.engine.start(sources)
 
     def step(self, memory: Any, state: EngineState, tokens: Integers) -> tuple[Floats, Floats | None, EngineState]:
@@ -64,13 +63,11 @@ class Recorder(Engine):
     def step_best(
         self, memory: Any, state: EngineState, tokens: Integers, k: int
     ) -> tuple[Best, Floats | None, EngineState]:
-        """The engine's, noted."""
         best, weights, state = self.engine.step_best(memory, state, tokens, k)
         self._note(tokens, best)
         return best, weights, state
 
     def select(self, state: EngineState, rows: Integers) -> EngineState:
-        """The engine's, noted."""
         self.rows = rows.copy()
         return self.engine.select(state, rows)
 

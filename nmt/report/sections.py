@@ -194,7 +194,6 @@ def _parts(parts: Sequence[PartScore], name: str, label: str) -> list[Block]:
 
 
 def _part_scores(part: PartScore) -> list[str]:
-    """BLEU, its interval and chrF2, as cells of a table."""
     return [f"{part.bleu:.2f}", f"{part.low:.2f} to {part.high:.2f}", f"{part.chrf:.2f}"]
 
 
@@ -292,7 +291,6 @@ def _rare_words(training: TrainingPart) -> Section:
 
 
 def _training_sections(training: TrainingPart) -> list[Section]:
-    """The sections that compare the test set with the training data."""
     return [
         _leaks(training),
         section(

@@ -86,7 +86,6 @@ class Comparison:
         self.postings = np.array([number for posting in postings for number in posting], np.int64)
 
     def add(self, sentences: Sequence[str]) -> None:
-        """Compare with further training sentences."""
         size = max(1, CELLS // max(1, len(self.words)))
         for start in range(0, len(sentences), size):
             self._add(sentences[start : start + size])

@@ -43,8 +43,6 @@ class Score:
 
 @dataclass
 class Scores:
-    """The scores of a set."""
-
     scores: dict[str, Score]
     """By the name of the setting `training.best_by`: `accuracy`, `macro_f1` and others."""
 

@@ -137,7 +137,6 @@ class SentenceScore:
 def sentence_scores(
     hypotheses: Sequence[str], references: Sequence[Sequence[str]], tokenizer: Tokenizer
 ) -> list[SentenceScore]:
-    """BLEU and chrF2 of each sentence."""
     metric = make_bleu(tokenizer.language, tokenizer.name, effective_order=True)
     return [
         SentenceScore(float(metric.sentence_score(one, others).score), chrf)
@@ -146,7 +145,6 @@ def sentence_scores(
 
 
 def sentence_chrf(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
-    """chrF2 of each sentence."""
     metric = make_chrf()
     return [
         float(metric.sentence_score(one, others).score) for one, *others in zip(hypotheses, *references, strict=True)

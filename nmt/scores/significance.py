@@ -104,8 +104,6 @@ def compare_systems(
 
 @dataclass
 class PartScore:
-    """Scores of a part of the set."""
-
     name: str
     sentences: int
     bleu: float
