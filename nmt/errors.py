@@ -3,7 +3,9 @@
 import os
 import shlex
 from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 
 class UserError(Exception):
@@ -58,6 +60,19 @@ def how_to_install(what: str) -> str:
     if what.startswith("["):
         what = "-e " + shlex.quote(f"{'.' if is_here else clone}{what}")
     return f"pip install -c {versions} {what}"
+
+
+def imported(module: str, what: str, install: str) -> Any:
+    """A module of an optional package; raises UserError if it is not installed.
+
+    Parameters:
+        what: the subject, its verb and the package: "pictures need matplotlib"
+        install: as `how_to_install` takes it
+    """
+    try:
+        return import_module(module)
+    except ImportError:
+        raise UserError(f"{what}, which is not installed: {how_to_install(install)}") from None
 
 
 def needs_attention(what: str, advice: str = "", model: str = "this one has none") -> UserError:

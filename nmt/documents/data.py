@@ -10,7 +10,7 @@ from typing import Any
 
 from nmt.documents.parts import Block, Part, Request, has_letters, spliced
 from nmt.documents.strings import string_parts
-from nmt.errors import UserError, how_to_install
+from nmt.errors import imported
 
 _JSON = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+')
 _CODE = re.compile(r"[_/\\@:=#<>|]|\d|\w\.\w|[a-z][A-Z]")
@@ -64,12 +64,7 @@ def is_wanted(value: str, path: list[str], request: Request) -> bool:
 
 
 def yaml_parts(text: str, request: Request) -> list[Part]:
-    try:
-        import yaml
-    except ImportError:
-        raise UserError(
-            f"{request.name} needs PyYAML, which is not installed: {how_to_install('[documents]')}"
-        ) from None
+    yaml = imported("yaml", f"{request.name} needs PyYAML", "[documents]")
     try:
         return spliced(text, list(_scalars(text, request, yaml)))
     except yaml.YAMLError as error:

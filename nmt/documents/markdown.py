@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from nmt.documents import html
 from nmt.documents.inline import Break, Group, Item, Text, Whole, block
 from nmt.documents.parts import Block, Part, Request, Segment, escape, has_letters, spliced
-from nmt.errors import UserError, how_to_install
+from nmt.errors import imported
 
 _FRONT_MATTER = re.compile(r"\A(---|\+\+\+)[ \t]*\r?\n.*?\n\1[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 _TOKEN = re.compile(
@@ -37,19 +37,14 @@ LONGEST = 20_000
 
 
 def parts(text: str, request: Request) -> list[Part]:
-    try:
-        from markdown_it import MarkdownIt
-    except ImportError:
-        raise UserError(
-            f"{request.name} needs markdown-it-py, which is not installed: {how_to_install('[documents]')}"
-        ) from None
+    parser = imported("markdown_it", f"{request.name} needs markdown-it-py", "[documents]").MarkdownIt("commonmark")
     front = _FRONT_MATTER.match(text)
     first = front.end() if front else 0
     body = text[first:]
     starts = [first, *(first + end.end() for end in re.finditer(r"\r\n|\n|\r", body)), len(text)]
     found: list[tuple[int, int, Part]] = []
     place = first
-    for token in MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(body):
+    for token in parser.enable(["table", "strikethrough"]).parse(body):
         if not token.map:
             continue
         start, end = starts[token.map[0]], starts[min(token.map[1], len(starts) - 1)]

@@ -22,7 +22,7 @@ from nmt.config import Config, parse_config
 from nmt.data import probes
 from nmt.data.corpus import load_pairs
 from nmt.errors import UserError
-from nmt.inspection.pages import COLORS, Inspection, Say, table
+from nmt.inspection.pages import COLORS, Inspection, Say, one_panel, table
 from nmt.model_files import remove_abandoned
 from nmt.network.torch_engine import find_device
 from nmt.report.blocks import section
@@ -213,18 +213,12 @@ def describe(variants: list[Variant], lengths: list[float], quality: str, corpus
 
 
 def draw(variants: list[Variant], lengths: list[float], quality: str, title: str) -> Figure:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8.5, 5.5), layout="constrained")
-    panel = figure.subplots()
+    figure, panel = one_panel((8.5, 5.5), title, "source length (words)", quality)
     for variant in variants:
         panel.plot(
             lengths, variant.quality, marker="o", linestyle="--" if variant.reverse_source else "-",
             color=COLORS[0] if variant.attention else COLORS[1], label=variant.name,
         )  # fmt: skip
-    panel.set_title(title, parse_math=False)
-    panel.set_xlabel("source length (words)")
-    panel.set_ylabel(quality)
     panel.set_ylim(0, 102 if quality != "BLEU" else None)
     panel.legend()
     return figure

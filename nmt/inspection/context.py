@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from nmt.inspection.pages import COLORS, Inspection, Points, label_points, nearest, project, table
+from nmt.inspection.pages import COLORS, Inspection, Points, label_points, nearest, one_panel, project, table
 from nmt.inspection.watching import Model, Source, Subject, Texts, open_subject, read_ids, read_pairs
 from nmt.report.blocks import section
 from nmt.text.labels import pad_sources
@@ -124,20 +124,15 @@ def draw(
 ) -> Figure:  # fmt: skip
     """Draw all points, some with their text, coloured by their length in some unit, or by the number of their label."""
     from matplotlib.colors import LinearSegmentedColormap
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(11, 8), layout="constrained")
-    panel = figure.subplots()
+    figure, panel = one_panel((11, 8), title, f"first axis ({axes})", "second axis")
     colors = LinearSegmentedColormap.from_list("length", [COLORS[4], COLORS[1], COLORS[3], COLORS[0]])
     dots = panel.scatter(points[:, 0], points[:, 1], c=shades, s=26, cmap=colors, alpha=0.85)
     bar = figure.colorbar(dots, ax=panel, pad=0.01, shrink=0.6, ticks=MaxNLocator(integer=True))
     bar.set_label(unit if isinstance(unit, str) else "label")
     if not isinstance(unit, str) and len(unit) <= LABELS:
         bar.set_ticks(list(range(len(unit))), labels=unit, parse_math=False)
-    panel.set_title(title, parse_math=False)
-    panel.set_xlabel(f"first axis ({axes})")
-    panel.set_ylabel("second axis")
     panel.margins(0.08)
     label_points(panel, points[[row for row, _ in labels]], [text for _, text in labels], 8.5)
     return figure

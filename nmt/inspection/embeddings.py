@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nmt.errors import UserError
-from nmt.inspection.pages import COLORS, Inspection, Points, label_points, nearest, project, table
+from nmt.inspection.pages import COLORS, Inspection, Points, label_points, nearest, one_panel, project, table
 from nmt.inspection.watching import Model, Texts, open_subject
 from nmt.network.model import TranslationModel
 from nmt.report.blocks import section
@@ -98,16 +98,10 @@ def find(vocabulary: Vocabulary, word: str) -> int:
 
 def draw(points: Points, names: list[str], marked: int, axes: str, title: str) -> Figure:
     """Draw every piece as a point, with its text if there is room; the first `marked` ones are highlighted."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 8), layout="constrained")
-    panel = figure.subplots()
+    figure, panel = one_panel((11, 8), title, f"first axis ({axes})", "second axis")
     panel.scatter(points[:, 0], points[:, 1], s=9, color=COLORS[0], alpha=0.7)
     if marked:
         panel.scatter(points[:marked, 0], points[:marked, 1], s=46, color=COLORS[1])
-    panel.set_title(title, parse_math=False)
-    panel.set_xlabel(f"first axis ({axes})")
-    panel.set_ylabel("second axis")
     panel.margins(0.06)
     label_points(panel, np.asarray(points), names, 8.5)
     return figure

@@ -303,8 +303,7 @@ def draw(reading: Reading, saturated: list[Saturation], title: str) -> Picture:
             panel.plot([0, 1], [1, 0], color=FAINT, linewidth=0.8)
             panel.plot(each.open, each.closed, "o", markersize=4, alpha=0.6, color=COLORS[0])
             panel.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), title=each.gate, aspect="equal")
-            panel.set_xlabel(f"share of positions above {OPEN}")
-            panel.set_ylabel(f"share below {CLOSED}")
+            panel.set(xlabel=f"share of positions above {OPEN}", ylabel=f"share below {CLOSED}")
     figure.suptitle(title, parse_math=False)
     return figure
 

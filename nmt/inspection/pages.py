@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from nmt.errors import UserError, how_to_install
+from nmt.errors import UserError, how_to_install, imported
 from nmt.model_folder import write_atomically
 from nmt.report.blocks import Document, Figure, Section, Table, section
 from nmt.report.charts import number
@@ -51,6 +51,17 @@ DARK = {
     **dict(zip(COLORS, ("#56b4e9", "#ff8c42", "#2fc795", "#e295c9", "#f0c74c", "#9ad0f5"), strict=True)),
 }  # fmt: skip
 """The colour that replaces each colour on a dark page; the background is that of the page."""
+
+
+def one_panel(size: tuple[float, float], title: str, x_label: str, y_label: str) -> tuple[Picture, Axes]:
+    """An empty picture with a single panel."""
+    from matplotlib.figure import Figure as Picture
+
+    picture = Picture(figsize=size, layout="constrained")
+    panel = picture.subplots()
+    panel.set_title(title, parse_math=False)
+    panel.set(xlabel=x_label, ylabel=y_label)
+    return picture, panel
 
 
 def ramp() -> Colormap:
@@ -166,11 +177,7 @@ def write(inspection: Inspection, folder: Path, command: str, say: Say) -> None:
 
 def require_matplotlib() -> None:
     """Raises UserError, before any work is done, when pictures cannot be drawn."""
-    try:
-        import matplotlib
-    except ImportError:
-        raise UserError(f"pictures need matplotlib, which is not installed: {how_to_install('[report]')}") from None
-    del matplotlib
+    imported("matplotlib", "pictures need matplotlib", "[report]")
 
 
 def page(inspection: Inspection, svg: str, command: str = "") -> str:

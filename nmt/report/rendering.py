@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nmt import __version__
-from nmt.errors import UserError, how_to_install
+from nmt.errors import UserError, imported
 from nmt.model_files import write_atomically
 from nmt.report.blocks import Block, Code, Document, Example, Figure, Paragraph, Table
 from nmt.report.words import Span
@@ -55,11 +55,7 @@ def write_folder(folder: Path, files: Mapping[str, str]) -> None:
 
 def render(template: Path, **values: object) -> str:
     """A template with values, in which all texts are escaped but those that it marks as safe."""
-    try:
-        import jinja2
-    except ImportError:
-        raise UserError(f"a report needs jinja2, which is not installed: {how_to_install('[train]')}") from None
-
+    jinja2 = imported("jinja2", "a report needs jinja2", "[train]")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(template.parent),
         autoescape=True,
@@ -69,7 +65,8 @@ def render(template: Path, **values: object) -> str:
     )
     environment.filters["visible"] = visible
     environment.filters["visible_lines"] = lambda text: "\n".join(map(visible, text.split("\n")))
-    return environment.get_template(template.name).render(values)
+    text: str = environment.get_template(template.name).render(values)
+    return text
 
 
 def to_markdown(document: Document) -> str:
