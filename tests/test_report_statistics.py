@@ -93,7 +93,6 @@ def test_the_nearest_training_sentence_is_that_of_comparing_all_pairs(batch: int
     for start in range(0, len(training), batch):
         comparison.add(training[start : start + batch])
     overlap = comparison.overlap()
-    assert overlap.sentences == 300
     for place, sentence in enumerate(test):
         best = max(similarity(sentence, other) for other in training)
         assert overlap.similarity[place] == pytest.approx(best)

@@ -293,13 +293,8 @@ class _Marked:
 
     def put(self, raw: str, parent: str, written: list[str]) -> None:
         if raw:
-            raw = escape_again(raw)
+            raw = re.sub(r"&(?!#?\w+;)", "&amp;", raw.replace("<", "&lt;"))  # entities stay as they are
             written.append(self.write(raw, self.keys.get(parent, self.keys["0"])))
-
-
-def escape_again(raw: str) -> str:
-    """Text of XML in which everything that is not an entity is escaped."""
-    return re.sub(r"&(?!#?\w+;)", "&amp;", raw.replace("<", "&lt;"))
 
 
 def texts(raw: str) -> list[Item]:

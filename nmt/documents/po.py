@@ -42,9 +42,9 @@ def parts(text: str, request: Request) -> list[Part]:
     fuzzy = 0
     for entry in entries:
         if not entry.texts.get("msgid"):
-            found += [
-                (*form.span(), form[0] if own else _with_language(form[0], request.target)) for form in entry.forms[:1]
-            ]
+            for form in [] if own or not request.target else entry.forms[:1]:  # the header, which names no language
+                filled = re.sub(r'("Language:)[ \t]*(\\n")', rf"\1 {request.target}\2", form[0])
+                found.append((*form.span(), filled))
             continue
         if entry.is_obsolete or any(_string(form[4]) for form in entry.forms):
             fuzzy += "fuzzy" in _flags(text, entry.start)
@@ -120,8 +120,3 @@ def _filled(form: re.Match[str], source: str) -> Block:
 def _escaped(text: str) -> str:
     names = {value: name for name, value in _ESCAPES.items()}
     return re.sub(r'[\\"\n\t\r\a\b\f\v]', lambda found: "\\" + names.get(found[0], found[0]), text)
-
-
-def _with_language(header: str, target: str) -> str:
-    """The header of a catalogue with the target language, if it names none."""
-    return re.sub(r'("Language:)[ \t]*(\\n")', rf"\1 {target}\2", header) if target else header

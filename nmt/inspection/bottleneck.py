@@ -168,17 +168,14 @@ def bottleneck(
                     )
                     variant.quality.append(right)
                 variants.append(variant)
-                say(f"{variant.name}: trained in {variant.seconds:.0f} s; {_told(variant)}")
+                told = ", ".join(f"{value:.0f}" for value in variant.quality)
+                say(f"{variant.name}: trained in {variant.seconds:.0f} s; {told}")
                 if len(variants) == 1 and variant.seconds >= 60:
                     say(f"about {variant.seconds * 3 / 60:.0f} minutes more for the other three; Ctrl-C stops")
     middles = [float(np.mean([words[i] for i in group])) for group in groups]
     quality = "symbols right (%)" if config is None else "BLEU"
     corpus = f"builtin:{task}" if config is None else base.data.path
     return describe(variants, middles, quality, corpus, base)
-
-
-def _told(variant: Variant) -> str:
-    return ", ".join(f"{value:.0f}" for value in variant.quality)
 
 
 def describe(variants: list[Variant], lengths: list[float], quality: str, corpus: str, config: Config) -> Inspection:

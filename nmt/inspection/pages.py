@@ -160,10 +160,12 @@ def write(inspection: Inspection, folder: Path, command: str, say: Say) -> None:
         say(missing)
     what = inspection.what
     png, svg = map(inspection.picture, ("png", "svg"))
+    values = _plain({"command": command, "what": what, **inspection.numbers})
+    numbers = json.dumps(values, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
     written: dict[str, bytes] = {
         f"{what}.png": png,
         f"{what}.html": page(inspection, svg.decode(), command).encode("utf-8", "backslashreplace"),
-        f"{what}.json": _json({"command": command, "what": what, **inspection.numbers}),
+        f"{what}.json": numbers.encode("utf-8", "backslashreplace"),
     }
     written |= {name: text.encode() for name, text in inspection.files.items()}
     try:
@@ -189,7 +191,8 @@ def page(inspection: Inspection, svg: str, command: str = "") -> str:
     inline = inline.replace(BACKGROUND, "var(--paper)")
     for light, dark in DARK.items():
         inline = inline.replace(light, f"light-dark({light}, {dark})")
-    inline = re.sub(r'(?<= [dxy]=")[^"]*', _shorter, inline)
+    # coordinates with two decimals: finer than any screen can show, and the page becomes a third smaller
+    inline = re.sub(r'(?<= [dxy]=")[^"]*', lambda found: re.sub(r"(\.\d\d)\d+", r"\1", found[0]), inline)
     label = escape(inspection.title)
     inline = inline.replace("<svg", f'<svg role="img" aria-label="{label}" style="max-width: 100%; height: auto"', 1)
     picture = section("Picture", Figure(inline), command=command)
@@ -198,22 +201,11 @@ def page(inspection: Inspection, svg: str, command: str = "") -> str:
     return to_html(document, f"{inspection.what}.json" if command else "")
 
 
-def _shorter(coordinates: re.Match[str]) -> str:
-    """Round numbers to two decimals: finer than any screen can show, and the page becomes a third smaller."""
-    return re.sub(r"(\.\d\d)\d+", r"\1", coordinates[0])
-
-
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
     """A table; columns of numbers are aligned to the right."""
     told = [[number(cell) if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
     numeric = [i for i in range(len(head)) if rows and isinstance(rows[0][i], int | float)]
     return Table(head, told, numeric)
-
-
-def _json(numbers: dict[str, Any]) -> bytes:
-    return (json.dumps(_plain(numbers), ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode(
-        "utf-8", "backslashreplace"
-    )
 
 
 def _plain(value: Any) -> Any:

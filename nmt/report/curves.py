@@ -19,7 +19,6 @@ Record = dict[str, Any]
 class Curves:
     """The records of a training; each has the number of its `update`."""
 
-    path: Path
     training: list[Record]
     validation: list[Record]
 
@@ -49,7 +48,6 @@ def read_curves(path: Path) -> Curves:
             raise UserError(f"`{path}` line {number} is not a record of a training; remove the line") from None
         records.append(record)
     return Curves(
-        path,
         [record for record in records if record.get("kind") == "training"],
         [record for record in records if record.get("kind") == "validation"],
     )

@@ -149,7 +149,8 @@ def _amount(report: DataReport) -> Section:
     ]
     head = ["split", "language", "pairs", "words", "characters", "words a sentence", "median", "95 %", "longest"]
     training = report.survey.training
-    names = [*(_range(low, high) for low, high in itertools.pairwise(LENGTHS)), f"{LENGTHS[-1]}+"]
+    ranges = [f"{low}–{high - 1}" if high - 1 > low else f"{low}" for low, high in itertools.pairwise(LENGTHS)]
+    names = [*ranges, f"{LENGTHS[-1]}+"]
     shares = [
         Series(language, _shares(side))
         for language, side in zip(languages, (training.source, training.target), strict=True)
@@ -157,10 +158,6 @@ def _amount(report: DataReport) -> Section:
     chart = charts.bar_chart("lengths of the sentences", names, shares, "words in a sentence", "% of the sentences")
     picture = Figure(chart, f"Lengths of the sentences of {training.name}.")
     return section("How much", Table(head, rows, range(2, 9)), picture)
-
-
-def _range(low: int, high: int) -> str:
-    return f"{low}–{high - 1}" if high - 1 > low else f"{low}"
 
 
 def _shares(side: Side) -> list[float]:

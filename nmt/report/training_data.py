@@ -45,8 +45,6 @@ class Overlap:
     """Whether the sentence is in the training data, apart from case and spaces."""
     occurrences: Counter[str]
     """How often each word of the test set occurs in the training data; words that do not occur are absent."""
-    sentences: int
-    """Number of training sentences."""
 
     @property
     def near(self) -> npt.NDArray[np.bool_]:
@@ -133,7 +131,7 @@ class Comparison:
 
     def overlap(self) -> Overlap:
         """What has been found so far."""
-        return Overlap(self.similarity, self.nearest, self.exact, self.occurrences, self.seen)
+        return Overlap(self.similarity, self.nearest, self.exact, self.occurrences)
 
 
 def _occurrences(own: Sequence[str]) -> Iterable[tuple[str, int]]:
@@ -196,5 +194,4 @@ def _most_similar(overlap: Overlap, references: int) -> Overlap:
         overlap.nearest.reshape(references, -1)[best, columns],
         np.asarray(overlap.exact.reshape(references, -1).any(axis=0), np.bool_),
         overlap.occurrences,
-        overlap.sentences,
     )

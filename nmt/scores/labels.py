@@ -108,11 +108,6 @@ class LabelScores(Scores):
         }
 
 
-def confusion_matrix(gold: Counts, predicted: Counts, labels: int) -> Counts:
-    """How often each right label was predicted as each label, [labels, labels]."""
-    return np.bincount(gold * labels + predicted, minlength=labels**2).reshape(labels, labels)
-
-
 def f1_scores(confusion: Counts) -> Floats:
     """F1 of each label, [labels]; 0 for one that never occurs."""
     total = confusion.sum(1) + confusion.sum(0)  # 2 tp + fp + fn
@@ -127,11 +122,11 @@ def score_labels(gold: Counts, predicted: Counts, labels: Sequence[str], example
     """
     if examples is None:
         examples = np.arange(len(gold))
-    count, right = int(examples[-1]) + 1, gold == predicted
+    count, right, size = int(examples[-1]) + 1, gold == predicted, len(labels)
 
     def scores(weights: Floats) -> tuple[float, float]:
         """Accuracy and macro F1 if the examples occur so often, [examples]."""
-        each, size = weights[examples], len(labels)
+        each = weights[examples]
         of_gold, of_predicted = (np.bincount(side, each, size) for side in (gold, predicted))
         true, total = np.bincount(gold[right], each[right], size), of_gold + of_predicted
         return float(true.sum() / of_gold.sum()), float((2 * true / np.maximum(total, 1e-9))[total > 0].mean())
@@ -143,7 +138,7 @@ def score_labels(gold: Counts, predicted: Counts, labels: Sequence[str], example
         name: interval(shown, value, sampled)
         for (name, shown), value, sampled in zip(names.items(), found, zip(*samples, strict=True), strict=True)
     }
-    return LabelScores(made, labels, confusion_matrix(gold, predicted, len(labels)))
+    return LabelScores(made, labels, np.bincount(gold * size + predicted, minlength=size**2).reshape(size, size))
 
 
 def is_entity_scheme(labels: Sequence[str]) -> bool:
