@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> None:
         return
     check_evaluate_options(options)
     overrides = decoding_options(options)
-    folders, beside = open_models(opened, options.language_model) if opened else ([], None)
+    folders, language_model = open_models(opened, options.language_model) if opened else ([], None)
     data = data_with(folders[0].config, options.set) if folders else None
     target_language = options.target_language or (data.languages[1] if data else None)
     given = {"model": ", ".join(options.models), "language_model": options.language_model}
@@ -94,7 +94,7 @@ def run(options: argparse.Namespace) -> None:
     baselines = read_baselines(options, sources, count)
     translator = translations = None
     if sources is not None and hypotheses is None:
-        translator = Translator.of(folders, beside, device=options.device, threads=options.threads)
+        translator = Translator.of(folders, language_model, device=options.device, threads=options.threads)
         settings.update(vars(translator.decoding_with(**overrides)))
         if options.language_model is None:
             del settings["language_model_weight"]
@@ -107,7 +107,7 @@ def run(options: argparse.Namespace) -> None:
     evaluation.comparisons = [
         compare_systems(name, hypotheses, texts, references, **scoring) for name, texts in baselines.items()
     ]
-    if translator is not None and len(folders) == 1 and beside is None and os.path.exists(options.models[0]):
+    if translator is not None and len(folders) == 1 and not language_model and os.path.exists(options.models[0]):
         from nmt.report.card import write_results
 
         write_results(folders[0].path, evaluation, say)

@@ -154,7 +154,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def lines_of_shard(options: argparse.Namespace) -> tuple[int, int | None]:
-    """The lines of the input that are translated: the first, and that behind the last one if there is an end."""
+    """The lines of the input that are translated: the first one, and the one after the last; None for all."""
     from nmt.text.files import open_text
     from nmt.translation.line_stream import shard_of_lines
 
@@ -227,32 +227,24 @@ class DocumentProgress:
 
 def check_files(options: argparse.Namespace, source: BinaryIO) -> None:
     """Raises UserError when the output would overwrite a file that is read, or append to it."""
-    output: str | BinaryIO = options.output or sys.stdout.buffer
+    output = regular_file(options.output or sys.stdout.buffer)
     name = f"--output `{options.output}`" if options.output else "standard output"
     for read in filter(None, (source, options.required, options.forbidden, options.keep, options.glossary)):
-        if is_same_file(output, read):
+        file = regular_file(read)
+        if output and file and os.path.samestat(output, file):
             what = (
                 "the input" if read is source else "the glossary" if read == options.glossary else "the file of phrases"
             )
             raise UserError(f"{name} is {what}; choose another file")
 
 
-def is_same_file(one: str | BinaryIO, other: str | BinaryIO) -> bool:
-    """Whether two paths or streams belong to the same regular file."""
+def regular_file(file: str | BinaryIO) -> os.stat_result | None:
+    """The status of the regular file of a path or stream; None if there is no such file, or it is something else."""
     try:
-        first, second = (os.stat(file if isinstance(file, str) else file.fileno()) for file in (one, other))
-        return stat.S_ISREG(first.st_mode) and os.path.samestat(first, second)
-    except OSError:  # no such file, or a stream that belongs to none
-        return False
-
-
-def size_of_file(stream: BinaryIO) -> int:
-    """Bytes of the regular file that a stream reads; 0 if it reads none."""
-    try:
-        status = os.fstat(stream.fileno())
-        return status.st_size if stat.S_ISREG(status.st_mode) else 0
+        status = os.stat(file if isinstance(file, str) else file.fileno())
     except OSError:
-        return 0
+        return None
+    return status if stat.S_ISREG(status.st_mode) else None
 
 
 def open_output(path: str, kept: int) -> BinaryIO:
@@ -279,7 +271,8 @@ class Progress:
 
     def __init__(self, source: BinaryIO, options: argparse.Namespace) -> None:
         self._source = source
-        self._size = size_of_file(source)
+        file = regular_file(source)
+        self._size = file.st_size if file else 0
         self._is_terminal = sys.stderr is not None and sys.stderr.isatty()
         shares_terminal = not options.output and sys.stdout.isatty()
         self._is_wanted = not shares_terminal and (self._size > 0 or self._is_terminal)

@@ -347,7 +347,7 @@ def nearest(vectors: npt.NDArray[Any], chosen: Sequence[int], count: int) -> lis
 
 
 def label_points(axes: Axes, points: Points, texts: Sequence[str], size: float = 9) -> int:
-    """Write each text beside its point unless it would cover an earlier one; returns how many are shown.
+    """Write each text next to its point unless it would cover an earlier one; returns how many are shown.
 
     The texts must be in order of importance.
     """

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nmt.errors import UserError, how_to_install
-from nmt.scores.tokenizers import SCRIPT_NAMES, TOKENIZERS, language_code, script_language, tokenizer_for
+from nmt.scores.tokenizers import SCRIPTS, TOKENIZERS, language_code, script_language, tokenizer_for
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric
@@ -74,7 +74,7 @@ def choose_tokenizer(target_language: str, references: Sequence[str] = (), token
         return Tokenizer(tokenizer, code)
     because = f"the target language is `{target_language}`"
     if code not in TOKENIZERS and (found := script_language(references)):
-        code, because = found, f"the references are written in {SCRIPT_NAMES[found]} characters"
+        code, because = found, f"the references are written in {SCRIPTS[found][0]} characters"
     name = tokenizer_for(code)
     if name == "13a":
         return Tokenizer(name, code)

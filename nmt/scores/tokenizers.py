@@ -25,18 +25,15 @@ LANGUAGE_NAMES = {
 """Other names of the languages with a tokeniser of their own, and of those of Multi30k."""
 
 SCRIPTS = {
-    "th": "\u0e00-\u0e7f",
-    "lo": "\u0e80-\u0eff",
-    "bo": "\u0f00-\u0fff",
-    "my": "\u1000-\u109f\ua9e0-\ua9ff\uaa60-\uaa7f",
-    "km": "\u1780-\u17ff\u19e0-\u19ff",
-    "ja": "\u3040-\u30ff",
-    "zh": "\u3400-\u4dbf\u4e00-\u9fff",
+    "th": ("Thai", "\u0e00-\u0e7f"),
+    "lo": ("Lao", "\u0e80-\u0eff"),
+    "bo": ("Tibetan", "\u0f00-\u0fff"),
+    "my": ("Burmese", "\u1000-\u109f\ua9e0-\ua9ff\uaa60-\uaa7f"),
+    "km": ("Khmer", "\u1780-\u17ff\u19e0-\u19ff"),
+    "ja": ("Japanese", "\u3040-\u30ff"),
+    "zh": ("Chinese", "\u3400-\u4dbf\u4e00-\u9fff"),
 }
-"""Characters of the scripts without spaces between words, by the language that represents the script."""
-
-SCRIPT_NAMES = {"th": "Thai", "lo": "Lao", "bo": "Tibetan", "my": "Burmese", "km": "Khmer", "ja": "Japanese",
-                "zh": "Chinese"}  # fmt: skip
+"""The scripts without spaces between words, by the language that represents the script: their names and characters."""
 
 KANA = 0.05
 """Text in Chinese characters is Japanese if at least this share of it is kana."""
@@ -59,7 +56,7 @@ def tokenizer_for(target_language: str) -> str:
 def script_language(texts: Sequence[str]) -> str | None:
     """The language that represents the script of the texts; None if most characters are of scripts with spaces."""
     sample = "".join("".join(texts)[:SAMPLE].split())
-    counts = {language: len(re.findall(f"[{characters}]", sample)) for language, characters in SCRIPTS.items()}
+    counts = {language: len(re.findall(f"[{characters}]", sample)) for language, (_, characters) in SCRIPTS.items()}
     if counts["ja"] >= KANA * counts["zh"]:
         counts["ja"] += counts.pop("zh")
     language = max(counts, key=counts.__getitem__)
