@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
+from nmt.documents.html import string_parts
 from nmt.documents.parts import Block, Part, Request, has_letters, spliced
-from nmt.documents.strings import string_parts
 from nmt.errors import imported
 
 _JSON = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+')

@@ -1,10 +1,11 @@
-"""HTML pages and fragments, and the pages of e-books."""
+"""HTML pages and fragments, the pages of e-books, and strings of programs that may contain HTML."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
+from nmt.documents import text
 from nmt.documents.inline import Break, Group, Item, Text, Whole, block
 from nmt.documents.parts import Part, Request, has_letters
 from nmt.documents.xml import attribute_parts
@@ -25,8 +26,8 @@ MOST_DEPTH = 100
 """Maximum depth of nested inline elements; deeper tags are kept one by one."""
 
 
-def parts(text: str, request: Request) -> list[Part]:
-    tokens, partners = html_tokens(text)
+def parts(page: str, request: Request) -> list[Part]:
+    tokens, partners = html_tokens(page)
     ends = _ends(tokens)
     found: list[Part] = []
     place = first = 0
@@ -100,3 +101,14 @@ def _paragraph(tokens: Sequence[Token], partners: dict[int, int], first: int, en
             kind = "word" if token.kind == "kept" else "lb" if token.name == "img" else "x"
             items.append(Whole(_tag(token), kind))
     return [block(raw, stack[0][1])]
+
+
+_HAS_TAG = re.compile(r"</[A-Za-z]|<[A-Za-z][\w-]*(?:\s[^<>]*)?/?>")
+
+
+def string_parts(string: str) -> list[Part]:
+    """The parts of a text of a program, a string of a catalogue, of JSON or YAML, which may contain tags."""
+    if not _HAS_TAG.search(string):
+        return text.parts(string, Request())
+    pieces = re.split(r"(\n+)", string)
+    return [part for piece in pieces for part in (parts(piece, Request()) if piece.strip() else [piece])]

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from nmt.documents.html import string_parts
 from nmt.documents.parts import Block, Part, Request, has_letters, spliced
-from nmt.documents.strings import string_parts
 from nmt.text.formats.languages import is_language
 
 _STRING = r'"(?:[^"\\\n]|\\.)*"'

@@ -182,6 +182,11 @@ class Leaf:
     note: str
     """Small print after the text."""
 
+    @property
+    def width(self) -> float:
+        """About the width of text and note."""
+        return len(self.text) * CHARACTER + len(self.note) * 5.6 + 4
+
 
 ROW, CHARACTER, GAP = 19, 7.2, 26
 
@@ -210,7 +215,7 @@ def tree_chart(label: str, root: str, nodes: Sequence[Leaf]) -> str:
     columns = max((node.step for node in nodes), default=0)
     widths = [len(root) * CHARACTER] + [0.0] * columns
     for node in nodes:
-        widths[node.step] = max(widths[node.step], len(node.text) * CHARACTER + len(node.note) * 5.6 + 4)
+        widths[node.step] = max(widths[node.step], node.width)
     lefts = [8.0]
     for width in widths:
         lefts.append(lefts[-1] + width + GAP)
@@ -222,10 +227,7 @@ def tree_chart(label: str, root: str, nodes: Sequence[Leaf]) -> str:
     middle = {place: 16 + row * ROW for place, row in rows.items()}
     for place in sorted(range(len(nodes)), key=lambda place: -order[nodes[place].kind]):  # the best on top
         node = nodes[place]
-        before = nodes[node.parent] if node.parent >= 0 else None
-        x = lefts[node.step - 1] + (
-            len(before.text) * CHARACTER + len(before.note) * 5.6 + 4 if before else len(root) * CHARACTER
-        )
+        x = lefts[node.step - 1] + (nodes[node.parent].width if node.parent >= 0 else widths[0])
         y, end = middle[node.parent], middle[place]
         bend = f"H{lefts[node.step] - 12:.0f}V{end - 4}" if end > y else ""
         parts.append(f'<path class="branch {node.kind}" d="M{x + 3:.0f} {y - 4}{bend}H{lefts[node.step] - 3:.0f}"/>')
