@@ -11,7 +11,6 @@ import zlib
 from nmt.documents.parts import Request
 
 MOST_BYTES = 1 << 29
-"""Maximum size of the unpacked document."""
 MOST_MEMBERS = 20_000
 MOST_RATIO = 200
 """Maximum ratio of the unpacked size to the size of a file of more than SMALL bytes unpacked: more is a bomb."""

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from nmt.translation.translator import Translator
 
 MOST_BYTES = 1 << 27
-"""Maximum size of a document."""
 Parts = Callable[[str, Request], list[Part]]
 TEXTS: dict[str, Parts] = {
     ".txt": text.parts,
@@ -46,7 +45,6 @@ ARCHIVES: dict[str, tuple[Callable[[Archive, Request], dict[str, list[Part]]], s
 """Documents that are archives: the function that finds the parts of their files, and how they are known: by a folder,
 or by what their file `mimetype` says."""
 SUFFIXES = (*TEXTS, *ARCHIVES)
-"""The suffixes of the documents that are translated."""
 _MACROS = frozenset((".docm", ".dotm", ".xlsm", ".xltm", ".xlam", ".pptm", ".potm", ".ppsm"))
 _OLD = frozenset((".doc", ".xls", ".ppt", ".rtf", ".pdf", ".odg", ".pages", ".key", ".numbers", ".mobi", ".azw3"))
 

@@ -11,9 +11,7 @@ from xml.parsers import expat
 from nmt.documents.parts import Part, Request, Segment, escape, has_letters, spliced
 
 MOST_XML = 1 << 26
-"""Maximum number of characters of an XML file."""
 MOST_DEPTH = 200
-"""Maximum depth of nested elements."""
 _TAG = re.compile(rb"""<[^<>"']*(?:"[^"]*"[^<>"']*|'[^']*'[^<>"']*)*>""")
 
 

@@ -37,7 +37,6 @@ Links = set[tuple[int, int]]
 BATCH = 64
 
 DRAWN = 4
-"""Maximum number of sentences in the picture."""
 
 
 @dataclass

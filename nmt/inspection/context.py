@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BATCH = 64
-"""Number of sentences encoded at once."""
 
 LABELS = 40
 """Maximum number of sentences whose text is in the picture."""

@@ -49,7 +49,6 @@ CLOSED, OPEN = 0.1, 0.9
 """A gate at most this is left-saturated, one at least that right-saturated (Karpathy et al. 2016, section 4.2)."""
 
 DRAWN_UNITS = 40
-"""Number of units in the picture."""
 
 SHOWN_SENTENCES = 25
 """Maximum number of sentences in the coloured text of the page."""

@@ -249,7 +249,6 @@ class Steps:
     after: list[State] = field(default_factory=list)
     """The state after it, as the cell gives it (before zoneout)."""
     products: list[tuple[Product, ...]] = field(default_factory=list)
-    """The recurrent products."""
 
 
 @contextmanager

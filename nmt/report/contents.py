@@ -63,7 +63,6 @@ class Leak:
     """Which side was compared: `source` or `reference`."""
     text: str
     training: str
-    """The training sentence."""
     exact: bool
 
 
@@ -73,7 +72,6 @@ class TrainingPart:
 
     overlap: TrainingOverlap
     pairs: int
-    """Number of training pairs."""
     leaks: list[Leak]
     """The most similar sentences, at most ten."""
     without_leaks: list[PartScore]
@@ -107,7 +105,6 @@ class Pieces:
 
     total: int
     unknown: int
-    """Number of unknown pieces."""
     bytes: int
     """Number of byte pieces, which spell characters that the vocabulary lacks."""
 
@@ -122,7 +119,6 @@ class Report:
     repetition: dict[str, Repetition]
     """For `hypothesis` and `reference`."""
     empty: int
-    """Number of empty hypotheses."""
     training: TrainingPart | None = None
     pieces: dict[str, Pieces] = field(default_factory=dict)
     """For `source` and `hypothesis`."""
@@ -132,7 +128,6 @@ class Report:
     """Geometric mean of the probabilities of each translation's pieces, the end symbol included; None for an empty
     line."""
     calibration: Calibration | None = None
-    """Calibration of pieces."""
     sentence_calibration: SentenceCalibration | None = None
     tree: SearchTree | None = None
     curves: Curves | None = None
@@ -311,7 +306,6 @@ def _leaks(report: Report, overlap: TrainingOverlap, pairs: Dataset, tags: Seque
 
 
 MOST_LEAKS = 10
-"""Maximum number of similar sentences that are shown."""
 
 
 def _nearest_reference(report: Report, place: int, training: str) -> str:

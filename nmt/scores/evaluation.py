@@ -28,7 +28,6 @@ class Score:
     low: float
     """Lower end of the 95 % confidence interval: mean of the bootstrap samples minus half its width."""
     high: float
-    """Upper end of the interval."""
     signature: str
     """sacrebleu's signature: two scores can only be compared if it is equal."""
 

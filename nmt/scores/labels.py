@@ -19,7 +19,6 @@ Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 SAMPLES = 1000
-"""Number of bootstrap samples."""
 
 SHOWN_LABELS = 20
 """Largest confusion matrix that is printed."""

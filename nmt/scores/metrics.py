@@ -131,7 +131,6 @@ class SentenceScore:
     bleu: float
     """BLEU of the sentence, over the n-gram orders for which it is long enough (`eff:yes`)."""
     chrf: float
-    """chrF2 of the sentence."""
 
 
 def sentence_scores(

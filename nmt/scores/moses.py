@@ -8,7 +8,6 @@ from typing import Any
 from nmt.scores.tokenizers import language_code
 
 MOSES_NAME = "BLEU (lower-cased, Moses tokens)"
-"""Name of the figure."""
 
 MOSES_LANGUAGES = frozenset(
     {"as", "bn", "ca", "cs", "de", "el", "en", "es", "et", "fi", "fr", "ga", "gu", "hi", "hu", "is", "it", "kn", "lt"}

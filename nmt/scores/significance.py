@@ -110,7 +110,6 @@ class PartScore:
     low: float
     """Lower end of the 95 % confidence interval of BLEU."""
     high: float
-    """Upper end of the interval."""
     chrf: float
 
 
