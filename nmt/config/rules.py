@@ -108,31 +108,26 @@ def minimum_risk(name: str, values: list[Any] | Values, must: str, reason: str) 
     return Rule({"training.objective": ["minimum_risk"], name: values}, must, reason)
 
 
-def language_model(
-    name: str,
-    values: list[Any] | Values,
-    reason: str = "a language model has no source",
-    must: str = "left out for a language model",
-) -> Rule:
-    """A rule on values that exclude the task `language_model`."""
-    return Rule({"task": ["language_model"], name: values}, must, reason, shown=False)
+def excluding(cause: Mapping[str, list[Any] | Values], must: str, reason: str) -> Callable[..., Rule]:
+    """A function that makes rules on values that one value of another setting excludes, usually for the same reason."""
 
+    def rule(name: str, values: list[Any] | Values, reason: str = reason, must: str = must) -> Rule:
+        return Rule({**cause, name: values}, must, reason, shown=False)
 
-def without_decoder(name: str, values: list[Any] | Values, reason: str = "the network has no decoder") -> Rule:
-    """A rule on values that exclude the tasks whose network has no decoder."""
-    return Rule({"task": WITHOUT_DECODER, name: values}, "left out for the task `{task}`", reason, shown=False)
-
-
-def with_vectors(name: str, values: list[Any] | Values, reason: str = "vectors have no pieces") -> Rule:
-    """A rule on values that exclude sources that are vectors."""
-    must = 'left out with `data.input = "vectors"`'
-    return Rule({"data.input": ["vectors"], name: values}, must, reason, shown=False)
+    return rule
 
 
 TEXT_ONLY = Values("that reads only text", lambda task: task_kind(task).source != "pieces_or_vectors", ("translation",))
 ONE_LABEL = Values("of one label", lambda task: task_kind(task).target == "label", ("classification",))
 WITHOUT_DECODER = Values("of labels", lambda task: not task_kind(task).decoder, ("classification",))
 
+language_model = excluding(
+    {"task": ["language_model"]}, "left out for a language model", "a language model has no source"
+)
+without_decoder = excluding({"task": WITHOUT_DECODER}, "left out for the task `{task}`", "the network has no decoder")
+with_vectors = excluding(
+    {"data.input": ["vectors"]}, 'left out with `data.input = "vectors"`', "vectors have no pieces"
+)
 
 GRADUALLY = ["constant", "linear", "exponential", "inverse_sigmoid"]
 """The kinds of scheduled sampling."""
