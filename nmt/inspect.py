@@ -14,8 +14,12 @@ from nmt.inspection.context import context
 from nmt.inspection.embeddings import embeddings
 from nmt.inspection.gates import gates
 from nmt.inspection.gradient_flow import gradient_flow
+from nmt.inspection.pages import Inspection
 from nmt.inspection.search import search
 from nmt.inspection.steps import steps
 from nmt.inspection.watching import Source
 
-__all__ = ["Source", "attention", "bottleneck", "context", "embeddings", "gates", "gradient_flow", "search", "steps"]
+__all__ = [
+    "Inspection", "Source",
+    "attention", "bottleneck", "context", "embeddings", "gates", "gradient_flow", "search", "steps",
+]  # fmt: skip
