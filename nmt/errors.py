@@ -48,10 +48,7 @@ def similar_path(path: str) -> str:
 
 
 def how_to_install(what: str) -> str:
-    """The command that installs a package, or an extra of this one: `[train]`.
-
-    In a clone it takes the tested versions of constraints.txt; elsewhere the installed package gets the extra.
-    """
+    """The command that installs a package or an extra (`[train]`), with the tested versions in a clone."""
     clone = Path(__file__).parent.parent
     if not (clone / "constraints.txt").is_file():
         return f"pip install {shlex.quote(f'recurrent-nmt{what}') if what.startswith('[') else what}"
@@ -65,9 +62,8 @@ def how_to_install(what: str) -> str:
 def imported(module: str, what: str, install: str) -> Any:
     """A module of an optional package; raises UserError if it is not installed.
 
-    Parameters:
-        what: the subject, its verb and the package: "pictures need matplotlib"
-        install: as `how_to_install` takes it
+    what: the subject, its verb and the package: "pictures need matplotlib"
+    install: as `how_to_install` takes it
     """
     try:
         return import_module(module)
@@ -78,9 +74,8 @@ def imported(module: str, what: str, install: str) -> Any:
 def needs_attention(what: str, advice: str = "", model: str = "this one has none") -> UserError:
     """The error for asking a model without attention for something that needs attention.
 
-    Parameters:
-        what: the subject and its verb: "`replace_unknown` needs"
-        advice: what to do instead, as the end of the sentence
-        model: which model has no attention, and how the user can see that
+    what: the subject and its verb: "`replace_unknown` needs"
+    advice: what to do instead, as the end of the sentence
+    model: which model has no attention, and how the user can see that
     """
     return UserError(f"{what} a model with attention, but {model}{advice}")

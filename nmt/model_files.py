@@ -1,7 +1,7 @@
 """Model files, which may be damaged or come from strangers: size limits, checksums and atomic writing.
 
 A checksum is a CRC-32. It detects every flipped bit and every file of another model, and takes 0.6 ms per megabyte. It
-is not a signature: whoever changes a file on purpose can also write its checksum, so values are checked too.
+is not a signature: somebody who changes a file on purpose can also write its checksum, so values are checked too.
 """
 
 from __future__ import annotations
@@ -21,16 +21,11 @@ from typing import Any
 
 from nmt.errors import UserError
 
-MOST_TEXT = 1 << 20
-"""Maximum number of bytes of a configuration or manifest."""
-MOST_VOCABULARY = 1 << 26
-"""Maximum number of bytes of a SentencePiece model."""
-MOST_HEADER = 1 << 26
-"""Maximum number of bytes of the header of a safetensors file."""
-BLOCK = 1 << 20
-"""Number of bytes that are read at once for a checksum."""
-EXPORT = "onnx"
-"""Folder of the exported model inside a model folder."""
+MOST_TEXT = 1 << 20  # maximum number of bytes of a configuration or manifest
+MOST_VOCABULARY = 1 << 26  # maximum number of bytes of a SentencePiece model
+MOST_HEADER = 1 << 26  # maximum number of bytes of the header of a safetensors file
+BLOCK = 1 << 20  # number of bytes that are read at once for a checksum
+EXPORT = "onnx"  # folder of the exported model inside a model folder
 DATA_CHECKSUM, HEADER_CHECKSUM = "crc32", "crc32 of the rest"
 """Names of checksums in the metadata of a safetensors file: of its data, and of its header without this one."""
 
@@ -75,7 +70,6 @@ def file_checksum(path: Path, start: int = 0) -> str:
 
 
 def note_files(folder: Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Size and checksum of files, for a manifest."""
     return {name: {"size": (folder / name).stat().st_size, "crc32": file_checksum(folder / name)} for name in names}
 
 
@@ -135,10 +129,7 @@ def check_text(path: Path) -> str:
 
 
 def sealed_tensors(content: bytes, **notes: str) -> list[bytes | memoryview]:
-    """A safetensors file with notes and its checksums in the metadata, in parts to be written one after another.
-
-    The file consists of the length of the header (8 bytes), the header (JSON), and the data.
-    """
+    """A safetensors file (length of the header, header, data) with notes and checksums in the metadata, in parts."""
     (length,) = struct.unpack("<Q", content[:8])
     header, data = json.loads(content[8 : 8 + length]), memoryview(content)[8 + length :]
     metadata = header.setdefault("__metadata__", {})
@@ -183,10 +174,7 @@ def write_atomically(path: Path, *content: bytes | memoryview) -> None:
 
 
 def write_together(folder: Path, files: Mapping[str, Sequence[bytes | memoryview]]) -> None:
-    """Write files of a folder, each as `write_atomically` does; none is replaced before all are on the disk.
-
-    files: the parts of each file's content, by its name
-    """
+    """Write files, given as parts by name, like `write_atomically`; none is replaced before all are on the disk."""
     written = {}
     try:
         for name, content in files.items():
@@ -236,10 +224,7 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def remove_abandoned(folder: Path, prefix: str, suffix: str = "") -> None:
-    """Remove files and folders named PREFIX, process id, SUFFIX that ended processes have left behind.
-
-    The name may have more text after a hyphen between the process id and the suffix.
-    """
+    """Remove files and folders named PREFIX, process id (maybe with `-...`), SUFFIX, whose process has ended."""
     for path in folder.glob(f"{glob.escape(prefix)}*{suffix}"):
         process = path.name.removeprefix(prefix).removesuffix(suffix).split("-")[0]
         if process.isdecimal() and not _is_running(int(process)):

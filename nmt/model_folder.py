@@ -45,11 +45,9 @@ from nmt.text.labels import load_side
 
 CONFIG = "config.toml"
 WEIGHTS = "model.safetensors"
-MANIFEST = "export.json"
-"""Name of the file that describes the export and the weights from which it was made."""
+MANIFEST = "export.json"  # name of the file that describes the export and the weights from which it was made
 CONFIDENCE = "confidence.json"
-BUNDLED = Path(__file__).parent / "models"
-"""Folder of the bundled models, which are part of the package."""
+BUNDLED = Path(__file__).parent / "models"  # folder of the bundled models, which are part of the package
 
 
 @dataclass
@@ -58,21 +56,18 @@ class ModelFolder:
 
     path: Path
     config: Config
+    # The vocabulary of the source side, or the `Scale` of its vectors. The same as `target_vocabulary` with a joint
+    # vocabulary, and for a language model, which has no source.
     source_vocabulary: Any
-    """The vocabulary of the source side, or the `Scale` of its vectors. The same as `target_vocabulary` with a joint
-    vocabulary, and for a language model, which has no source."""
-    target_vocabulary: Any
-    """The vocabulary of the target side, or its `Labels`."""
+    target_vocabulary: Any  # the vocabulary of the target side, or its `Labels`
     confidence: Confidence | None = None
 
     @property
     def weights(self) -> Path:
-        """The path of the weights file."""
         return self.path / WEIGHTS
 
     @property
     def exported(self) -> bool:
-        """Whether there is an export."""
         return (self.path / EXPORT / MANIFEST).is_file()
 
 
@@ -94,10 +89,7 @@ def vocabulary_files(config: Config) -> list[str]:
 
 
 def weights_metadata(config: Config, source_vocabulary: Any, target_vocabulary: Any) -> dict[str, str]:
-    """The metadata of the weights file: the checksum of each vocabulary.
-
-    With it `open_model` detects a vocabulary that was replaced by another one, whose ids mean other pieces.
-    """
+    """The metadata of the weights file: the checksum of each vocabulary, whose ids the weights belong to."""
     made = _by_file(config, source_vocabulary, target_vocabulary)
     return {name: vocabulary.checksum for name, vocabulary in made.items()}
 
@@ -152,7 +144,7 @@ def open_model(name: str | Path) -> ModelFolder:
 
 
 def read_confidence(folder: Path) -> Confidence | None:
-    """What a model folder has on its confidence; raises UserError when it cannot be right."""
+    """The confidence of a model folder, if it has one; raises UserError if its values cannot be right."""
     path = folder / CONFIDENCE
     if not path.exists():
         return None
@@ -187,8 +179,7 @@ def _metadata(folder: ModelFolder) -> dict[str, str]:
         raise UserError(f"model folder `{folder.path}` is damaged: `{WEIGHTS}`: {error}") from None
 
 
-EXPORT_FORMAT = 1
-"""Version of the export's format; it increases when an engine would misread an older export."""
+EXPORT_FORMAT = 1  # version of the export's format; it increases when an engine would misread an older export
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -263,10 +254,7 @@ MANIFEST_VALUES: dict[str, Callable[[Any], bool]] = {
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Write or replace export.json, with the checksums of the other files in its folder.
-
-    folder: the folder of the export
-    """
+    """Write or replace export.json in the folder of an export, with the checksums of its other files."""
     names = sorted(path.name for path in folder.iterdir() if path.name != MANIFEST)
     values = sealed_values({**manifest, "files": note_files(folder, names)})
     write_atomically(folder / MANIFEST, (json.dumps(values, indent=1) + "\n").encode())
@@ -279,16 +267,12 @@ def weights_identity(folder: ModelFolder) -> dict[str, Any]:
 
 
 def weights_checksum(folder: ModelFolder) -> str:
-    """SHA-256 of the weights file."""
     with open(folder.weights, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_export(folder: ModelFolder) -> None:
-    """Check that the export was made from the weights; without weights there is nothing to compare.
-
-    Raises UserError if it was made from other weights, for example because the training was continued.
-    """
+    """Raises UserError if the export was made from other weights than there are."""
     made_from = read_manifest(folder.path)["weights"]
     if not folder.weights.exists():
         return
@@ -328,18 +312,15 @@ def open_models(
         check_same_vocabularies(folders[0], folder)
     if language_model is None:
         return folders, None
-    beside = open_model(language_model)
-    if beside.config.task != "language_model":
-        raise UserError(f"--language-model `{beside.path}` is a {beside.config.kind.title}; give a language model")
-    check_same_vocabularies(folders[0], beside)
-    return folders, beside
+    fused = open_model(language_model)
+    if fused.config.task != "language_model":
+        raise UserError(f"--language-model `{fused.path}` is a {fused.config.kind.title}; give a language model")
+    check_same_vocabularies(folders[0], fused)
+    return folders, fused
 
 
 def check_same_vocabularies(first: ModelFolder, other: ModelFolder) -> None:
-    """Check that ids mean the same to two models; for a language model only the target side matters.
-
-    Raises UserError naming both folders.
-    """
+    """Raises UserError unless ids mean the same to two models; a language model has only a target side."""
     sides = {"target": (first.target_vocabulary, other.target_vocabulary)}
     if other.config.task == first.config.task:
         sides["source"] = (first.source_vocabulary, other.source_vocabulary)
@@ -352,7 +333,6 @@ def check_same_vocabularies(first: ModelFolder, other: ModelFolder) -> None:
 
 
 def bundled_models() -> list[str]:
-    """Names of the bundled models."""
     return sorted(folder.name for folder in BUNDLED.glob("*"))
 
 
@@ -400,7 +380,6 @@ def write_model(
 
 
 def model_card(config: Config, results: Mapping[str, Any]) -> str:
-    """The README of a model folder."""
     data, model = config.data, config.model
     network = f"{model.cell.upper().replace('_', ' ')}, hidden size {model.hidden_size}"
     if config.task == "language_model":

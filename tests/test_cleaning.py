@@ -109,14 +109,14 @@ def test_training_and_translation_prepare_text_alike(tmp_path: Path) -> None:
         (tmp_path / name / "train.de").write_text("".join(f"{line}\n" for line in sources), encoding="utf-8")
         (tmp_path / name / "train.en").write_text(f"{target}\n" * count, encoding="utf-8")
         data = DataConfig(path=str(tmp_path / name))
-        loaded.append(load_pairs(data, "train", cache=tmp_path / "cache"))
+        loaded.append(load_pairs(data, "train"))
     clean, cleaned = loaded
     assert clean[:] == cleaned[:]
     vocabulary = learn_vocabulary([*clean["source"], *clean["target"]], VocabularyConfig(), 300, "identity")
-    corpus = prepare_corpus(data, "train", vocabulary, vocabulary, cache=tmp_path / "cache")
+    corpus = prepare_corpus(data, "train", vocabulary, vocabulary)
     sources, targets = corpus.pieces(range(len(corpus)))
     assert len(corpus) == len(DISTURBED)
     assert {tuple(ids) for ids in sources} == {tuple(vocabulary.encode(PLAIN))}
     assert {vocabulary.decode(ids.tolist()) for ids in targets} == {"It’s a door."}
-    text = prepare_text(data, "train", vocabulary, cache=tmp_path / "cache")
+    text = prepare_text(data, "train", vocabulary)
     assert set(text.text(range(len(text)))) == {"It’s a door."}

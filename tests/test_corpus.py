@@ -1027,7 +1027,8 @@ def test_an_error_leaves_nothing_behind(tmp_path):
 
 def test_cache_folder(tmp_path, monkeypatch):
     data = write_folder(tmp_path / "a")
-    prepare(data, cache=tmp_path / "given")
+    monkeypatch.setenv("NMT_CACHE", str(tmp_path / "given"))
+    prepare(data)
     assert len(list((tmp_path / "given").iterdir())) == 4
     assert not (tmp_path / "cache").exists()
     monkeypatch.delenv("NMT_CACHE")
@@ -1040,11 +1041,12 @@ def test_cache_folder(tmp_path, monkeypatch):
     assert len(list((tmp_path / "home" / ".cache" / "nmt").iterdir())) == 2
 
 
-def test_a_cache_folder_that_cannot_be_written(tmp_path):
+def test_a_cache_folder_that_cannot_be_written(tmp_path, monkeypatch):
     data = write_folder(tmp_path / "a")
     (tmp_path / "file").touch()
+    monkeypatch.setenv("NMT_CACHE", str(tmp_path / "file" / "cache"))
     with fails(f"cache folder `{tmp_path}/file/cache` cannot be written: Not a directory; set NMT_CACHE to another"):
-        load_pairs(data, "train", cache=tmp_path / "file" / "cache")
+        load_pairs(data, "train")
 
 
 def test_a_cache_folder_that_forgets(tmp_path, monkeypatch):

@@ -126,7 +126,7 @@ def test_running_text_in_one_line_is_read_in_chunks(tmp_path: Path) -> None:
     (tmp_path / "one.jsonl").write_text(f'{{"en": "{words}"}}\n', encoding="utf-8")
     for kind, name in (("text", "t"), ("json", "one.jsonl")):
         data = DataConfig(path=kind, files={"train": str(tmp_path / name)})
-        texts = list(load_texts(data, "train", cache=tmp_path / "cache")["text"])
+        texts = list(load_texts(data, "train")["text"])
         assert max(map(len, texts)) < CHUNK and " ".join(texts).find(words) >= 0
         vocabulary = learn_vocabulary(texts, VocabularyConfig(model_type="char"), 300, "identity")
         assert {"ö", "9"} <= set(vocabulary.pieces(range(len(vocabulary))))
@@ -146,8 +146,8 @@ def test_pipes_are_read_once(tmp_path: Path) -> None:
         threads.append(threading.Thread(target=path.write_text, args=(content,)))
         threads[-1].start()
     data = DataConfig(path="text", files={"train": [str(path) for path in paths]})
-    check_splits(data, ["train"], cache=tmp_path / "cache")
-    pairs = load_pairs(data, "train", cache=tmp_path / "cache")
+    check_splits(data, ["train"])
+    pairs = load_pairs(data, "train")
     assert [list(pairs["source"]), list(pairs["target"])] == sides
     for thread in threads:
         thread.join()

@@ -231,7 +231,7 @@ def test_a_memory_becomes_a_folder_to_train_from(run: Callable[..., str], tmp_pa
     ]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "memory.tmx"]
     config = load_config("corpus/config.toml")
-    splits = [load_pairs(config.data, split, cache=tmp_path / "cache") for split in ("train", "validation", "test")]
+    splits = [load_pairs(config.data, split) for split in ("train", "validation", "test")]
     assert sorted(pair for split in splits for pair in zip(split["source"], split["target"], strict=True)) == sorted(
         PAIRS
     )

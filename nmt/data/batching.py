@@ -24,33 +24,24 @@ from nmt.errors import UserError
 from nmt.text.labels import pad_sources
 from nmt.text.vocabulary import BEGIN, END, PAD, UNK, Vocabulary
 
-POOL = 32768
-"""Number of pairs that are segmented and sorted at once: enough for little padding, few enough for little memory."""
+POOL = 32768  # pairs that are segmented and sorted at once: enough for little padding, few enough for memory
 
-BLOCK = 16
-"""Number of batches of similar target length whose pairs are sorted by source length together."""
+BLOCK = 16  # number of batches of similar target length whose pairs are sorted by source length together
 
 
-AnyBatch = TypeVar("AnyBatch")
-"""A dataclass whose tensors hold the rows of a batch."""
+AnyBatch = TypeVar("AnyBatch")  # a dataclass whose tensors hold the rows of a batch
 
 
 @dataclass
 class Batch:
     """A batch of pairs, time-major, padded at the end."""
 
-    source: Tensor
-    """Ids with the end symbol, [source_length, batch]."""
-    lengths: Tensor
-    """Source lengths with the end symbol, [batch]."""
-    inputs: Tensor
-    """The decoder's input: begin symbol, then the target's pieces, [target_length, batch]."""
-    targets: Tensor
-    """The symbols to predict: the target's pieces, then the end symbol, [target_length, batch]."""
-    target_tokens: int
-    """Number of entries of `targets` without padding."""
-    indices: np.ndarray
-    """The pairs' places in the corpus."""
+    source: Tensor  # ids with the end symbol, [source_length, batch]
+    lengths: Tensor  # source lengths with the end symbol, [batch]
+    inputs: Tensor  # the decoder's input: begin symbol, then the target's pieces, [target_length, batch]
+    targets: Tensor  # the symbols to predict: the target's pieces, then the end symbol, [target_length, batch]
+    target_tokens: int  # number of entries of `targets` without padding
+    indices: np.ndarray  # the pairs' places in the corpus
 
     @property
     def count(self) -> int | None:
@@ -59,10 +50,7 @@ class Batch:
 
 
 def to_device(batch: AnyBatch, device: torch.device) -> AnyBatch:
-    """The same batch on a device. Lengths stay in main memory, where they tell the kernels what to do.
-
-    The copy starts from pinned memory, so that the processor need not wait for the GPU.
-    """
+    """The same batch on a device, from pinned memory; lengths stay in main memory, where kernels read them."""
     if device.type == "cpu":
         return batch
     moved = {}
@@ -112,12 +100,9 @@ class Pool:
     """Part of an epoch: pairs drawn at random, segmented, and put into batches of similar length."""
 
     source: list[np.ndarray]
-    target: list[np.ndarray]
-    """Source and target pieces of each pair."""
-    indices: np.ndarray
-    """The pairs' places in the corpus."""
-    batches: list[np.ndarray]
-    """Positions in the pool, batch by batch, in the order of training."""
+    target: list[np.ndarray]  # source and target pieces of each pair
+    indices: np.ndarray  # the pairs' places in the corpus
+    batches: list[np.ndarray]  # positions in the pool, batch by batch, in the order of training
 
 
 def plan_batches(
@@ -171,8 +156,7 @@ class Batcher:
         self.source_vocabulary, self.target_vocabulary = source_vocabulary, target_vocabulary
         self.source_starts = np.array(source_vocabulary.starts_word())
         self.target_starts = np.array(target_vocabulary.starts_word())
-        self.copied_spans = 0
-        """Spans of a pair that may become pieces of their own."""
+        self.copied_spans = 0  # spans of a pair that may become pieces of their own
         if config.copied_spans_share:
             self.copied_spans = min(len(source_vocabulary.span_ids), len(target_vocabulary.span_ids))
         self.tags = [np.array(source_vocabulary.encode(part.tag), dtype=np.int64) for part in corpus.parts]
@@ -181,10 +165,7 @@ class Batcher:
             raise UserError("an epoch has not even one training pair; raise `data.weight`")
 
     def pools(self, epoch: int) -> list[np.ndarray]:
-        """The epoch's pairs in random order, cut into pools; a data source's weight sets how often its pairs occur.
-
-        Every order of all pairs of all sources is equally probable. It takes 4 bytes a pair.
-        """
+        """The epoch's pairs in uniformly random order, as often as weights say, in pools; they take 4 bytes each."""
         seed, drawn, first = self.config.seed, [], 0
         for number, part in enumerate(self.corpus.parts):
             drawn.append(draw_by_weight(part.counts.kept, part.weight, epoch, [seed, number]))
@@ -196,7 +177,7 @@ class Batcher:
 
     def pool(self, indices: np.ndarray, epoch: int, number: int) -> Pool:
         """Add noise to a pool's pairs, segment them (with sampling if it is configured), and plan the batches."""
-        config = self.config
+        config, vocabularies = self.config, (self.source_vocabulary, self.target_vocabulary)
         rng = np.random.default_rng([config.seed, epoch, number])
         self.corpus.release()  # of the last pool
         indices = indices.astype(np.int64)
@@ -217,31 +198,24 @@ class Batcher:
             source, target = self._noisy_pieces(noisy, source, target, indices)
             source_text, target_text, indices = noisy.source, noisy.target, indices[noisy.places]
             if config.source_sampling:
-                source = _sample(self.source_vocabulary, source_text, config.source_sampling, int(seeds[0]))
+                source = _arrays(vocabularies[0].sample_batch(source_text, config.source_sampling, int(seeds[0])))
                 source = self._tagged(source, indices)
             if config.target_sampling:
-                target = _sample(self.target_vocabulary, target_text, config.target_sampling, int(seeds[1]))
+                target = _arrays(vocabularies[1].sample_batch(target_text, config.target_sampling, int(seeds[1])))
         source_lengths = np.array([len(ids) for ids in source], dtype=np.int64)
         target_lengths = np.array([len(ids) for ids in target], dtype=np.int64)
         return Pool(source, target, indices, plan_batches(source_lengths, target_lengths, config, rng))
 
     def _noisy_pieces(
-        self,
-        noisy: NoisyPairs,
-        source: list[np.ndarray],
-        target: list[np.ndarray],
-        indices: np.ndarray,
+        self, noisy: NoisyPairs, source: list[np.ndarray], target: list[np.ndarray], indices: np.ndarray
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Pieces of pairs with noise; a pair that became empty or too long for training keeps its original text."""
         most = self.corpus.counts.max_length or POOL
 
-        def encode(vocabulary: Vocabulary, texts: list[str]) -> list[np.ndarray]:
-            return [np.array(ids, dtype=np.int64) for ids in vocabulary.encode_batch(texts)]
-
         changed = np.flatnonzero(noisy.changed)
-        new_source = encode(self.source_vocabulary, [noisy.source[i] for i in changed])
+        new_source = _arrays(self.source_vocabulary.encode_batch([noisy.source[i] for i in changed]))
         new_source = self._tagged(new_source, indices[noisy.places[changed]])
-        new_target = encode(self.target_vocabulary, [noisy.target[i] for i in changed])
+        new_target = _arrays(self.target_vocabulary.encode_batch([noisy.target[i] for i in changed]))
         source, target = ([side[place] for place in noisy.places] for side in (source, target))
         for i, one, other in zip(changed.tolist(), new_source, new_target, strict=True):
             if len(one) and len(other) and max(len(one), len(other)) <= most:
@@ -285,11 +259,7 @@ class Batcher:
         return self._tagged(untagged, indices)
 
     def in_order(self, pairs: np.ndarray, sentences: int, tokens: int) -> Iterator[Batch]:
-        """Some pairs once, sorted by length, without sampling or word dropout: for validation.
-
-        sentences, tokens: maximum number of pairs and of pieces (padding included) in a batch; a pair with more pieces
-            is a batch of its own
-        """
+        """Some pairs once, sorted by length, in batches of at most `sentences` and `tokens`, for validation."""
         lengths = self.corpus.source_lengths.astype(np.int64), self.corpus.target_lengths.astype(np.int64)
         order = pairs[np.lexsort([side[pairs] for side in lengths])]  # by target length, then source length
         start = 0
@@ -324,8 +294,8 @@ def draw_by_weight(count: int, weight: float, epoch: int, seed: list[int]) -> np
     return drawn[0] if len(drawn) == 1 else np.concatenate([rows[:0], *drawn])
 
 
-def _sample(vocabulary: Vocabulary, texts: list[str], alpha: float, seed: int) -> list[np.ndarray]:
-    return [np.array(ids, dtype=np.int64) for ids in vocabulary.sample_batch(texts, alpha, seed)]
+def _arrays(sentences: Sequence[Sequence[int]]) -> list[np.ndarray]:
+    return [np.array(ids, dtype=np.int64) for ids in sentences]
 
 
 def drop_words(

@@ -19,24 +19,17 @@ from nmt.errors import UserError
 from nmt.model_files import remove_abandoned
 
 DAY = 24 * 60 * 60
-MOST_DAYS = 60
-"""Entries that were not used for this many days are removed when another one is written."""
-MOST_BYTES = 20 * 2**30
-"""Maximum size of all entries in bytes: beyond it, those unused for longest are removed."""
-SPARED = DAY
-"""An entry used within this many seconds is not removed: another process may be about to open it."""
+MOST_DAYS = 60  # entries that were not used for this many days are removed when another one is written
+MOST_BYTES = 20 * 2**30  # maximum size of all entries in bytes: beyond it, those unused for longest are removed
+SPARED = DAY  # an entry used within this many seconds is not removed: another process may be about to open it
 WRITING = "writing-"
 
 
 @dataclass
 class Entry:
-    """An entry of the cache."""
-
     name: str
-    size: int
-    """Size of both files in bytes."""
-    used: float
-    """Time of the last use, in seconds since 1970."""
+    size: int  # size of both files in bytes
+    used: float  # time of the last use, in seconds since 1970
 
 
 def cache_folder() -> Path:
@@ -53,17 +46,6 @@ def cache_folder() -> Path:
     if folder_of_id.stat().st_uid != os.getuid():
         raise UserError(f"`{folder_of_id}` belongs to somebody else; set NMT_CACHE to a folder for prepared data")
     return folder_of_id
-
-
-def writing_prefix() -> str:
-    """Prefix of the folders in which this process writes entries."""
-    return f"{WRITING}{os.getpid()}-"
-
-
-def mark_used(folder: Path, name: str) -> None:
-    """Record that an entry is used now; in a cache that is not writable this does nothing."""
-    with suppress(OSError):
-        os.utime(folder / f"{name}.json")
 
 
 def entries(folder: Path) -> list[Entry]:

@@ -10,10 +10,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import datasets
 import numpy as np
@@ -21,17 +20,19 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from nmt.config import DataConfig
-from nmt.data.sources import BATCH_ROWS, Input, Row, find_input, pair_sources, text_source
+from nmt.data.sources import BATCH_ROWS, Input, Row, Source, find_input, pair_sources, text_source
 from nmt.data.table_cache import StoredTable, is_stored, record_batch, stored_table
 from nmt.errors import UserError
 from nmt.sizing import Amount
 from nmt.text.cleaning import clean_line, clean_target
 from nmt.text.pair_filters import is_mismatched
 from nmt.text.reading import chunks
-from nmt.text.vocabulary import SPECIAL_PIECES
+from nmt.text.vocabulary import SPECIAL_PIECES, Vocabulary
 
-BATCH_CHARACTERS = 1 << 24
-"""Maximum number of characters read, segmented and written at once, unless `BATCH_ROWS` rows come first."""
+Indices = Sequence[int] | npt.NDArray[Any]
+Pieces = list[npt.NDArray[np.int32]]  # the pieces of each of some sentences, without begin and end symbol
+
+BATCH_CHARACTERS = 1 << 24  # characters read, segmented and written at once, unless `BATCH_ROWS` come first
 
 PAIR_SCHEMA = pa.schema([("source", pa.string()), ("target", pa.string())])
 CORPUS_SCHEMA = pa.schema(
@@ -41,33 +42,20 @@ TEXT_SCHEMA = pa.schema([("text", pa.string())])
 TEXT_CORPUS_SCHEMA = pa.schema([*TEXT_SCHEMA, ("pieces", pa.list_(pa.int32())), ("characters", pa.int32())])
 
 
-class Segmenter(Protocol):
-    """What a corpus needs from a vocabulary."""
-
-    @property
-    def checksum(self) -> str:
-        """A value that changes whenever a segmentation may change."""
-
-    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """Ids of each text's pieces, without begin and end symbol."""
-
-
 @dataclass
 class FilterCounts:
     """Numbers of pairs read, kept, and dropped for each reason; a pair counts for the first reason that applies."""
 
     read: int = 0
     kept: int = 0
-    empty: int = 0
-    """Pairs with a side that has no piece or only white space."""
-    too_long: int = 0
-    """Pairs with a side of more than `max_length` pieces."""
+    empty: int = 0  # pairs with a side that has no piece or only white space
+    too_long: int = 0  # pairs with a side of more than `max_length` pieces
+    # Pairs with a side of more than 20 characters, and more than `data.max_length_ratio` times those of the other.
     mismatched: int = 0
-    """Pairs with a side of more than 20 characters, and more than `data.max_length_ratio` times those of the other."""
+    # Maximum number of pieces of a side; None if only empty pairs are dropped (validation and test).
     max_length: int | None = None
-    """Maximum number of pieces of a side; None if only empty pairs are dropped (validation and test)."""
+    # Pairs that `data.filters` and `data.min_score` dropped, by filter.
     filtered: dict[str, int] = field(default_factory=dict)
-    """Pairs that `data.filters` and `data.min_score` dropped, by filter."""
 
     def __str__(self) -> str:
         dropped = f"{self.empty} empty"
@@ -92,8 +80,7 @@ class TextCounts:
 
     read: int = 0
     kept: int = 0
-    blank: int = 0
-    """Lines without a piece or with only white space."""
+    blank: int = 0  # lines without a piece or with only white space
 
     def __str__(self) -> str:
         return f"{self.read} lines read, {self.kept} kept ({self.blank} blank)"
@@ -103,14 +90,10 @@ class TextCounts:
 class Part:
     """One data source of a corpus. The pairs of a source are contiguous; sources are in the configuration's order."""
 
-    name: str
-    """Its name in messages."""
-    counts: FilterCounts
-    """Numbers of pairs read and dropped; `counts.kept` pairs of the corpus belong to this source."""
-    weight: float = 1.0
-    """How often its pairs are seen in an epoch."""
-    tag: str = ""
-    """Text that precedes each of its source sentences, followed by a space."""
+    name: str  # its name in messages
+    counts: FilterCounts  # numbers of pairs read and dropped; `counts.kept` pairs of the corpus belong to this source
+    weight: float = 1.0  # how often its pairs are seen in an epoch
+    tag: str = ""  # text that precedes each of its source sentences, followed by a space
 
     def __str__(self) -> str:
         weight = f", weight {self.weight:g}" if self.weight != 1 else ""
@@ -118,10 +101,7 @@ class Part:
 
 
 class _Rows:
-    """The rows of an Arrow column of lists or strings, as read-only views of its buffers.
-
-    Reading a row takes microseconds, because no Python objects are built as in `datasets`.
-    """
+    """Rows of an Arrow column as read-only views of its buffers: reading one takes microseconds."""
 
     def __init__(self, column: pa.ChunkedArray) -> None:
         chunks = [chunk for chunk in column.chunks if len(chunk)]
@@ -146,7 +126,7 @@ class _Rows:
         for offsets, values in zip(self.offsets, self.values, strict=True):
             yield values[offsets[0] : offsets[-1]].tobytes()
 
-    def take(self, indices: Sequence[int] | npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+    def take(self, indices: Indices) -> list[npt.NDArray[Any]]:
         rows = np.asarray(indices, np.int64)
         if rows.size and (rows.min() < 0 or rows.max() >= self.starts[-1]):
             raise IndexError(f"rows must be in 0 to {self.starts[-1] - 1}, but are in {rows.min()} to {rows.max()}")
@@ -157,19 +137,19 @@ class _Rows:
             taken.append(self.values[chunk][offsets[row] : offsets[row + 1]])
         return taken
 
+    def texts(self, indices: Indices) -> list[str]:
+        return [row.tobytes().decode("utf-8") for row in self.take(indices)]
+
 
 @dataclass
 class Corpus:
     """The kept pairs of a split with their segmentation, for training."""
 
+    # Columns source, target (text), source_pieces, target_pieces (int32 lists, without begin and end symbol).
     pairs: datasets.Dataset
-    """Columns source, target (text), source_pieces, target_pieces (int32 lists, without begin and end symbol)."""
-    counts: FilterCounts
-    """Numbers of pairs read and dropped, for all sources together."""
-    parts: list[Part] = field(default_factory=list)
-    """Its data sources; empty if there is only one."""
-    tables: list[StoredTable] = field(default_factory=list)
-    """The entries of the cache that hold the pairs."""
+    counts: FilterCounts  # numbers of pairs read and dropped, for all sources together
+    parts: list[Part] = field(default_factory=list)  # its data sources; empty if there is only one
+    tables: list[StoredTable] = field(default_factory=list)  # the entries of the cache that hold the pairs
 
     def __post_init__(self) -> None:
         assert self.pairs._indices is None, "rows come from the Arrow buffers: pairs must not be shuffled or selected"
@@ -196,7 +176,7 @@ class Corpus:
         for table in self.tables:
             table.release()
 
-    def part_of(self, indices: Sequence[int] | npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+    def part_of(self, indices: Indices) -> npt.NDArray[np.intp]:
         """The data source (index in `parts`) of each of some pairs."""
         return np.searchsorted(self._ends, np.asarray(indices, np.int64), side="right")
 
@@ -208,27 +188,20 @@ class Corpus:
         seen = sum(part.weight * part.counts.kept for part in self.parts)
         return [*map(str, self.parts), f"all {len(self.parts)} sources: {self.counts}; {seen:.0f} pairs an epoch"]
 
-    def pieces(
-        self, indices: Sequence[int] | npt.NDArray[Any]
-    ) -> tuple[list[npt.NDArray[np.int32]], list[npt.NDArray[np.int32]]]:
+    def pieces(self, indices: Indices) -> tuple[Pieces, Pieces]:
         """Source and target pieces of some pairs: read-only views of the memory-mapped file."""
         return self._rows["source_pieces"].take(indices), self._rows["target_pieces"].take(indices)
 
     def add_to(self, checksum: hashlib._Hash) -> None:
-        """Add all pieces to a checksum."""
         for side in ("source_pieces", "target_pieces"):
             for part in self._rows[side].parts():
                 checksum.update(part)
                 self.release()
 
-    def text(self, indices: Sequence[int] | npt.NDArray[Any]) -> tuple[list[str], list[str]]:
-        """Source and target text of some pairs."""
-        sources, targets = (
-            [row.tobytes().decode("utf-8") for row in self._rows[side].take(indices)] for side in ("source", "target")
-        )
-        return sources, targets
+    def text(self, indices: Indices) -> tuple[list[str], list[str]]:
+        return self._rows["source"].texts(indices), self._rows["target"].texts(indices)
 
-    def untagged_text(self, indices: Sequence[int] | npt.NDArray[Any]) -> tuple[list[str], list[str]]:
+    def untagged_text(self, indices: Indices) -> tuple[list[str], list[str]]:
         """As `text`, without the tags."""
         sources, targets = self.text(indices)
         skipped = [len(part.tag) + 1 if part.tag else 0 for part in self.parts]
@@ -241,14 +214,11 @@ class Corpus:
 class TextCorpus:
     """The lines of a text that are not blank, in order, with their segmentation, for a language model."""
 
-    texts: datasets.Dataset
-    """Columns text, pieces (int32 list, without begin and end symbol), characters."""
-    lengths: npt.NDArray[np.int32]
-    """Number of pieces of each line, [lines]."""
+    texts: datasets.Dataset  # columns text, pieces (int32 list, without begin and end symbol), characters
+    lengths: npt.NDArray[np.int32]  # number of pieces of each line, [lines]
+    # Number of characters of each line without its end, [lines], for computing bits per character.
     characters: npt.NDArray[np.int32]
-    """Number of characters of each line without its end, [lines], for computing bits per character."""
-    counts: TextCounts
-    """Numbers of lines read and dropped; `str(counts)` is a line for the log."""
+    counts: TextCounts  # numbers of lines read and dropped; `str(counts)` is a line for the log
 
     def __post_init__(self) -> None:
         assert self.texts._indices is None, "rows come from the Arrow buffers: lines must not be shuffled or selected"
@@ -257,44 +227,47 @@ class TextCorpus:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def pieces(self, indices: Sequence[int] | npt.NDArray[Any]) -> list[npt.NDArray[np.int32]]:
+    def pieces(self, indices: Indices) -> Pieces:
         """Pieces of some lines: read-only views of the memory-mapped file."""
         return self._rows["pieces"].take(indices)
 
     def add_to(self, checksum: hashlib._Hash) -> None:
-        """Add all pieces to a checksum."""
         for part in self._rows["pieces"].parts():
             checksum.update(part)
 
-    def text(self, indices: Sequence[int] | npt.NDArray[Any]) -> list[str]:
-        """Text of some lines."""
-        return [row.tobytes().decode("utf-8") for row in self._rows["text"].take(indices)]
+    def text(self, indices: Indices) -> list[str]:
+        return self._rows["text"].texts(indices)
 
 
-def load_pairs(data: DataConfig, split: str, *, cache: Path | None = None) -> datasets.Dataset:
+def _sources(data: DataConfig, split: str, is_text: bool) -> list[Source]:
+    """The sources of a split, for a language model if `is_text`."""
+    return [text_source(data, split)] if is_text else pair_sources(data, split)
+
+
+def _loaded(sources: Iterable[Source]) -> Iterator[tuple[Source, StoredTable]]:
+    """Each source with its cleaned rows."""
+    for source in sources:
+        with source.blamed():
+            table = _load_input(find_input(source))
+        yield source, table
+
+
+def load_pairs(data: DataConfig, split: str) -> datasets.Dataset:
     """All pairs of a split, cleaned (`nmt.text.cleaning`): columns `source` and `target`, memory-mapped.
 
-    `train` has the pairs of all sources, whatever their weights, with their tags, that pass `data.filters`. Pairs with
-    an empty side are there too. Raises UserError, naming file and line, when the data are missing or damaged, and when
-    the split or a source has no pair at all.
+    `train` has the pairs of all sources, regardless of their weights, with their tags, that pass `data.filters`. Pairs
+    with an empty side are there too. Raises UserError, naming file and line, when the data are missing or damaged, and
+    when the split or a source has no pair at all.
 
         split: `train`, `validation` or `test`; the configuration says what it is called in the data
-        cache: folder to keep the result in; None: the default one
     """
-    loaded = []
-    for source in pair_sources(data, split):
-        with source.blamed():
-            loaded.append(_load_input(find_input(source), cache).dataset)
-    return _concatenate(loaded)
+    return _concatenate([table.dataset for _, table in _loaded(pair_sources(data, split))])
 
 
 def measure(data: DataConfig, task: str) -> Amount:
     """The amount of training text, including the rows that training will drop. Raises UserError like `load_pairs`."""
     pairs, words, characters = 0.0, 0, set[str]()
-    sources = [text_source(data, "train")] if task == "language_model" else pair_sources(data, "train")
-    for source in sources:
-        with source.blamed():
-            table = _load_input(find_input(source), None)
+    for source, table in _loaded(_sources(data, "train", task == "language_model")):
         pairs += source.weight * len(table.dataset)
         for batch in table.batches():
             for text in itertools.chain.from_iterable(column.to_pylist() for column in batch.columns):
@@ -305,30 +278,23 @@ def measure(data: DataConfig, task: str) -> Amount:
 
 def training_texts(data: DataConfig, column: Literal["source", "target", "text"]) -> Iterator[str]:
     """All training texts of a side, or of a language model (`text`), in order; few of them are in memory at once."""
-    for source in [text_source(data, "train")] if column == "text" else pair_sources(data, "train"):
-        with source.blamed():
-            table = _load_input(find_input(source), None)
+    for _, table in _loaded(_sources(data, "train", column == "text")):
         for batch in table.batches():
             yield from batch.column(column).to_pylist()
 
 
-def load_texts(data: DataConfig, split: str, *, cache: Path | None = None) -> datasets.Dataset:
+def load_texts(data: DataConfig, split: str) -> datasets.Dataset:
     """All lines of a split in the target language, cleaned and in order, blank ones too: column `text`, memory-mapped.
 
     The data are found as for pairs, but without the source language: a folder needs only the target's file, a table
     only the target's column, and the builder `text` takes one file for each split. Raises UserError like `load_pairs`,
     and for further sources, weights and tags, which a language model cannot use.
     """
-    return _load_input(find_input(text_source(data, split)), cache).dataset
+    return _load_input(find_input(text_source(data, split))).dataset
 
 
 def prepare_corpus(
-    data: DataConfig,
-    split: str,
-    source_vocabulary: Segmenter,
-    target_vocabulary: Segmenter,
-    *,
-    cache: Path | None = None,
+    data: DataConfig, split: str, source_vocabulary: Vocabulary, target_vocabulary: Vocabulary
 ) -> Corpus:
     """Pairs of a split, segmented and filtered; a second call with the same files and vocabularies reads neither.
 
@@ -342,8 +308,7 @@ def prepare_corpus(
     for source in pair_sources(data, split):
         with source.blamed():
             found = find_input(source)
-            vocabularies = source_vocabulary, target_vocabulary
-            tables.append(_prepare_input(found, *vocabularies, max_length, max_length_ratio, cache))
+            tables.append(_prepare_input(found, source_vocabulary, target_vocabulary, max_length, max_length_ratio))
             where = f"{found.where}{', reversed' if found.reversed else ''}"
             counts = FilterCounts(**tables[-1].description)
             parts.append(Part(f"{source.intro}{where}", counts, source.weight, source.tag))
@@ -351,13 +316,13 @@ def prepare_corpus(
     return Corpus(pairs, FilterCounts.total([part.counts for part in parts]), parts, tables)
 
 
-def prepare_text(data: DataConfig, split: str, vocabulary: Segmenter, *, cache: Path | None = None) -> TextCorpus:
+def prepare_text(data: DataConfig, split: str, vocabulary: Vocabulary) -> TextCorpus:
     """Lines of a split in the target language, segmented, without the blank ones; stored as `prepare_corpus` does."""
     found = find_input(text_source(data, split))
     counts = TextCounts()
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for batch in _load_input(found, cache).batches():
+        for batch in _load_input(found).batches():
             lines = batch.column("text").to_pylist()
             filled = [line for line in lines if line.strip()]
             pieces = vocabulary.encode_batch(filled)
@@ -370,7 +335,7 @@ def prepare_text(data: DataConfig, split: str, vocabulary: Segmenter, *, cache: 
             raise UserError(f"no line of {found.where} can be used: {counts}")
 
     key = [found.identity, vocabulary.checksum]
-    stored = stored_table(cache, "text", key, TEXT_CORPUS_SCHEMA, batches, lambda: asdict(counts))
+    stored = stored_table("text", key, TEXT_CORPUS_SCHEMA, batches, lambda: asdict(counts))
     texts = stored.dataset
     lengths = _Rows(texts.data.column("pieces")).lengths()
     return TextCorpus(texts, lengths, texts.data.column("characters").to_numpy(), TextCounts(**stored.description))
@@ -380,19 +345,13 @@ def check_splits(
     data: DataConfig,
     splits: Sequence[str] = ("train", "validation"),
     task: Literal["translation", "language_model"] = "translation",
-    *,
-    cache: Path | None = None,
 ) -> None:
-    """Check quickly whether these splits can be read: their files, columns and languages, and a first row of each.
-
-    A program calls this when it starts, because reading and learning a vocabulary may take minutes. Rows after the
-    first are not checked (but a JSON array is parsed as a whole). Raises the UserError that reading would raise.
-    """
+    """Check quickly whether these splits can be read, by a first row of each; raises UserError as reading does."""
     for split in splits:
-        for source in [text_source(data, split)] if task == "language_model" else pair_sources(data, split):
+        for source in _sources(data, split, task == "language_model"):
             with source.blamed():
                 found = find_input(source)
-                if not is_stored(cache, _kind(found), found.identity) and next(iter(found.read()), None) is None:
+                if not is_stored(_kind(found), found.identity) and next(iter(found.read()), None) is None:
                     raise _no_rows(found)
 
 
@@ -402,24 +361,22 @@ def training_tags(data: DataConfig) -> list[str]:
 
 
 def _concatenate(tables: list[datasets.Dataset]) -> datasets.Dataset:
-    """Concatenate tables without copying their rows."""
     return datasets.concatenate_datasets(tables) if len(tables) > 1 else tables[0]
 
 
 def _prepare_input(
     found: Input,
-    source_vocabulary: Segmenter,
-    target_vocabulary: Segmenter,
+    source_vocabulary: Vocabulary,
+    target_vocabulary: Vocabulary,
     max_length: int | None,
     max_length_ratio: float | None,
-    cache: Path | None,
 ) -> StoredTable:
     """The kept pairs of one source with their pieces, and FilterCounts as their description."""
     key = [found.identity, source_vocabulary.checksum, target_vocabulary.checksum, max_length, max_length_ratio]
     counts = FilterCounts(max_length=max_length)
 
     def batches() -> Iterator[pa.RecordBatch]:
-        loaded = _load_input(found, cache)
+        loaded = _load_input(found)
         counts.filtered = loaded.description
         counts.read = sum(counts.filtered.values())
         for batch in loaded.batches():
@@ -431,13 +388,13 @@ def _prepare_input(
                 "`data.max_length_ratio`"
             )
 
-    return stored_table(cache, "corpus", key, CORPUS_SCHEMA, batches, lambda: asdict(counts))
+    return stored_table("corpus", key, CORPUS_SCHEMA, batches, lambda: asdict(counts))
 
 
 def _segment(
     pairs: list[tuple[str, str]],
-    source_vocabulary: Segmenter,
-    target_vocabulary: Segmenter,
+    source_vocabulary: Vocabulary,
+    target_vocabulary: Vocabulary,
     max_length_ratio: float | None,
     counts: FilterCounts,
     tag: str,
@@ -464,7 +421,7 @@ def _segment(
     return record_batch(rows, CORPUS_SCHEMA)
 
 
-def _load_input(found: Input, cache: Path | None) -> StoredTable:
+def _load_input(found: Input) -> StoredTable:
     """The cleaned rows of a source, from the cache if it has them. A blank source text gets no tag."""
     schema = TEXT_SCHEMA if found.target_only else PAIR_SCHEMA
 
@@ -488,7 +445,7 @@ def _load_input(found: Input, cache: Path | None) -> StoredTable:
         elif is_empty:
             raise _no_rows(found)
 
-    return stored_table(cache, _kind(found), found.identity, schema, batches, lambda: dict(found.dropped))
+    return stored_table(_kind(found), found.identity, schema, batches, lambda: dict(found.dropped))
 
 
 def _kind(found: Input) -> str:

@@ -16,8 +16,7 @@ from urllib.request import getproxies
 
 import datasets
 
-TIMEOUT = 4.0
-"""Seconds within which the hub must accept a connection."""
+TIMEOUT = 4.0  # seconds within which the hub must accept a connection
 
 
 T = TypeVar("T")
@@ -29,10 +28,7 @@ def load_split(path: str, name: str | None, split: str) -> datasets.Dataset:
 
 
 def open_stream(path: str, name: str | None, split: str) -> tuple[datasets.IterableDataset, list[str | None]]:
-    """A split of a data set of the hub as a stream that is not stored, and what its rows depend on.
-
-    Raises what `_connected` raises.
-    """
+    """A split of a data set as a stream that is not stored, and what its rows depend on; raises as `_connected`."""
 
     def start() -> tuple[datasets.IterableDataset, list[str | None]]:
         builder = datasets.load_dataset_builder(path, name)
@@ -44,7 +40,7 @@ def open_stream(path: str, name: str | None, split: str) -> tuple[datasets.Itera
 
 
 def _connected(load: Callable[[], T]) -> T:
-    """What `load` gets from the hub or, if the hub does not answer, from its local cache.
+    """The result of `load`, which reads the hub or, if the hub does not answer, its local cache.
 
     Raises ConnectionError when the hub does not answer and the cache does not have the data set, and everything that
     `datasets` raises.

@@ -20,6 +20,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -31,40 +32,32 @@ from nmt.model_files import remove_abandoned
 from nmt.text.cleaning import clean_line, clean_target
 from nmt.text.formats.finding import Found, find_files
 from nmt.text.formats.pair import READING_REASONS, Reading
-from nmt.text.identification import is_installed
 from nmt.text.pair_filters import FILTERS, PairFilter, near_key
 
-REPORT = "import.txt"
-"""The report in the folder; a folder without it was not made here and is not overwritten."""
+REPORT = "import.txt"  # the report in the folder; a folder without it was not made here and is not overwritten
 CONFIG = "config.toml"
-LARGEST_SPLIT = 2000
-"""Pairs of validation and of test at most: BLEU changes little with more."""
-SPLIT_SHARE = 0.05
-"""Share of the pairs that is for validation, and the same for test, while that is less than `LARGEST_SPLIT`."""
-FEWEST = 20
-"""Pairs that must be left."""
-PROGRESS = 30
-"""Seconds between two lines about how far the reading is."""
-SAMPLES = 5
-"""Dropped pairs of each reason in the report."""
+LARGEST_SPLIT = 2000  # pairs of validation and of test at most: BLEU changes little with more
+SPLIT_SHARE = 0.05  # share of the pairs for validation, and for test, while that is below `LARGEST_SPLIT`
+FEWEST = 20  # pairs that must be left
+PROGRESS = 30  # seconds between two lines about how far the reading is
+SAMPLES = 5  # dropped pairs of each reason in the report
 REASONS = {**READING_REASONS, **FILTERS, "near copy": "nearly the same as a sentence of validation or test"}
 
 FILES = ("train", "val", "test")
 TRAIN, VALIDATION, TEST, DUPLICATE, NEAR_COPY = range(5)
-"""Where a pair goes that passed the filters: to a file, or away."""
+"""Destinations of the pairs that passed the filters: a file, or a reason to drop them."""
 DROPPED = {DUPLICATE: "duplicate", NEAR_COPY: "near copy"}
 
 
 @dataclass
 class Dropped:
-    """What is dropped for which reason, with samples drawn at random."""
+    """Numbers of dropped pairs by reason, with samples drawn at random."""
 
     counts: Counter[str] = field(default_factory=Counter)
     samples: dict[str, list[tuple[str, str, str]]] = field(default_factory=dict)
     draw: random.Random = field(default_factory=lambda: random.Random(0))
 
     def add(self, reason: str, source: str, target: str, where: str) -> None:
-        """Count a pair."""
         self.counts[reason] += 1
         kept = self.samples.setdefault(reason, [])
         place = len(kept) if len(kept) < SAMPLES else self.draw.randrange(self.counts[reason])
@@ -77,12 +70,10 @@ class Hashes:
     """Three hashes of each pair that passed the filters."""
 
     pairs: array[int] = field(default_factory=lambda: array("q"))
-    sources: array[int] = field(default_factory=lambda: array("q"))
-    """Of the near key of the source side."""
+    sources: array[int] = field(default_factory=lambda: array("q"))  # of the near key of the source side
     targets: array[int] = field(default_factory=lambda: array("q"))
 
     def add(self, source: str, target: str) -> None:
-        """Take in a pair."""
         self.pairs.append(hash((source, target)))
         self.sources.append(hash(near_key(source)))
         self.targets.append(hash(near_key(target)))
@@ -103,7 +94,6 @@ def import_files(
 ) -> None:
     """Write the folder; it is complete when it gets its name.
 
-    Parameters:
         files: paths, folders and patterns
         filters: settings of `PairFilter`
         validation, test: pairs of these splits; they follow from the number of pairs if None
@@ -146,7 +136,7 @@ def import_files(
 def usable_filters(filters: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
     """The settings of the filters, without the one that needs a library that is missing."""
     off: frozenset[str] = filters.get("off", frozenset())
-    if "language" not in off and not is_installed():
+    if "language" not in off and find_spec("py3langid") is None:
         say(f"the language of the sentences is not checked: {how_to_install('[import]')}")
         off |= {"language"}
     return {**filters, "off": off}
@@ -155,13 +145,11 @@ def usable_filters(filters: dict[str, Any], say: Callable[[str], None]) -> dict[
 def _filter(
     found: Sequence[Found], reading: Reading, keep: PairFilter, folder: Path, dropped: Dropped, read: Counter[str]
 ) -> Hashes:
-    """Clean all pairs and write those that pass the filters to the files `kept`; returns their hashes.
-
-    dropped, read: take in what is dropped, and how many pairs each file has
-    """
+    """Write the clean pairs that pass the filters to the files `kept`; adds to `dropped` and `read`."""
     hashes = Hashes()
     said = time.monotonic()
-    with _writers(folder, ("kept",), (reading.source, reading.target)) as (write,):
+    with contextlib.ExitStack() as stack:
+        write = _writer(stack, folder, "kept", (reading.source, reading.target))
         for file in found:
             name = str(file)
             for pair in file.read(reading):
@@ -179,7 +167,7 @@ def _filter(
 
 
 def _replaced(output: Path) -> Path:
-    """Where the old folder is while the new one takes its name."""
+    """The path of the old folder while the new one takes its name."""
     return output.with_name(f".{output.name}.replaced")
 
 
@@ -210,26 +198,18 @@ def _cleaned(text: str) -> str:
     return " ".join(part for part in text.split(" ") if part) if "  " in text else text
 
 
-@contextlib.contextmanager
-def _writers(
-    folder: Path, names: Sequence[str], languages: tuple[str, str]
-) -> Iterator[list[Callable[[str, str], None]]]:
-    """Functions that write a pair to the two files of each name."""
-    with contextlib.ExitStack() as stack:
+def _writer(
+    stack: contextlib.ExitStack, folder: Path, name: str, languages: tuple[str, str]
+) -> Callable[[str, str], None]:
+    """A function that writes a pair to the two files of a name."""
+    paths = [folder / f"{name}.{language}" for language in languages]
+    files = [stack.enter_context(path.open("w", encoding="utf-8", newline="\n")) for path in paths]
 
-        def writer(name: str) -> Callable[[str, str], None]:
-            first, second = (
-                stack.enter_context(open(folder / f"{name}.{language}", "w", encoding="utf-8", newline="\n"))
-                for language in languages
-            )
+    def write(*pair: str) -> None:
+        for file, text in zip(files, pair, strict=True):
+            file.write(f"{text}\n")
 
-            def write(source: str, target: str) -> None:
-                first.write(f"{source}\n")
-                second.write(f"{target}\n")
-
-            return write
-
-        yield [writer(name) for name in names]
+    return write
 
 
 def assign(
@@ -269,7 +249,6 @@ def assign(
 
 
 def _occurrences(values: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
-    """How often each value occurs."""
     _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
     return counts[places]
 
@@ -279,8 +258,7 @@ def _distribute(
 ) -> None:
     """Write the pairs that passed the filters to the files of their splits."""
     with contextlib.ExitStack() as stack:
-        writers = stack.enter_context(_writers(made, [name for i, name in enumerate(FILES) if i in split], languages))
-        write = dict(zip([i for i in range(len(FILES)) if i in split], writers, strict=True))
+        write = {place: _writer(stack, made, name, languages) for place, name in enumerate(FILES) if place in split}
         sides = [stack.enter_context(open(kept / f"kept.{language}", encoding="utf-8")) for language in languages]
         for number, lines in enumerate(zip(*sides, strict=True)):
             source, target = (line[:-1] for line in lines)
@@ -294,7 +272,6 @@ def _distribute(
 def _summary(
     read: Counter[str], dropped: Dropped, split: npt.NDArray[np.int8], languages: tuple[str, str]
 ) -> list[str]:
-    """What was read, dropped and kept, as lines."""
     lines = [f"{count:,} pairs read from {name}" for name, count in list(read.items())[:20]]
     if len(read) > 1:
         more = f" ({len(read) - 20} more)" if len(read) > 20 else ""
@@ -306,7 +283,6 @@ def _summary(
 
 
 def _counts(read: Counter[str], dropped: Dropped) -> list[str]:
-    """How many pairs were dropped for each reason."""
     return [
         f"{count:,} dropped ({100 * count / read.total():.1f} %): {REASONS[reason]}"
         f"{f' [{reason}]' if reason in FILTERS else ''}"

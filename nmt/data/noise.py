@@ -25,11 +25,9 @@ from nmt.data.single_words import Word, single_words
 from nmt.text.capitals import lower
 from nmt.text.sentences import join_sentences
 
-MOST_PAIRS = 200_000
-"""Maximum number of training pairs, evenly spaced, from which names, marks and single words are learned."""
+MOST_PAIRS = 200_000  # training pairs, evenly spaced, from which names, marks and single words are learned
 
-MOST_COPIES = 4
-"""Maximum number of times, on average, that a pair with a number is added to an epoch with other numbers."""
+MOST_COPIES = 4  # times that a pair with a number is added to an epoch with other numbers, on average
 
 LETTERS = re.compile(r"[^\W\d_]+")
 NUMBER = re.compile(r"[0-9]+")
@@ -53,19 +51,17 @@ Pair = tuple[str, str]
 class Knowledge:
     """Facts about the languages that are learned from the training text."""
 
+    # Capitalised words that are the same on both sides and rarely occur in lower case.
     names: list[str] = field(default_factory=list)
-    """Capitalised words that are the same on both sides and rarely occur in lower case."""
+    # Capitalised words of either side; new names are made from their halves.
     capitalised: list[str] = field(default_factory=list)
-    """Capitalised words of either side; new names are made from their halves."""
+    # How each side writes a final mark: `!` is ` !` in French, and `.` is `。` in Japanese.
     marks: dict[str, Pair] = field(default_factory=dict)
-    """How each side writes a final mark: `!` is ` !` in French, and `.` is `。` in Japanese."""
-    quotes: Pair = ('""', '""')
-    """How each side writes quotation marks: the opening and the closing one."""
-    words: list[Word] = field(default_factory=list)
-    """Single words that translate each other."""
+    quotes: Pair = ('""', '""')  # how each side writes quotation marks: the opening and the closing one
+    words: list[Word] = field(default_factory=list)  # single words that translate each other
     source_language: str = ""
+    # The characters of the text: noise writes no others, because the vocabulary may have no pieces for them.
     characters: frozenset[str] = frozenset()
-    """The characters of the text: noise writes no others, because the vocabulary may have no pieces for them."""
 
     def __post_init__(self) -> None:
         self.number_forms, self.units, self.bullets, self.brackets = (
@@ -77,10 +73,7 @@ class Knowledge:
 
 
 def learn(sources: Sequence[str], targets: Sequence[str], languages: tuple[str, str], words: bool) -> Knowledge:
-    """Learn facts about the languages from training pairs.
-
-    words: whether to learn single words, which takes most of the time
-    """
+    """Learn facts about the languages from training pairs; single words, which take most of the time, if `words`."""
     same: Counter[str] = Counter()
     common: Counter[str] = Counter()
     capitalised: set[str] = set()
@@ -203,10 +196,7 @@ def _enclosed(text: str, signs: str) -> str:
 
 
 def case(pair: Pair, draw: random.Random, known: Knowledge) -> Pair:
-    """Write the source in small letters (all, all but the first, or only the first), or With Capitals In Each Word.
-
-    The target does not change, so the model learns to write correct capitals.
-    """
+    """Write the source in small letters, all or in part, or With Capitals In Each Word; the target stays correct."""
     source, target = pair
     small = lower(source, known.source_language)
     choice = draw.random()
@@ -220,10 +210,7 @@ def case(pair: Pair, draw: random.Random, known: Knowledge) -> Pair:
 
 
 def typing(pair: Pair, draw: random.Random, known: Knowledge) -> Pair:
-    """Add a typing error to the source: in a word, in the space between two words, or at a mark.
-
-    Short words, numbers, and words that are the same on both sides, such as names, do not change.
-    """
+    """Add a typing error to the source: in a word, in a space or at a mark; not in short words, numbers and names."""
     source, target = pair
     if draw.random() < 0.3:
         gaps = [i for i, sign in enumerate(source) if sign == " " and 0 < i < len(source) - 1]
@@ -263,10 +250,7 @@ def _mistype(word: str, draw: random.Random) -> str:
 
 
 def _same_numbers(source: str, target: str) -> list[str]:
-    """The numbers that are the same on both sides and may be replaced.
-
-    A `1` is not replaced, because nouns agree with it. Neither is an English ordinal number, because of its ending.
-    """
+    """The numbers of both sides that may be replaced: not 1, with which nouns agree, nor English ordinal numbers."""
     here = NUMBER.findall(source)
     if not here:
         return []
@@ -277,20 +261,12 @@ def _same_numbers(source: str, target: str) -> list[str]:
 
 
 def numbers(pair: Pair, draw: random.Random) -> Pair:
-    """Replace numbers that are the same on both sides by others, which mostly have the same number of digits.
-
-    Leading zeros stay, and none are added.
-    """
-    new = {
-        run: _other_number(run, draw, alone=not any(_has_neighbour(run, text) for text in pair))
-        for run in _same_numbers(*pair)
-    }
+    """Replace numbers that are the same on both sides by others, mostly of the same length; leading zeros stay."""
+    new = {}
+    for run in _same_numbers(*pair):
+        in_longer = rf"[0-9][.,:/-]{run}(?![0-9])|(?<![0-9]){run}[.,:/-][0-9]"  # in a date, a time or a price
+        new[run] = _other_number(run, draw, alone=not any(re.search(in_longer, text) for text in pair))
     return _replaced(pair[0], NUMBER, new), _replaced(pair[1], NUMBER, new)
-
-
-def _has_neighbour(run: str, text: str) -> bool:
-    """Whether a number is a part of something longer, such as a date, a time or a price."""
-    return bool(re.search(rf"[0-9][.,:/-]{run}(?![0-9])|(?<![0-9]){run}[.,:/-][0-9]", text))
 
 
 def _other_number(run: str, draw: random.Random, alone: bool) -> str:
@@ -320,10 +296,7 @@ def made_up_name(draw: random.Random, known: Knowledge) -> str:
 
 
 def names(pair: Pair, draw: random.Random, known: Knowledge) -> Pair:
-    """Replace a name that is the same on both sides by another one, real or made up, or by a number.
-
-    The endings of the genitive stay (`Toms`, `Tom's`). The model thereby learns to copy unknown words.
-    """
+    """Replace a name on both sides by another one or a number, so that the model learns to copy; endings stay."""
     source, target = pair
     here, there = set(LETTERS.findall(source)), set(LETTERS.findall(target))
     new: dict[str, str] = {}
@@ -349,10 +322,7 @@ def _replaced(text: str, pattern: re.Pattern[str], new: dict[str, str]) -> str:
 
 
 def word_pair(draw: random.Random, known: Knowledge, plain: bool = False) -> Pair:
-    """A single word and its translation.
-
-    Unless `plain` is set, it may have a capital letter, a final mark or a number, or be a list of several words.
-    """
+    """A single word and its translation; unless `plain`, maybe with a capital, mark or number, or a list of words."""
     words = draw.choices(known.words, cum_weights=known.word_weights, k=draw.randint(2, 4))
     source, target = words[0].source, words[0].target
     choice = draw.random()
@@ -395,10 +365,9 @@ class NoisyPairs:
 
     source: list[str]
     target: list[str]
+    # The index in the pool of the pair from which each comes or, for a single word, whose tag it has.
     places: npt.NDArray[np.int64]
-    """The index in the pool of the pair from which each comes or, for a single word, whose tag it has."""
-    changed: list[bool]
-    """Whether the text differs from that of the pair at its place."""
+    changed: list[bool]  # whether the text differs from that of the pair at its place
 
 
 class Noise:
@@ -421,10 +390,7 @@ class Noise:
     def applied(
         self, sources: Sequence[str], targets: Sequence[str], lengths: npt.NDArray[np.int64], rng: np.random.Generator
     ) -> NoisyPairs:
-        """The pairs of a pool with noise.
-
-        lengths: pieces of each pair's longer side; joined pairs have at most `max_length` in total
-        """
+        """The pairs of a pool with noise; `lengths` are the pieces of each pair's longer side."""
         draw = random.Random(int(rng.integers(2**63)))
         given: list[Pair] = list(zip(sources, targets, strict=True))
         groups = self._joined(given, lengths, rng)

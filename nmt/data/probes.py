@@ -25,8 +25,7 @@ Pair = tuple[str, str]
 TASKS = ("copy", "reverse", "sort", "adding")
 SIZES = {"test": 1000, "validation": 1000, "train": 64000}
 SEED = 1
-SHORTEST = 5
-"""Minimum number of digits of a training source; there are more different sources of this length than are needed."""
+SHORTEST = 5  # digits of a training source at least; there are more such sources than are needed
 CIRCLED = "⓪①②③④⑤⑥⑦⑧⑨"
 
 
@@ -39,17 +38,13 @@ def pairs(task: str, length: int) -> dict[str, list[Pair]]:
     for split, part in parts.items():
         while len(part) < SIZES[split]:
             digits = rng.choices("0123456789", k=rng.randint(SHORTEST, length) if split == "train" else length)
-            source, target = _mark(digits, rng) if task == "adding" else (digits, _arrange(task, digits))
+            arranged = {"copy": digits, "reverse": digits[::-1], "sort": sorted(digits)}
+            source, target = _mark(digits, rng) if task == "adding" else (digits, arranged[task])
             text = " ".join(source)
             if text not in seen:
                 seen.add(text)
                 part.append((text, " ".join(target)))
     return parts
-
-
-def _arrange(task: str, digits: list[str]) -> list[str]:
-    """The digits in the order that the task requires."""
-    return {"copy": digits, "reverse": digits[::-1], "sort": sorted(digits)}[task]
 
 
 def _mark(digits: list[str], rng: random.Random) -> tuple[list[str], list[str]]:

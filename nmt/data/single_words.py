@@ -14,11 +14,9 @@ from nmt.translation.shortlist import LexicalTable
 
 WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 
-LEAST_PROBABILITY = 0.4
-"""Minimum translation probability of a pair; in the opposite direction an eighth of it is enough."""
+LEAST_PROBABILITY = 0.4  # of a translation; in the opposite direction an eighth of it is enough
 
-LEAST_COUNT = 3
-"""Minimum number of occurrences of each of the two words."""
+LEAST_COUNT = 3  # minimum number of occurrences of each of the two words
 
 
 class Word(NamedTuple):
@@ -26,15 +24,11 @@ class Word(NamedTuple):
 
     source: str
     target: str
-    frequency: int
-    """Number of occurrences of the rarer of the two."""
+    frequency: int  # number of occurrences of the rarer of the two
 
 
 def single_words(sources: Sequence[str], targets: Sequence[str]) -> list[Word]:
-    """Words of some sentence pairs with their most probable translation according to IBM model 1, if it is certain.
-
-    A word is capitalised if it mostly is inside a sentence.
-    """
+    """Words with their most probable translation by IBM model 1, if it is certain; capitals as inside sentences."""
     (source_ids, source_words), (target_ids, target_words) = _number(sources), _number(targets)
     if not source_words or not target_words:
         return []

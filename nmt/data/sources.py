@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import itertools
 import re
 import stat
 import tempfile
@@ -48,8 +47,7 @@ from nmt.text.reading import (
     side_value,
 )
 
-SPLITS = ("train", "validation", "test")
-"""The purposes of splits; the configuration says how each is called in the data."""
+SPLITS = ("train", "validation", "test")  # purposes; the configuration has their names in the data
 
 BUILDERS: dict[str, tuple[str, ...]] = {
     "json": (".json", ".jsonl", ".ndjson"),
@@ -85,11 +83,9 @@ READERS: dict[str, Callable[..., Iterator[tuple[str, ...]]]] = {
 }
 """The builders whose files are read one by one by a function."""
 
-BATCH_ROWS = 4096
-"""Number of rows read, segmented and written at once."""
+BATCH_ROWS = 4096  # number of rows read, segmented and written at once
 
-Row = tuple[Any, ...]
-"""A row: the text of each side, or its vectors where they are read."""
+Row = tuple[Any, ...]  # a row: the text of each side, or its vectors where they are read
 
 
 @dataclass
@@ -99,40 +95,23 @@ class Source:
     path: str
     name: str | None
     files: dict[str, str | list[str]]
-    split: str
-    """Name of the split in the data."""
-    split_setting: str
-    """The setting that gives this name: `train_split`."""
-    unnamed_split: str
-    """The split that a saved data set without split names counts as."""
-    languages: tuple[str, str]
-    """Source and target language."""
-    probe_length: int
-    """As `data.probe_length`."""
-    target_only: bool = False
-    """Whether its rows have only the target side."""
-    number: int = 0
-    """Its position in `data.extra`, counted from 1; 0 for the main data."""
+    split: str  # name of the split in the data
+    split_setting: str  # the setting that gives this name: `train_split`
+    unnamed_split: str  # the split that a saved data set without split names counts as
+    languages: tuple[str, str]  # source and target language
+    probe_length: int  # as `data.probe_length`
+    target_only: bool = False  # whether its rows have only the target side
+    number: int = 0  # its position in `data.extra`, counted from 1; 0 for the main data
     weight: float = 1.0
     tag: str = ""
-    reversed: bool = False
-    """Whether source and target are swapped."""
+    reversed: bool = False  # whether source and target are swapped
+    # How source and target are read: as texts, labels, or vectors. CSV, TSV and text files give vectors as text.
     kinds: tuple[SideKind, SideKind] = ("text", "text")
-    """How source and target are read: as texts, labels, or vectors. CSV, TSV and text files give vectors as text."""
-    streaming: bool = False
-    """Whether it is read as a stream if it is on the hub."""
-    score: str = ""
-    """The field with a score; empty for none."""
+    streaming: bool = False  # whether it is read as a stream if it is on the hub
+    score: str = ""  # the field with a score; empty for none
     min_score: float | None = None
-    filters: tuple[str, ...] = ()
-    """As `data.filters`."""
-    codes: tuple[str, str] = ("", "")
-    """Language codes of source and target, for the filters."""
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """The names of what a row has: its sides, and the score if there is one."""
-        return (*self.sides, self.score) if self.score else self.sides
+    filters: tuple[str, ...] = ()  # as `data.filters`
+    codes: tuple[str, str] = ("", "")  # language codes of source and target, for the filters
 
     @property
     def sides(self) -> tuple[str, ...]:
@@ -140,8 +119,13 @@ class Source:
         return self.languages[1:] if self.target_only else self.languages
 
     @property
+    def fields(self) -> tuple[str, ...]:
+        """The names of what a row has: its sides, and the score if there is one."""
+        return (*self.sides, self.score) if self.score else self.sides
+
+    @property
     def side_kinds(self) -> tuple[SideKind, ...]:
-        """How each of them is read."""
+        """How each side of a row is read."""
         return self.kinds[1:] if self.target_only else self.kinds
 
     @property
@@ -161,24 +145,24 @@ class Source:
         except UserError as error:
             raise UserError(f"{self.intro}{error}") from None
 
+    def no_split(self, splits: Iterable[str]) -> UserError:
+        """The error for data that have other splits."""
+        setting = self.setting(self.split_setting)
+        return UserError(f"`{self.path}` has no split `{self.split}` ({setting}); its splits are {', '.join(splits)}")
+
 
 @dataclass
 class Input:
     """The rows of one source, found but not read yet."""
 
-    where: str
-    """Its name in messages."""
-    identity: list[Any]
-    """Everything that the rows depend on, in JSON: a part of the cache key."""
+    where: str  # its name in messages
+    identity: list[Any]  # everything that the rows depend on, in JSON: a part of the cache key
     read: Callable[[], Iterable[Row]]
-    tag: str = ""
-    """The tag before each source text; it is a part of `identity`."""
-    reversed: bool = False
-    """Whether source and target are swapped; it is a part of `identity`."""
-    target_only: bool = False
-    """Whether its rows are single texts instead of pairs."""
+    tag: str = ""  # the tag before each source text; it is a part of `identity`
+    reversed: bool = False  # whether source and target are swapped; it is a part of `identity`
+    target_only: bool = False  # whether its rows are single texts instead of pairs
+    # How many pairs `data.filters` and `data.min_score` have dropped, by filter, once it has been read.
     dropped: Counter[str] = field(default_factory=Counter)
-    """How many pairs `data.filters` and `data.min_score` have dropped, by filter, once it has been read."""
 
 
 def pair_sources(data: DataConfig, split: str) -> list[Source]:
@@ -209,11 +193,8 @@ def pair_sources(data: DataConfig, split: str) -> list[Source]:
 def text_source(data: DataConfig, split: str) -> Source:
     """The source of a split's lines in the target language."""
     used = [name for name in ("extra", "tag", "filters", "score", "min_score") if getattr(data, name)]
-    for name, is_used in (*((name, True) for name in used), ("weight", data.weight != 1)):
-        if is_used:
-            raise UserError(
-                f"`data.{name}` must be left out for a language model, which reads its text once and in order"
-            )
+    for name in [*used, *(["weight"] if data.weight != 1 else [])]:
+        raise UserError(f"`data.{name}` must be left out for a language model, which reads its text once and in order")
     source = _main_source(data, split)
     source.target_only = True
     return source
@@ -266,7 +247,6 @@ def _filtered(read: Callable[[], Iterable[Row]], source: Source, dropped: Counte
 
 
 def _find_path(source: Source) -> Input:
-    """A folder, or a data set of the hub."""
     path = Path(source.path).expanduser()
     if path.is_dir():
         _refuse_name(source)
@@ -274,9 +254,8 @@ def _find_path(source: Source) -> Input:
         return _find_saved(source, path) if is_saved else _find_in_folder(source, path)
     if path.exists():
         raise UserError(_how_to_read(source, path))
-    in_folder_here = (
-        "/" in source.path and path.parent.is_dir()
-    )  # if there is a folder `runs/`, `runs/pairs` is not a hub id
+    # If there is a folder `runs/`, `runs/pairs` is not a hub id.
+    in_folder_here = "/" in source.path and path.parent.is_dir()
     if re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", source.path) and not in_folder_here:
         return _find_hub(source)
     raise UserError(f"{source.setting('path')}: folder `{source.path}` does not exist{similar_path(source.path)}")
@@ -294,14 +273,15 @@ def _find_builtin(source: Source) -> Input:
     from nmt.data import captions, made_examples, probes
 
     task = source.path.removeprefix("builtin:")
-    if task not in ("captions", *probes.TASKS, *made_examples.MADE):
-        known = ", ".join(f"builtin:{name}" for name in ("captions", *probes.TASKS, *made_examples.MADE))
+    names = ("captions", *probes.TASKS, *made_examples.MADE)
+    if task not in names:
+        known = ", ".join(f"builtin:{name}" for name in names)
         raise UserError(
             f"{source.setting('path')} must be one of {known} to use a built-in corpus, but is `{source.path}` instead"
         )
     _refuse_name(source)
     if source.split not in SPLITS:
-        raise _no_split(source, SPLITS)
+        raise source.no_split(SPLITS)
     where = f"`{source.path}` split `{source.split}`"
     identity: list[Any] = [source.path, source.split, *source.sides, nmt.__version__]
     if task == "captions":
@@ -314,11 +294,8 @@ def _find_builtin(source: Source) -> Input:
         return Input(where, identity, lambda: made()[source.split])
     identity += [source.probe_length, _checksum(probes.__file__)]
     first = 1 if source.target_only else 0
-
-    def read() -> Iterable[Row]:
-        return (row[first:] for row in probes.pairs(task, source.probe_length)[source.split])
-
-    return Input(where, identity, read)
+    rows = partial(probes.pairs, task, source.probe_length)
+    return Input(where, identity, lambda: (row[first:] for row in rows()[source.split]))
 
 
 def _checksum(file: str | Path) -> str:
@@ -405,18 +382,14 @@ def _text_input(source: Source, files: Sequence[tuple[Path, ...]]) -> Input:
     identity = ["text", *source.sides, [_file_identity(path) for paths in files for path in paths]]
     again = [[_again(path) for path in paths] for paths in files]
     where = _listing([path for paths in files for path in paths])
-    return Input(where, identity, lambda: itertools.chain.from_iterable(map(_iterate_text, again)))
+    if source.target_only:
+        return Input(where, identity, lambda: ((line,) for paths in again for line in iterate_chunks(paths[0])))
+    return Input(where, identity, lambda: (pair for paths in again for pair in iterate_parallel(*paths)))
 
 
 def _listing(paths: Sequence[Path]) -> str:
-    """Some files in messages."""
     shown = [f"`{path}`" for path in paths[:4]]
     return " and ".join(shown) if len(paths) <= 4 else f"{', '.join(shown[:3])} and {len(paths) - 3:,} more files"
-
-
-def _iterate_text(paths: Sequence[Path]) -> Iterable[Row]:
-    """Lines of one file, or pairs of lines of two files."""
-    return iterate_parallel(paths[0], paths[1]) if len(paths) == 2 else ((line,) for line in iterate_chunks(paths[0]))
 
 
 def _find_in_folder(source: Source, folder: Path) -> Input:
@@ -460,7 +433,7 @@ def _find_saved(source: Source, folder: Path) -> Input:
     else:
         splits, folder = loaded, folder / source.split
     if source.split not in splits:
-        raise _no_split(source, list(splits))
+        raise source.no_split(list(splits))
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return _dataset_input(splits[source.split], source, ["saved", *source.sides, [*map(_file_identity, files)]])
 
@@ -479,7 +452,7 @@ def _find_hub(source: Source) -> Input:
     except Exception as error:  # exceptions of the library, its builders and its network layer have no common class
         message = _one_line(error)
         if isinstance(error, ValueError) and (listing := re.search(r"split.*\[(.*)\]", message)):
-            raise _no_split(source, re.findall(r"'([^']*)'", listing[1])) from None
+            raise source.no_split(re.findall(r"'([^']*)'", listing[1])) from None
         raise UserError(
             f"`{source.path}` is no folder here{similar_path(source.path)} and cannot be loaded from the "
             f"Hugging Face hub: {message}; check the id ({source.setting('path')}, {source.setting('name')}) and the "
@@ -496,7 +469,7 @@ def _dataset_input(dataset: datasets.Dataset | datasets.IterableDataset, source:
     def read() -> Iterator[Row]:
         tables = dataset.select_columns(columns).with_format("arrow").iter(batch_size=BATCH_ROWS)
         try:
-            yield from _arrow_rows(tables, where, source, ways, _label_names(dataset.features))
+            yield from _arrow_rows(tables, where, source, ways, dataset.features)
         except UserError:
             raise
         except Exception as error:  # those of Arrow, of the system, and of a stream's builder and network
@@ -505,12 +478,6 @@ def _dataset_input(dataset: datasets.Dataset | datasets.IterableDataset, source:
             raise UserError(f"{where} is damaged: {_one_line(error)}; save it again") from None
 
     return Input(where, identity, read)
-
-
-def _label_names(features: Mapping[str, Any]) -> dict[str, list[str]]:
-    """What the numbers of a column mean, for columns of labels and of lists of labels."""
-    kinds = {name: getattr(feature, "feature", feature) for name, feature in features.items()}
-    return {name: kind.names for name, kind in kinds.items() if isinstance(kind, datasets.ClassLabel)}
 
 
 def _iterate_parquet(path: Path, source: Source) -> Iterator[Row]:
@@ -524,10 +491,7 @@ def _iterate_parquet(path: Path, source: Source) -> Iterator[Row]:
 
 
 def _find_fields(schema: pa.Schema, where: str, source: Source) -> list[list[str]]:
-    """The way to each field of a row: a column, and the names of the fields inside it.
-
-    A side is a column, a field inside one (`translation.de`), or a language of the column `translation`.
-    """
+    """The way to each field of a row: a column and fields inside it (`translation.de`, or `de` of `translation`)."""
     ways = [_way(schema, name) for name in source.fields]
     sides = source.sides
     if not all(ways[: len(sides)]):
@@ -556,7 +520,6 @@ def _way(schema: pa.Schema, name: str) -> list[str]:
 
 
 def _inside(schema: pa.Schema, column: str) -> Iterable[pa.Field]:
-    """The fields inside a column."""
     is_struct = column in schema.names and pa.types.is_struct(schema.field(column).type)
     return schema.field(column).type if is_struct else ()
 
@@ -566,13 +529,11 @@ def _arrow_rows(
     where: str,
     source: Source,
     ways: Sequence[list[str]],
-    names: Mapping[str, list[str]] | None = None,
+    features: Mapping[str, Any] | None = None,
 ) -> Iterator[Row]:
-    """The rows of tables.
-
-    ways: as `_find_fields` finds them
-    names: what the numbers of some columns mean
-    """
+    """The rows of tables, by the ways of `_find_fields`; the features of a data set have the names of labels."""
+    kinds = {name: getattr(feature, "feature", feature) for name, feature in (features or {}).items()}
+    names = {name: kind.names for name, kind in kinds.items() if isinstance(kind, datasets.ClassLabel)}
     sides, row = source.sides, 0
     for table in tables:
         columns = [table.column(way[0]) for way in ways]
@@ -589,7 +550,7 @@ def _arrow_rows(
             place = f"{where} row {row}"
             more = map(score_text, texts[len(sides) :])
             read = (
-                side_value(text, kind, place, side, (names or {}).get(side, ()))
+                side_value(text, kind, place, side, names.get(side, ()))
                 for text, kind, side in zip(texts, source.side_kinds, sides, strict=False)
             )
             yield (*read, *more)
@@ -610,20 +571,14 @@ def _how_to_read(source: Source, path: Path) -> str:
     for suffixes, (what, advice) in UNREADABLE.items():
         if suffix in suffixes:
             return f"{source.setting('path')}: `{path}` is {what}, which is not read here; {advice.format(path=path)}"
-    builders = {".json": "json", ".jsonl": "json", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet"}
-    builders |= {".conllu": "conll", ".conll": "conll", ".npz": "npz"}
-    builder = builders.get(suffix, "text")
+    builder = next((name for name, suffixes in BUILDERS.items() if suffix in suffixes), "text")
+    builder = "conll" if suffix in (".conll", ".conllu") else builder
     is_half = builder == "text" and not source.target_only
     files = f'["{path}", "TARGET FILE"]' if is_half else f'"{path}"'
     return (
         f"{source.setting('path')} must be a folder, a builder or a hub id, but is the file `{path}` instead; "
         f'write path = "{builder}" and files = {{{source.split} = {files}, ...}}'
     )
-
-
-def _no_split(source: Source, splits: Iterable[str]) -> UserError:
-    setting = source.setting(source.split_setting)
-    return UserError(f"`{source.path}` has no split `{source.split}` ({setting}); its splits are {', '.join(splits)}")
 
 
 def _one_line(error: BaseException) -> str:
@@ -651,10 +606,7 @@ def _again(path: Path) -> Path:
 
 @cache
 def _copy_of_pipe(path: str, device: int, inode: int) -> tuple[IO[bytes], str]:
-    """A temporary file with the contents of a pipe, which can be read only once, and its checksum.
-
-    The file is deleted when the program ends.
-    """
+    """A temporary file with the contents of a pipe, which can be read only once, and its checksum."""
     copy = tempfile.NamedTemporaryFile(prefix=f"nmt-{Path(path).name}-")  # noqa: SIM115 it is open until the end
     checksum = hashlib.sha256()
     with open(path, "rb") as pipe:

@@ -9,10 +9,8 @@ import numpy as np
 
 from nmt.text.spans import SPAN_CHARACTERS, Span, equal_spans, replace_spans
 
-NAMES = 0.3
-"""Part of the share in which names are spans: phrases of `--keep` and foreign words do not occur in training."""
-ADDED = 0.1
-"""Part of the share in which a span is added at an end of both sides, where real text has addresses and emoji."""
+NAMES = 0.3  # part of the share in which names are spans, as phrases of `--keep` do not occur in training
+ADDED = 0.1  # part of the share in which a span is added at an end, where real text has addresses and emoji
 
 _NAME = re.compile(r"(?<![\w-])[^\W\d_a-z][^\W\d_]+(?![\w-])")
 
@@ -23,7 +21,6 @@ def mark_spans(sources: list[str], targets: list[str], share: float, most: int, 
     Each span of one side is paired with one of the other side that has the same text; other spans do not change. Their
     numbers are drawn without replacement, so that all are learned.
 
-    Parameters:
         share: probability that the spans of a pair are replaced; names and added spans are less frequent
         most: number of characters for spans in the vocabularies
     """

@@ -1,4 +1,4 @@
-"""What is in some sentence pairs: how many, how long, and what is wrong with them, before anything is trained.
+"""A survey of sentence pairs before training: how many there are, how long they are, and what is wrong with them.
 
 The pairs are read once, in order. In memory are a hash for each pair, the hashes of the sentences of validation and
 test, and a random sample of the training pairs.
@@ -24,20 +24,17 @@ from nmt.text.formats.pair import READING_REASONS, Reading
 from nmt.text.pair_filters import FILTERS, PairFilter, near_key
 from nmt.text.vocabulary import SPECIAL_PIECES
 
-SAMPLE = 20_000
-"""Training pairs that are kept for measuring the speed of training."""
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""Control characters other than a tab and a line end; cleaning makes spaces of them."""
+SAMPLE = 20_000  # training pairs that are kept for measuring the speed of training
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # without tab and line end; cleaning makes spaces of them
 FINDINGS = {
     **READING_REASONS,
     **FILTERS,
     "control": "control characters, which training reads as spaces",
     "near copy": "nearly the same as a sentence of validation or test",
 }
-"""What can be found in pairs."""
+"""The findings in pairs, by name."""
 
-RawPair = tuple[str, str, str, str]
-"""Source, target, its place, and the finding of the reader of its file (often empty)."""
+RawPair = tuple[str, str, str, str]  # source, target, place, and the finding of the reader, often empty
 
 
 @dataclass
@@ -46,11 +43,9 @@ class Side:
 
     words: int = 0
     characters: int = 0
-    lengths: Counter[int] = field(default_factory=Counter)
-    """How many sentences have each number of words."""
+    lengths: Counter[int] = field(default_factory=Counter)  # how many sentences have each number of words
 
     def add(self, text: str) -> None:
-        """Count a sentence."""
         length = len(text.split())
         self.words += length
         self.characters += len(text)
@@ -68,16 +63,12 @@ class Side:
 
 @dataclass
 class Split:
-    """The pairs of a split."""
-
     name: str
     pairs: int = 0
-    usable: int = 0
-    """Pairs in which nothing was found but control characters."""
+    usable: int = 0  # pairs in which nothing was found but control characters
     source: Side = field(default_factory=Side)
     target: Side = field(default_factory=Side)
-    found: Dropped = field(default_factory=Dropped)
-    """A pair counts under everything that is found in it."""
+    found: Dropped = field(default_factory=Dropped)  # a pair counts under everything that is found in it
 
 
 @dataclass
@@ -86,8 +77,7 @@ class Survey:
 
     languages: tuple[str, str]
     splits: list[Split] = field(default_factory=list)
-    symbols: set[str] = field(default_factory=set)
-    """The characters of the training text."""
+    symbols: set[str] = field(default_factory=set)  # the characters of the training text
     sample: list[tuple[str, str]] = field(default_factory=list)
 
     @property
@@ -166,11 +156,7 @@ def _survey(splits: Mapping[str, Iterable[RawPair]], languages: tuple[str, str],
 
 
 def _add(split: Split, keep: PairFilter, pair: RawPair, source: str, target: str, near: set[int]) -> None:
-    """Count a pair and what is found in it.
-
-    source, target: its sides when they are cleaned
-    near: hashes of sentences that it should not be like
-    """
+    """Count a pair, its clean sides and the findings; `near` has hashes of sentences that it should not be like."""
     split.pairs += 1
     split.source.add(source)
     split.target.add(target)
@@ -185,10 +171,7 @@ def _add(split: Split, keep: PairFilter, pair: RawPair, source: str, target: str
 
 
 def _draw(sample: list[tuple[str, str]], pair: tuple[str, str], number: int, draw: random.Random) -> None:
-    """Keep a random sample of the pairs that have two sides (Vitter's algorithm R).
-
-    number: how many pairs there were, this one included
-    """
+    """Keep a random sample of the pairs that have two sides (Vitter's algorithm R); `number` counts all so far."""
     place = len(sample) if len(sample) < SAMPLE else draw.randrange(number)
     if place < SAMPLE and all(pair):
         sample[place : place + 1] = [pair]

@@ -11,6 +11,7 @@ import mmap
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,11 @@ import datasets
 import datasets.table
 import pyarrow as pa
 
-from nmt.data.cache_folder import cache_folder, mark_used, prune, writing_prefix
+from nmt.data.cache_folder import WRITING, cache_folder, prune
 from nmt.errors import UserError
 from nmt.model_files import file_checksum
 
-CACHE_FORMAT = 2
-"""Part of every cache key; it increases when the format of the files or the reading of sources changes."""
+CACHE_FORMAT = 2  # part of every cache key; it increases when the format of the files or the reading of sources changes
 
 
 class StoredTable:
@@ -33,8 +33,7 @@ class StoredTable:
         with path.open("rb") as file:
             self._mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         table = pa.ipc.open_stream(pa.py_buffer(self._mapped)).read_all()
-        self.dataset = datasets.Dataset(datasets.table.MemoryMappedTable(table, str(path)))
-        """Its rows."""
+        self.dataset = datasets.Dataset(datasets.table.MemoryMappedTable(table, str(path)))  # its rows
         self.description = description
 
     def batches(self) -> Iterator[pa.RecordBatch]:
@@ -50,25 +49,20 @@ class StoredTable:
 
 
 def stored_table(
-    cache: Path | None,
     kind: str,
     key: list[Any],
     schema: pa.Schema,
     batches: Callable[[], Iterator[pa.RecordBatch]],
     describe: Callable[[], dict[str, Any]],
 ) -> StoredTable:
-    """The memory-mapped entry of a key; it is written first if it is missing or damaged.
-
-    Files are complete before they get their final names. Two processes that write the same entry write the same bytes,
-    so it does not matter whose files remain.
-    """
-    cache = cache or cache_folder()
+    """The memory-mapped entry of a key, written first if it is missing; two processes write the same bytes."""
+    cache = cache_folder()
     name = _entry_name(kind, key)
     entry = _open_entry(cache, name)
     if entry is None:
         try:
             cache.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=cache, prefix=writing_prefix()) as temporary:
+            with tempfile.TemporaryDirectory(dir=cache, prefix=f"{WRITING}{os.getpid()}-") as temporary:
                 table, description = Path(temporary, "table.arrow"), Path(temporary, "description.json")
                 with pa.OSFile(str(table), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
                     for batch in batches():
@@ -87,10 +81,10 @@ def stored_table(
     return entry
 
 
-def is_stored(cache: Path | None, kind: str, key: list[Any]) -> bool:
+def is_stored(kind: str, key: list[Any]) -> bool:
     """Whether the cache has an entry; its files are not checked."""
     name = _entry_name(kind, key)
-    return all((cache or cache_folder()).joinpath(f"{name}.{suffix}").is_file() for suffix in ("arrow", "json"))
+    return all((cache_folder() / f"{name}.{suffix}").is_file() for suffix in ("arrow", "json"))
 
 
 def record_batch(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.RecordBatch:
@@ -111,7 +105,8 @@ def _open_entry(cache: Path, name: str) -> StoredTable | None:
         stored = json.loads((cache / f"{name}.json").read_text())
         if stored["checksum"] != file_checksum(table):
             return None
-        mark_used(cache, name)
+        with suppress(OSError):  # the time of the last use; the cache may not be writable
+            os.utime(cache / f"{name}.json")
         return StoredTable(table, stored["description"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

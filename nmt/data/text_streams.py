@@ -26,24 +26,17 @@ from nmt.network.precision import mixed_precision
 from nmt.scores.perplexity import perplexity
 from nmt.text.vocabulary import BEGIN, END
 
-SCORED_STREAMS = 64
-"""Maximum number of streams in which a text is scored: enough to keep a processor busy."""
+SCORED_STREAMS = 64  # maximum number of streams in which a text is scored: enough to keep a processor busy
 
-SCORED_LENGTH = 1024
-"""Minimum length of a stream that is scored, so that the missing context of its first positions does not matter."""
+SCORED_LENGTH = 1024  # minimum length of a stream, so that the missing context at its beginning does not matter
 
-SCORED_CHUNK = 64
-"""Number of positions scored at once; the state is carried on, so the score does not depend on it."""
+SCORED_CHUNK = 64  # number of positions scored at once; the state is carried on, so the score does not depend on it
 
-Text = npt.NDArray[np.int32]
-"""All lines of a text, one after another: the pieces of each, then the end symbol, [positions]."""
+Text = npt.NDArray[np.int32]  # the pieces of each line, then its end symbol, [positions]
 
 
 def join_lines(lines: Iterable[npt.NDArray[np.int32]], positions: int) -> Text:
-    """The pieces of all lines as one sequence.
-
-    positions: number of pieces plus number of lines
-    """
+    """The pieces of all lines as one sequence; `positions` is the number of pieces plus that of lines."""
     text = np.full(positions, END, dtype=np.int32)
     place = 0
     for ids in lines:
@@ -57,14 +50,11 @@ def join_lines(lines: Iterable[npt.NDArray[np.int32]], positions: int) -> Text:
 class Chunk:
     """The next positions of every stream, time-major."""
 
+    # The input: the piece before each target, and the begin symbol at the start of a line, [length, streams].
     inputs: Tensor
-    """The input: the piece before each target, and the begin symbol at the start of a line, [length, streams]."""
-    targets: Tensor
-    """The symbols to predict: pieces and end symbols, [length, streams]."""
-    target_tokens: int
-    """Number of targets."""
-    number: int
-    """Index of the chunk in the text; chunk 0 starts from the initial state."""
+    targets: Tensor  # the symbols to predict: pieces and end symbols, [length, streams]
+    target_tokens: int  # number of targets
+    number: int  # index of the chunk in the text; chunk 0 starts from the initial state
 
 
 class Streams:
@@ -79,11 +69,9 @@ class Streams:
         # the input is the previous target, with the begin symbol after the end of a line
         before = np.concatenate([[np.int32(BEGIN)], np.where(used[:-1] == END, np.int32(BEGIN), used[:-1])])
         self.targets, self.inputs = used.reshape(streams, steps), before.reshape(streams, steps)
-        self.rest = text[streams * steps :]
-        """The rest of the text after the last stream: fewer positions than there are streams."""
+        self.rest = text[streams * steps :]  # fewer positions than there are streams
         self.length = length
-        self.batches = range(math.ceil(steps / length))
-        """Indices of the chunks."""
+        self.batches = range(math.ceil(steps / length))  # indices of the chunks
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -118,12 +106,9 @@ def choose_streams(positions: int, config: TrainingConfig) -> int:
 class TextScore:
     """The score of a text under a language model."""
 
-    negative: float
-    """Negative log-likelihood of the text, in nats."""
-    pieces: int
-    """Number of pieces and ends of lines."""
-    characters: int
-    """Number of characters, with one for the end of each line."""
+    negative: float  # negative log-likelihood of the text, in nats
+    pieces: int  # number of pieces and ends of lines
+    characters: int  # number of characters, with one for the end of each line
 
     @property
     def loss(self) -> float:

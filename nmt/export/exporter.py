@@ -47,36 +47,26 @@ from nmt.translation.shortlist import FILE as SHORTLIST
 from nmt.translation.shortlist import LexicalTable, write_shortlist
 from nmt.translation.translator import Translator
 
-TOLERANCE = 2e-3
-"""Largest difference of a log-probability between the exported fp32 model and torch."""
-LARGEST_MEAN = 0.2
-"""Largest mean difference of a log-probability between an export in 8-bit integers and torch; 0.02 to 0.04 is usual."""
+TOLERANCE = 2e-3  # largest difference of a log-probability between the exported fp32 model and torch
+LARGEST_MEAN = 0.2  # largest mean difference of an export in 8-bit integers; 0.02 to 0.04 is usual
 SIDES = ("source", "target")
-SIZES = ((128, 8), (256, 16), (512, 32), (1024, 32))
-"""Shortlists that are tried: pieces for every sentence, translations of each source piece."""
-LARGEST_LOSS = 0.1
-"""BLEU that a shortlist may cost on the validation split."""
-LARGEST_TABLE = 1 << 24
-"""Bytes of the table of the first decoder layer's inputs; only the rows that are used take memory."""
-VALIDATION_LINES = 3000
-"""Lines of the validation split that a shortlist is tried on at most."""
+SIZES = ((128, 8), (256, 16), (512, 32), (1024, 32))  # tried shortlists: pieces for all, for each source piece
+LARGEST_LOSS = 0.1  # BLEU that a shortlist may cost on the validation split
+LARGEST_TABLE = 1 << 24  # bytes of the table of the first decoder layer's inputs; only used rows take memory
+VALIDATION_LINES = 3000  # lines of the validation split that a shortlist is tried on at most
 
 
 @dataclass
 class Deviation:
     """How far an export is from torch on a sample."""
 
-    log_prob: float
-    """Largest difference of a log-probability, over all positions of the sample's best translations."""
-    mean_log_prob: float
-    """Mean difference of the log-probabilities of those translations' pieces."""
-    sentences: int
-    """Sentences of the sample."""
-    different: int
-    """Number of these that have another best translation."""
+    log_prob: float  # largest difference of a log-probability, over all positions of the sample's best translations
+    mean_log_prob: float  # mean difference of the log-probabilities of those translations' pieces
+    sentences: int  # sentences of the sample
+    different: int  # number of these that have another best translation
+    # Number of these that have another n-best list. Translations whose scores are closer than the tolerance may change
+    # places.
     n_best: int
-    """Number of these that have another n-best list. Translations whose scores are closer than the tolerance may change
-    places."""
 
     def check(self, integers: bool) -> None:
         """Raises TrainingError if the export is too far from torch."""
@@ -174,10 +164,7 @@ def _add_shortlist(
     threads: int | None,
     say: Callable[[str], None],
 ) -> dict[str, Any] | None:
-    """Add the smallest shortlist that costs no more than `LARGEST_LOSS` on the validation split.
-
-    Returns: its sizes and its cost; None if there is none, for a reason that is printed
-    """
+    """Add the smallest shortlist that costs at most `LARGEST_LOSS`; returns its sizes and its cost, or None."""
     from nmt.data.corpus import load_pairs
     from nmt.scores import metrics
 

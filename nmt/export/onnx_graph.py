@@ -21,26 +21,17 @@ FLOAT, INT64, INT8, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.INT
 
 Array = npt.NDArray[Any]
 
-SQUASHING = ("Tanh", "Sigmoid")
-"""Operators whose outputs lie in [-1, 1]."""
+SQUASHING = ("Tanh", "Sigmoid")  # operators whose outputs lie in [-1, 1]
 KEEPING: dict[str, int | None] = {
     **dict.fromkeys(("Concat", "Mul"), None),
-    **dict.fromkeys(
-        (
-            *("Flatten", "Gather", "ReduceMean", "ReverseSequence", "Reshape"),
-            *("Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"),
-        ),
-        1,
-    ),
+    **dict.fromkeys(("Flatten", "Gather", "ReduceMean", "ReverseSequence", "Reshape", "Slice", "Split"), 1),
+    **dict.fromkeys(("Squeeze", "Transpose", "Unsqueeze"), 1),
 }
 """Operators whose outputs lie in [-1, 1] if that many of their first inputs (None: all) do."""
 
 
 class Graph:
-    """An ONNX graph under construction. Tensors are known by their names, which `op` makes up.
-
-    integers: whether `product` multiplies in 8-bit integers
-    """
+    """An ONNX graph under construction, maybe with products in 8-bit integers. Tensors are known by their names."""
 
     def __init__(self, name: str, integers: bool = False) -> None:
         self.name, self.integers = name, integers
@@ -50,8 +41,7 @@ class Graph:
         self.constants: dict[str, Array] = {}
         self._outside: dict[str, str] = {}  # name of an output -> its tensor
         self._known: dict[str, str] = {}  # digest of a constant -> its name
-        self.bounded: set[str] = set()
-        """Tensors whose numbers are known to lie in [-1, 1]."""
+        self.bounded: set[str] = set()  # tensors whose numbers are known to lie in [-1, 1]
         self._shares: set[str] = set()  # tensors whose last dimension is of numbers from 0 to 1 that sum to 1
         self._quantized: dict[str, tuple[str, str | None]] = {}  # tensor -> its integers and the scale of each row
         self._count = 0
@@ -80,7 +70,6 @@ class Graph:
         return self.constant(values, np.int64)
 
     def op(self, kind: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
-        """Add a node with one output."""
         return self.ops(kind, 1, *inputs, domain=domain, **attributes)[0]
 
     def ops(self, kind: str, count: int, *inputs: str, domain: str = "", **attributes: Any) -> list[str]:
@@ -97,14 +86,14 @@ class Graph:
         return outputs
 
     @contextmanager
-    def body(self) -> Iterator[Body]:
-        """Nodes added inside belong to the body of a loop; constants stay with the whole graph."""
-        outside = self.nodes, self.inputs, self.outputs, self._quantized
-        inside = Body()
-        self.nodes, self.inputs, self.outputs, self._quantized = inside.nodes, inside.inputs, inside.outputs, {}
+    def body(self) -> Iterator[onnx.GraphProto]:
+        """A loop's body: nodes added inside belong to it, with inputs and outputs in the order of the loop operator."""
+        outside, body = (self.nodes, self.inputs, self.outputs, self._quantized), onnx.GraphProto()
+        self.nodes, self.inputs, self.outputs, self._quantized = [], [], [], {}
         try:
-            yield inside
-            self._name_outputs(inside.nodes, [value.name for value in inside.outputs])
+            yield body
+            self._name_outputs(self.nodes, [value.name for value in self.outputs])
+            body.CopyFrom(helper.make_graph(self.nodes, "body", self.inputs, self.outputs))
         finally:
             self.nodes, self.inputs, self.outputs, self._quantized = outside
 
@@ -121,9 +110,11 @@ class Graph:
         return self.op("Slice", tensor, *map(self.integers_of, (start, end, -1)))
 
     def product(self, inputs: str, weight: Array, bias: Array | None = None) -> str:
-        """x W^T + b for x [..., in], W [out, in], b [out]."""
+        """x W^T + b for x [..., in], W [out, in], b [out]; in integers, see `quantize_rows` and `quantized`."""
         if self.integers:
-            return self._integer_product(inputs, weight, bias)
+            whole, scale = quantize_rows(weight)
+            factors = self.constant(whole.T, np.int8), self.constant(scale)
+            return self.integer_product(inputs, *factors, None if bias is None else self.constant(bias))
         total = self.op("MatMul", inputs, self.constant(weight.T))
         return total if bias is None else self.op("Add", total, self.constant(bias))
 
@@ -134,16 +125,6 @@ class Graph:
         # the runtime takes nodes of constants once, when it reads the graph
         turned = self.op("Transpose", rows, perm=[1, 0])
         return self.integer_product(inputs, turned, self.constant(scale[first:]), self.constant(bias))
-
-    def _integer_product(self, inputs: str, weight: Array, bias: Array | None) -> str:
-        """As `product`, in integers: see `quantize_rows` for the weights and `quantized` for the inputs."""
-        whole, scale = quantize_rows(weight)
-        return self.integer_product(
-            inputs,
-            self.constant(whole.T, np.int8),
-            self.constant(scale),
-            None if bias is None else self.constant(bias),
-        )
 
     def integer_product(self, inputs: str, whole: str, scale: str, bias: str | None) -> str:
         """x (whole * scale) + b for quantised weights [in, out] with the scale of each column [out]."""
@@ -244,7 +225,6 @@ class WeightStore:
         self._known: dict[str, int] = {}
 
     def put(self, array: Array, name: str) -> onnx.TensorProto:
-        """A constant of a graph."""
         if array.nbytes < 1024:
             return numpy_helper.from_array(array, name)
         tensor = onnx.TensorProto(
@@ -269,25 +249,10 @@ class WeightStore:
         return self._known[digest]
 
 
-ALIGNMENT: Final = 4096
-"""Bytes; a constant starts at a page of memory, so that it can be used where the file is mapped."""
+ALIGNMENT: Final = 4096  # bytes; a constant starts at a page of memory, so that it can be used where the file is mapped
 
 
-class Body:
-    """The nodes of a loop's body; inputs and outputs in the order in which the loop operator expects them."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.inputs: list[onnx.ValueInfoProto] = []
-        self.outputs: list[onnx.ValueInfoProto] = []
-
-    def graph(self) -> onnx.GraphProto:
-        """As an attribute of the loop operator."""
-        return helper.make_graph(self.nodes, "body", self.inputs, self.outputs)
-
-
-ZERO: Final = 128
-"""The byte that means 0 in quantised inputs."""
+ZERO: Final = 128  # the byte that means 0 in quantised inputs
 LARGEST: Final = 64
 """Largest magnitude of a quantised weight. Processors without VNNI add pairs of byte products in 16 bits, where
 2 * 255 * 64 has room and 2 * 255 * 127 has none: with 64 all processors compute the same."""

@@ -44,10 +44,8 @@ from nmt.network.model import TranslationModel
 from nmt.text.vocabulary import END, SPECIAL_PIECES
 
 Floats = npt.NDArray[np.float32]
-Shape = list[str | int]
-"""Sizes; the name of a dimension where the size differs from call to call."""
-LayerNames = tuple[str, ...]
-"""The tensors of a layer's state, in the order of its cell's `state_names`."""
+Shape = list[str | int]  # sizes; the name of a dimension where the size differs from call to call
+LayerNames = tuple[str, ...]  # the tensors of a layer's state, in the order of its cell's `state_names`
 
 
 # Layers of the encoder ----------------------------------------------------------------------------------------------
@@ -65,10 +63,7 @@ def input_weights(layer: Layer) -> tuple[Floats, Floats]:
 
 
 def fused_layer(graph: Graph, layers: Sequence[Layer], inputs: str, lengths: str) -> tuple[str, LayerNames]:
-    """A layer in one direction or both by ONNX's operator.
-
-    Returns: outputs [length, batch, directions * hidden]; the final state, [batch, directions * hidden] each
-    """
+    """A layer in one direction or both by ONNX's operator: outputs and final state, [..., directions * hidden]."""
     cell = layers[0].cell
     operator = cell.onnx_operator
     assert operator is not None
@@ -89,6 +84,9 @@ def fused_layer(graph: Graph, layers: Sequence[Layer], inputs: str, lengths: str
         if (peephole := layer.cell.peepholes()) is not None:
             peepholes.append(values(peephole)[[0, 2, 1]].reshape(-1))  # ONNX has them in the order i, o, f
     optional = ["", "", graph.constant(peepholes)] if peepholes else []
+    attributes: dict[str, Any] = {
+        name: value * both if isinstance(value, list) else value for name, value in operator.attributes.items()
+    }
     outputs, *finals = graph.ops(
         operator.name,
         1 + len(cell.state_names),
@@ -100,7 +98,7 @@ def fused_layer(graph: Graph, layers: Sequence[Layer], inputs: str, lengths: str
         *optional,
         hidden_size=size,
         direction="bidirectional" if both == 2 else "forward",
-        **_both_directions(operator.attributes, both),
+        **attributes,
     )
     if cell.bounded:
         graph.bounded.update((outputs, finals[0]))
@@ -109,11 +107,6 @@ def fused_layer(graph: Graph, layers: Sequence[Layer], inputs: str, lengths: str
     joined = graph.op("Reshape", joined, graph.integers_of(0, 0, both * size))
     ends = [graph.op("Transpose", final, perm=[1, 0, 2]) for final in finals]
     return joined, tuple(graph.op("Reshape", end, graph.integers_of(-1, both * size)) for end in ends)
-
-
-def _both_directions(attributes: dict[str, Any], directions: int) -> dict[str, Any]:
-    """Attributes with a list entry for each direction."""
-    return {name: value * directions if isinstance(value, list) else value for name, value in attributes.items()}
 
 
 def looped_layer(graph: Graph, layer: Layer, inputs: str, zeros: str, valid: str) -> tuple[str, LayerNames]:
@@ -142,7 +135,7 @@ def looped_layer(graph: Graph, layer: Layer, inputs: str, zeros: str, valid: str
             graph.output(f"{projected}_next_{name}", tensor, FLOAT, ["batch", size])
         graph.output(f"{projected}_output", after[0], FLOAT, ["batch", size])
     *finals, outputs = graph.ops(
-        "Scan", 1 + len(names), *[zeros] * len(names), projected, valid, body=body.graph(), num_scan_inputs=2
+        "Scan", 1 + len(names), *[zeros] * len(names), projected, valid, body=body, num_scan_inputs=2
     )
     if bounded:
         graph.bounded.update((outputs, finals[0]))
@@ -265,10 +258,7 @@ def _encode(
 
 @torch.no_grad()
 def carried_shapes(model: TranslationModel | LanguageModel) -> tuple[dict[str, Shape], dict[str, Shape]]:
-    """Names and shapes, without the first dimension, of a sentence's memory and of a row's state.
-
-    A size that differs between sources of 2 and of 3 positions is the source's length.
-    """
+    """Names and shapes, without dimension 0, of memory and state; a size that varies is the source's length."""
     if isinstance(model, LanguageModel):
         return {}, {name: list(tensor.shape[1:]) for name, tensor in model.initial_state(1).items()}
     found = []
@@ -298,15 +288,14 @@ def carried_shapes(model: TranslationModel | LanguageModel) -> tuple[dict[str, S
 class Step:
     """`Decoder.step`, recorded, to be written into graphs."""
 
+    # Takes embedded tokens, memory, state, and the tensors of a `Grid`; returns the readout, the attention weights in a
+    # list that is empty without attention, and the next state.
     program: GraphModule
-    """Takes embedded tokens, memory, state, and the tensors of a `Grid`; returns the readout, the attention weights in
-    a list that is empty without attention, and the next state."""
     memory: dict[str, Shape]
     state: dict[str, Shape]
 
 
 def record_step(model: TranslationModel | LanguageModel) -> Step:
-    """The decoder's step of a model."""
     memory, state = carried_shapes(model)
 
     def examples(count: int, shapes: dict[str, Shape]) -> dict[str, Tensor]:
@@ -343,12 +332,7 @@ class DecoderGraph:
     """
 
     def __init__(
-        self,
-        model: TranslationModel | LanguageModel,
-        step: Step,
-        output: str,
-        integers: bool,
-        table: bool = False,
+        self, model: TranslationModel | LanguageModel, step: Step, output: str, integers: bool, table: bool = False
     ) -> None:
         self.graph, self.model, self.output, self.table = Graph(output, integers), model, output, table
         graph = self.graph

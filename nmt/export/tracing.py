@@ -36,18 +36,12 @@ class Traced:
 
 @dataclass(frozen=True)
 class LookedUp:
-    """Rows of a table of constants, looked up by ids that are a tensor of the graph.
+    """Rows of a table of constants, looked up by ids that are a tensor of the graph."""
 
-    With `write(..., tables=True)`, operators that compute each row by itself are applied once to the whole table.
-    """
-
-    table: Tensor
-    """[rows, size]"""
+    table: Tensor  # [rows, size]
     ids: str
-    factor: float = 1.0
-    """The rows are multiplied with it."""
-    computed: bool = False
-    """Whether the table is computed from another, and not a weight."""
+    factor: float = 1.0  # the rows are multiplied with it
+    computed: bool = False  # whether the table is computed from another, and not a weight
 
     def written(self, graph: Graph) -> Traced:
         """The rows in the graph."""
@@ -58,7 +52,6 @@ class LookedUp:
 
 
 def values(tensor: Tensor) -> npt.NDArray[np.float32]:
-    """The numbers of a parameter."""
     array: npt.NDArray[np.float32] = tensor.detach().float().cpu().numpy()
     return array
 
@@ -156,38 +149,16 @@ def _with_axis(kind: str) -> Callable[..., str]:
 
 
 def _reduce(kind: str) -> Callable[..., str]:
-    """A sum or mean along some axes."""
-
     def write(graph: Graph, tensor: Traced, axes: Sequence[int], keepdim: bool = False) -> str:
         return graph.op(kind, tensor.name, graph.integers_of(*axes), keepdims=int(keepdim))
 
     return write
 
 
-def _chunk(graph: Graph, tensor: Traced, count: int, axis: int = 0) -> list[str]:
-    return graph.ops("Split", count, tensor.name, axis=axis, num_outputs=count)
-
-
-def _split(graph: Graph, tensor: Traced, sizes: Sequence[int], axis: int = 0) -> list[str]:
-    return graph.ops("Split", len(sizes), tensor.name, graph.integers_of(*sizes), axis=axis)
-
-
-def _slice(graph: Graph, tensor: Traced, axis: int, start: int, end: int) -> str:
-    return graph.op("Slice", tensor.name, *map(graph.integers_of, (start, end, axis)))
-
-
-def _select(graph: Graph, tensor: Traced, axis: int, index: int) -> str:
-    return graph.op("Gather", tensor.name, graph.constant(index, np.int64), axis=axis)
-
-
 def _pad(graph: Graph, tensor: Traced, sizes: Sequence[int]) -> str:
     """Zeros before and after the last dimension."""
     amounts = graph.integers_of(*sizes)
     return graph.op("Pad", tensor.name, amounts, graph.constant(0.0), graph.integers_of(-1))
-
-
-def _cat(graph: Graph, tensors: Sequence[Any], axis: int = 0) -> str:
-    return graph.op("Concat", *(_name(graph, each) for each in tensors), axis=axis)
 
 
 def _transpose(graph: Graph, tensor: Traced, first: int, second: int) -> str:
@@ -211,14 +182,6 @@ def _unflatten(graph: Graph, tensor: Traced, axis: int, sizes: Sequence[int]) ->
     """Several dimensions instead of the last."""
     assert axis in (-1, tensor.rank - 1)
     return graph.op("Reshape", tensor.name, graph.integers_of(*[0] * (tensor.rank - 1), *sizes))
-
-
-def _expand(graph: Graph, tensor: Traced, sizes: Sequence[int]) -> str:
-    return graph.op("Expand", tensor.name, graph.integers_of(*(max(size, 1) for size in sizes)))  # -1: as it is
-
-
-def _zeros_like(graph: Graph, tensor: Traced, **options: Any) -> str:
-    return graph.op("ConstantOfShape", graph.op("Shape", tensor.name))
 
 
 def _index_select(graph: Graph, tensor: Traced, axis: int, places: Traced) -> str:
@@ -275,22 +238,36 @@ OPERATORS: dict[Any, Callable[..., str | list[str]]] = {
     aten.sum.dim_IntList: _reduce("ReduceSum"),
     aten.amax.default: _reduce("ReduceMax"),
     aten.where.Scalar: _simple("Where"),
-    aten.zeros_like.default: _zeros_like,
+    aten.zeros_like.default: lambda graph, tensor, **options: graph.op(
+        "ConstantOfShape", graph.op("Shape", tensor.name)
+    ),
     aten.to.dtype: lambda graph, tensor, dtype: tensor.name,  # everything is in float32
-    aten.chunk.default: _chunk,
-    aten.split_with_sizes.default: _split,
-    aten.slice.Tensor: _slice,
-    aten.select.int: _select,
+    aten.chunk.default: lambda graph, tensor, count, axis=0: graph.ops(
+        "Split", count, tensor.name, axis=axis, num_outputs=count
+    ),
+    aten.split_with_sizes.default: lambda graph, tensor, sizes, axis=0: graph.ops(
+        "Split", len(sizes), tensor.name, graph.integers_of(*sizes), axis=axis
+    ),
+    aten.slice.Tensor: lambda graph, tensor, axis, start, end: graph.op(
+        "Slice", tensor.name, *map(graph.integers_of, (start, end, axis))
+    ),
+    aten.select.int: lambda graph, tensor, axis, index: graph.op(
+        "Gather", tensor.name, graph.constant(index, np.int64), axis=axis
+    ),
     aten.index.Tensor: lambda graph, tensor, places: _index_select(graph, tensor, 0, *places),
     aten.index_select.default: _index_select,
     aten.pad.default: _pad,
-    aten.cat.default: _cat,
+    aten.cat.default: lambda graph, tensors, axis=0: graph.op(
+        "Concat", *(_name(graph, each) for each in tensors), axis=axis
+    ),
     aten.squeeze.dim: _with_axis("Squeeze"),
     aten.unsqueeze.default: _with_axis("Unsqueeze"),
     aten.transpose.int: _transpose,
     aten.flatten.using_ints: _flatten,
     aten.unflatten.int: _unflatten,
-    aten.expand.default: _expand,
+    aten.expand.default: lambda graph, tensor, sizes: graph.op(  # -1: as it is
+        "Expand", tensor.name, graph.integers_of(*(max(size, 1) for size in sizes))
+    ),
 }
 """Writes the nodes of an operator of torch, given its arguments."""
 

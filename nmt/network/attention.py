@@ -29,8 +29,7 @@ class Attention(nn.Module):
         heads: parts of the units that attend independently
     """
 
-    name: ClassVar[str]
-    """The value of `model.attention` that chooses this attention."""
+    name: ClassVar[str]  # the value of `model.attention` that chooses this attention
 
     key: nn.Linear | None
     query: nn.Linear | None
@@ -150,8 +149,7 @@ class AdditiveAttention(Attention):
         self.score = nn.Parameter(torch.empty(1, size))
 
     def arrange(self, keys: Tensor) -> Tensor:
-        """Unchanged: a key is added to a query."""
-        return keys
+        return keys  # a key is added to a query
 
     def compare(self, queries: Tensor, keys: Tensor, coverage: Tensor | None) -> Tensor:
         """The scores [batch, heads, length, source_length]; keys are [batch, heads, source_length, size of a head]."""
@@ -175,7 +173,6 @@ class MultiHeadAttention(Attention):
         self.key, self.query, self.value, self.output = (nn.Linear(size, size, bias=False) for _ in range(4))
 
     def compare(self, queries: Tensor, keys: Tensor, coverage: Tensor | None) -> Tensor:
-        """The scores [batch, heads, length, source_length], divided by the square root of the size of a head."""
         return super().compare(queries / math.sqrt(self.size // self.heads), keys, coverage)
 
 

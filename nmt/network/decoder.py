@@ -13,22 +13,19 @@ from nmt.network.attention import ATTENTIONS, Attention, Memory
 from nmt.network.dropout import Dropout, masked
 from nmt.network.layers import Connection, Layer, Layers, LayerState, Unrolled
 
-DecoderState = dict[str, Tensor]
-"""The tensors that each row (a target sentence) carries from position to position, by name; dimension 0 is the row."""
+DecoderState = dict[str, Tensor]  # tensors that a row (target sentence) carries on, by name; dimension 0 is the row
+
+Decoded = tuple[Tensor, Tensor | None, DecoderState]
+"""The readout [length, batch, readout_size]; the attention weights [batch, length, source_length], which are the mean
+over heads, or None; the state after each row's last real position. A single position has no dimension `length`."""
 
 
 class Grid(NamedTuple):
-    """The rows of a search arranged by sentence, so that one product a sentence takes the queries of all its rows.
+    """The rows of a search by sentence, so that one product a sentence takes the queries of all its rows."""
 
-    `nmt.translation.onnx_engine.place_rows` makes grid and places.
-    """
-
-    grid: Tensor
-    """The rows of each sentence, padded with any row: [sentences, width]."""
-    places: Tensor
-    """For each row its place in the flattened grid: [rows]."""
-    sentences: Tensor
-    """For each row its sentence: [rows]."""
+    grid: Tensor  # the rows of each sentence, padded with any row: [sentences, width]
+    places: Tensor  # for each row its place in the flattened grid: [rows]
+    sentences: Tensor  # for each row its sentence: [rows]
 
 
 class Decoder(nn.Module):
@@ -119,34 +116,25 @@ class Decoder(nn.Module):
             state["coverage"] = torch.zeros_like(memory["values"][..., 0])  # [batch, heads, source_length]
         return state
 
-    def forward(
-        self, inputs: Tensor, memory: Memory, state: DecoderState, lengths: Tensor | None = None
-    ) -> tuple[Tensor, Tensor | None, DecoderState]:
+    def forward(self, inputs: Tensor, memory: Memory, state: DecoderState, lengths: Tensor | None = None) -> Decoded:
         """Process any number of positions, as in teacher forcing.
 
-            inputs: [length, batch, size], embeddings of the previous words
-            memory: of each row's source (empty for a language model)
-            state: before the first position
-            lengths: [batch], real positions of each row; None if all are
-
-        Returns: readout [length, batch, readout_size]; attention weights [batch, length, source_length] (the mean over
-        heads) or None; the state after each row's last real position
+        inputs: [length, batch, size], embeddings of the previous words
+        memory: of each row's source (empty for a language model)
+        state: before the first position
+        lengths: [batch], real positions of each row; None if all are
         """
         if self.feeding == "none":
             return self._all_at_once(inputs, memory, state, lengths)
         return self._one_by_one(inputs, memory, state, lengths)
 
-    def step(
-        self, inputs: Tensor, memory: Memory, state: DecoderState, grid: Grid | None = None
-    ) -> tuple[Tensor, Tensor | None, DecoderState]:
+    def step(self, inputs: Tensor, memory: Memory, state: DecoderState, grid: Grid | None = None) -> Decoded:
         """Process one position of a search, without dropout.
 
-            inputs: [rows, size], embeddings of the previous words
-            memory: of the sentences, from `search_memory` or `remember`
-            state: of the rows, before the position
-            grid: the rows by sentence; None if row i belongs to sentence i
-
-        Returns: readout [rows, readout_size]; attention weights [rows, source_length] or None; the next state
+        inputs: [rows, size], embeddings of the previous words
+        memory: of the sentences, from `search_memory` or `remember`
+        state: of the rows, before the position
+        grid: the rows by sentence; None if row i belongs to sentence i
         """
         of_rows: Memory = {
             name: tensor if grid is None else tensor.index_select(0, grid.sentences)
@@ -163,9 +151,7 @@ class Decoder(nn.Module):
             after["feed"] = readout
         return readout, weights, after
 
-    def _all_at_once(
-        self, inputs: Tensor, memory: Memory, state: DecoderState, lengths: Tensor | None
-    ) -> tuple[Tensor, Tensor | None, DecoderState]:
+    def _all_at_once(self, inputs: Tensor, memory: Memory, state: DecoderState, lengths: Tensor | None) -> Decoded:
         """`forward` layer by layer, where nothing is fed back."""
         after, below, contexts, weights = dict(state), inputs, None, None
         for depth, layer in enumerate(self.layers):
@@ -182,10 +168,7 @@ class Decoder(nn.Module):
         return self.output_dropout(readout), weights, after
 
     def _attend_all(self, queries: Tensor, memory: Memory, state: DecoderState) -> tuple[Tensor, Tensor]:
-        """Contexts and weights of all queries [batch, length, size]; adds coverage to `state`.
-
-        Returns: contexts [length, batch, size], weights [batch, length, source_length]
-        """
+        """Contexts [length, batch, size], weights [batch, length, source_length] of queries [batch, length, size]."""
         assert self.attention is not None
         if "coverage" not in state:
             contexts, weights = self.attention(queries, memory)
@@ -194,9 +177,7 @@ class Decoder(nn.Module):
         every, every_weights = zip(*each, strict=True)
         return torch.stack(every), torch.stack(every_weights, 1)
 
-    def _one_by_one(
-        self, inputs: Tensor, memory: Memory, state: DecoderState, lengths: Tensor | None
-    ) -> tuple[Tensor, Tensor, DecoderState]:
+    def _one_by_one(self, inputs: Tensor, memory: Memory, state: DecoderState, lengths: Tensor | None) -> Decoded:
         """`forward` position by position."""
         length, luong = len(inputs), self.feeding == "luong"
         loops = [

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from nmt.config import ModelConfig
 from nmt.network.dropout import Dropout
-from nmt.network.layers import Connection, Layer, Layers, LayerState
+from nmt.network.layers import Connection, Layer, Layers, LayerState, placed
 
 
 class Encoder(nn.Module):
@@ -78,11 +78,6 @@ class Encoder(nn.Module):
             below = self.connections[depth - 1](below, outputs) if depth > 0 else outputs
             after.append(state)
         return below, after
-
-
-def placed(lengths: Tensor, like: Tensor) -> Tensor:
-    """The lengths on the device of another tensor."""
-    return lengths if lengths.device == like.device else lengths.to(like.device, non_blocking=True)
 
 
 def mirror(length: int, lengths: Tensor) -> Tensor:

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from nmt.config import Config, ModelConfig
 from nmt.network.dropout import Dropout
-from nmt.network.encoder import Encoder, placed
-from nmt.network.layers import LayerState
+from nmt.network.encoder import Encoder
+from nmt.network.layers import LayerState, placed
 from nmt.network.model import Network
 
 
@@ -31,14 +31,7 @@ class Pooling(nn.Module):
         self.score = nn.Linear(size, 1, bias=False) if kind == "attention" else None
 
     def forward(self, states: Tensor, real: Tensor, last: Tensor) -> Tensor:
-        """Pool a batch.
-
-            states: [length, batch, size]
-            real: [length, batch], whether a position is part of the input
-            last: the encoder's final state, [batch, size]
-
-        Returns: [batch, size]
-        """
+        """States [length, batch, size], where `real` [length, batch], and the `last` one, pooled: [batch, size]."""
         if self.kind == "last":
             return last
         padding = (1 - real.to(states.dtype)).unsqueeze(-1)  # [length, batch, 1]
@@ -90,12 +83,11 @@ class EncoderModel(Network):
 
     @classmethod
     def of(cls, config: Config, source_size: int, target_size: int) -> EncoderModel:
-        """The network of a configuration."""
         numbers = config.kind.target == "numbers"
         return cls(config.model, source_size, target_size, config.pooled, config.reads_vectors, numbers)
 
     def forward(self, source: Tensor, lengths: Tensor) -> Tensor:
-        """What the output layer reads.
+        """Compute the input of the output layer.
 
             source: ids with the end symbol, [length, batch], or vectors, [length, batch, size]
             lengths: [batch], with the end symbol
@@ -109,10 +101,7 @@ class EncoderModel(Network):
     def read_on(
         self, source: Tensor, lengths: Tensor, states: Sequence[LayerState] | None
     ) -> tuple[Tensor, list[LayerState]]:
-        """Read a stretch of longer inputs with one output for each position, behind a stretch that left `states`.
-
-        Returns: what the output layer reads, and the states for the next stretch, where the gradient ends
-        """
+        """As `forward` without pooling, for a stretch of longer inputs; also the states, without gradient."""
         outputs, after = self.encoder.read_on(self.embed(self.source_embedding, source), lengths, states)
         return self.output_dropout(outputs), [tuple(tensor.detach() for tensor in state) for state in after]
 

@@ -15,8 +15,7 @@ from nmt.config import ModelConfig
 from nmt.network.cells import CELLS, Cell
 from nmt.network.dropout import random_bytes
 
-LayerState = tuple[Tensor, ...]
-"""The tensors a cell carries on, in the order of its `state_names`, [batch, hidden] each; the first is its output."""
+LayerState = tuple[Tensor, ...]  # tensors a cell carries on, in the order of its `state_names`, [batch, hidden] each
 
 
 class Layer(nn.Module):
@@ -53,11 +52,9 @@ class Layer(nn.Module):
 
         plain = not self.transitions and not self.zoneout and self.normalization is None
         self.kernel = self.cell.kernel if plain else None
-        self.kernel_devices = ("cuda",)
-        """Where torch's fused kernel runs the layer; on a CPU the cell's own scan is faster (docs/experiments.md)."""
+        self.kernel_devices = ("cuda",)  # on a CPU the cell's own scan is faster than torch's fused kernel
 
     def recurrent_weight(self, cell: Cell) -> Tensor:
-        """The cell's recurrent weights, some of them dropped in training."""
         return F.dropout(cell.weight_hh, self.weight_drop, self.training and self.weight_drop > 0)
 
     def zero_state(self, like: Tensor) -> LayerState:
@@ -70,11 +67,7 @@ class Layer(nn.Module):
         return F.linear(constant, self.cell.weight_ih[:, -self.constant_size :], self.cell.input_bias())
 
     def forward(
-        self,
-        inputs: Tensor,
-        state: LayerState,
-        constant: Tensor | None = None,
-        lengths: Tensor | None = None,
+        self, inputs: Tensor, state: LayerState, constant: Tensor | None = None, lengths: Tensor | None = None
     ) -> tuple[Tensor, LayerState]:
         """All positions.
 
@@ -90,8 +83,7 @@ class Layer(nn.Module):
         if self.kernel is not None and inputs.device.type in self.kernel_devices:
             return self._run_kernel(inputs, state, constant, lengths)
         length = len(inputs)
-        if lengths is not None and lengths.device != inputs.device:
-            lengths = lengths.to(inputs.device, non_blocking=True)
+        lengths = None if lengths is None else placed(lengths, inputs)
         product = None if constant is None else self.constant_product(constant)
         loop = Unrolled(self, inputs, length, product, lengths)
         if length > 1 and not self.transitions and not self.zoneout:
@@ -111,10 +103,7 @@ class Layer(nn.Module):
     def _run_kernel(
         self, inputs: Tensor, state: LayerState, constant: Tensor | None, lengths: Tensor | None
     ) -> tuple[Tensor, LayerState]:
-        """`forward` by torch's fused kernel, whose results get the type of the weights under autocast too.
-
-        Sentences are packed if their lengths are known in main memory.
-        """
+        """`forward` by torch's fused kernel; sentences are packed if main memory has their lengths."""
         assert self.kernel is not None
         if constant is not None:
             inputs = torch.cat((inputs, constant.expand(len(inputs), -1, -1)), -1)
@@ -136,6 +125,11 @@ class Layer(nn.Module):
         return outputs.index_select(1, back), tuple(
             tensor.squeeze(0).index_select(0, back).to(type_) for tensor in after
         )
+
+
+def placed(lengths: Tensor, like: Tensor) -> Tensor:
+    """The lengths on the device of another tensor."""
+    return lengths if lengths.device == like.device else lengths.to(like.device, non_blocking=True)
 
 
 class Unrolled:
@@ -248,10 +242,7 @@ class BatchNormalization(nn.BatchNorm1d):
         return gain, self.bias - self.running_mean * gain
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """inputs [length, batch, size]; lengths [batch] leave padding out of the statistics.
-
-        A single real position has no deviation: it is normalised by the running statistics.
-        """
+        """inputs [length, batch, size], padded behind lengths [batch]; one position has no statistics."""
         if not self.training:
             return self._normalized_by_running(inputs)
         rows = inputs.flatten(0, -2)

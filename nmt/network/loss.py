@@ -10,11 +10,9 @@ from torch import Tensor
 from nmt.network.precision import low_precision
 from nmt.text.vocabulary import PAD
 
-CHUNK = 1024
-"""Rows whose logits exist at a time: 1024 x 8000 floats are 33 MB."""
+CHUNK = 1024  # rows whose logits exist at a time: 1024 x 8000 floats are 33 MB
 
-ROWS = 64
-"""In bf16, chunks are filled up to a multiple of this: for each number of rows it has met, oneDNN keeps 1.5 MB."""
+ROWS = 64  # in bf16, chunks are filled up to a multiple of this: oneDNN keeps 1.5 MB for each number of rows
 
 
 def real_positions(
@@ -90,10 +88,7 @@ def pair_cross_entropy(
 
 @torch.no_grad()
 def row_negative_log_likelihood(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
-    """-log softmax(W h + b)[target] of each row, [rows], in nats, without gradient.
-
-    Shapes are those of `output_cross_entropy`.
-    """
+    """-log softmax(W h + b)[target] of each row, [rows], in nats, without gradient."""
     layer = _OutputLayer(hidden, weight, bias)
     negative = weight.new_empty(len(hidden))
     with torch.autocast(hidden.device.type, enabled=False):
@@ -141,7 +136,6 @@ class _OutputLayer:
             self.d_weight.addmm_(gradient.t(), rows)
 
     def gradients(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Those of hidden, weight and bias."""
         return self.d_hidden.to(self.type), self.d_weight, self.d_bias
 
 

@@ -11,27 +11,24 @@ from torch.nn import functional as F
 from nmt.config import Config, ModelConfig
 from nmt.network.attention import Attention, Memory
 from nmt.network.cells import Cell
-from nmt.network.decoder import Decoder, DecoderState, Grid
+from nmt.network.decoder import Decoded, Decoder, DecoderState, Grid
 from nmt.network.dropout import Dropout
-from nmt.network.encoder import Encoder, mirror, placed, reorder
-from nmt.network.layers import Connection
+from nmt.network.encoder import Encoder, mirror, reorder
+from nmt.network.layers import Connection, placed
 from nmt.network.loss import output_cross_entropy, real_positions
 from nmt.text.vocabulary import PAD
 
 
 class Network(nn.Module):
-    """What the networks of all tasks share: scaled embeddings, the initial weights, and an output layer."""
+    """The base class of the networks of all tasks: scaled embeddings, the initial weights, and an output layer."""
 
-    output_weight: Tensor
-    """[outputs, readout_size]"""
-    output_bias: Tensor
-    """[outputs]"""
+    output_weight: Tensor  # [outputs, readout_size]
+    output_bias: Tensor  # [outputs]
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.embedding_scale = config.embedding_deviation * math.sqrt(config.embedding_size)
-        """Embeddings are multiplied with this number before a layer reads them."""
+        self.embedding_scale = config.embedding_deviation * math.sqrt(config.embedding_size)  # factor for layers
         self.embedding_dropout = Dropout(config.embedding_dropout, config.variational_dropout)
 
     def embed(self, embedding: nn.Embedding | nn.Linear, ids: Tensor) -> Tensor:
@@ -125,17 +122,11 @@ class DecoderModel(Network):
     def cross_entropy(
         self, readout: Tensor, targets: Tensor, label_smoothing: float = 0.0, count: int | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Loss and negative log-likelihood of targets [length, batch] that are not PAD, summed, in nats.
-
-        readout: [length, batch, readout_size]
-        count: the number of these targets, if it is known
-        """
+        """Loss and negative log-likelihood of targets [length, batch] but PAD, summed, in nats."""
         rows, wanted, _ = real_positions(readout, targets, count)
         return output_cross_entropy(rows, self.output_weight, self.output_bias, wanted, label_smoothing)
 
-    def step(
-        self, tokens: Tensor, state: DecoderState, memory: Memory, grid: Grid | None = None
-    ) -> tuple[Tensor, Tensor | None, DecoderState]:
+    def step(self, tokens: Tensor, state: DecoderState, memory: Memory, grid: Grid | None = None) -> Decoded:
         """Process one target position of a search.
 
             tokens: ids of the previous words, [rows]
@@ -166,14 +157,10 @@ class TranslationModel(DecoderModel):
 
     @classmethod
     def of(cls, config: Config, source_size: int, target_size: int) -> TranslationModel:
-        """The network of a configuration."""
         return cls(config.model, source_size, target_size, config.reads_vectors)
 
     def encode(self, source: Tensor, lengths: Tensor) -> tuple[Memory, DecoderState]:
-        """Read source ids [source_length, batch] of the given lengths [batch], with their end symbols; or vectors.
-
-        Returns: the memory of each sentence, and the decoder's initial state
-        """
+        """Memory and initial state for source ids [source_length, batch] or vectors with lengths [batch]."""
         here = placed(lengths, source)
         mirrored = mirror(source.size(0), here) if self.config.reverse_source else None
         if mirrored is not None:

@@ -31,10 +31,8 @@ class Processes:
 
     def __init__(self) -> None:
         self.count = int(os.environ.get("WORLD_SIZE", "1"))
-        self.number = int(os.environ.get("RANK", "0")) if self.count > 1 else 0
-        """Number of this process, from 0."""
-        self.number_here = int(os.environ.get("LOCAL_RANK", "0")) if self.count > 1 else 0
-        """Its number on this machine."""
+        self.number = int(os.environ.get("RANK", "0")) if self.count > 1 else 0  # number of this process, from 0
+        self.number_here = int(os.environ.get("LOCAL_RANK", "0")) if self.count > 1 else 0  # its number on this machine
         self.is_first = self.number == 0
 
     def device(self, device: torch.device) -> torch.device:
@@ -69,7 +67,6 @@ class Processes:
                 torch.distributed.destroy_process_group()
 
     def share(self, batches: Sequence[T]) -> Sequence[T]:
-        """The batches of this process."""
         return batches[self.number :: self.count]
 
     def sums(self, *numbers: float) -> list[float]:
@@ -82,10 +79,7 @@ class Processes:
         return total.tolist()
 
     def add_gradients(self, weights: Sequence[Tensor], losses: Tensor) -> None:
-        """Replace the gradients of the weights, and the losses, by their sums over all processes.
-
-        A missing gradient counts as 0.
-        """
+        """Replace gradients (a missing one counts as 0) and losses by their sums over all processes."""
         if self.count == 1:
             return
         gradients = [torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in weights]
@@ -99,7 +93,7 @@ class Processes:
         losses.copy_(together[place:])
 
     def from_first(self, make: Callable[[], T]) -> T:
-        """What the first process makes, in all of them. If it fails, all of them end, and only the first says why."""
+        """Give all processes the result of `make` in the first. If it fails, all end, and only the first says why."""
         if self.count == 1:
             return make()
         message: list[Any] = [None, None]

@@ -21,7 +21,7 @@ from nmt.network.encoder_model import EncoderModel
 from nmt.network.language_model import LanguageModel
 from nmt.network.model import TranslationModel
 from nmt.processors import available_processors
-from nmt.search.engine import Best, Engine
+from nmt.search.engine import Best, Engine, EngineState, Floats, Integers, Predicted
 from nmt.sizing import open_settings
 from nmt.text.labels import pad_sources
 from nmt.text.vocabulary import END, SPECIAL_PIECES
@@ -46,10 +46,7 @@ class TorchEngine(Engine):
 
     @torch.inference_mode()
     def start(self, sources: Sequence[Sequence[int]]) -> tuple[Any, dict[str, Any]]:
-        """Encode sentences: the state has one row for each.
-
-        A language model has no source: each sentence has a row with the state before any text, and the ids are ignored.
-        """
+        """Encode sentences; for a language model, which has no source, the ids are ignored."""
         self.model.eval()
         rows = np.arange(len(sources))
         if isinstance(self.model, LanguageModel):
@@ -59,17 +56,14 @@ class TorchEngine(Engine):
         return self.model.decoder.search_memory(memory), {"sentence": rows, **state}
 
     @torch.inference_mode()
-    def step(
-        self, memory: Any, state: dict[str, Any], tokens: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
-        """Log-probabilities [rows, vocabulary] of the next piece behind `tokens` [rows], and attention weights."""
+    def step(self, memory: Any, state: EngineState, tokens: Integers) -> Predicted:
         log_probs, weights, state = self._step(memory, state, tokens)
         return log_probs.cpu().numpy(), weights, state
 
     @torch.inference_mode()
     def step_best(
-        self, memory: Any, state: dict[str, Any], tokens: np.ndarray, k: int
-    ) -> tuple[Best, np.ndarray | None, dict[str, Any]]:
+        self, memory: Any, state: EngineState, tokens: Integers, k: int
+    ) -> tuple[Best, Floats | None, EngineState]:
         """The k best pieces and the end symbol of each row, chosen by torch."""
         log_probs, weights, state = self._step(memory, state, tokens)
         pieces = log_probs[:, SPECIAL_PIECES:]
@@ -78,8 +72,7 @@ class TorchEngine(Engine):
         return Best(end, best.cpu().numpy(), (columns + SPECIAL_PIECES).cpu().numpy()), weights, state
 
     @torch.inference_mode()
-    def select(self, state: dict[str, Any], rows: np.ndarray) -> dict[str, Any]:
-        """The state whose row i is the old row rows[i]."""
+    def select(self, state: EngineState, rows: Integers) -> EngineState:
         index = torch.from_numpy(rows).to(self.device)
         return {
             name: tensor[rows] if name == "sentence" else tensor.index_select(0, index)
@@ -87,8 +80,8 @@ class TorchEngine(Engine):
         }
 
     def _step(
-        self, memory: Any, state: dict[str, Any], tokens: np.ndarray
-    ) -> tuple[torch.Tensor, np.ndarray | None, dict[str, Any]]:
+        self, memory: Any, state: EngineState, tokens: Integers
+    ) -> tuple[torch.Tensor, Floats | None, EngineState]:
         state = dict(state)
         sentence = state.pop("sentence")
         inputs = torch.from_numpy(tokens).to(self.device)
@@ -111,10 +104,7 @@ def build_model(config: Config, source_size: int, target_size: int, seed: int) -
 
 
 def load_engine(folder: ModelFolder, *, device: str = "cpu", threads: int | None = None) -> TorchEngine:
-    """Read a model folder's weights into an engine.
-
-    Raises UserError when they are damaged or do not fit the configuration, or the device is not there.
-    """
+    """An engine with a model folder's weights; raises UserError if they do not fit or the device is not there."""
     return TorchEngine(load_network(folder, device, threads))
 
 
@@ -147,10 +137,7 @@ def load_network(folder: ModelFolder, device: str, threads: int | None) -> Any:
 
 
 def check_size(folder: ModelFolder) -> None:
-    """Raises UserError when config.toml describes no model, or a far larger one than the file of the weights holds.
-
-    It is checked before a model is made, which would take the memory.
-    """
+    """Raises UserError, before a model takes memory, if config.toml describes none or a far larger one."""
     if unknown := [name for name in open_settings(folder.config) if name.startswith("model.")]:
         raise UserError(f"model folder `{folder.path}` is damaged: `config.toml` does not say `{unknown[0]}`")
     model = folder.config.model

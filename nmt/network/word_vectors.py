@@ -8,6 +8,7 @@ vocabulary can use are kept, so that a file of millions of words needs little me
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 
 LARGEST = float(np.finfo(np.float32).max)
 
-LOWER, EXACT = 1, 2
-"""How well a word of the file matches a piece: in lower case, or as it is."""
+LOWER, EXACT = 1, 2  # how well a word of the file matches a piece: in lower case, or as it is
 
 
 def load_into(weight: Tensor, path: str | Path, vocabulary: Vocabulary, scale: float = 1.0) -> str:
@@ -64,8 +64,9 @@ def read_embeddings(path: str | Path, vocabulary: Vocabulary, size: int) -> tupl
     has_header = False
     for number, line in enumerate(iterate_bytes(path, "the file of word vectors "), start=1):
         line = line.rstrip(b" \t\r\n")
-        if number == 1 and (has_header := _is_header(line)):
-            _check_size(path, int(line.split()[1]), size)
+        if number == 1 and (header := re.fullmatch(rb"\s*\d+\s+(\d+)", line)):
+            has_header = True
+            _check_size(path, int(header[1]), size)
             continue
         if line.count(b" ") != size or b"\t" in line:
             line = _respaced(path, number, line, size, has_header)
@@ -87,11 +88,6 @@ def _wanted_words(vocabulary: Vocabulary) -> dict[bytes, list[tuple[int, int]]]:
             wanted.setdefault(word.lower().encode(), []).append((i, LOWER))
     wanted.pop(b"", None)  # the piece of a space alone
     return wanted
-
-
-def _is_header(line: bytes) -> bool:
-    fields = line.split()
-    return len(fields) == 2 and all(field.isdigit() for field in fields)
 
 
 def _check_size(path: str | Path, found: int, size: int) -> None:

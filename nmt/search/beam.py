@@ -35,21 +35,17 @@ from nmt.errors import UserError, needs_attention
 from nmt.search.constraints import FREE, Constraints
 from nmt.search.engine import Engine, EngineState, Floats, Integers
 from nmt.search.scoring import Scorer
-from nmt.search.variations import Candidates, Diversity, Doubles, RequiredPhrases, Rows, Variations
+from nmt.search.variations import Booleans, Candidates, Doubles, RequiredPhrases, Rows, Variations, diversity_handicap
 from nmt.text.vocabulary import BEGIN
 
-Booleans = npt.NDArray[np.bool_]
-
-Identity = Callable[[list[int]], Hashable]
-"""A function whose value is equal for hypotheses that count as the same, for example their text."""
+Identity = Callable[[list[int]], Hashable]  # equal for hypotheses that count as the same, as their text
 
 
 @dataclass
 class SearchSettings(DecodingConfig):
     """The settings of a search, and what it returns."""
 
-    n_best: int = 1
-    """Number of hypotheses returned per sentence (fewer if the search finds fewer)."""
+    n_best: int = 1  # number of hypotheses returned per sentence (fewer if the search finds fewer)
     attention_weights: bool = False
     """Whether to keep the attention weights: steps x rows x source_length numbers during the search."""
 
@@ -73,18 +69,14 @@ class SearchSettings(DecodingConfig):
 class Hypothesis:
     """A finished translation, with the model's scores for exactly this output."""
 
-    tokens: list[int]
-    """Ids without the end symbol."""
-    log_prob: float
-    """Sum of `token_log_probs`."""
-    score: float
-    """`log_prob`, normalised by length, with the penalties; hypotheses are ranked by it."""
-    token_log_probs: list[float]
-    """Log-probability of each token and of the end symbol, which comes last."""
+    tokens: list[int]  # ids without the end symbol
+    log_prob: float  # sum of `token_log_probs`
+    score: float  # `log_prob`, normalised by length, with the penalties; hypotheses are ranked by it
+    token_log_probs: list[float]  # log-probability of each token and of the end symbol, which comes last
+    # False if it was cut off at the maximum length although the model preferred to continue, or at a dead end.
     finished: bool
-    """False if it was cut off at the maximum length although the model preferred to continue, or at a dead end."""
+    # [tokens + 1, source_length], with the end symbol's weights last; None if not requested or without attention.
     attention_weights: Floats | None
-    """[tokens + 1, source_length], with the end symbol's weights last; None if not requested or without attention."""
 
 
 def beam_search(
@@ -97,9 +89,8 @@ def beam_search(
     """The best hypotheses of each source sentence, best first.
 
     In diverse beam search each group has its share of the places and does its own search; at each step the groups take
-    turns (`Diversity`).
+    turns (`diversity_handicap`).
 
-    Parameters:
         sources: ids of each sentence, none of them empty
         identity: which hypotheses count as the same; None: those with the same tokens
         constraints: one for each sentence
@@ -141,14 +132,12 @@ def _step(
     variations: Variations,
     widest: int,
 ) -> tuple[Candidates, Floats | None, EngineState]:
-    """The candidates of all rows, their attention weights, and the state after the step.
-
-    Whole rows of log-probabilities are asked for only where the best pieces do not tell what is allowed.
-    """
+    """Candidates, attention weights and next state; whole rows are computed only where the best are not enough."""
     if not variations.bind:
         best, attention_weights, after = engine.step_best(memory, state, tokens, widest)
         return Candidates(best, None), attention_weights, after
-    rows = _rows(groups)
+    each = [beams.rows() for beams in groups if len(beams.tokens)]
+    rows = Rows(np.concatenate([own.history for own in each]), np.concatenate([own.sentence for own in each]))
     if variations.copied is None:
         log_probs, attention_weights, after = engine.step(memory, state, tokens)
         return variations.candidates(log_probs, rows, widest), attention_weights, after
@@ -164,15 +153,9 @@ def _step(
     return Candidates(allowed, None), attention_weights, after
 
 
-def _rows(groups: Sequence[_Beams]) -> Rows:
-    """The rows of all groups that are not empty; their histories are equally long."""
-    each = [beams.rows() for beams in groups if len(beams.tokens)]
-    return Rows(np.concatenate([rows.history for rows in each]), np.concatenate([rows.sentence for rows in each]))
-
-
 def _advance(groups: Sequence[_Beams], candidates: Candidates, attention_weights: Floats | None) -> Integers:
     """Take one step in each group; returns the row before the step that each row now continues, [rows]."""
-    diversity = Diversity(groups[0].settings.diversity)
+    taken: list[Integers] = []  # the symbols that each group has taken
     parents: list[Integers] = []
     first = 0  # row of the group's first hypothesis
     for beams in groups:
@@ -181,11 +164,12 @@ def _advance(groups: Sequence[_Beams], candidates: Candidates, attention_weights
         part = slice(first, first + len(beams.tokens))
         own = candidates.part(part)
         if len(groups) > 1:
-            own = own.with_handicap(diversity.handicap(beams.symbols(own.best.tokens)))
+            diversity = beams.settings.diversity
+            own = own.with_handicap(diversity_handicap(beams.symbols(own.best.tokens), taken, diversity))
         weights = None if attention_weights is None else attention_weights[part]
         parents.append(first + beams.advance(own, weights))
         if len(groups) > 1:
-            diversity.taken.append(beams.symbols(beams.tokens))
+            taken.append(beams.symbols(beams.tokens))
         first = part.stop
     return np.concatenate(parents)
 
@@ -196,8 +180,7 @@ class _Step(NamedTuple):
     parents: list[int]
     tokens: list[int]
     log_probs: list[float]
-    attention_weights: Floats | None
-    """Attention weights of the rows before the step."""
+    attention_weights: Floats | None  # attention weights of the rows before the step
 
 
 class _Finished(NamedTuple):
@@ -206,24 +189,18 @@ class _Finished(NamedTuple):
     score: float
     log_prob: float
     end_log_prob: float
-    step: int
-    """Number of steps before the one that ended it, which is its length."""
-    row: int
-    """Its row before that step."""
+    step: int  # number of steps before the one that ended it, which is its length
+    row: int  # its row before that step
     finished: bool
-    dead_end: bool = False
-    """Whether it was ended because no continuation was possible."""
+    dead_end: bool = False  # whether it was ended because no continuation was possible
 
 
 class _Ranked(NamedTuple):
     """The continuations of each sentence in the order in which they take places, [S, B x W]."""
 
-    totals: Doubles
-    """Log-probability of the hypothesis with its continuation; -inf where it is impossible."""
-    row: Integers
-    """The row that is continued, counted from the sentence's first."""
-    column: Integers
-    """The continuation: 0 is the end symbol, n is piece n - 1 of the candidates."""
+    totals: Doubles  # log-probability of the hypothesis with its continuation; -inf where it is impossible
+    row: Integers  # the row that is continued, counted from the sentence's first
+    column: Integers  # the continuation: 0 is the end symbol, n is piece n - 1 of the candidates
 
 
 class _Layout:
@@ -357,10 +334,7 @@ class _Beams:
         return keep
 
     def _finish(self, i: int, ranked: _Ranked, candidates: Candidates) -> Booleans:
-        """Go through the continuations of active sentence i, best first, until its places are full.
-
-        Returns: those that stay open, [B x W]
-        """
+        """Fill the places of active sentence i, best continuation first; returns those that stay open, [B x W]."""
         sentence, first_row = int(self.layout.active[i]), int(self.layout.first_row[i])
         places, taken, best = int(self.places[sentence]), 0, candidates.best
         must_end = len(self.steps) >= self.variations.longest[sentence]
@@ -469,10 +443,7 @@ class _Beams:
 
 
 def _results(groups: Sequence[_Beams], n_best: int) -> list[list[Hypothesis]]:
-    """The n best finished hypotheses of each sentence; equal scores stay in the order in which they finished.
-
-    A hypothesis that several groups find counts once.
-    """
+    """The n best finished hypotheses of each sentence, of equal ones the first; a repeated one counts once."""
     results = []
     for sentence in range(len(groups[0].finished)):
         ranked = sorted(

@@ -17,28 +17,20 @@ import numpy as np
 
 from nmt.search.engine import Integers
 
-Phrase = tuple[int, ...]
-"""A sequence of ids."""
+Phrase = tuple[int, ...]  # a sequence of ids
 
-SPACE = "▁"
-"""SentencePiece's sign for a space (U+2581)."""
+SPACE = "▁"  # SentencePiece's sign for a space (U+2581)
 
 
 class Constraints(NamedTuple):
     """The constraints on the translation of one sentence."""
 
-    prefix: Phrase = ()
-    """It begins with these pieces, even if another constraint forbids them."""
-    required: tuple[Phrase, ...] = ()
-    """It contains each of these phrases; they may overlap."""
-    forbidden: Forbidden | None = None
-    """It contains none of these phrases, except in the prefix."""
-    copied: Phrase = ()
-    """It contains each of these pieces exactly once."""
-    not_copied: Phrase = ()
-    """It contains none of these pieces, which represent spans of other sentences."""
-    unknown: bool = False
-    """It may contain the unknown piece, which the caller then replaces."""
+    prefix: Phrase = ()  # it begins with these pieces, even if another constraint forbids them
+    required: tuple[Phrase, ...] = ()  # it contains each of these phrases; they may overlap
+    forbidden: Forbidden | None = None  # it contains none of these phrases, except in the prefix
+    copied: Phrase = ()  # it contains each of these pieces exactly once
+    not_copied: Phrase = ()  # it contains none of these pieces, which represent spans of other sentences
+    unknown: bool = False  # it may contain the unknown piece, which the caller then replaces
 
     @property
     def bind(self) -> bool:
@@ -56,18 +48,15 @@ class Constraints(NamedTuple):
         return len(self.prefix) + sum(map(len, self.required)) + 2 * len(self.copied)
 
 
-FREE = Constraints()
-"""No constraints."""
+FREE = Constraints()  # no constraints
 
 
 @dataclass(frozen=True)
 class Progress:
     """The progress of a hypothesis through its required phrases."""
 
-    unmet: tuple[Phrase, ...]
-    """The phrases that it does not contain yet."""
-    begun: Phrase = ()
-    """The longest suffix of the hypothesis that is the beginning of one of them."""
+    unmet: tuple[Phrase, ...]  # the phrases that it does not contain yet
+    begun: Phrase = ()  # the longest suffix of the hypothesis that is the beginning of one of them
 
     @cached_property
     def missing(self) -> int:
@@ -80,7 +69,6 @@ class Progress:
         return sorted({phrase[length] for phrase in self.unmet if phrase[:length] == self.begun})
 
     def after(self, piece: int) -> Progress:
-        """The progress after one more piece."""
         if not self.unmet:
             return self
         read = (*self.begun, piece)
@@ -174,7 +162,6 @@ class Forbidden:
                     yield pieces
 
     def occurs_in(self, ids: Sequence[int]) -> bool:
-        """Whether the pieces contain a phrase."""
         return any(ids[i] in pieces for i in range(len(ids)) for pieces in self.blocked(ids[:i]))
 
 

@@ -23,16 +23,17 @@ is the index of each row's sentence in the memory."""
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
 
+Predicted = tuple[Floats, Floats | None, EngineState]
+"""Log-probabilities of the next symbol [rows, vocabulary]; attention weights [rows, source_length] or None for a model
+without attention; the state after the step."""
+
 
 class Best(NamedTuple):
     """The most probable next symbols of each row."""
 
-    end: Floats
-    """Log-probability of the end symbol, [rows]."""
-    log_probs: Floats
-    """Log-probabilities of the k best pieces, best first, [rows, k]; -inf where there are fewer."""
-    tokens: Integers
-    """Their ids, [rows, k]; ties are in the order of the ids, but in any order if torch chose them."""
+    end: Floats  # log-probability of the end symbol, [rows]
+    log_probs: Floats  # log-probabilities of the k best pieces, best first, [rows, k]; -inf where there are fewer
+    tokens: Integers  # their ids, [rows, k]; ties are in the order of the ids, but in any order if torch chose them
 
 
 class Engine(ABC):
@@ -44,22 +45,17 @@ class Engine(ABC):
 
     @abstractmethod
     def start(self, sources: Sequence[Sequence[int]]) -> tuple[Any, EngineState]:
-        """Encode sentences of source ids (at least one sentence, none of them empty).
-
-        Returns: the memory, indexed by sentence, and the state before the first step, one row per sentence, in order.
-        """
+        """The memory of sentences (one at least, none empty) and the state before the first step, a row for each."""
 
     @abstractmethod
-    def step(self, memory: Any, state: EngineState, tokens: Integers) -> tuple[Floats, Floats | None, EngineState]:
+    def step(self, memory: Any, state: EngineState, tokens: Integers) -> Predicted:
         """Read one symbol per row (the begin symbol at first) and predict the next.
 
-        Parameters:
             tokens: [rows]
 
-        Returns: log-probabilities of the next symbol [rows, vocabulary]; attention weights [rows, source_length] or
-        None for a model without attention; the state after the step. The arrays are not written to afterwards.
-        Column j of the weights belongs to source id j as given to `start`; then come the columns of symbols that the
-        model itself adds to every sentence, then padding up to the longest sentence of the memory.
+        Returns: arrays that are not written to afterwards. Column j of the weights belongs to source id j as given to
+        `start`; then come the columns of symbols that the model itself adds to every sentence, then padding up to the
+        longest sentence of the memory.
         """
 
     @abstractmethod
@@ -79,10 +75,7 @@ class Engine(ABC):
         return best_pieces(log_probs, k), attention_weights, state
 
     def compact(self, memory: Any, state: EngineState) -> tuple[Any, EngineState]:
-        """Memory and state without the sentences that no row belongs to, so that steps no longer attend to them.
-
-        The remaining sentences keep their order, and the attention weights keep their columns. The default keeps all.
-        """
+        """Memory and state without the sentences that have no row, in the same order; the default keeps all."""
         return memory, state
 
     def side_by_side(self) -> tuple[Engine, int]:

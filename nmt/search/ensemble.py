@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from nmt.errors import UserError
-from nmt.search.engine import Engine, EngineState, Floats, Integers
+from nmt.search.engine import Engine, EngineState, Floats, Integers, Predicted
 
 
 class Joined(Engine):
@@ -27,43 +27,37 @@ class Joined(Engine):
 
     @abstractmethod
     def of(self, engines: Sequence[Engine]) -> Joined:
-        """The same combination of other engines."""
+        """This kind of combination, of other engines."""
 
     def start(self, sources: Sequence[Sequence[int]]) -> tuple[list[Any], EngineState]:
-        """Encode sentences with each member; a language model begins a new text for each sentence."""
         started = [engine.start(sources) for engine in self.engines]
         return [memory for memory, _ in started], join_states([state for _, state in started])
 
     def select(self, state: EngineState, rows: Integers) -> EngineState:
-        """Each member selects the rows of its own state."""
-        return join_states(
-            [engine.select(part_of_state(state, number), rows) for number, engine in enumerate(self.engines)]
-        )
+        parts = zip(self.engines, self._parts(state), strict=True)
+        return join_states([engine.select(part, rows) for engine, part in parts])
 
     def compact(self, memory: list[Any], state: EngineState) -> tuple[list[Any], EngineState]:
-        """Each member leaves out the sentences that no row belongs to."""
-        compacted = [
-            engine.compact(memory[number], part_of_state(state, number)) for number, engine in enumerate(self.engines)
-        ]
+        parts = zip(self.engines, memory, self._parts(state), strict=True)
+        compacted = [engine.compact(own, part) for engine, own, part in parts]
         return [left for left, _ in compacted], join_states([after for _, after in compacted])
 
     def side_by_side(self) -> tuple[Joined, int]:
-        """As many batches as every member can run."""
         members = [engine.side_by_side() for engine in self.engines]
         return self.of([engine for engine, _ in members]), min(count for _, count in members)
 
     def without_shortlist(self) -> Joined:
-        """The same combination, each member with its whole output layer."""
         return self.of([engine.without_shortlist() for engine in self.engines])
+
+    def _parts(self, state: EngineState) -> list[EngineState]:
+        return [part_of_state(state, number) for number in range(len(self.engines))]
 
     def _step_each(
         self, memory: list[Any], state: EngineState, tokens: Integers
     ) -> tuple[list[Floats], list[Floats | None], EngineState]:
-        """What each member's step returns, and their states joined."""
-        steps = [
-            engine.step(memory[number], part_of_state(state, number), tokens)
-            for number, engine in enumerate(self.engines)
-        ]
+        """The predictions and attention weights of each member, and their states joined."""
+        parts = zip(self.engines, memory, self._parts(state), strict=True)
+        steps = [engine.step(own, part, tokens) for engine, own, part in parts]
         log_probs, attention_weights, states = zip(*steps, strict=True)
         return list(log_probs), list(attention_weights), join_states(states)
 
@@ -87,16 +81,10 @@ class Ensemble(Joined):
         self.engines = list(engines)
 
     def of(self, engines: Sequence[Engine]) -> Ensemble:
-        """An ensemble of other members."""
         return Ensemble(engines)
 
-    def step(
-        self, memory: list[Any], state: EngineState, tokens: Integers
-    ) -> tuple[Floats, Floats | None, EngineState]:
-        """Log-probabilities [rows, vocabulary] of the mean; attention weights [rows, source_length], their mean.
-
-        Members without attention do not count for the weights, which are None if no member has attention.
-        """
+    def step(self, memory: list[Any], state: EngineState, tokens: Integers) -> Predicted:
+        """Log-probabilities of the mean; mean attention weights of the members that have attention."""
         log_probs, each_weights, state = self._step_each(memory, state, tokens)
         weights = [attention_weights for attention_weights in each_weights if attention_weights is not None]
         return log_mean(log_probs), _mean_of_weights(weights) if weights else None, state
@@ -120,13 +108,10 @@ class Fusion(Joined):
         self.engines, self.weight = [engine, language_model], weight
 
     def of(self, engines: Sequence[Engine]) -> Fusion:
-        """The fusion of another translation model and another language model with the same weight."""
         engine, language_model = engines
         return Fusion(engine, language_model, self.weight)
 
-    def step(
-        self, memory: list[Any], state: EngineState, tokens: Integers
-    ) -> tuple[Floats, Floats | None, EngineState]:
+    def step(self, memory: list[Any], state: EngineState, tokens: Integers) -> Predicted:
         """Fused scores [rows, vocabulary] and the translation model's attention weights [rows, source_length]."""
         (log_probs, of_language_model), (attention_weights, _), state = self._step_each(memory, state, tokens)
         if self.weight:  # p_LM^0 is 1 even where p_LM is 0, but 0 times minus infinity is not a number

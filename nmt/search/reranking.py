@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, groupby, islice
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol
 
 from nmt.errors import UserError
 from nmt.search.engine import Engine
@@ -14,17 +14,11 @@ from nmt.search.scoring import force_decode
 from nmt.text.cleaning import clean_target
 from nmt.text.vocabulary import END
 
-Item = TypeVar("Item")
-
-Utility = Callable[[str, str], float]
-"""The quality of a translation, 0 to 100, if another one is the reference: utility(hypothesis, reference)."""
+Utility = Callable[[str, str], float]  # utility(hypothesis, reference), from 0 to 100
 
 
 def make_utility(kind: Literal["bleu", "chrf"], language: str) -> Utility:
-    """A utility from sacrebleu: `bleu` (smoothed sentence BLEU for a target language) or `chrf` (chrF2).
-
-    BLEU counts characters where the package of the language's tokeniser is missing.
-    """
+    """sacrebleu's chrF2, or smoothed sentence BLEU, of characters where a language's tokeniser is missing."""
     metric: Any
     if kind == "bleu":
         from nmt.scores.metrics import choose_tokenizer, make_bleu
@@ -62,17 +56,13 @@ def expected_utilities(candidates: Sequence[str], weights: Sequence[float], util
 class Candidate:
     """A translation of an n-best list, as `translate --n-best` writes it."""
 
-    line: int
-    """Number of the source line, from 1."""
+    line: int  # number of the source line, from 1
     score: float
     text: str
 
 
 def read_n_best(lines: Iterable[str]) -> Iterator[tuple[int, list[Candidate]]]:
-    """The candidates of each source line. A line has its number, rank, score and text, separated by tabs, maybe more.
-
-    Raises UserError when a line has another form, or the candidates of a source line are not consecutive.
-    """
+    """The candidates of each source line, from lines of number, rank, score, text with tabs; raises UserError."""
     known = set()
     for line, candidates in groupby(map(_read_candidate, lines, count(1)), key=lambda candidate: candidate.line):
         if line in known:
@@ -118,8 +108,7 @@ class Feature:
 
     scorer: Scorer
     weight: float
-    reverse: bool = False
-    """Whether the model translates in the other direction: log p(source | candidate)."""
+    reverse: bool = False  # whether the model translates in the other direction: log p(source | candidate)
 
 
 @dataclass
@@ -130,7 +119,6 @@ class LanguageModelScorer:
     vocabulary: Any
 
     def score(self, sources: Sequence[str], targets: Sequence[str]) -> list[LanguageModelScore]:
-        """Log-probability of each target."""
         ids = self.vocabulary.encode_batch([clean_target(text) for text in targets]) if targets else []
         found = force_decode(self.engine, [[END]] * len(ids), ids)
         return [
@@ -196,7 +184,8 @@ def rerank_lines(
     Raises UserError when a line is malformed or belongs to no source line.
     """
     written = 0
-    for window in _windows(read_n_best(n_best), 64):
+    lists_by_line = read_n_best(n_best)
+    while window := list(islice(lists_by_line, 64)):
         for line, _ in window:
             if not 1 <= line <= len(sources):
                 raise UserError(f"the n-best list has line number {line}, but the source has {len(sources)} lines")
@@ -213,9 +202,3 @@ def rerank_lines(
                 yield from (f"{line}\t{rank}\t{one.score:.6f}\t{one.text}" for rank, one in enumerate(found, 1))
     if best:
         yield from [""] * (len(sources) - written)
-
-
-def _windows(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
-    """Lists of `size` items; the last one may be shorter."""
-    while window := list(islice(items, size)):
-        yield window

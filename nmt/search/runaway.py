@@ -13,17 +13,12 @@ from dataclasses import replace
 
 from nmt.config import DecodingConfig
 
-LONGEST_LOOP = 12
-"""Maximum number of pieces of a loop."""
-LOOPED_PIECES = 4
-"""Number of repeated pieces from which a translation counts as a loop, if its source does not repeat itself."""
+LONGEST_LOOP = 12  # maximum number of pieces of a loop
+LOOPED_PIECES = 4  # repeated pieces from which on a translation is a loop, if its source does not repeat itself
 
 
 def repetitions(pieces: Sequence[object]) -> int:
-    """The largest number of consecutive pieces that repeat those right before them.
-
-    `a b a b a b` has 4: the second and the third `a b`.
-    """
+    """The largest number of consecutive pieces that repeat those right before them: 4 in `a b a b a b`."""
     most = 0
     for length in range(1, min(LONGEST_LOOP, len(pieces) // 2) + 1):
         run = 0
@@ -39,7 +34,6 @@ def ran_away(source: Sequence[object], tokens: Sequence[str], finished: bool) ->
 
     A translation may repeat itself if the source does: `ha ha ha ha`, 1,000,000.
 
-    Parameters:
         source, tokens: pieces, without end symbols
         finished: False if it was cut off
     """

@@ -35,7 +35,6 @@ def next_probabilities(log_probs: Floats, decoding: DecodingConfig) -> Probabili
     Fan et al. (2018), section 5.2, https://arxiv.org/abs/1805.04833 (top-k); Holtzman et al. (2020), section 3.1,
     https://arxiv.org/abs/1904.09751 (nucleus). Of two equal probabilities, that of the lower id counts as larger.
 
-    Parameters:
         log_probs: [rows, vocabulary]
 
     Returns: probabilities [rows, vocabulary]
@@ -65,12 +64,7 @@ def next_probabilities(log_probs: Floats, decoding: DecodingConfig) -> Probabili
 
 
 def draw_ids(probabilities: Probabilities, chance: npt.NDArray[np.float64]) -> Integers:
-    """One id for each row of [rows, vocabulary] probabilities.
-
-    Parameters:
-        chance: a number from 0 to below 1 for each row, [rows]; the id is the first whose cumulative probability
-            exceeds it
-    """
+    """The id of each row of probabilities [rows, vocabulary] whose cumulative sum first exceeds `chance` [rows]."""
     # The last cumulative sum may differ from 1 by rounding, so `chance` is scaled to it.
     cumulative = np.cumsum(probabilities, axis=1)
     rows = zip(cumulative, chance * cumulative[:, -1], strict=True)
@@ -86,12 +80,10 @@ class _Drawn:
 
     sentence: int
     generator: np.random.Generator
-    tokens: list[int] = field(default_factory=list)
-    """The pieces so far; once the end symbol is drawn, it is included."""
+    tokens: list[int] = field(default_factory=list)  # the pieces so far; once the end symbol is drawn, it is included
     log_probs: list[float] = field(default_factory=list)
     attention: list[Floats] = field(default_factory=list)
-    finished: bool = True
-    """False if the end symbol was not drawn but forced."""
+    finished: bool = True  # False if the end symbol was not drawn but forced
 
     def hypothesis(self, source_length: int, padding: int, scorer: Scorer) -> Hypothesis:
         """The finished translation; the last `padding` columns of its attention weights are padding."""
@@ -121,7 +113,6 @@ def _draw(
     At the maximum length the end symbol is forced. Padding and begin symbol are never drawn, and the unknown piece only
     if the constraints allow it. If every piece is ruled out, the translation ends.
 
-    Parameters:
         state: one row for each translation
         first: the first input symbol of all translations
     """
@@ -166,7 +157,6 @@ def sample_translations(
     are the model's own, without temperature, top-k and nucleus. BATCH_HYPOTHESES are drawn at once, so that memory does
     not grow with their number.
 
-    Parameters:
         sources: ids of each sentence, none of them empty
         settings: settings of beams have no effect here
         constraints: one for each sentence; phrases cannot be required
@@ -200,7 +190,6 @@ def sample(engine: Engine, prompt: Sequence[int], lines: int, settings: SearchSe
     The model reads the begin symbol and the prompt, then the pieces that are drawn. On one machine the same seed gives
     the same lines, and line i does not depend on the number of lines.
 
-    Parameters:
         prompt: ids; may be empty
         settings: `max_length_offset` is the maximum number of pieces of a line
     """

@@ -1,6 +1,6 @@
 """Scores of hypotheses: length normalisation, penalties, forced decoding, and the bound that lets search stop early.
 
-To add a term to the score, write a subclass of `ScoreTerm` here, and its option in `nmt.config.DecodingConfig`.
+To add a term to the score, add it to `Scorer.score`, and its option to `nmt.config.DecodingConfig`.
 
 A hypothesis with n pieces has length n + 1 everywhere: the end symbol counts, because its log-probability is part of
 the sum. So at any step of the search all continuations of a sentence have the same length, and their order by
@@ -9,7 +9,6 @@ log-probability is their order by score.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -36,8 +35,7 @@ class LengthPenalty:
     kind: Literal["none", "average", "gnmt"]
     """none: 1; average: the length; gnmt: ((5 + length) / 6)^alpha, Wu et al. (2016), equation 14,
     https://arxiv.org/abs/1609.08144 (which also has a coverage term)."""
-    alpha: float = 1.0
-    """Exponent of `gnmt`; 0 means no penalty."""
+    alpha: float = 1.0  # exponent of `gnmt`; 0 means no penalty
 
     def __post_init__(self) -> None:
         if self.kind not in ("none", "average", "gnmt"):
@@ -66,8 +64,7 @@ class LengthPenalty:
         return log_prob / self.divisor(longest)
 
 
-LEAST_COVERAGE = 1e-10
-"""Minimum coverage of a source piece: the logarithm of 0 would outweigh everything else."""
+LEAST_COVERAGE = 1e-10  # minimum coverage of a source piece: the logarithm of 0 would outweigh everything else
 
 
 def coverage_penalty(covered: Floats) -> float:
@@ -78,7 +75,6 @@ def coverage_penalty(covered: Floats) -> float:
     with the attention weight p_ij of target position j, end symbol included, on source piece i. Wu et al. (2016),
     equation 14, https://arxiv.org/abs/1609.08144.
 
-    Parameters:
         covered: sum of each source piece's weights over all target positions, [source_length]
     """
     return float(np.log(np.clip(covered, LEAST_COVERAGE, 1)).sum())
@@ -92,102 +88,49 @@ def brevity_penalty(length: int, source_length: int, ratio: float) -> float:
     This is the logarithm of BLEU's brevity penalty with respect to the expected length. Yang, Huang & Ma (2018),
     https://arxiv.org/abs/1808.09582, add it to the mean log-probability (BP-norm).
 
-    Parameters:
         length, source_length: pieces with the end symbol
         ratio: expected number of target pieces for a source piece
     """
     return min(0.0, 1 - ratio * source_length / length)
 
 
-class ScoreTerm(ABC):
-    """A term added to the normalised log-probability of a finished hypothesis.
-
-    It is never above 0, because the bound for early stopping relies on that.
-    """
-
-    @classmethod
-    @abstractmethod
-    def of(cls, decoding: DecodingConfig) -> ScoreTerm | None:
-        """The term if the settings ask for it, otherwise None."""
-
-    @abstractmethod
-    def value(self, length: int, source_length: int, covered: Floats | None) -> float:
-        """The term's value; parameters as in `Scorer.score`."""
-
-
-class CoverageTerm(ScoreTerm):
-    """The setting `coverage_penalty` times the function of that name; 0 if no attention weights were kept."""
-
-    def __init__(self, weight: float) -> None:
-        self.weight = weight
-
-    @classmethod
-    def of(cls, decoding: DecodingConfig) -> CoverageTerm | None:
-        """For a weight above 0."""
-        return cls(decoding.coverage_penalty) if decoding.coverage_penalty else None
-
-    def value(self, length: int, source_length: int, covered: Floats | None) -> float:
-        """See `coverage_penalty`."""
-        return 0.0 if covered is None else self.weight * coverage_penalty(covered)
-
-
-class BrevityTerm(ScoreTerm):
-    """The setting `brevity_penalty` times the function of that name."""
-
-    def __init__(self, weight: float, ratio: float) -> None:
-        self.weight, self.ratio = weight, ratio
-
-    @classmethod
-    def of(cls, decoding: DecodingConfig) -> BrevityTerm | None:
-        """For a weight above 0."""
-        return cls(decoding.brevity_penalty, decoding.brevity_ratio) if decoding.brevity_penalty else None
-
-    def value(self, length: int, source_length: int, covered: Floats | None) -> float:
-        """See `brevity_penalty`."""
-        return self.weight * brevity_penalty(length + 1, source_length + 1, self.ratio)
-
-
 class Scorer:
-    """The score of finished hypotheses: log-probability normalised by length, plus the terms that are set."""
+    """The score of finished hypotheses: log-probability normalised by length, plus the penalties that are set.
+
+    Penalties are never above 0, because the bound for early stopping relies on that.
+    """
 
     def __init__(self, decoding: DecodingConfig) -> None:
         self.length_penalty = LengthPenalty(decoding.length_penalty, decoding.alpha)
-        made = (kind.of(decoding) for kind in ScoreTerm.__subclasses__())
-        self.terms = [term for term in made if term is not None]
+        self.decoding = decoding
 
     def score(self, log_prob: float, length: int, source_length: int, covered: Floats | None = None) -> float:
         """The score of a finished hypothesis.
 
-        Parameters:
-            log_prob: log-probability, the end symbol included
-            length, source_length: pieces of hypothesis and source, without the end symbol
-            covered: sums of the attention weights over the hypothesis, [source_length]
+        log_prob: log-probability, the end symbol included
+        length, source_length: pieces of hypothesis and source, without the end symbol
+        covered: sums of the attention weights over the hypothesis, [source_length]
         """
+        decoding = self.decoding
         score = self.length_penalty.score(log_prob, length + 1)
-        for term in self.terms:
-            score += term.value(length, source_length, covered)
+        if decoding.coverage_penalty and covered is not None:
+            score += decoding.coverage_penalty * coverage_penalty(covered)
+        if decoding.brevity_penalty:
+            score += decoding.brevity_penalty * brevity_penalty(length + 1, source_length + 1, decoding.brevity_ratio)
         return score
 
 
 class ForcedStep(NamedTuple):
     """A step of forced decoding (teacher forcing); a pair whose translation has ended has no row any more."""
 
-    pairs: list[int]
-    """The index of each row's pair, [rows]."""
-    symbols: Integers
-    """The next symbol of each row's translation, [rows]."""
-    log_probs: Floats
-    """The model's prediction, [rows, vocabulary]."""
-    attention_weights: Floats | None
-    """[rows, source_length]; see `nmt.search.engine.Engine.step`."""
+    pairs: list[int]  # the index of each row's pair, [rows]
+    symbols: Integers  # the next symbol of each row's translation, [rows]
+    log_probs: Floats  # the model's prediction, [rows, vocabulary]
+    attention_weights: Floats | None  # [rows, source_length]; see `nmt.search.engine.Engine.step`
 
 
 def force(engine: Engine, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> Iterator[ForcedStep]:
-    """Forced decoding (teacher forcing): the engine takes the same steps as in search, but reads given translations.
-
-    Parameters:
-        sources, targets: ids of each pair, without begin and end symbol; a target may be empty, a source must not
-    """
+    """Forced decoding (teacher forcing) of pairs of ids without begin and end symbol; a target may be empty."""
     if not sources:
         return
     memory, state = engine.start(sources)

@@ -4,7 +4,8 @@ A variation sees the pieces of each open hypothesis and the model's log-probabil
 copy of these in place, the preferences, by which pieces are chosen; minus infinity rules a piece out. The score counts
 the log-probability that the model gives to a chosen piece, so a translation's score is always the model's.
 
-To add one, write a subclass of `Variation` here, and its option in `nmt.config.DecodingConfig`.
+To add one, write a subclass of `Variation` here and make it in `Variations`, and add its option to
+`nmt.config.DecodingConfig`.
 """
 
 from __future__ import annotations
@@ -29,31 +30,18 @@ Booleans = npt.NDArray[np.bool_]
 class Rows(NamedTuple):
     """The open hypotheses before a step."""
 
-    history: Integers
-    """The pieces of each, without the begin symbol, [rows, length]."""
-    sentence: Integers
-    """The sentence of each, [rows]."""
+    history: Integers  # the pieces of each, without the begin symbol, [rows, length]
+    sentence: Integers  # the sentence of each, [rows]
 
 
 class Variation(ABC):
-    """A variation of search for a batch of sentences. Subclasses apply in the order in which they are defined."""
+    """A variation of search for a batch of sentences."""
 
-    longest: Integers
-    """Most pieces of a translation, without the end symbol, [sentences]."""
-
-    @classmethod
-    @abstractmethod
-    def of(cls, decoding: DecodingConfig, constraints: Sequence[Constraints]) -> Variation | None:
-        """The variation if settings or constraints (one for each sentence) ask for it, otherwise None."""
+    longest: Integers  # most pieces of a translation, without the end symbol, [sentences]
 
     @abstractmethod
     def adjust(self, preferences: Floats, log_probs: Floats, rows: Rows) -> None:
-        """Change the preferences for the next pieces in place.
-
-        Parameters:
-            preferences: [rows, vocabulary], as the earlier variations left them
-            log_probs: the model's own, [rows, vocabulary]
-        """
+        """Change the preferences [rows, vocabulary] for the next pieces in place; `log_probs` are the model's own."""
 
 
 class NoRepeatedNgram(Variation):
@@ -62,13 +50,7 @@ class NoRepeatedNgram(Variation):
     def __init__(self, order: int) -> None:
         self.order = order
 
-    @classmethod
-    def of(cls, decoding: DecodingConfig, constraints: Sequence[Constraints]) -> NoRepeatedNgram | None:
-        """For `no_repeat_ngram` above 0."""
-        return cls(decoding.no_repeat_ngram) if decoding.no_repeat_ngram else None
-
     def adjust(self, preferences: Floats, log_probs: Floats, rows: Rows) -> None:
-        """Rule out each piece that would complete an n-gram that the row already contains."""
         length, order = rows.history.shape[1], self.order
         if length < order:
             return
@@ -88,12 +70,6 @@ class RequiredPhrases(Variation):
         self.phrases = phrases
         self._progress: dict[tuple[int, Phrase], Progress] = {}
 
-    @classmethod
-    def of(cls, decoding: DecodingConfig, constraints: Sequence[Constraints]) -> RequiredPhrases | None:
-        """The variation if any sentence has required phrases."""
-        phrases = [one.required for one in constraints]
-        return cls(phrases) if any(map(any, phrases)) else None
-
     def progress(self, sentence: int, read: Phrase) -> Progress:
         """The progress of a hypothesis, computed once for each."""
         known = self._progress.get((sentence, read))
@@ -103,7 +79,6 @@ class RequiredPhrases(Variation):
         return known
 
     def progress_of(self, rows: Rows) -> list[Progress]:
-        """The progress of each row."""
         reads = map(tuple, rows.history.tolist())
         return [self.progress(sentence, read) for sentence, read in zip(rows.sentence.tolist(), reads, strict=True)]
 
@@ -114,11 +89,7 @@ class RequiredPhrases(Variation):
             preferences[row, pieces] = log_probs[row, pieces]
 
     def missing(self, rows: Rows, tokens: Integers) -> Integers:
-        """Number of pieces still missing: [rows, 1 + k], first for each row as it is, then after each of its tokens.
-
-        Parameters:
-            tokens: [rows, k]
-        """
+        """Number of pieces that each row lacks, as it is and after each of its tokens [rows, k]: [rows, 1 + k]."""
         return np.array(
             [
                 [progress.missing, *(progress.after(token).missing for token in continuations)]
@@ -134,7 +105,6 @@ class RequiredPhrases(Variation):
         bank has too few continuations, the others get its places. To do this the banks take turns: first the best
         continuation of each bank, in the order of missing pieces, then the second of each, and so on.
 
-        Parameters:
             missing: pieces that each continuation still lacks, best continuation first
             totals: their log-probabilities
 
@@ -154,13 +124,7 @@ class ForbiddenPhrases(Variation):
     def __init__(self, constraints: Sequence[Constraints]) -> None:
         self.constraints = constraints
 
-    @classmethod
-    def of(cls, decoding: DecodingConfig, constraints: Sequence[Constraints]) -> ForbiddenPhrases | None:
-        """The variation if any sentence has forbidden phrases."""
-        return cls(constraints) if any(one.forbidden for one in constraints) else None
-
     def adjust(self, preferences: Floats, log_probs: Floats, rows: Rows) -> None:
-        """Rule out the pieces that would complete a phrase."""
         for row, number in enumerate(rows.sentence.tolist()):
             forbidden = self.constraints[number].forbidden
             for pieces in forbidden.blocked(rows.history[row].tolist()) if forbidden else ():
@@ -176,11 +140,6 @@ class CopiedSpans(Variation):
     def __init__(self, constraints: Sequence[Constraints]) -> None:
         self.pieces = np.array(sorted({piece for one in constraints for piece in one.copied + one.not_copied}))
         self.copied = np.array([np.isin(self.pieces, one.copied) for one in constraints])  # [sentences, pieces]
-
-    @classmethod
-    def of(cls, decoding: DecodingConfig, constraints: Sequence[Constraints]) -> CopiedSpans | None:
-        """The variation if any sentence has copied spans."""
-        return cls(constraints) if any(one.copied for one in constraints) else None
 
     def _progress(self, rows: Rows) -> tuple[Booleans, Booleans, Integers]:
         """Which pieces each row must and must not write from now on, [rows, pieces], and how many it must."""
@@ -206,7 +165,7 @@ class CopiedSpans(Variation):
         preferences[row, self.pieces[piece]] = log_probs[row, self.pieces[piece]]
 
     def among(self, best: Best, rows: Rows, k: int) -> tuple[Best, Integers]:
-        """The same from k + `len(pieces)` best pieces: the k best that are allowed.
+        """As `adjust`, but from the k + `len(pieces)` best pieces: the k best that are allowed.
 
         Returns: with the best pieces, the rows that have to write a missing piece, whose best are not known here
         """
@@ -222,19 +181,12 @@ class CopiedSpans(Variation):
 
 
 class Prefix(Variation):
-    """A translation begins with its prefix. It applies last, because it has priority over all other variations."""
+    """A translation begins with its prefix."""
 
     def __init__(self, prefixes: Sequence[Phrase]) -> None:
         self.prefixes = prefixes
 
-    @classmethod
-    def of(cls, decoding: DecodingConfig, constraints: Sequence[Constraints]) -> Prefix | None:
-        """The variation if any sentence has a prefix."""
-        prefixes = [one.prefix for one in constraints]
-        return cls(prefixes) if any(prefixes) else None
-
     def adjust(self, preferences: Floats, log_probs: Floats, rows: Rows) -> None:
-        """Rule out all pieces except the next one of the prefix."""
         length = rows.history.shape[1]
         for row, number in enumerate(rows.sentence.tolist()):
             if length < len(self.prefixes[number]):
@@ -247,11 +199,10 @@ class Candidates(NamedTuple):
     """The continuations of each row that compete for places: the end symbol, then pieces."""
 
     best: Best
+    # Subtracted from each in the competition, but not from its score, [rows, 1 + k]; None if nothing is.
     handicap: Doubles | None
-    """What is subtracted from each in the competition, but not in its score, [rows, 1 + k]; None if nothing."""
 
     def part(self, rows: slice) -> Candidates:
-        """The candidates of some rows."""
         best = Best(self.best.end[rows], self.best.log_probs[rows], self.best.tokens[rows])
         return Candidates(best, None if self.handicap is None else self.handicap[rows])
 
@@ -269,9 +220,20 @@ class Variations:
     def __init__(
         self, decoding: DecodingConfig, constraints: Sequence[Constraints], source_lengths: Sequence[int]
     ) -> None:
-        made = (kind.of(decoding, constraints) for kind in Variation.__subclasses__())
-        self.each = [variation for variation in made if variation is not None]
-        self.required = next((one for one in self.each if isinstance(one, RequiredPhrases)), None)
+        self.required: RequiredPhrases | None = None
+        self.each: list[Variation] = []
+        """They apply in this order; the prefix comes last, because it has priority over all others."""
+        if decoding.no_repeat_ngram:
+            self.each.append(NoRepeatedNgram(decoding.no_repeat_ngram))
+        if any(one.required for one in constraints):
+            self.required = RequiredPhrases([one.required for one in constraints])
+            self.each.append(self.required)
+        if any(one.forbidden for one in constraints):
+            self.each.append(ForbiddenPhrases(constraints))
+        if any(one.copied for one in constraints):
+            self.each.append(CopiedSpans(constraints))
+        if any(one.prefix for one in constraints):
+            self.each.append(Prefix([one.prefix for one in constraints]))
         self.unknown = np.array([one.unknown for one in constraints], np.bool_)
         """Whether the unknown piece may be written, [sentences]."""
         self.bind = bool(self.each) or bool(self.unknown.any())
@@ -279,13 +241,12 @@ class Variations:
         alone = self.each[0] if len(self.each) == 1 and not self.unknown.any() else None
         self.copied = alone if isinstance(alone, CopiedSpans) else None
         """The copied spans, if they are all that binds: then the best pieces are enough at most steps."""
-        self.least = decoding.min_length
-        """Minimum number of pieces of a translation, without the end symbol."""
+        self.least = decoding.min_length  # minimum number of pieces of a translation, without the end symbol
         lengths = zip(source_lengths, constraints, strict=True)
         self.longest = np.array([max(decoding.max_length(n), one.least_length) for n, one in lengths], np.int64)
+        """Maximum number of pieces of a translation, without the end symbol, [sentences]."""
         for variation in self.each:
             variation.longest = self.longest
-        """Maximum number of pieces of a translation, without the end symbol, [sentences]."""
 
     def preferences(self, log_probs: Floats, rows: Rows) -> Floats:
         """The preferences by which the next piece of each row is chosen, [rows, vocabulary]."""
@@ -297,10 +258,7 @@ class Variations:
         return preferences
 
     def candidates(self, log_probs: Floats, rows: Rows, k: int) -> Candidates:
-        """The k best pieces of each row, followed by pieces that must be considered even if they are improbable.
-
-        These are the next pieces of required phrases, and the unknown piece if it may be written.
-        """
+        """The k best pieces of each row, then those of required phrases and the unknown piece if allowed."""
         preferences = self.preferences(log_probs, rows)
         apart = [[UNK] if unknown else [] for unknown in self.unknown[rows.sentence].tolist()]
         if self.required is not None:
@@ -321,25 +279,21 @@ class Variations:
         return Candidates(best, handicap if handicap.any() else None)
 
 
-class Diversity:
+def diversity_handicap(symbols: Integers, taken: Sequence[Integers], weight: float) -> Doubles | None:
     """Diverse beam search: at each step the groups search one after another and avoid each other's pieces.
 
     If earlier groups have just taken a piece n times, n x `diversity` is subtracted from it in the competition for
     places, but not in its score: Vijayakumar et al. (2016), section 3, Hamming diversity,
     https://arxiv.org/abs/1610.02424. The same piece in different sentences is a different symbol.
+
+        taken: the symbols that each earlier group has taken at this step
+
+    Returns: the numbers that are subtracted, in the shape of the symbols; None for the first group
     """
-
-    def __init__(self, weight: float) -> None:
-        self.weight = weight
-        self.taken: list[Integers] = []
-        """Symbols that the groups have taken at this step."""
-
-    def handicap(self, symbols: Integers) -> Doubles | None:
-        """What is subtracted from each symbol, in an array of their shape; None for the first group."""
-        if not self.taken:
-            return None
-        known, times = np.unique(np.concatenate(self.taken), return_counts=True)
-        if not len(known):
-            return np.zeros(symbols.shape)
-        place = np.minimum(np.searchsorted(known, symbols), len(known) - 1)
-        return self.weight * np.where(known[place] == symbols, times[place], 0.0)
+    if not taken:
+        return None
+    known, times = np.unique(np.concatenate(taken), return_counts=True)
+    if not len(known):
+        return np.zeros(symbols.shape)
+    place = np.minimum(np.searchsorted(known, symbols), len(known) - 1)
+    return weight * np.where(known[place] == symbols, times[place], 0.0)

@@ -8,7 +8,8 @@ words have the case that they had in the training text.
 from __future__ import annotations
 
 import re
-from typing import Protocol
+
+from nmt.text.vocabulary import Vocabulary
 
 _WORD = re.compile(r"\w+")
 
@@ -19,21 +20,11 @@ _SENTENCE = re.compile(rf"{_QUOTES}([^\W\d_])(?:\S*\s+\S.*[.!?…]|\S*[!?…])[\
 _FIRST_WORD = re.compile(rf"{_QUOTES}([^\W\d_]+(?:[-'’][^\W\d_]+)*+)(?![\w./@:\\]\S)")
 """A word at the beginning that is no number, address or name of a file."""
 
-_FORMAL = re.compile("Sie|Ihnen|Ihr(?:e[mnrs]?)?")
-"""The formal pronouns of German, which have capitals."""
+_FORMAL = re.compile("Sie|Ihnen|Ihr(?:e[mnrs]?)?")  # the formal pronouns of German, which have capitals
 
-_LONG = 5
-"""Minimum number of letters of a single word in capitals that is read as a word even if the vocabulary lacks it."""
+_LONG = 5  # letters from which on a single word in capitals is a word even if the vocabulary lacks it
 
-_MUCH_MORE = 2.0
-"""How much more probable (natural logarithm) a form with a capital must be if both forms have as many pieces."""
-
-
-class Pieces(Protocol):
-    """What this module needs from a vocabulary."""
-
-    def cost(self, text: str) -> tuple[int, float]:
-        """How many pieces a text has, and how rare they are."""
+_MUCH_MORE = 2.0  # how much more probable (natural logarithm) a capital must be with as many pieces
 
 
 def lower(text: str, language: str) -> str:
@@ -64,7 +55,7 @@ def with_first_capital(text: str, source: str, language: str) -> str:
     return text[:place] + (upper(letter, language) if letter == "i" else letter.title()) + text[place + 1 :]
 
 
-def without_capitals(sentence: str, vocabulary: Pieces, language: str) -> str | None:
+def without_capitals(sentence: str, vocabulary: Vocabulary, language: str) -> str | None:
     """A sentence all in capitals in normal case; None for other sentences and for acronyms.
 
     Each word takes the form of which the vocabulary has the fewest pieces: `ICH` becomes `ich`, `HUNGER` `Hunger`, and
@@ -73,7 +64,7 @@ def without_capitals(sentence: str, vocabulary: Pieces, language: str) -> str | 
     if not sentence.replace("ß", "").isupper():
         return None
     text = _WORD.sub(lambda word: _usual_form(word[0], vocabulary, language), sentence)
-    if text == sentence:  # acronyms, codes, letters that are none for str.isalpha
+    if text == sentence:  # acronyms, codes, letters that str.isalpha does not know
         return None
     words = [word for word in _WORD.findall(text) if word.isalpha()]
     if len(words) == 1 and len(words[0]) < _LONG and vocabulary.cost(words[0])[0] > 1:
@@ -84,7 +75,7 @@ def without_capitals(sentence: str, vocabulary: Pieces, language: str) -> str | 
     return None if text == sentence else text
 
 
-def without_title_case(sentence: str, vocabulary: Pieces, language: str) -> str | None:
+def without_title_case(sentence: str, vocabulary: Vocabulary, language: str) -> str | None:
     """A sentence in Title Case in normal case; None for other sentences.
 
     Each word of such a sentence begins with a capital, and half of those after the first would not do so in normal case
@@ -106,7 +97,7 @@ def without_title_case(sentence: str, vocabulary: Pieces, language: str) -> str 
     return sentence[:first] + rest if small >= enough else None
 
 
-def _usual_form(word: str, vocabulary: Pieces, language: str) -> str:
+def _usual_form(word: str, vocabulary: Vocabulary, language: str) -> str:
     """The form of a word (lower case, with a first capital, all in capitals) that suits the vocabulary best."""
     if not word.isalpha():  # a code
         return word

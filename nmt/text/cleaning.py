@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-"""Control characters, and characters that some programs treat as the end of a line."""
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")  # control characters and ends of lines
 
 _TERMINAL_CODE = r"\x1b\[[0-?]*[ -/]*[@-~]"
 _SURROGATE = re.compile(r"[\ud800-\udfff]")

@@ -5,14 +5,14 @@ CoNLL-U: https://universaldependencies.org/format.html
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 from nmt.errors import UserError
 from nmt.text.reading import iterate_lines
 
-COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
-"""The columns of CoNLL-U."""
+COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")  # the columns of CoNLL-U
 
 
 def iterate_conll(path: str | Path, source: str, target: str) -> Iterator[tuple[str, str]]:
@@ -25,7 +25,7 @@ def iterate_conll(path: str | Path, source: str, target: str) -> Iterator[tuple[
     places = [_place(side, COLUMNS if by_name else ()) for side in (source, target)]
     words: list[str] = []
     labels: list[str] = []
-    for number, line in enumerate(iterate_lines(path), start=1):
+    for number, line in enumerate(itertools.chain(iterate_lines(path), [""]), start=1):
         if not line.strip():
             if words and words != ["-DOCSTART-"]:
                 yield " ".join(words), " ".join(labels)
@@ -45,8 +45,6 @@ def iterate_conll(path: str | Path, source: str, target: str) -> Iterator[tuple[
             ) from None
         words.append(word or "_")
         labels.append(label or "_")
-    if words and words != ["-DOCSTART-"]:
-        yield " ".join(words), " ".join(labels)
 
 
 def _place(side: str, names: tuple[str, ...]) -> int:

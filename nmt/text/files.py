@@ -13,27 +13,23 @@ import io
 import lzma
 import sys
 import zlib
-from collections.abc import Callable
-from importlib import import_module
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from nmt.errors import UserError, how_to_install
+from nmt.errors import UserError, imported
 
-HEAD = 4096
-"""Number of bytes that are examined."""
+HEAD = 4096  # number of bytes that are examined
 
 
 def import_zstd() -> Any:
     """Python's module for zstd, which it has from 3.14 on; before that a package has the same one."""
-    try:
-        return import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
-    except ImportError:
-        raise UserError(f"zstd needs backports.zstd, which is not installed: {how_to_install('[import]')}") from None
+    module = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
+    return imported(module, "zstd needs backports.zstd", "[import]")
 
 
 def _open_zstd(file: Any) -> Any:
-    """A file compressed by zstd; none is written."""
     zstd = import_zstd()
     return _ZstdFile(zstd.open(file), zstd.ZstdError)
 
@@ -63,8 +59,7 @@ COMPRESSED: dict[str, tuple[bytes, Callable[..., Any]]] = {
 """For each suffix, the first bytes of such a file and the function that opens it for reading and writing."""
 UNWRITTEN = (".zst", ".zip", ".7z", ".rar", ".tar", ".tgz", ".docx", ".xlsx", ".odt", ".pdf", ".parquet", ".tmx")
 """Suffixes that promise another form than text, of files that are not written here."""
-DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
-"""The exceptions that reading a damaged compressed file raises."""
+DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)  # raised by damaged compressed files
 _MARKS = {  # those of UTF-32 first: the one for UTF-16 is the beginning of one of them
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -128,16 +123,15 @@ def open_plain(path: str) -> io.BufferedReader:
     return _decompressed(io.BufferedReader(io.FileIO(path)))
 
 
-def read_plain(path: str, most: int) -> bytes:
-    """All bytes of a file of at most `most` bytes, decompressed; raises UserError."""
+@contextmanager
+def readable(path: str | Path, what: str = "") -> Iterator[None]:
+    """Errors of reading in the block become a UserError that names the file; `what` is put before its path."""
     try:
-        with open_plain(path) as file:
-            data = file.read(most + 1)
+        yield
+    except FileNotFoundError:
+        raise UserError(f"{what}`{path}` does not exist") from None
     except (OSError, *DAMAGED) as error:
-        raise UserError(f"`{path}` cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    if len(data) > most:
-        raise UserError(f"`{path}` has more than {most:,} bytes, which such a file may have at most")
-    return data
+        raise UserError(f"{what}`{path}` cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _decompressed(file: io.BufferedReader) -> io.BufferedReader:

@@ -16,10 +16,8 @@ from nmt.text.formats.table import iterate_rows
 from nmt.text.formats.tbx import read_terms
 from nmt.text.reading import iterate_bytes
 
-INFLECTED_FROM = 5
-"""Letters that a word of a term has at least, for its inflected forms to count."""
-INFLECTION = 2
-"""Letters that an inflected form has more at most: `Vertrag` is found in `Vertrages`, `contract` in `contracts`."""
+INFLECTED_FROM = 5  # letters that a word of a term has at least, for its inflected forms to count
+INFLECTION = 2  # letters that an inflected form has more at most: `Vertrag` is found in `Vertrages`
 
 _EAST_ASIAN = r"\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef"
 _TOKEN = re.compile(rf"[^\W{_EAST_ASIAN}]+|\S")
@@ -32,24 +30,17 @@ class Match(NamedTuple):
 
     start: int
     end: int
-    target: str
-    """How it is translated."""
-    is_exact: bool
-    """Whether it is there as in the glossary, and not inflected or with another first letter."""
-    is_kept: bool
-    """Whether its translation is the term itself."""
+    target: str  # how it is translated
+    is_exact: bool  # whether it is there as in the glossary, and not inflected or with another first letter
+    is_kept: bool  # whether its translation is the term itself
 
 
 class Glossary:
     """Source terms and their translations."""
 
     def __init__(self, terms: Mapping[str, str] | Iterable[tuple[str, str]] = (), where: str = "") -> None:
-        """Of pairs, the first of which counts where a source term occurs twice.
-
-        where: what messages call it
-        """
-        self.problems: list[str] = []
-        """Terms that are left out, and why."""
+        """If a source term occurs twice, its first translation counts; `where` is the name in messages."""
+        self.problems: list[str] = []  # terms that are left out, and why
         self._base: Glossary | None = None
         self._by_first: dict[str, list[tuple[list[str], str, str]]] = {}
         self._terms: set[str] = set()
@@ -72,11 +63,10 @@ class Glossary:
 
     @staticmethod
     def of(terms: Glossary | Mapping[str, str] | None) -> Glossary | None:
-        """Terms as a glossary, if there are any."""
         return Glossary(terms) if isinstance(terms, Mapping) else terms
 
     def kept(self, text: str) -> list[str]:
-        """What is in a text as in the glossary, for terms that are not translated."""
+        """The terms in a text that are not translated."""
         found = {text[match.start : match.end] for match in self.find(text) if match.is_kept}
         return sorted(found)
 
@@ -116,7 +106,7 @@ class Glossary:
         return both
 
     def find(self, text: str) -> list[Match]:
-        """Where terms occur in a sentence as whole words; of terms that overlap, the longer one counts.
+        """The places where terms occur in a sentence as whole words; if terms overlap, the longer one counts.
 
         The first letter of the sentence may be a capital that the term does not have. A word of at least five letters
         is also found with up to two more letters at its end.
@@ -145,7 +135,7 @@ class Glossary:
 
 
 def _key(word: str) -> str:
-    """What all forms of a word have in common."""
+    """The part of a word that all its forms share."""
     return word[:INFLECTED_FROM].casefold()[:INFLECTED_FROM]
 
 
@@ -165,7 +155,7 @@ def _fits(words: Sequence[str], tokens: Sequence[re.Match[str]], is_first: bool)
 def _read_table(
     path: str | Path, name: str, languages: Sequence[str], problems: list[str]
 ) -> Iterator[tuple[str, str]]:
-    """The pairs of a table, whatever its delimiter and encoding."""
+    """The pairs of a table with any delimiter and encoding."""
     columns, width = (0, 1), 2
     rows = iterate_rows(str(path), Reading(languages[0], languages[1], say=lambda line: None))
     for number, (place, row) in enumerate(one for one in rows if any(map(str.strip, one[1]))):

@@ -10,24 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from copy import copy
 from functools import cache
-from importlib.util import find_spec
 from typing import Any
 
-from nmt.errors import UserError, how_to_install
-from nmt.text.formats.languages import NAMES, base
+from nmt.errors import imported
+from nmt.text.formats.languages import base
 
-SURE = 0.9
-"""From this probability on, a text counts as being in a language."""
+SURE = 0.9  # from this probability on, a text counts as being in a language
 
 
 class Identifier:
     """Tells some languages from one another."""
 
     def __init__(self, languages: Iterable[str]) -> None:
-        """Raises UserError if the library is not installed; unknown languages are left out.
-
-        languages: the languages that a text may be in, as codes
-        """
+        """For texts in these languages, given as codes; raises UserError if the library is not installed."""
         self._model = copy(_model())
         known = set(self._model.labels)
         self.languages = frozenset(code for code in map(base, languages) if code in known)
@@ -37,37 +32,17 @@ class Identifier:
         """The probability of each language; empty if none of the languages is known."""
         return {str(code): float(share) for code, share in self._model.rank(text)} if self.languages else {}
 
-    def identify(self, text: str) -> tuple[str, float]:
-        """The most probable language and its probability."""
-        language, probability = self._model.classify(text)
-        return str(language), float(probability)
-
     def is_other(self, text: str, language: str) -> bool:
         """Whether a text is surely in another language; False for a language that is not known."""
         wanted = base(language)
         if wanted not in self.languages:
             return False
-        found, probability = self.identify(text)
-        return found != wanted and probability >= SURE
+        found, probability = self._model.classify(text)
+        return bool(found != wanted and probability >= SURE)
 
 
 @cache
 def _model() -> Any:
     """The library's model, which takes 0.7 s to load."""
-    try:
-        from py3langid.langid import MODEL_FILE, LanguageIdentifier
-    except ImportError:
-        raise UserError(
-            f"telling languages apart needs py3langid, which is not installed: {how_to_install('[import]')}"
-        ) from None
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-
-
-def is_installed() -> bool:
-    """Whether the library is there."""
-    return find_spec("py3langid") is not None
-
-
-def with_similar(languages: Iterable[str]) -> set[str]:
-    """These languages and all common ones, which a sentence of a corpus may be in by mistake."""
-    return {*languages, *NAMES}
+    langid = imported("py3langid.langid", "telling languages apart needs py3langid", "[import]")
+    return langid.LanguageIdentifier.from_model_file(langid.MODEL_FILE, norm_probs=True)

@@ -18,16 +18,14 @@ from nmt.text.vocabulary import END, PAD, UNK, Vocabulary
 
 Ids = npt.NDArray[np.int64]
 
-MOST_LABELS = 100_000
-"""More different labels are a mistake: the column holds something else."""
+MOST_LABELS = 100_000  # more different labels are a mistake: the column holds something else
 
 
 class Labels:
     """The different labels of the training data; the number of a label is its place."""
 
     def __init__(self, model: bytes) -> None:
-        self.model = model
-        """The content of the file."""
+        self.model = model  # the content of the file
         self.checksum = hashlib.sha256(model).hexdigest()
         names = json.loads(model)
         if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
@@ -77,10 +75,7 @@ def load_side(path: Path) -> Any:
 
 
 def represent_sources(side: Vocabulary | Scale, sources: Sequence[Any], longest: int, where: str) -> list[Any]:
-    """The first pieces of each text (an unknown one if it has none), or standardised vectors, at most `longest`.
-
-    where: the place of the sources in messages, followed by the number of a source
-    """
+    """The first `longest` pieces (one at least) or standardised vectors of each source; `where` is for errors."""
     if isinstance(side, Scale):
         rows = enumerate(sources, start=1)
         return [side.standardized(vectors[:longest], f"{where} example {row}") for row, vectors in rows]
@@ -90,10 +85,7 @@ def represent_sources(side: Vocabulary | Scale, sources: Sequence[Any], longest:
 def segment_words(
     vocabulary: Vocabulary, sentences: Sequence[Sequence[str]]
 ) -> tuple[list[list[int]], list[list[int]]]:
-    """The pieces of each sentence of words, and the position of each word's first piece.
-
-    Each word is segmented alone, so that it has a first piece whatever its characters are.
-    """
+    """The pieces of sentences, segmented word by word, and the position of each word's first piece."""
     pieces = iter(vocabulary.encode_batch([word for words in sentences for word in words]))
     sources, places = [], []
     for words in sentences:
@@ -104,10 +96,7 @@ def segment_words(
 
 
 def pad_sources(sources: Sequence[Any]) -> tuple[Any, Ids]:
-    """Ids with the end symbol, padded, [length, batch], and lengths with the end symbol, [batch].
-
-    Vectors have no end symbol: [length, batch, size] and lengths.
-    """
+    """Padded sources [length, batch] with the end symbol, or vectors [length, batch, size]; and lengths [batch]."""
     if np.ndim(sources[0]) == 2:
         return pad_vectors(sources)
     lengths = np.array([len(ids) + 1 for ids in sources])

@@ -17,11 +17,8 @@ from nmt.errors import UserError
 from nmt.text.cleaning import clean_line
 from nmt.text.spans import find_spans
 
-KINDS = ("html", "xml")
-"""The values of `markup`."""
-
-INLINE = "inline"
-"""The kind of text in which only elements are markup: text with the tags of a program's messages."""
+KINDS = ("html", "xml")  # the values of `markup`
+INLINE = "inline"  # the kind of text in which only elements are markup: text with the tags of a program's messages
 
 
 def _names(text: str) -> frozenset[str]:
@@ -35,16 +32,11 @@ _HTML_BLOCKS = _names(
     "title tr ul"
 )
 _XML_BLOCKS = _names("item li note p para seg segment source target title")
-_EMPTY = _names("area br embed img input param track wbr")
-"""Inline elements of HTML that have no end tag."""
-_KEPT = _names("code kbd math pre samp script style svg textarea")
-"""Elements whose content is not translated."""
-_RAW = frozenset(("script", "style", "textarea"))
-"""Elements of HTML in whose content nothing is a tag."""
-_CODES = _names("bpt ept it ph ut")
-"""Elements of XLIFF and TMX whose content is the code of another format."""
-_BREAKS = _names("br img lb")
-"""Empty elements that separate words even without white space."""
+_EMPTY = _names("area br embed img input param track wbr")  # inline elements of HTML that have no end tag
+_KEPT = _names("code kbd math pre samp script style svg textarea")  # elements whose content is not translated
+_RAW = frozenset(("script", "style", "textarea"))  # elements of HTML in whose content nothing is a tag
+_CODES = _names("bpt ept it ph ut")  # elements of XLIFF and TMX whose content is the code of another format
+_BREAKS = _names("br img lb")  # empty elements that separate words even without white space
 
 # A value that contains `<` or `>` may not be long, which limits the time for a line; a picture as a value has neither.
 _VALUE = r"""(?:"[^"<>]*+"|'[^'<>]*+'|"[^"]{0,2000}+"|'[^']{0,2000}+')"""
@@ -62,18 +54,15 @@ _NO_TRANSLATION = (
 )
 _PAIR = r"""\s(?:rid|startRef|i|id)\s*=\s*["']([^"']*)"""
 _MARK = re.compile(r"[.,;:!?…)\]”»’]")
-PLACEHOLDERS = range(0xF0000, 0xFFFFE)
-"""Private-use characters that replace untranslated content for a model that copies spans."""
+PLACEHOLDERS = range(0xF0000, 0xFFFFE)  # private-use characters for untranslated content, which models copy
 
 
 class Tag(NamedTuple):
     """A tag, or other markup that is written unchanged."""
 
     raw: str = ""
-    before: bool = False
-    """Whether white space is before it."""
-    after: bool = False
-    """Whether white space is after it."""
+    before: bool = False  # whether white space is before it
+    after: bool = False  # whether white space is after it
 
 
 NO_TAG = Tag()
@@ -83,18 +72,13 @@ NO_TAG = Tag()
 class Element:
     """An element inside a segment, or an empty one: a single tag, a comment, or a space as an entity."""
 
-    start: int
-    """Number of letters of the segment before it."""
+    start: int  # number of letters of the segment before it
     end: int
-    opening: Tag = NO_TAG
-    """Without text if the element began in an earlier segment."""
-    closing: Tag = NO_TAG
-    """Without text if the element ends in a later segment or is empty."""
+    opening: Tag = NO_TAG  # without text if the element began in an earlier segment
+    closing: Tag = NO_TAG  # without text if the element ends in a later segment or is empty
     children: list[Element] = field(default_factory=list)
-    is_space: bool = False
-    """Whether it is a space written as an entity."""
-    is_break: bool = False
-    """Whether it separates words even without white space."""
+    is_space: bool = False  # whether it is a space written as an entity
+    is_break: bool = False  # whether it separates words even without white space
 
 
 @dataclass
@@ -103,37 +87,32 @@ class Segment:
 
     text: str = ""
     letters: int = 0
-    root: Element = field(default_factory=lambda: Element(0, 0))
-    """It contains the elements."""
+    root: Element = field(default_factory=lambda: Element(0, 0))  # it contains the elements
+    # The markup of characters of the text, for `str.translate`: `&amp;`, and untranslated content.
     written: dict[int, str] = field(default_factory=dict)
-    """The markup of characters of the text, for `str.translate`: `&amp;`, and untranslated content."""
 
 
 class Marked(NamedTuple):
     """A line with markup."""
 
-    parts: list[str | Segment]
-    """Block tags and other separators, unchanged, and the segments between them."""
-    unmatched: list[str]
-    """Tags without a partner; each is placed like an empty element."""
+    parts: list[str | Segment]  # block tags and other separators, unchanged, and the segments between them
+    unmatched: list[str]  # tags without a partner; each is placed like an empty element
 
 
 class Token(NamedTuple):
     """A tag, an entity, or the text between two of them."""
 
     raw: str
-    kind: str
-    """`text`, `entity`, `open`, `close`, `empty`, `kept` or `block`."""
+    kind: str  # `text`, `entity`, `open`, `close`, `empty`, `kept` or `block`
     name: str = ""
 
 
 def parse_markup(line: str, kind: str, *, copied: bool = False, whole: bool = False) -> Marked:
     """The segments of a line and the markup between them.
 
-    Parameters:
-        kind: `html`, `xml` or `inline`
-        copied: whether the model reads a character in place of untranslated content, and copies it
-        whole: whether the line is one segment, in which block tags do not separate
+    kind: `html`, `xml` or `inline`
+    copied: whether the model reads a character in place of untranslated content, and copies it
+    whole: whether the line is one segment, in which block tags do not separate
     """
     if kind not in (*KINDS, INLINE):
         raise UserError(f"`markup` must be `html` or `xml`, but is {kind!r} instead")
@@ -166,10 +145,7 @@ def parse_markup(line: str, kind: str, *, copied: bool = False, whole: bool = Fa
 
 
 def html_tokens(page: str) -> tuple[list[Token], dict[int, int]]:
-    """The tags of a page and the text between them, and the index of the partner of each inline tag that has one.
-
-    Elements whose content is not translated are single tokens. All tokens together are the page.
-    """
+    """The tags of a page and the text between them, which together are the page; the partners of inline tags."""
     tokens = list(_tokens(page, "html"))
     return _joined(tokens, _partners(tokens), "html")
 
@@ -236,17 +212,13 @@ def _inline_tokens(line: str) -> Iterator[Token]:
 
 
 def has_elements(line: str) -> bool:
-    """Whether a plain line has tags around words, which move with the words like those of markup.
-
-    A line with code in backquotes may be about tags, which are then no markup.
-    """
+    """Whether a plain line has tags around words, which move with them; not if it has code in backquotes."""
     if "</" not in line or "`" in line:
         return False
     return bool(_partners(list(_inline_tokens(line))))
 
 
 def _tag(raw: str, name: str, kind: str) -> Token:
-    """The kind of a tag."""
     is_html = kind == "html"
     name = name.lower() if is_html else name.rpartition(":")[2]
     if not is_html and name in ("bpt", "ept", "sc", "ec") and raw[1] != "/":
@@ -308,8 +280,7 @@ class _Builder:
     """The segments of a line while they are read."""
 
     def __init__(self, line: str, copied: bool, escaped: bool) -> None:
-        self.escaped = escaped
-        """Whether `&`, `<` and `>` are written as entities."""
+        self.escaped = escaped  # whether `&`, `<` and `>` are written as entities
         self.parts: list[str | Segment] = []
         self._free = (code for code in PLACEHOLDERS if chr(code) not in line) if copied else None
         self._begin()
@@ -318,14 +289,11 @@ class _Builder:
         self._segment = Segment()
         self._stack = [self._segment.root]
         self._text: list[str] = []
-        self._plain: set[str] = set()
-        """Characters of the text that are no entities."""
+        self._plain: set[str] = set()  # characters of the text that are no entities
         self._entities: dict[str, str] = {}
-        self._empty_before = ""
-        """The name of the empty element that was read last, `` if text followed it."""
+        self._empty_before = ""  # the name of the empty element that was read last, `` if text followed it
 
     def separate(self, raw: str) -> None:
-        """The segment ends before a block tag."""
         segment = self._segment
         segment.text = "".join(self._text)
         for node in self._stack:
@@ -341,7 +309,6 @@ class _Builder:
         self._begin()
 
     def open(self, tag: Tag) -> None:
-        """An element begins."""
         node = Element(self._segment.letters, 0, opening=tag)
         self._stack[-1].children.append(node)
         self._stack.append(node)
@@ -357,7 +324,6 @@ class _Builder:
         node.end, node.closing = self._segment.letters, tag
 
     def text(self, tag: Tag, is_entity: bool) -> None:
-        """Text, or a character that is an entity."""
         text = html.unescape(tag.raw) if is_entity else tag.raw
         if is_entity:
             if text.isspace():
@@ -373,7 +339,6 @@ class _Builder:
         self._write(text)
 
     def empty(self, tag: Tag, token: Token) -> None:
-        """Something that has no text to translate."""
         if token.kind == "kept" and self._free is not None and (code := next(self._free, None)):
             self._segment.written[code] = tag.raw
             self._write(chr(code))
@@ -421,7 +386,7 @@ class Units(NamedTuple):
 
     @classmethod
     def of(cls, text: str) -> Units:
-        """Where the units of a text begin and end; a span is one unit, which counts as a word."""
+        """The units of a text; a span is one unit, which counts as a word."""
         units, place = cls([], [], []), 0
         for start, end in [*find_spans(text), (len(text), len(text))]:
             for found in _UNIT.finditer(text, place, start):

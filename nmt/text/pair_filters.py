@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from typing import get_args
 
 from nmt.config.fields import FilterName
-from nmt.text.formats.languages import base
-from nmt.text.identification import Identifier, with_similar
+from nmt.text.formats.languages import NAMES, base
+from nmt.text.identification import Identifier
 from nmt.text.spans import find_spans
 
-RATIO_CHARACTERS = 20
-"""Pairs whose longer side has at most this many characters are never mismatched: `Ja` may well be `Yes, of course`."""
+RATIO_CHARACTERS = 20  # no longer pair is mismatched: `Ja` may well be `Yes, of course`
 
 SCRIPTS = {
     "Cyrillic": ("\u0400-\u052f\u1c80-\u1c8f", "be bg kk ky mk mn ru tg uk"),
@@ -70,8 +69,7 @@ FILTERS = {
     "duplicate": "the same pair again",
 }
 """All filters, in the order in which they are tried: what each one drops."""
-SWITCHES: tuple[str, ...] = get_args(FilterName)
-"""The filters that need no number: values of `data.filters`."""
+SWITCHES: tuple[str, ...] = get_args(FilterName)  # the filters that need no number: values of `data.filters`
 
 
 def is_mismatched(source: str, target: str, max_length_ratio: float) -> bool:
@@ -81,7 +79,7 @@ def is_mismatched(source: str, target: str, max_length_ratio: float) -> bool:
 
 
 def near_key(text: str) -> str:
-    """What two sentences have in common that are nearly the same: their letters without case and accents.
+    """A key that is equal for sentences that are nearly the same: their letters without case and accents.
 
     Case, accents, digits, punctuation and spaces do not count, as in CCNet (Wenzek et al. 2020, section 3.1,
     https://arxiv.org/abs/1911.00359). A text without letters is its own key.
@@ -99,15 +97,13 @@ def has_wrong_encoding(text: str) -> bool:
 class PairFilter:
     """Says why a pair is dropped."""
 
-    source: str
-    """Source language."""
+    source: str  # source language
     target: str
-    off: frozenset[str] = frozenset()
-    """Filters that are switched off, by their names in `FILTERS`."""
+    off: frozenset[str] = frozenset()  # filters that are switched off, by their names in `FILTERS`
     min_score: float | None = None
     max_characters: int = 1000
+    # If None, 4, or 9 if only one of the languages writes a word with a character or two.
     max_length_ratio: float | None = None
-    """If None, 4, or 9 if only one of the languages writes a word with a character or two."""
 
     def __post_init__(self) -> None:
         longest, ratio = self.max_characters, self.max_length_ratio
@@ -134,8 +130,8 @@ class PairFilter:
         }
         self._tests = [(name, tests[name]) for name in FILTERS if name in tests and name not in self.off]
         self._scripts = [_other_letters(language) for language in (self.source, self.target)]
-        languages = () if "language" in self.off else (self.source, self.target)
-        self._identifier = Identifier(with_similar(languages)) if languages else None
+        # A sentence of a corpus may be in any common language by mistake
+        self._identifier = None if "language" in self.off else Identifier({self.source, self.target, *NAMES})
 
     def reason(self, source: str, target: str, score: str = "") -> str:
         """The name of the first filter that drops the pair; empty if it is kept."""

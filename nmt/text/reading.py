@@ -18,14 +18,12 @@ from typing import Any
 
 from nmt.config.tasks import SideKind
 from nmt.errors import UserError
-from nmt.text.files import DAMAGED, open_text
+from nmt.text.files import open_text, readable
 from nmt.text.vectors import vectors_of
 
-LONGEST_LINE = 1 << 24
-"""Maximum number of bytes of a line, its end included; a longer one is refused: it may be a decompression bomb."""
+LONGEST_LINE = 1 << 24  # maximum number of bytes of a line; a longer one may be a decompression bomb
 
-CHUNK = 1 << 16
-"""Maximum number of bytes of a line of running text; a longer one becomes several lines."""
+CHUNK = 1 << 16  # maximum number of bytes of a line of running text; a longer one becomes several lines
 
 
 def read_lines(path: str | Path) -> list[str]:
@@ -41,20 +39,13 @@ def read_parallel(paths: Sequence[str | Path]) -> list[list[str]]:
 
 
 def iterate_lines(path: str | Path, longest: int = LONGEST_LINE) -> Iterator[str]:
-    """Iterate over the lines of a UTF-8 text file, so that its size does not matter.
-
-    longest: bytes of a line at most, beyond which UserError is raised
-    """
+    """The lines of a UTF-8 text file, one at a time; raises UserError if one has more than `longest` bytes."""
     for number, line in enumerate(iterate_bytes(path, longest=longest), start=1):
-        line = line[:-2] if line.endswith(b"\r\n") else line.removesuffix(b"\n")
-        yield _decode(path, number, line)
+        yield _decode(path, number, _without_end(line))
 
 
 def iterate_chunks(path: str | Path) -> Iterator[str]:
-    """Iterate over the lines of a text file; a line of more than 64 KiB becomes several.
-
-    It is cut at a space, or between two characters where there is none.
-    """
+    """As `iterate_lines`, but a line of more than 64 KiB becomes several, cut at spaces or between characters."""
     number, rest = 1, b""
     for piece in _pieces(path):
         is_end = piece.endswith(b"\n")
@@ -64,7 +55,7 @@ def iterate_chunks(path: str | Path) -> Iterator[str]:
             yield _decode(path, number, rest[:end])
             rest = rest[end:].removeprefix(b" ")
         if is_end:
-            yield _decode(path, number, rest[:-2] if rest.endswith(b"\r\n") else rest[:-1])
+            yield _decode(path, number, _without_end(rest))
             number, rest = number + 1, b""
     if rest:
         yield _decode(path, number, rest)
@@ -92,6 +83,10 @@ def _end_of_chunk(text: bytes) -> int:
     return end
 
 
+def _without_end(line: bytes) -> bytes:
+    return line[:-2] if line.endswith(b"\r\n") else line.removesuffix(b"\n")
+
+
 def _decode(path: str | Path, number: int, line: bytes) -> str:
     if b"\0" in line:
         raise UserError(f"`{path}` line {number} is no text: its byte {line.index(0) + 1} is NUL, which no text has")
@@ -105,11 +100,7 @@ def _decode(path: str | Path, number: int, line: bytes) -> str:
 
 
 def iterate_bytes(path: str | Path, what: str = "", longest: int = LONGEST_LINE) -> Iterator[bytes]:
-    """The lines of a file with their line ends, undecoded: for text in an encoding that may be broken.
-
-    what: put before the path in errors
-    longest: as in `iterate_lines`
-    """
+    """The lines of a file with their ends, undecoded; `what` is put before the path in errors."""
     for number, line in enumerate(_pieces(path, what, longest + 1), start=1):
         if len(line) > longest:
             raise UserError(f"{what}`{path}` line {number} is longer than {longest:,} bytes; break it into lines")
@@ -118,14 +109,9 @@ def iterate_bytes(path: str | Path, what: str = "", longest: int = LONGEST_LINE)
 
 def _pieces(path: str | Path, what: str = "", size: int = CHUNK) -> Iterator[bytes]:
     """The lines of a file; a line of more than `size` bytes comes in parts."""
-    try:
-        with open_text(str(path), f"{what}`{path}`") as file:
-            while line := file.readline(size):
-                yield line
-    except FileNotFoundError:
-        raise UserError(f"{what}`{path}` does not exist") from None
-    except (OSError, *DAMAGED) as error:
-        raise UserError(f"{what}`{path}` cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    with readable(path, what), open_text(str(path), f"{what}`{path}`") as file:
+        while line := file.readline(size):
+            yield line
 
 
 def iterate_parallel(source: str | Path, target: str | Path) -> Iterator[tuple[str, str]]:
@@ -163,8 +149,7 @@ def iterate_json(
         yield (*row, score_text(field_value(record, score))) if score else row
 
 
-MISSING = object()
-"""The value of a field that is not there."""
+MISSING = object()  # the value of a field that is not there
 
 
 def field_value(record: Any, name: str) -> Any:
@@ -228,11 +213,7 @@ def _invalid_json(path: str | Path, line: int, error: json.JSONDecodeError, hint
 
 
 def iterate_csv(path: str | Path, source: str, target: str, score: str = "") -> Iterator[tuple[str, ...]]:
-    """Pairs of a CSV file (RFC 4180 with double quotes) whose first line names the columns.
-
-    The delimiter is a comma, a semicolon, a tab or |, by the first line. Blank lines are skipped. An error names the
-    line on which its row starts.
-    """
+    """Pairs of a CSV file (RFC 4180, delimiter `,`, `;`, `|` or tab) whose first line names the columns."""
     lines = (line + "\n" for line in iterate_lines(path))
     head = _head(lines)
     skipped = 0
@@ -242,19 +223,25 @@ def iterate_csv(path: str | Path, source: str, target: str, score: str = "") -> 
         rows = {mark: next(csv.reader(head[-1:], delimiter=mark), []) for mark in ",;\t|"}
         delimiter = next((mark for mark, row in rows.items() if source in row and target in row), ",")
     reader = csv.reader(itertools.chain(head, lines), delimiter=delimiter, strict=True)
+    return _iterate_table(path, csv_rows(path, reader, skipped), source, target, score)
 
-    def rows_of_file() -> Iterator[tuple[int, list[str]]]:
-        while True:
-            number = reader.line_num + 1 + skipped
-            try:
-                row = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                raise UserError(f"`{path}` line {number} is not valid CSV: {str(error).partition(' - ')[0]}") from None
-            yield number, row
 
-    return _iterate_table(path, rows_of_file(), source, target, score)
+def csv_rows(path: str | Path, reader: Any, skipped: int, advice: str = "") -> Iterator[tuple[int, list[str]]]:
+    """The rows of a reader of the module `csv`, and the lines on which they start.
+
+    skipped: lines of the file before those that the reader gets
+    advice: the end of the error for a row that is not valid
+    """
+    while True:
+        number = reader.line_num + 1 + skipped
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            what = str(error).partition(" - ")[0]
+            raise UserError(f"`{path}` line {number} is not valid CSV: {what}{advice}") from None
+        yield number, row
 
 
 def _head(lines: Iterator[str]) -> list[str]:
@@ -268,10 +255,7 @@ def _head(lines: Iterator[str]) -> list[str]:
 
 
 def iterate_tsv(path: str | Path, source: str, target: str, score: str = "") -> Iterator[tuple[str, ...]]:
-    """Pairs of a TSV file (columns separated by tabs) whose first line names the columns.
-
-    Quotation marks have no special meaning. Blank lines are skipped.
-    """
+    """Pairs of a TSV file whose first line names the columns; quotation marks are text, blank lines are skipped."""
     rows = ((number, line.split("\t") if line else []) for number, line in enumerate(iterate_lines(path), start=1))
     return _iterate_table(path, rows, source, target, score)
 
@@ -300,10 +284,7 @@ def _iterate_table(
 def find_sides(
     where: str, columns: Sequence[str], languages: Sequence[str], source: str, target: str, hint: str = ""
 ) -> bool:
-    """Whether the two sides are columns (True) or languages of the `translation` column (False).
-
-    Raises UserError, listing what there is, when they are neither.
-    """
+    """Whether the two sides are columns, or languages of the column `translation`; raises UserError for neither."""
     if source in columns and target in columns:
         return True
     if source in languages and target in languages:
@@ -333,22 +314,14 @@ def clean_text(value: object, where: str, column: str) -> str:
 
 
 def side_value(value: object, kind: SideKind, where: str, column: str, names: Sequence[str] = ()) -> Any:
-    """One side of a row: a text of one line, or vectors. Raises UserError if the value is something else.
-
-    names: what the numbers 0, 1, ... of a label mean
-    """
+    """One side of a row: a text, or vectors; `names` are those of the labels 0, 1, ... Raises UserError."""
     if kind in ("vectors", "vector"):
         return vectors_of(value, f"{where}: `{column}`", kind)
     return clean_text(value_text(value, names) if kind == "value" else value, where, column)
 
 
 def value_text(value: object, names: Sequence[str] = ()) -> object:
-    """A number, a truth value, or a list of texts and numbers as text; everything else stays as it is.
-
-    The elements of a list are separated by spaces, and a space inside one becomes `_`.
-
-    names: what the numbers 0, 1, ... mean
-    """
+    """A number, a truth value, or a list of texts and numbers (joined by spaces) as text; other values unchanged."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int):

@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-SHORT = 3
-"""Maximum number of words of an exclamation whose mark is kept."""
+SHORT = 3  # maximum number of words of an exclamation whose mark is kept
 
 
 def _words(text: str) -> frozenset[str]:
@@ -83,8 +82,7 @@ _NEXT = re.compile(r"""[\s"'„“”‚‘’«»(\[¿¡–—-]*([^\s.,;:!?)\]
 _WORD = re.compile(r"[^\s(\[„“\"‚‘«–—/]+$")
 _INITIALS = re.compile(r"(?:(?<![^\s.(\[])[^\W\d_]\.\s?)+$")
 _NO_SPACE_AFTER = r"[。！？][」』”’）]*$"
-LOOKED_AT = 32
-"""Number of characters before and after a mark that are examined to decide whether it ends a sentence."""
+LOOKED_AT = 32  # number of characters before and after a mark that are examined to decide whether it ends a sentence
 
 
 def split_sentences(text: str) -> list[str]:
@@ -152,11 +150,7 @@ def _ends(text: str, start: int, match: re.Match[str], lower_case: bool) -> bool
 
 
 def _goes_on(word: str, previous: str, next_word: str, before: str) -> bool:
-    """Whether a sentence goes on after a word with a full stop.
-
-    previous: the word before it, where there is one
-    before: the text that ends with the word
-    """
+    """Whether a sentence goes on after a word with a full stop, which ends `before` and follows `previous`."""
     begins = next_word.partition("’")[0] in BEGINS or next_word in BEGINS
     if word.isdecimal():
         if len(word) > 2:
@@ -188,10 +182,7 @@ def with_exclamation(text: str, source: str) -> str:
 
 
 def join_sentences(sentences: Sequence[str], gaps: Sequence[str] | None = None) -> str:
-    """The sentences as one line; empty ones are left out.
-
-    gaps: white space between each sentence of the source and the next
-    """
+    """The sentences as one line, without empty ones; `gaps` are the white space between those of the source."""
     parts: list[str] = []
     for number, sentence in enumerate(sentences):
         if sentence:
@@ -202,8 +193,5 @@ def join_sentences(sentences: Sequence[str], gaps: Sequence[str] | None = None) 
 
 
 def white_space_before(sentence: str, previous: str, gap: str) -> str:
-    """The white space before a sentence: that of the source, or a space if the source has none.
-
-    After `。`, `！` and `？` there is none.
-    """
+    """The white space before a sentence: that of the source or a space; none after `。`, `！` and `？`."""
     return "" if re.search(_NO_SPACE_AFTER, previous[-8:]) else gap or " "

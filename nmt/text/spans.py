@@ -15,8 +15,7 @@ from nmt.text.names import find_names
 SPAN_CHARACTERS = "".join(chr(0xE000 + number) for number in range(MOST_SPANS))
 """The characters that a model reads instead of spans: private-use characters, which no text uses otherwise."""
 
-Span = tuple[int, int]
-"""Start and end of a span in its text."""
+Span = tuple[int, int]  # start and end of a span in its text
 
 
 # The patterns of the kinds of spans. Each repetition is possessive or cannot match what follows it, and it only begins
@@ -189,10 +188,9 @@ class Named:
 def find_spans(text: str, named: Named | None = None, unreadable: str = "", words: Collection[str] = ()) -> list[Span]:
     """Start and end of the spans of a text, in order and without overlap.
 
-    Parameters:
-        named: phrases that are spans as well
-        unreadable: characters that the model cannot read; a word with one of them is a span
-        words: words that are spans as well
+    named: phrases that are spans as well
+    unreadable: characters that the model cannot read; a word with one of them is a span
+    words: words that are spans as well
     """
     spans = list(_recognised(text)) if _SIGN_OF_SPAN.search(text) else []
     more = [*find_names(text), *(named.find(text) if named is not None else ())]
@@ -292,10 +290,7 @@ def restore_spans(text: str, copies: Sequence[str], source: str | None = None) -
 
 
 def restore_pieces(pieces: Sequence[str], copies: Sequence[str], source: str | None, space: str) -> list[str]:
-    """The pieces of a text with the pieces of spans replaced as in `restore_spans`.
-
-    space: the character for a space, which is put before a piece
-    """
+    """As `restore_spans`, for the pieces of a text; `space` represents a space and is put before a piece."""
     restored: list[str] = []
     needed = ""
     for place, piece in enumerate(pieces):

@@ -16,14 +16,11 @@ from itertools import accumulate, pairwise
 
 import sentencepiece
 
-UNKNOWN_PENALTY = 10.0
-"""Nats by which a character without a piece is less probable than the rarest piece, as in SentencePiece."""
+UNKNOWN_PENALTY = 10.0  # nats between the rarest piece and a character without a piece, as in SentencePiece
 
-KEPT_WORDS = 1 << 15
-"""Number of words whose possible segmentations are cached; the most frequent words make up nearly all of a text."""
+KEPT_WORDS = 1 << 15  # words whose segmentations are cached; the most frequent ones make up nearly all text
 
-Edge = tuple[int, int]
-"""A piece that ends at a position: its start, and its id, or -1 for a character without a piece."""
+Edge = tuple[int, int]  # a piece that ends at a position: its start, and its id, or -1 for a character without a piece
 
 
 class SubwordSampler:

@@ -8,12 +8,10 @@ from typing import Protocol, TypeVar
 
 from nmt.text.cleaning import one_line
 
-Row = Mapping[str, str]
-"""The cells of a row, by the names of their columns."""
+Row = Mapping[str, str]  # the cells of a row, by the names of their columns
 
 
-SHOWN = 20
-"""Maximum number of rows of a list of results."""
+SHOWN = 20  # maximum number of rows of a list of results
 
 
 class HasRow(Protocol):
@@ -34,7 +32,6 @@ class ResultList(list[Result]):
         self.texts = texts
 
     def rows(self) -> list[Row]:
-        """A row for each of the first results."""
         texts = self.texts if len(self.texts) == len(self) else [""] * len(self)  # somebody changed the list
         return [{"text": one_line(text), **one.row()} for text, one in zip(texts[:SHOWN], self, strict=False)]
 
@@ -49,7 +46,6 @@ class ResultList(list[Result]):
 
 
 def text_table(rows: Sequence[Row]) -> str:
-    """Columns of equal width under their names."""
     lines = [list(rows[0]), *(list(row.values()) for row in rows)] if rows else []
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     padded = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
@@ -57,7 +53,6 @@ def text_table(rows: Sequence[Row]) -> str:
 
 
 def html_table(rows: Sequence[Row]) -> str:
-    """The same as HTML."""
     if not rows:
         return "<table></table>"
     head = "".join(f"<th>{escape(name)}</th>" for name in rows[0])

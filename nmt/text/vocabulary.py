@@ -25,34 +25,25 @@ from nmt.text.reading import CHUNK, chunks
 from nmt.text.spans import SPAN_CHARACTERS
 from nmt.text.subword_sampling import SubwordSampler
 
-PAD, UNK, BEGIN, END = 0, 1, 2, 3
-"""Ids of padding, unknown piece, begin and end of a sentence, in every vocabulary."""
-
-SPECIAL_PIECES = 4
-"""Number of special pieces; their ids are the first ones."""
+PAD, UNK, BEGIN, END = 0, 1, 2, 3  # ids of padding, unknown piece, begin and end of a sentence, in every vocabulary
+SPECIAL_PIECES = 4  # number of special pieces; their ids are the first ones
 
 SAMPLED_CHARACTERS = 12_000_000
 """Maximum number of characters from which a vocabulary is learned, about 2 million words: a longer text is sampled.
 SentencePiece takes 25 bytes for each."""
 
-SAMPLE_SEED = 1
-"""Seed of this sample."""
-
-UNUSUAL = 2.5
-"""Characters per piece up to which a word's spelling counts as unusual."""
+SAMPLE_SEED = 1  # seed of this sample
+UNUSUAL = 2.5  # characters per piece up to which a word's spelling counts as unusual
 
 LEARNED = 5
 """Occurrences in the training text from which on a word is taken to be learned. On Tatoeba, 2 to 16 gave the same BLEU
 within 0.13, and more names were right from 4 on."""
 
-MOST_FAMILIAR = 200_000
-"""Different words that are looked at for the unusual ones, the most frequent first."""
+MOST_FAMILIAR = 200_000  # different words that are looked at for the unusual ones, the most frequent first
 
-MOST_COUNTED = 600_000
-"""Maximum number of different words that are counted at once: beyond it, the rarest so far are forgotten."""
+MOST_COUNTED = 600_000  # different words that are counted at once; beyond it, the rarest so far are forgotten
 
-FAMILIAR_WORDS = b"familiar words of nmt\n"
-"""What the list of these words begins with, at the end of a vocabulary file."""
+FAMILIAR_WORDS = b"familiar words of nmt\n"  # begins the list of these words at the end of a vocabulary file
 
 _WORD = re.compile(r"[^\W\d_]{3,}")
 
@@ -61,8 +52,7 @@ class Vocabulary:
     """A SentencePiece model. Its pieces are ids, without begin and end symbol unless stated otherwise."""
 
     def __init__(self, model: bytes) -> None:
-        self.model = model
-        """The serialised SentencePiece model."""
+        self.model = model  # the serialised SentencePiece model
         self.checksum = hashlib.sha256(model).hexdigest()
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
         self._readable: dict[str, bool] = {}
@@ -105,20 +95,13 @@ class Vocabulary:
         return list(self._processor.encode(list(texts), num_threads=available_processors()))
 
     def cost(self, text: str) -> tuple[int, float]:
-        """How many pieces the best segmentation of a text has, and how rare they are: their negative log-probabilities.
-
-        Unknown pieces and bytes count as the rarest.
-        """
+        """Number and negative log-probability of a text's pieces; unknown ones and bytes count as the rarest."""
         ids, processor = self.encode(text), self._processor
         known = [i for i in ids if i != UNK and not processor.is_byte(i)]
         return len(ids), 100.0 * (len(ids) - len(known)) - sum(map(processor.get_score, known))
 
     def sample_batch(self, texts: Sequence[str], alpha: float, seed: int) -> list[list[int]]:
-        """Ids of one segmentation of each text drawn at random; the same seed draws the same, in every process.
-
-        unigram: P(segmentation)^alpha over all segmentations (Kudo 2018, equation 8); bpe: each merge is skipped with
-        probability alpha.
-        """
+        """Ids of a random segmentation of each text (`SubwordSampler`), the same for a seed in every process."""
         if alpha not in self._samplers:
             self._samplers[alpha] = SubwordSampler(self._processor, alpha)
         return self._samplers[alpha].sample(texts, seed)
@@ -160,10 +143,7 @@ class Vocabulary:
         return frozenset(words.decode("utf-8", "replace").split("\n")) if mark else None
 
     def with_words_of(self, texts: Iterable[str]) -> Vocabulary:
-        """The same pieces with the words of another text as further familiar words, for a model that is trained on it.
-
-        A vocabulary without a list of familiar words stays as it is.
-        """
+        """The same pieces with the words of another text as further familiar words, if it has a list."""
         if self.familiar is None:
             return self
         words = self.familiar | _familiar_words(_read(texts, True)[1], self)
@@ -183,7 +163,7 @@ class Vocabulary:
             if not word[0].isupper() or word.lower() in self.familiar:
                 continue
             after_name = start > 0 and text[start - 1] == " " and start - 1 in found.values()
-            # A word in capitals is unusual if it would be so without them: `NOT` is no name, and `BMW` is one.
+            # A word in capitals is unusual if its form with one capital is: `NOT` is not a name, but `BMW` is.
             if self.is_unusual(word.capitalize() if word.isupper() else word) or (
                 after_name and len(self.encode(word)) > 1
             ):
@@ -287,13 +267,11 @@ class Sample:
     def __init__(self) -> None:
         self.texts: list[str] = []
         self._draw = random.Random(SAMPLE_SEED)
-        self._keys: list[float] = []
-        """A random number for each text; those below the share are kept, which makes the sample uniform."""
+        self._keys: list[float] = []  # random numbers; texts below the share are kept, so the sample is uniform
         self._share = 1.0
         self._characters = 0
 
     def add(self, text: str) -> None:
-        """Give a line its chance."""
         key = self._draw.random()
         if key >= self._share:
             return
@@ -318,7 +296,6 @@ class WordCounts:
         self.counts: Counter[str] = Counter()
 
     def add(self, text: str) -> None:
-        """Count the words of a line."""
         self.counts.update(_WORD.findall(text.lower()))
         if len(self.counts) > MOST_COUNTED:
             rare = 0
@@ -328,19 +305,13 @@ class WordCounts:
 
 
 def _familiar_words(counts: Counter[str], vocabulary: Vocabulary) -> set[str]:
-    """The words of a text that are unusual when written with a capital letter.
-
-    Words that occur less than LEARNED times are left out, because a model copies them better than it translates them.
-    """
+    """Words that occur LEARNED times and are unusual with a capital; a model copies rarer ones better."""
     words = [word for word, count in counts.most_common(MOST_FAMILIAR) if count >= LEARNED]
     return {word for word in words if vocabulary.is_unusual(word[:1].upper() + word[1:])}
 
 
 def _familiar_field(words: Iterable[str]) -> bytes:
-    """A list of familiar words as a field of a SentencePiece model.
-
-    The field has a number that SentencePiece leaves to others (`extensions 200 to max` in sentencepiece_model.proto).
-    """
+    """A list of familiar words as field 200 of a SentencePiece model, one of those that are left to others."""
     content = FAMILIAR_WORDS + "\n".join(sorted(words)).encode()
     size, length = len(content), bytearray()
     while size > 127:  # a protocol buffer's integer: 7 bits a byte, the lowest first
@@ -350,10 +321,7 @@ def _familiar_field(words: Iterable[str]) -> bytes:
 
 
 def _symbols(tags: Sequence[str], characters: str, rule: str) -> dict[str, Any]:
-    """SentencePiece's setting for given pieces: tags with the space before them, and single characters.
-
-    The tags are as they are in normalised text.
-    """
+    """SentencePiece's setting for given pieces: normalised tags with the space before them, and characters."""
     if not tags and not characters:
         return {}
     normalizer = sentencepiece.SentencePieceNormalizer(

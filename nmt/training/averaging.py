@@ -22,14 +22,7 @@ from safetensors import SafetensorError
 from nmt import __version__
 from nmt.errors import UserError
 from nmt.model_files import check_tensors
-from nmt.model_folder import (
-    ModelFolder,
-    check_same_vocabularies,
-    model_card,
-    open_model,
-    weights_metadata,
-    write_model,
-)
+from nmt.model_folder import ModelFolder, check_same_vocabularies, model_card, open_model, weights_metadata, write_model
 
 Weights = dict[str, npt.NDArray[Any]]
 
@@ -80,10 +73,7 @@ def check_same_model(first: ModelFolder, other: ModelFolder) -> None:
 
 
 def mean_weights(folders: Sequence[ModelFolder]) -> Weights:
-    """The mean of the folders' weights, computed in float64; integers, such as counters, are those of the first folder.
-
-    Raises UserError when a file is damaged or the weights differ in name, shape or type.
-    """
+    """The mean of weights in float64; integers are those of the first. Raises UserError if they do not fit."""
     first = read_weights(folders[0])
     total = {name: weight.astype(np.float64) for name, weight in first.items()}
     expected = {name: (weight.dtype, weight.shape) for name, weight in first.items()}

@@ -10,8 +10,7 @@ from typing import Any
 
 Say = Callable[[str], None]
 
-LINE_SECONDS = 60.0
-"""Seconds between two lines if there is no bar."""
+LINE_SECONDS = 60.0  # seconds between two lines if there is no bar
 
 
 class Display:
@@ -20,14 +19,10 @@ class Display:
     def __init__(self, say: Say) -> None:
         self._say = say
         self.bar: Any = None
-        self.perplexity = ""
-        """The latest one of training, in words."""
-        self.speed = ""
-        """The latest one of training, in words."""
-        self.began = self.said = time.monotonic()
-        """When the first batches of this process were done, and when something was last shown."""
-        self.first_share: float | None = None
-        """Share of the training that was done then."""
+        self.perplexity = ""  # the latest one of training, in words
+        self.speed = ""  # the latest one of training, in words
+        self.began = self.said = time.monotonic()  # when the first batches were done, and something was shown
+        self.first_share: float | None = None  # share of the training that was done then
 
     def say(self, line: str) -> None:
         """Print a line; the bar is removed and drawn again below it."""
@@ -54,11 +49,7 @@ class Display:
             )
 
     def advance(self, batches: int, share: float, where: str) -> None:
-        """Count finished batches.
-
-        share: finished share of the training, 0 to 1
-        where: the epoch and the update, in words
-        """
+        """Count finished batches; `share` of the training is finished, `where` names the epoch and the update."""
         if self.first_share is None:
             self.first_share, self.began = share, time.monotonic()  # the time before was spent on reading the text
         if self.bar is not None:

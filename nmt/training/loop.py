@@ -50,10 +50,9 @@ from nmt.training.optimization import (
     take_step,
 )
 from nmt.training.run_folder import Progress, RunFolder, TensorBoard, check_folder
-from nmt.training.settings import ORDER, Changes, check_resumed, describe_changes, open_start
+from nmt.training.settings import ORDER, Changes, check_resumed, open_start
 
-UNREAD = 100
-"""Most updates whose losses stay on a GPU before they are read, which waits for it."""
+UNREAD = 100  # most updates whose losses stay on a GPU before they are read, which waits for it
 
 
 class Interrupted(Exception):
@@ -63,13 +62,12 @@ class Interrupted(Exception):
 class Update(NamedTuple):
     """An update whose numbers are still on the device, and what it takes to find a mistake in it."""
 
+    # Loss of this process; of all processes: loss, negative log-likelihood, norm of the gradient; then 1 if the update
+    # was left out, and the factor of the loss.
     numbers: Tensor
-    """Loss of this process; of all processes: loss, negative log-likelihood, norm of the gradient; then 1 if the update
-    was left out, and the factor of the loss."""
     tokens: int
     batches: list[Any]
-    carried: dict[str, Tensor]
-    """What the task carried before the batches."""
+    carried: dict[str, Tensor]  # what the task carried before the batches
     number: int
     place: str
 
@@ -95,8 +93,7 @@ def train(
     """
     output = Path(output)
     processes, folder = Processes(), RunFolder(output)
-    if not processes.is_first:
-        say = _say_nothing
+    say = say if processes.is_first else lambda line: None
     place = processes.device(find_device(device))
 
     def check() -> bool:
@@ -132,10 +129,6 @@ def train(
     finally:
         folder.unlock()
         torch.set_flush_denormal(False)
-
-
-def _say_nothing(line: str) -> None:
-    """What a process says that is not the first."""
 
 
 def prepare_process() -> None:
@@ -192,13 +185,10 @@ class Run:
         self.unread: list[Update] = []
         self.most_unread = 1 if device.type == "cpu" else UNREAD
         self.progress = Progress()
-        self.done = 0.0
-        """Share of the training that is done, 0 to 1."""
+        self.done = 0.0  # share of the training that is done, 0 to 1
         self._share_state(resume)
-        self.stop_signal: int | None = None
-        """The signal that asked this process to stop."""
-        self.stops = False
-        """Whether one of the processes was asked to stop before the last update."""
+        self.stop_signal: int | None = None  # the signal that asked this process to stop
+        self.stops = False  # whether one of the processes was asked to stop before the last update
         self.saved = time.perf_counter()
         weights = sum(weight.numel() for weight in self.model.parameters())
         frozen = weights - sum(weight.numel() for weight in self.parameters)
@@ -239,7 +229,6 @@ class Run:
     # The loop
 
     def train(self) -> Path:
-        """Train to the end, an early stop, or an interrupt."""
         progress, settings, best = self.progress, self.settings, self.output / "best"
         if self.processes.is_first:
             if progress.update == 0:
@@ -283,10 +272,8 @@ class Run:
         pools = self.task.pools(progress.epoch)
         while True:
             at_end = progress.pool >= len(pools)
-            if self._validation_due(at_end) and progress.validated != progress.update:
-                self._validate()
-                if self._exhausted():
-                    return
+            if not self._validate_if_due(at_end):
+                return
             if at_end:
                 break
             pool = self.task.pool(pools[progress.pool], progress.epoch, progress.pool)
@@ -306,10 +293,8 @@ class Run:
         """Train on the rest of a pool's batches; returns whether training should go on."""
         progress, settings = self.progress, self.settings
         while progress.batch < len(pool.batches):
-            if self._validation_due(False) and progress.validated != progress.update:
-                self._validate()
-                if self._exhausted():
-                    return False
+            if not self._validate_if_due(at_end=False):
+                return False
             started = time.perf_counter()
             size = settings.accumulation * self.processes.count
             group = range(progress.batch, min(progress.batch + size, len(pool.batches)))
@@ -336,24 +321,22 @@ class Run:
         return True
 
     def _where(self) -> str:
-        """The epoch, the update and the time spent, as text."""
         progress = self.progress
         return f"epoch {progress.epoch + 1}, update {progress.update}, {progress.seconds / 60:.1f} min"
 
-    def _validation_due(self, at_end: bool) -> bool:
-        """Whether a validation is due: after each epoch or at the validation interval, and at the very end."""
+    def _validate_if_due(self, at_end: bool) -> bool:
+        """Validate after each epoch or interval, and at the very end; returns whether training goes on."""
         progress, interval = self.progress, self.settings.validation_interval
-        if progress.update == 0:
-            return False
-        if at_end and (interval == 0 or progress.epoch + 1 == self.settings.epochs):
+        at_end = at_end and (interval == 0 or progress.epoch + 1 == self.settings.epochs)
+        if progress.update in (0, progress.validated) or not (
+            at_end or (interval > 0 and progress.update % interval == 0)
+        ):
             return True
-        return interval > 0 and progress.update % interval == 0
+        self._validate()
+        return not self._exhausted()
 
     def _update(self, batches: list[Any], rate: float) -> int:
-        """One update from the gradients of one or more batches; returns its target tokens.
-
-        Each process gives its own batches of the update, of which it may have none at the end of a pool.
-        """
+        """One update from the gradients of this process's batches, of which it may have none; returns its tokens."""
         progress, settings, processes = self.progress, self.settings, self.processes
         stops = self.stop_signal is not None
         tokens, stopped = map(round, processes.sums(sum(batch.target_tokens for batch in batches), stops))
@@ -380,10 +363,7 @@ class Run:
         return tokens
 
     def _add_gradients(self, batches: list[Any], tokens: float | Tensor) -> Tensor:
-        """Give the weights the gradients of an update's batches; returns loss and negative log-likelihood, [2].
-
-        If a batch does not fit into memory, the update begins again, with batches of its size in parts.
-        """
+        """Add an update's gradients, in parts if memory is short; returns loss, negative log-likelihood [2]."""
         carried, too_large = self.task.carried, None
         while True:
             losses, place = torch.zeros(2, device=self.device), 0
@@ -571,7 +551,6 @@ class Run:
     # State, records, signals
 
     def _tensors(self) -> dict[str, Tensor]:
-        """All tensors that are needed to resume."""
         tensors = {f"weight.{name}": tensor.detach() for name, tensor in model_tensors(self.model).items()}
         tensors |= {f"carried.{name}": tensor for name, tensor in self.task.carried.items()}
         if self.average:
@@ -583,7 +562,6 @@ class Run:
         return tensors
 
     def _save_state(self) -> None:
-        """Write everything that is needed to resume."""
         if not self.processes.is_first:
             return
         self._read_losses()
@@ -634,7 +612,8 @@ class Run:
         """Adapt the progress to settings that have changed, and to a best model that was deleted."""
         progress = self.progress
         if changes:
-            self.say(f"settings changed since the last start: {describe_changes(changes)}")
+            described = "; ".join(f"{name} is {new!r} instead of {old!r}" for name, (old, new) in changes.items())
+            self.say(f"settings changed since the last start: {described}")
         if changes.keys() & ORDER and progress.pool < len(self.task.pools(progress.epoch)):
             if progress.pool or progress.batch:
                 self.say(f"epoch {progress.epoch + 1} begins again, as its batches are others")
@@ -705,10 +684,7 @@ class Run:
             self.board.add(record)
 
     def measure_epoch(self) -> tuple[float, list[int], int]:
-        """Seconds of an epoch, from the time of a few batches of typical length.
-
-        Also the target tokens of each batch of a pool, and the number of pools.
-        """
+        """Seconds of an epoch, from a few typical batches; target tokens of a pool's batches; number of pools."""
         pools = self.task.pools(0)
         pool = self.task.pool(pools[0], 0, 0)
         tokens = self.task.batch_tokens(pool)
@@ -727,7 +703,6 @@ class Run:
         return seconds / seen * sum(tokens) * len(pools) / self.processes.count, tokens, len(pools)
 
     def _estimate(self) -> None:
-        """Say how long an epoch will take."""
         seconds, tokens, pools = self.measure_epoch()
         minutes, epochs, batches = seconds / 60, self.settings.epochs, len(tokens) * pools
         self.say(
@@ -808,10 +783,7 @@ def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def first_not_finite(model: nn.Module, run: Callable[[], Any]) -> str | None:
-    """The first module, in order of computation, whose output is not finite; otherwise the first such gradient.
-
-    run: a forward and backward pass
-    """
+    """The first module in order of computation whose output in `run` is not finite, or such a gradient."""
     found: list[str] = []
 
     def tensors(value: Any) -> Iterator[Tensor]:

@@ -61,7 +61,6 @@ def learning_rate(config: TrainingConfig, update: int, progress: float) -> float
 
 @torch.no_grad()
 def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
-    """L2 norm of all gradients together."""
     gradients = [weight.grad for weight in parameters if weight.grad is not None]
     norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
     return norm
@@ -78,10 +77,7 @@ def take_step(optimizer: torch.optim.Optimizer, rate: float, divisor: Tensor, sk
 
 
 def clipping_divisor(norm: Tensor, limit: float) -> Tensor:
-    """The number that gradients are divided by so that their norm is at most the limit; with a limit of 0 it is 1.
-
-    Pascanu et al. (2013), algorithm 1.
-    """
+    """The divisor of gradients that limits their norm; 1 for no limit, 0. Pascanu et al. (2013), algorithm 1."""
     return (norm / limit).clamp(min=1) if limit > 0 else torch.ones_like(norm)
 
 

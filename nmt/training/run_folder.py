@@ -39,27 +39,20 @@ class Progress:
     """The progress of a run: everything that is needed to resume, except the tensors."""
 
     epoch: int = 0
-    pool: int = 0
-    """Pools of the epoch that are done."""
-    batch: int = 0
-    """Batches of the pool that are done."""
+    pool: int = 0  # pools of the epoch that are done
+    batch: int = 0  # batches of the pool that are done
     update: int = 0
-    validated: int = -1
-    """Update of the last validation."""
-    best: float | None = None
-    """The best model's value of the metric that chooses it."""
-    best_loss: float | None = None
-    """Its validation loss, which decides between equal values."""
+    validated: int = -1  # update of the last validation
+    best: float | None = None  # the best model's value of the metric that chooses it
+    best_loss: float | None = None  # its validation loss, which decides between equal values
     best_update: int = 0
-    bad_validations: int = 0
-    """Validations since the best one."""
-    seconds: float = 0.0
-    """Time spent training and validating."""
+    bad_validations: int = 0  # validations since the best one
+    seconds: float = 0.0  # time spent training and validating
     target_tokens: int = 0
+    # Most positions of a batch that fit into memory, since one with more did not; None if all did so far.
     fitting: int | None = None
-    """Most positions of a batch that fit into memory, since one with more did not; None if all did so far."""
+    # Sums of losses and counts since the last training record, without the updates that were left out.
     window: dict[str, float] = field(default_factory=lambda: {"loss": 0.0, "negative": 0.0, "tokens": 0.0, "norm": 0.0})
-    """Sums of losses and counts since the last training record, without the updates that were left out."""
     window_updates: int = 0
 
 
@@ -133,21 +126,16 @@ class RunFolder:
                 path.unlink(missing_ok=True)  # of a process that was killed
 
     def unlock(self) -> None:
-        """Let other processes use the folder."""
         self._lock.release()
 
     def make(self) -> None:
-        """Make the folder."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"run folder `{self.path}` cannot be made: {error.strerror}") from None
 
     def begin(self, config: Config, vocabularies: Sequence[Vocabulary]) -> None:
-        """Remove an older run from the folder and write the first files of a new one; a state makes it complete.
-
-        The old state is removed first, so that nobody can resume from the remains of a killed process.
-        """
+        """Clear the folder, its state first, so that nobody resumes from remains; write a new run's first files."""
         text = _config_text(config)
         self.make()
         try:
@@ -170,14 +158,10 @@ class RunFolder:
         return adopt(config, config)
 
     def write_config(self, config: Config) -> None:
-        """Replace that configuration."""
         write_atomically(self.path / "config.toml", _config_text(config))
 
     def vocabularies(self, config: Config) -> tuple[Vocabulary, Any]:
-        """The vocabularies (or labels) of both sides with which the run was started; they may be the same.
-
-        Raises UserError when a file is damaged.
-        """
+        """The vocabularies (or labels) of both sides; raises UserError when a file is damaged."""
         with self.damage_reported(), safe_open(self.path / STATE, "pt") as file:
             noted = file.metadata() or {}
         found = []
@@ -193,17 +177,13 @@ class RunFolder:
     def write_state(
         self, tensors: dict[str, Tensor], progress: Progress, data: str, vocabularies: dict[str, str]
     ) -> None:
-        """Write everything that is needed to resume, in one file that is replaced atomically.
-
-        data: the checksum of the data
-        vocabularies: their checksums, by the names of their files
-        """
+        """Write all that resuming needs, the checksums of data and vocabularies included, in one file."""
         contiguous = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
         metadata = {**vocabularies, "progress": json.dumps(asdict(progress)), "data": data}
         write_atomically(self.path / STATE, *sealed_tensors(safetensors.torch.save(contiguous, metadata)))
 
     def read_state(self) -> tuple[dict[str, Tensor], Progress, str]:
-        """What `write_state` wrote; call it within `damage_reported`."""
+        """Read the result of `write_state`; call it within `damage_reported`."""
         verify_tensors(self.path / STATE)
         with safe_open(self.path / STATE, "pt") as file:
             progress = Progress(**json.loads(file.metadata()["progress"]))
@@ -212,10 +192,7 @@ class RunFolder:
 
     @contextlib.contextmanager
     def damage_reported(self) -> Iterator[None]:
-        """Turns the exceptions that a damaged state raises into a UserError.
-
-        The file may not be a safetensors file, lack the progress, or have other weights or other shapes.
-        """
+        """Exceptions that a damaged state raises in the block become a UserError."""
         try:
             yield
         except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -230,7 +207,6 @@ class RunFolder:
                 self.remove_checkpoint(update)
 
     def record(self, record: dict[str, Any]) -> None:
-        """Add a line to metrics.jsonl."""
         with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
@@ -245,7 +221,6 @@ class RunFolder:
         return sorted(int(path.name) for path in (self.path / "checkpoints").glob("*") if path.name.isdecimal())
 
     def remove_checkpoint(self, update: int) -> None:
-        """Delete one of these models."""
         shutil.rmtree(self.path / "checkpoints" / str(update))
 
 
@@ -278,36 +253,30 @@ class TensorBoard:
     def __init__(self, folder: Path, update: int, say: Any) -> None:
         self.say = say
         self.writer: Any = None
-        try:
+        with self._failures_said(), contextlib.suppress(ImportError):
             from torch.utils.tensorboard import SummaryWriter
 
             self.writer = SummaryWriter(str(folder), purge_step=update + 1)
-        except ImportError:
-            pass
-        except Exception as error:  # an optional third-party package may raise anything
-            self._give_up(error)
 
     def add(self, record: dict[str, Any]) -> None:
-        """Add a record of metrics.jsonl."""
-        try:
+        with self._failures_said():
             for name, value in record.items() if self.writer else ():
                 if name == "samples":
                     text = "\n".join(f"- {source} → {found} ({reference})" for source, found, reference in value)
                     self.writer.add_text(f"{record['kind']}/{name}", text, record["update"])
                 elif name not in ("kind", "update", "epoch", "best", "seconds", "target_tokens"):
                     self.writer.add_scalar(f"{record['kind']}/{name}", value, record["update"])
-        except Exception as error:
-            self._give_up(error)
 
     def close(self) -> None:
-        """Write the remaining records."""
-        try:
+        with self._failures_said():
             if self.writer:
                 self.writer.close()
-        except Exception as error:
-            self._give_up(error)
 
-    def _give_up(self, error: Exception) -> None:
-        self.writer = None
-        reason = " ".join(str(error).split())[:200]
-        self.say(f"no records for TensorBoard, which fails: {type(error).__name__}: {reason}")
+    @contextlib.contextmanager
+    def _failures_said(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # an optional third-party package may raise anything
+            self.writer = None
+            reason = " ".join(str(error).split())[:200]
+            self.say(f"no records for TensorBoard, which fails: {type(error).__name__}: {reason}")

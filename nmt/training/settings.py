@@ -31,12 +31,10 @@ ORDER = frozenset(
 )
 """Settings that determine the batches of an epoch: if one changes, the epoch starts again."""
 
-Changes = dict[str, tuple[Any, Any]]
-"""Changed settings by name (`section.key`), with the old and the new value."""
+Changes = dict[str, tuple[Any, Any]]  # changed settings by name (`section.key`), with the old and the new value
 
 
 def changed_settings(stored: Config, config: Config) -> Changes:
-    """The settings that differ between two configurations."""
     old, new = asdict(stored), asdict(config)
     return {
         f"{section}.{key}": (old[section][key], value)
@@ -57,8 +55,9 @@ def check_resumed(stored: Config, config: Config, output: Path) -> Changes:
     changes = changed_settings(stored, config)
     files = vocabulary_files(config)
     for name, file in (("vocabulary.source", files[0]), ("vocabulary.target", files[-1])):
-        if name in changes and _same_vocabulary(changes[name][1], output / "state" / file):
-            del changes[name]
+        given = changes[name][1] if name in changes else None
+        if given and Vocabulary.load(given).checksum == Vocabulary.load(output / "state" / file).checksum:
+            del changes[name]  # the same vocabulary at another path
     wrong = [
         f"{name} was {old!r}, but is {new!r}"
         for name, (old, new) in changes.items()
@@ -72,21 +71,8 @@ def check_resumed(stored: Config, config: Config, output: Path) -> Changes:
     return changes
 
 
-def _same_vocabulary(given: str | None, own: Path) -> bool:
-    """Whether a vocabulary at another path is the one of the run."""
-    return given is not None and Vocabulary.load(given).checksum == Vocabulary.load(own).checksum
-
-
-def describe_changes(changes: Changes) -> str:
-    """Changed settings as text."""
-    return "; ".join(f"{name} is {new!r} instead of {old!r}" for name, (old, new) in changes.items())
-
-
 def open_start(config: Config) -> ModelFolder | None:
-    """The model folder that a run starts from, if the configuration names one.
-
-    Raises UserError, naming every setting in which the two differ, when its weights or ids would mean something else.
-    """
+    """The model folder that a run starts from, if any; raises UserError with all settings that must be the same."""
     name = config.training.start_from
     if name is None:
         return None

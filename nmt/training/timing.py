@@ -17,12 +17,7 @@ from nmt.training.loop import Run, prepare_process
 def training_minutes(
     config: Config, sample: Sequence[tuple[str, str]], pairs: float, *, device: str = "cpu", threads: int | None = None
 ) -> float:
-    """Minutes that all epochs take together, without validations.
-
-    config: resolved
-    sample: some of the training pairs
-    pairs: pairs in an epoch
-    """
+    """Minutes of all epochs of a resolved configuration, from a sample of the `pairs` pairs of an epoch."""
     use_threads(threads)
     prepare_process()
     with tempfile.TemporaryDirectory(prefix="nmt-timing-") as folder, _cache_in(folder):

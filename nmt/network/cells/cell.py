@@ -11,21 +11,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-State = tuple[Tensor, ...]
-"""The tensors that a cell hands to the next position, in the order of its `state_names`; the first is its output."""
+State = tuple[Tensor, ...]  # tensors that a cell hands on, in the order of `state_names`; the first is its output
 
-Product = Callable[[Tensor], Tensor]
-"""x [batch, hidden] -> x U^T [batch, rows of U], with U one block of `weight_hh`."""
+Product = Callable[[Tensor], Tensor]  # x [batch, hidden] -> x U^T [batch, rows of U], with U one block of `weight_hh`
+
+Products = Sequence[Product]  # a product for each of the cell's `recurrent_blocks`
 
 
 class OnnxOperator(NamedTuple):
     """ONNX's operator that runs whole layers of a cell."""
 
     name: str
-    gates: tuple[int, ...]
-    """For each of the operator's gates, in its order, the index among the cell's `gate_names`."""
-    attributes: dict[str, Any]
-    """Further attributes for one direction; a list has an entry for each direction."""
+    gates: tuple[int, ...]  # for each of the operator's gates the index among the cell's `gate_names`
+    attributes: dict[str, Any]  # further attributes for one direction; a list has an entry for each direction
 
 
 class Cell(nn.Module):
@@ -43,15 +41,12 @@ class Cell(nn.Module):
         hidden_size: units of the output and of each tensor of the state
     """
 
-    name: ClassVar[str]
-    """The value of `model.cell` that chooses this cell."""
-    gate_names: ClassVar[tuple[str, ...]]
-    """Names of the blocks of `weight_ih`'s rows, `hidden_size` rows each."""
+    name: ClassVar[str]  # the value of `model.cell` that chooses this cell
+    gate_names: ClassVar[tuple[str, ...]]  # the blocks of `weight_ih`'s rows, `hidden_size` rows each
     bounded: ClassVar[bool]
     """True if the output lies in [-1, 1] at every position, provided that it does so at the start. Exports in 8 bits
     multiply bounded numbers with a fixed scale."""
-    state_names: ClassVar[tuple[str, ...]] = ("hidden",)
-    """The tensors of a state, in order; the first is the output."""
+    state_names: ClassVar[tuple[str, ...]] = ("hidden",)  # the tensors of a state; the first is the output
     recurrent_blocks: ClassVar[tuple[int, ...]]
     """Rows of `weight_hh`, in units of the hidden size, that each product of a step uses."""
     kernel: ClassVar[Callable[..., Any] | None] = None
@@ -94,21 +89,11 @@ class Cell(nn.Module):
         return None
 
     def initialize_constants(self, forget_gate_bias: float) -> None:
-        """Set the weights that start neither as a random matrix nor as a zero bias; called after these have been set.
-
-        forget_gate_bias: for cells with a forget gate
-        """
+        """Set the weights that start neither as a random matrix nor as zeros, which are set before."""
 
     @abstractmethod
-    def step(self, projected: Tensor, state: State, products: Sequence[Product]) -> State:
-        """One position.
-
-            projected: W_ih x + input_bias(), [batch, gates * hidden]
-            state: before the position, [batch, hidden] each
-            products: one for each of `recurrent_blocks`
-
-        Returns: the state after the position
-        """
+    def step(self, projected: Tensor, state: State, products: Products) -> State:
+        """The state after a position, from W_ih x + input_bias() [batch, gates * hidden] and the state before it."""
 
     def scan(self, projected: Tensor, state: State, weight_hh: Tensor) -> State:
         """All positions: here step by step; most cells have a faster way (`nmt.network.cells.scan`).

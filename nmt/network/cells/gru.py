@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nmt.network.cells.cell import OnnxOperator, Product, State
-from nmt.network.cells.scan import Gradients, ScannedCell, padded, positions, room
+from nmt.network.cells.cell import OnnxOperator, Products, State
+from nmt.network.cells.scan import Gradients, Scanned, ScannedCell, padded, positions, room
 
 
 class GRU(ScannedCell):
@@ -34,20 +34,15 @@ class GRU(ScannedCell):
 
     def input_bias(self) -> Tensor:
         """All biases but c_n, which is reset with the product."""
-        outside = self.bias_hh.clone()
-        outside[2 * self.hidden_size :] = 0
-        return self.bias_ih + outside
+        return self.bias_ih + F.pad(self.bias_hh[: 2 * self.hidden_size], (0, self.hidden_size))
 
     def recurrent_bias(self) -> Tensor:
-        """c_n, after zeros for both gates."""
         return F.pad(self.bias_hh[2 * self.hidden_size :], (2 * self.hidden_size, 0))
 
     def scan_parameters(self) -> tuple[Tensor, ...]:
-        """c_n."""
         return (self.bias_hh[2 * self.hidden_size :],)
 
-    def step(self, projected: Tensor, state: State, products: Sequence[Product]) -> State:
-        """One position."""
+    def step(self, projected: Tensor, state: State, products: Products) -> State:
         (hidden,), (bias,) = state, self.scan_parameters()
         r_in, z_in, n_in = projected.to(hidden.dtype).chunk(3, -1)  # under autocast, lerp needs one type
         r_hidden, z_hidden, n_hidden = products[0](hidden).chunk(3, -1)
@@ -56,10 +51,7 @@ class GRU(ScannedCell):
         return (torch.lerp(n, hidden, z),)
 
     @classmethod
-    def unroll(
-        cls, projected: Tensor, state: State, products: Sequence[Product], parameters: Sequence[Tensor]
-    ) -> tuple[State, tuple[Tensor, ...]]:
-        """All positions."""
+    def unroll(cls, projected: Tensor, state: State, products: Products, parameters: Sequence[Tensor]) -> Scanned:
         (hidden,), (bias,), (multiply,) = state, parameters, products
         length, (batch, size) = len(projected), hidden.shape
         hiddens, gates = room(hidden, length), torch.empty_like(projected)
@@ -76,9 +68,7 @@ class GRU(ScannedCell):
         return (hiddens[1:],), (gates, recurrent, hiddens)
 
     @classmethod
-    def reverse(
-        cls, saved: Sequence[Tensor], gradients: Sequence[Tensor | None], products: Sequence[Product]
-    ) -> Gradients:
+    def reverse(cls, saved: Sequence[Tensor], gradients: Sequence[Tensor | None], products: Products) -> Gradients:
         """Every gradient of a gate is dh_t times a factor that does not depend on later positions.
 
         dn = dh (1 - z) (1 - n^2);  d(U_n h + c_n) = dn r;  dr = dn (U_n h + c_n) r (1 - r);  dz = dh (h - n) z (1 - z)

@@ -8,15 +8,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nmt.network.cells.cell import Product, State
+from nmt.network.cells.cell import Products, State
 from nmt.network.cells.lstm import LSTM
-from nmt.network.cells.scan import Gradients, padded, positions, room
+from nmt.network.cells.scan import Gradients, Scanned, padded, positions, room
 
 
 class LayerNormLSTM(LSTM):
     """LSTM whose gates and cell are normalised over their units.
 
-        i_t = sigmoid(a_i * N(W_i x_t + U_i h_{t-1}) + b_i)         input gate; likewise forget and output gate
+        i_t = sigmoid(a_i * N(W_i x_t + U_i h_{t-1}) + b_i)         input gate; also forget and output gate
         g_t = tanh(a_g * N(W_g x_t + U_g h_{t-1}) + b_g)            candidate
         c_t = f_t * c_{t-1} + i_t * g_t                             cell
         h_t = o_t * tanh(a_c * N(c_t) + b_c)                        hidden state
@@ -39,27 +39,19 @@ class LayerNormLSTM(LSTM):
         self.cell_bias = nn.Parameter(torch.zeros(hidden_size))
 
     def input_bias(self) -> Tensor:
-        """No bias is added to the input; returns zeros."""
         return torch.zeros_like(self.bias_hh)
 
     @torch.no_grad()
-    def set_forget_gate_bias(self, value: float) -> None:
-        """As the LSTM's."""
-        self.bias_hh[self.hidden_size : 2 * self.hidden_size] = value
-
     def initialize_constants(self, forget_gate_bias: float) -> None:
-        """Gains of 1, biases of 0 but for the forget gate's."""
         nn.init.ones_(self.gate_gain)
         nn.init.ones_(self.cell_gain)
         nn.init.zeros_(self.cell_bias)
-        self.set_forget_gate_bias(forget_gate_bias)
+        self.bias_hh[self.hidden_size : 2 * self.hidden_size] = forget_gate_bias
 
     def scan_parameters(self) -> tuple[Tensor, ...]:
-        """Gains and biases."""
         return self.gate_gain, self.bias_hh, self.cell_gain, self.cell_bias
 
-    def step(self, projected: Tensor, state: State, products: Sequence[Product]) -> State:
-        """One position."""
+    def step(self, projected: Tensor, state: State, products: Products) -> State:
         hidden, cell = state
         total = torch.unflatten(projected + products[0](hidden), -1, (4, -1))
         normal = F.layer_norm(total, (self.hidden_size,))
@@ -69,10 +61,7 @@ class LayerNormLSTM(LSTM):
         return o.sigmoid() * F.layer_norm(cell, (self.hidden_size,), self.cell_gain, self.cell_bias).tanh(), cell
 
     @classmethod
-    def unroll(
-        cls, projected: Tensor, state: State, products: Sequence[Product], parameters: Sequence[Tensor]
-    ) -> tuple[State, tuple[Tensor, ...]]:
-        """All positions."""
+    def unroll(cls, projected: Tensor, state: State, products: Products, parameters: Sequence[Tensor]) -> Scanned:
         gate_gain, gate_bias, cell_gain, cell_bias = parameters
         length, (batch, size) = len(projected), state[0].shape
         totals, gates = torch.empty_like(projected), torch.empty_like(projected)
@@ -97,10 +86,8 @@ class LayerNormLSTM(LSTM):
         return (hiddens[1:], cells[1:]), (gates, hiddens, cells, squashed, totals, *parameters, *stacked)
 
     @classmethod
-    def reverse(
-        cls, saved: Sequence[Tensor], gradients: Sequence[Tensor | None], products: Sequence[Product]
-    ) -> Gradients:
-        """As the LSTM's, with the gradients of cell and totals passing a normalisation each."""
+    def reverse(cls, saved: Sequence[Tensor], gradients: Sequence[Tensor | None], products: Products) -> Gradients:
+        """As for the LSTM, but the gradients of cell and totals each pass through a normalisation."""
         (_, hiddens, cells, _, totals, gate_gain, _, cell_gain, _), moments = saved[:9], saved[9:]
         of_hidden, of_cell = gradients
         d_gates, d_squashed, forget = cls.factors(saved[:4])  # factors before the loop, gradients after it

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from nmt.network.cells.cell import OnnxOperator, Product, State
-from nmt.network.cells.scan import Gradients, ScannedCell, padded, positions, room
+from nmt.network.cells.cell import OnnxOperator, Products, State
+from nmt.network.cells.scan import Gradients, Scanned, ScannedCell, padded, positions, room
 
 
 class LSTM(ScannedCell):
@@ -35,28 +35,22 @@ class LSTM(ScannedCell):
     onnx_operator: ClassVar[OnnxOperator | None] = OnnxOperator("LSTM", (0, 3, 1, 2), {})
 
     @torch.no_grad()
-    def set_forget_gate_bias(self, value: float) -> None:
+    def initialize_constants(self, forget_gate_bias: float) -> None:
         """Start with an open forget gate: Gers et al. (2000); Jozefowicz et al. (2015), section 5, use 1."""
-        self.bias_ih[self.hidden_size : 2 * self.hidden_size] = value
+        self.bias_ih[self.hidden_size : 2 * self.hidden_size] = forget_gate_bias
         self.bias_hh[self.hidden_size : 2 * self.hidden_size] = 0
 
-    def initialize_constants(self, forget_gate_bias: float) -> None:
-        """The forget gate's bias."""
-        self.set_forget_gate_bias(forget_gate_bias)
-
-    def step(self, projected: Tensor, state: State, products: Sequence[Product]) -> State:
-        """One position."""
+    def step(self, projected: Tensor, state: State, products: Products) -> State:
         hidden, cell = state
         i, f, g, o = (projected + products[0](hidden)).chunk(4, -1)
         cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
         return o.sigmoid() * cell.tanh(), cell
 
     @classmethod
-    def unroll(
-        cls, projected: Tensor, state: State, products: Sequence[Product], parameters: Sequence[Tensor]
-    ) -> tuple[State, tuple[Tensor, ...]]:
-        """All positions."""
-        length = len(projected)
+    def unroll(cls, projected: Tensor, state: State, products: Products, parameters: Sequence[Tensor]) -> Scanned:
+        """parameters: the peepholes of `PeepholeLSTM`, or none."""
+        length, (batch, size) = len(projected), state[0].shape
+        p_i_and_f, p_o = (parameters[0][:2], parameters[0][2]) if parameters else (None, None)
         gates = torch.empty_like(projected)
         hiddens, cells = (room(start, length) for start in state)
         squashed = torch.empty_like(hiddens[1:])  # tanh(c_t)
@@ -65,13 +59,17 @@ class LSTM(ScannedCell):
             zip(projected, gates, hiddens, cells, hiddens[1:], cells[1:], squashed, strict=False)
         ):
             torch.add(x, products[0](h), out=total)
+            if p_i_and_f is not None:
+                i_and_f[t].view(batch, 2, size).addcmul_(c.unsqueeze(1), p_i_and_f)
             i_and_f[t].sigmoid_()
             g[t].tanh_()
-            o[t].sigmoid_()
             torch.mul(f[t], c, out=new_c).addcmul_(i[t], g[t])
+            if p_o is not None:
+                o[t].addcmul_(new_c, p_o)
+            o[t].sigmoid_()
             torch.tanh(new_c, out=tanh_c)
             torch.mul(o[t], tanh_c, out=new_h)
-        return (hiddens[1:], cells[1:]), (gates, hiddens, cells, squashed)
+        return (hiddens[1:], cells[1:]), (gates, hiddens, cells, squashed, *parameters)
 
     @classmethod
     def factors(cls, saved: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
@@ -91,10 +89,7 @@ class LSTM(ScannedCell):
         return factors, torch.ops.aten.tanh_backward(o, squashed), f
 
     @classmethod
-    def reverse(
-        cls, saved: Sequence[Tensor], gradients: Sequence[Tensor | None], products: Sequence[Product]
-    ) -> Gradients:
-        """The factors times the gradients that come from later positions."""
+    def reverse(cls, saved: Sequence[Tensor], gradients: Sequence[Tensor | None], products: Products) -> Gradients:
         hiddens, (of_hidden, of_cell) = saved[1], gradients
         d_gates, through, keep = cls.factors(saved)
         d_hidden, d_cell = torch.zeros_like(hiddens[0]), torch.zeros_like(hiddens[0])

@@ -1,18 +1,16 @@
 """The three mutations of the GRU that an evolutionary search preferred.
 
 Jozefowicz, Zaremba & Sutskever (2015), https://proceedings.mlr.press/v37/jozefowicz15.html. Where the paper takes x_t
-itself for a vector of the hidden size, W x_t stands here. The gates are in the order r, z, n (the paper's h).
+itself as a vector of the hidden size, we use W x_t. The gates are in the order r, z, n (the paper's h).
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nmt.network.cells.cell import Product, State
+from nmt.network.cells.cell import Products, State
 from nmt.network.cells.reset_before import ResetBeforeCell
 
 
@@ -33,28 +31,22 @@ class MUT1(ResetBeforeCell):
 
     @property
     def recurrent_names(self) -> tuple[str, ...]:
-        """The update gate does not see the state."""
         return "reset gate", "candidate"
 
     def input_bias(self) -> Tensor:
         """All biases but c_n, which is added after the tanh."""
-        outside = self.bias_hh.clone()
-        outside[2 * self.hidden_size :] = 0
-        return self.bias_ih + outside
+        return self.bias_ih + F.pad(self.bias_hh[: 2 * self.hidden_size], (0, self.hidden_size))
 
     @classmethod
-    def gate_totals(cls, hidden: Tensor, products: Sequence[Product]) -> Tensor:
-        """U_r h_{t-1} for the reset gate, nothing for the update gate."""
+    def gate_totals(cls, hidden: Tensor, products: Products) -> Tensor:
         return F.pad(products[0](hidden), (0, hidden.size(-1)))
 
     @classmethod
-    def reverse_gate_totals(cls, d_totals: Tensor, hidden: Tensor, products: Sequence[Product]) -> Tensor:
-        """By way of the reset gate."""
+    def reverse_gate_totals(cls, d_totals: Tensor, hidden: Tensor, products: Products) -> Tensor:
         return products[0](d_totals.chunk(2, -1)[0])
 
     @classmethod
     def gate_products(cls, d_totals: Tensor, hiddens: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
-        """U_r h_{t-1}."""
         return ((d_totals.chunk(2, -1)[0], hiddens),)
 
     def prepare(self, projected: Tensor) -> Tensor:
@@ -62,8 +54,7 @@ class MUT1(ResetBeforeCell):
         rest, candidate = torch.split(projected, [2 * self.hidden_size, self.hidden_size], -1)
         return torch.cat((rest, candidate.tanh() + self.bias_hh[2 * self.hidden_size :]), -1)
 
-    def step(self, projected: Tensor, state: State, products: Sequence[Product]) -> State:
-        """One position."""
+    def step(self, projected: Tensor, state: State, products: Products) -> State:
         return super().step(self.prepare(projected), state, products)
 
 
@@ -98,18 +89,15 @@ class MUT3(ResetBeforeCell):
     update_keeps = False
 
     @classmethod
-    def gate_totals(cls, hidden: Tensor, products: Sequence[Product]) -> Tensor:
-        """U_r h_{t-1} and U_z tanh(h_{t-1})."""
+    def gate_totals(cls, hidden: Tensor, products: Products) -> Tensor:
         return torch.cat((products[0](hidden), products[1](hidden.tanh())), -1)
 
     @classmethod
-    def reverse_gate_totals(cls, d_totals: Tensor, hidden: Tensor, products: Sequence[Product]) -> Tensor:
-        """By way of both gates."""
+    def reverse_gate_totals(cls, d_totals: Tensor, hidden: Tensor, products: Products) -> Tensor:
         d_r, d_z = d_totals.chunk(2, -1)
         return products[0](d_r).addcmul_(products[1](d_z), 1 - hidden.tanh().square_())
 
     @classmethod
     def gate_products(cls, d_totals: Tensor, hiddens: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
-        """U_r h_{t-1} and U_z tanh(h_{t-1})."""
         d_r, d_z = d_totals.chunk(2, -1)
         return (d_r, hiddens), (d_z, hiddens.tanh())

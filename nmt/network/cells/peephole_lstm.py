@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from nmt.network.cells.cell import Product, State
+from nmt.network.cells.cell import Products, State
 from nmt.network.cells.lstm import LSTM
-from nmt.network.cells.scan import Gradients, positions, room
+from nmt.network.cells.scan import Gradients
 
 
 class PeepholeLSTM(LSTM):
@@ -34,49 +34,21 @@ class PeepholeLSTM(LSTM):
         self.weight_peephole = nn.Parameter(torch.zeros(3, hidden_size))
 
     def initialize_constants(self, forget_gate_bias: float) -> None:
-        """Closed peepholes, the forget gate's bias."""
+        super().initialize_constants(forget_gate_bias)
         nn.init.zeros_(self.weight_peephole)
-        self.set_forget_gate_bias(forget_gate_bias)
 
     def peepholes(self) -> Tensor:
-        """p_i, p_f, p_o."""
         return self.weight_peephole
 
     def scan_parameters(self) -> tuple[Tensor, ...]:
-        """The peepholes."""
         return (self.weight_peephole,)
 
-    def step(self, projected: Tensor, state: State, products: Sequence[Product]) -> State:
-        """One position."""
+    def step(self, projected: Tensor, state: State, products: Products) -> State:
         hidden, cell = state
         p_i, p_f, p_o = self.weight_peephole
         i, f, g, o = (projected + products[0](hidden)).chunk(4, -1)
         new_cell = (f + p_f * cell).sigmoid() * cell + (i + p_i * cell).sigmoid() * g.tanh()
         return (o + p_o * new_cell).sigmoid() * new_cell.tanh(), new_cell
-
-    @classmethod
-    def unroll(
-        cls, projected: Tensor, state: State, products: Sequence[Product], parameters: Sequence[Tensor]
-    ) -> tuple[State, tuple[Tensor, ...]]:
-        """All positions."""
-        length, (batch, size) = len(projected), state[0].shape
-        peephole = parameters[0]
-        p_i_and_f, p_o = peephole[:2], peephole[2]
-        gates = torch.empty_like(projected)
-        hiddens, cells = (room(start, length) for start in state)
-        squashed = torch.empty_like(hiddens[1:])  # tanh(c_t)
-        h, c, tanh_c = hiddens.unbind(0), cells.unbind(0), squashed.unbind(0)
-        (i, f, g, o), (i_and_f, _) = positions(gates, 1, 1, 1, 1), positions(gates, 2, 2)
-        for t, (x, total) in enumerate(zip(projected, gates, strict=True)):
-            torch.add(x, products[0](h[t]), out=total)
-            i_and_f[t].view(batch, 2, size).addcmul_(c[t].unsqueeze(1), p_i_and_f)
-            i_and_f[t].sigmoid_()
-            g[t].tanh_()
-            torch.mul(f[t], c[t], out=c[t + 1]).addcmul_(i[t], g[t])
-            o[t].addcmul_(c[t + 1], p_o).sigmoid_()
-            torch.tanh(c[t + 1], out=tanh_c[t])
-            torch.mul(o[t], tanh_c[t], out=h[t + 1])
-        return (hiddens[1:], cells[1:]), (gates, hiddens, cells, squashed, peephole)
 
     @classmethod
     def factors(cls, saved: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
@@ -87,10 +59,8 @@ class PeepholeLSTM(LSTM):
         return factors, through_output.addcmul_(of_o, p_o), forget.addcmul(of_i, p_i).addcmul_(of_f, p_f)
 
     @classmethod
-    def reverse(
-        cls, saved: Sequence[Tensor], gradients: Sequence[Tensor | None], products: Sequence[Product]
-    ) -> Gradients:
-        """As the LSTM's, and d p = sum over batch and positions of d total * c."""
+    def reverse(cls, saved: Sequence[Tensor], gradients: Sequence[Tensor | None], products: Products) -> Gradients:
+        """As for the LSTM; also d p = sum over batch and positions of d total * c."""
         found = super().reverse(saved, gradients, products)
         d_i, d_f, _, d_o = found.projected.chunk(4, -1)
         before, after = saved[2][:-1], saved[2][1:]

@@ -8,8 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nmt.network.cells.cell import OnnxOperator, Product, State
-from nmt.network.cells.scan import Gradients, ScannedCell, padded, positions, room
+from nmt.network.cells.cell import OnnxOperator, Products, State
+from nmt.network.cells.scan import Gradients, Scanned, ScannedCell, padded, positions, room
 
 
 class ResetBeforeCell(ScannedCell):
@@ -27,16 +27,15 @@ class ResetBeforeCell(ScannedCell):
     gate_names = ("reset gate", "update gate", "candidate")
     bounded = True
     recurrent_blocks: ClassVar[tuple[int, ...]] = (2, 1)
-    update_keeps: ClassVar[bool]
-    """Whether an open update gate keeps the state, or takes the candidate."""
+    update_keeps: ClassVar[bool]  # whether an open update gate keeps the state, or takes the candidate
 
     @classmethod
-    def gate_totals(cls, hidden: Tensor, products: Sequence[Product]) -> Tensor:
+    def gate_totals(cls, hidden: Tensor, products: Products) -> Tensor:
         """R_r and R_z of h_{t-1} [batch, hidden]: [batch, 2 * hidden]."""
         return products[0](hidden)
 
     @classmethod
-    def reverse_gate_totals(cls, d_totals: Tensor, hidden: Tensor, products: Sequence[Product]) -> Tensor:
+    def reverse_gate_totals(cls, d_totals: Tensor, hidden: Tensor, products: Products) -> Tensor:
         """The gradient of h_{t-1} by way of R_r and R_z, from theirs."""
         return products[0](d_totals)
 
@@ -45,8 +44,7 @@ class ResetBeforeCell(ScannedCell):
         """For each product in `gate_totals`, over all positions, its gradient and what was multiplied."""
         return ((d_totals, hiddens),)
 
-    def step(self, projected: Tensor, state: State, products: Sequence[Product]) -> State:
-        """One position."""
+    def step(self, projected: Tensor, state: State, products: Products) -> State:
         hidden, size = state[0], self.hidden_size
         projected = projected.to(hidden.dtype)  # under autocast, lerp needs one type
         r, z = (projected[:, : 2 * size] + self.gate_totals(hidden, products)).sigmoid().chunk(2, -1)
@@ -54,10 +52,7 @@ class ResetBeforeCell(ScannedCell):
         return (torch.lerp(n, hidden, z) if self.update_keeps else torch.lerp(hidden, n, z),)
 
     @classmethod
-    def unroll(
-        cls, projected: Tensor, state: State, products: Sequence[Product], parameters: Sequence[Tensor]
-    ) -> tuple[State, tuple[Tensor, ...]]:
-        """All positions."""
+    def unroll(cls, projected: Tensor, state: State, products: Products, parameters: Sequence[Tensor]) -> Scanned:
         gates = torch.empty_like(projected)
         hiddens = room(state[0], len(projected))
         resets = torch.empty_like(hiddens[1:])  # r_t * h_{t-1}
@@ -72,9 +67,7 @@ class ResetBeforeCell(ScannedCell):
         return (hiddens[1:],), (gates, resets, hiddens)
 
     @classmethod
-    def reverse(
-        cls, saved: Sequence[Tensor], gradients: Sequence[Tensor | None], products: Sequence[Product]
-    ) -> Gradients:
+    def reverse(cls, saved: Sequence[Tensor], gradients: Sequence[Tensor | None], products: Products) -> Gradients:
         """The gradient of a gate's total is a factor, known for all positions at once, times that of what it gates.
 
         For n and z that is dh_t; for r it is d(r h) = (d total of n) U_n.

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nmt.network.cells.cell import OnnxOperator, Product, State
-from nmt.network.cells.scan import Gradients, ScannedCell, padded
+from nmt.network.cells.cell import OnnxOperator, Products, State
+from nmt.network.cells.scan import Gradients, Scanned, ScannedCell, padded
 
 
 class RNN(ScannedCell):
@@ -25,26 +25,15 @@ class RNN(ScannedCell):
     gate_names = ("recurrent",)
     recurrent_blocks = (1,)
 
-    @staticmethod
-    @abstractmethod
-    def activate_(total: Tensor) -> Tensor:
-        """The activation, in place."""
+    activate_: ClassVar[Callable[..., Tensor]]  # in place
+    slope: ClassVar[Callable[..., Tensor]]  # the derivative of the activation, from its value
 
-    @staticmethod
-    @abstractmethod
-    def slope(output: Tensor) -> Tensor:
-        """The derivative of the activation where its value is `output`."""
-
-    def step(self, projected: Tensor, state: State, products: Sequence[Product]) -> State:
-        """One position."""
+    def step(self, projected: Tensor, state: State, products: Products) -> State:
         hidden = state[0]
         return (self.activate_(projected + products[0](hidden)).to(hidden.dtype),)
 
     @classmethod
-    def unroll(
-        cls, projected: Tensor, state: State, products: Sequence[Product], parameters: Sequence[Tensor]
-    ) -> tuple[State, tuple[Tensor, ...]]:
-        """All positions."""
+    def unroll(cls, projected: Tensor, state: State, products: Products, parameters: Sequence[Tensor]) -> Scanned:
         hiddens = torch.cat((state[0][None], projected))
         before, after = hiddens[:-1].unbind(0), hiddens[1:].unbind(0)
         for t in range(len(after)):
@@ -52,9 +41,7 @@ class RNN(ScannedCell):
         return (hiddens[1:],), (hiddens,)
 
     @classmethod
-    def reverse(
-        cls, saved: Sequence[Tensor], gradients: Sequence[Tensor | None], products: Sequence[Product]
-    ) -> Gradients:
+    def reverse(cls, saved: Sequence[Tensor], gradients: Sequence[Tensor | None], products: Products) -> Gradients:
         """d total_t = a' * dh_t;  dh_{t-1} = d total_t U."""
         (hiddens,), (of_hidden,) = saved, gradients
         assert of_hidden is not None
@@ -74,16 +61,8 @@ class TanhRNN(RNN):
     bounded = True
     kernel = staticmethod(torch.rnn_tanh)
     onnx_operator = OnnxOperator("RNN", (0,), {"activations": ["Tanh"]})
-
-    @staticmethod
-    def activate_(total: Tensor) -> Tensor:
-        """tanh."""
-        return total.tanh_()
-
-    @staticmethod
-    def slope(output: Tensor) -> Tensor:
-        """1 - tanh^2."""
-        return 1 - output.square()
+    activate_ = staticmethod(torch.tanh_)
+    slope = staticmethod(lambda output: 1 - output.square())
 
 
 class ReLURNN(RNN):
@@ -93,16 +72,8 @@ class ReLURNN(RNN):
     bounded = False
     kernel = staticmethod(torch.rnn_relu)
     onnx_operator = OnnxOperator("RNN", (0,), {"activations": ["Relu"]})
-
-    @staticmethod
-    def activate_(total: Tensor) -> Tensor:
-        """max(0, .)."""
-        return total.relu_()
-
-    @staticmethod
-    def slope(output: Tensor) -> Tensor:
-        """1 where the unit is on."""
-        return (output > 0).to(output.dtype)
+    activate_ = staticmethod(torch.relu_)
+    slope = staticmethod(lambda output: (output > 0).to(output.dtype))
 
 
 class LeakyReLURNN(RNN):
@@ -111,13 +82,5 @@ class LeakyReLURNN(RNN):
     name = "rnn_leaky_relu"
     bounded = False
     onnx_operator = OnnxOperator("RNN", (0,), {"activations": ["LeakyRelu"], "activation_alpha": [0.01]})
-
-    @staticmethod
-    def activate_(total: Tensor) -> Tensor:
-        """x for x > 0, 0.01 x otherwise."""
-        return F.leaky_relu_(total)
-
-    @staticmethod
-    def slope(output: Tensor) -> Tensor:
-        """1 where the unit is on, 0.01 elsewhere."""
-        return (output > 0).to(output.dtype).clamp_(min=0.01)
+    activate_ = staticmethod(F.leaky_relu_)
+    slope = staticmethod(lambda output: (output > 0).to(output.dtype).clamp_(min=0.01))

@@ -15,22 +15,23 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from nmt.network.cells.cell import Cell, Product, State
+from nmt.network.cells.cell import Cell, Products, State
 from nmt.network.precision import low_precision, repeated_product
+
+Scanned = tuple[State, tuple[Tensor, ...]]
+"""The state after every position, [length, batch, hidden] each, and the tensors that the backward pass needs. If the
+cell has gates, the first of these holds their activations [length, batch, gates * hidden]."""
 
 
 class Gradients(NamedTuple):
     """The gradients that a backward pass computes."""
 
-    projected: Tensor
-    """[length, batch, gates * hidden]"""
+    projected: Tensor  # [length, batch, gates * hidden]
+    # For each recurrent block, over all positions: the gradient of its product [length, batch, rows of the block] and
+    # what was multiplied with it [length, batch, hidden].
     products: tuple[tuple[Tensor, Tensor], ...]
-    """For each recurrent block, over all positions: the gradient of its product [length, batch, rows of the block] and
-    what was multiplied with it [length, batch, hidden]."""
-    state: State
-    """Gradients of the state before the first position, [batch, hidden] each."""
-    parameters: tuple[Tensor, ...] = ()
-    """Gradients of the cell's `scan_parameters()`."""
+    state: State  # gradients of the state before the first position, [batch, hidden] each
+    parameters: tuple[Tensor, ...] = ()  # gradients of the cell's `scan_parameters()`
 
 
 class ScannedCell(Cell):
@@ -46,25 +47,12 @@ class ScannedCell(Cell):
 
     @classmethod
     @abstractmethod
-    def unroll(
-        cls, projected: Tensor, state: State, products: Sequence[Product], parameters: Sequence[Tensor]
-    ) -> tuple[State, tuple[Tensor, ...]]:
-        """All positions, without autograd.
-
-            projected: as `prepare` returns it, [length, batch, gates * hidden]
-            state: before the first position, [batch, hidden] each
-            products: one for each of `recurrent_blocks`
-            parameters: `scan_parameters()`
-
-        Returns: the state after every position [length, batch, hidden] each, and the tensors that `reverse` needs. If
-        the cell has gates, the first of these holds their activations [length, batch, gates * hidden]
-        """
+    def unroll(cls, projected: Tensor, state: State, products: Products, parameters: Sequence[Tensor]) -> Scanned:
+        """All positions without autograd, with the results of `prepare` and of `scan_parameters`."""
 
     @classmethod
     @abstractmethod
-    def reverse(
-        cls, saved: Sequence[Tensor], gradients: Sequence[Tensor | None], products: Sequence[Product]
-    ) -> Gradients:
+    def reverse(cls, saved: Sequence[Tensor], gradients: Sequence[Tensor | None], products: Products) -> Gradients:
         """The backward pass.
 
         saved: the second result of `unroll`

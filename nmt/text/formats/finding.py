@@ -10,24 +10,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nmt.errors import UserError, similar_path
-from nmt.text.files import DAMAGED, open_plain, open_text, plain_name
+from nmt.text.files import open_plain, open_text, plain_name, readable
 from nmt.text.formats import po, records, table, tbx, tmx, xliff, xlsx
 from nmt.text.formats.languages import base, is_code, is_language, normal_code
 from nmt.text.formats.pair import Pair, Reading
 from nmt.text.reading import iterate_parallel
 
-HEAD = 1024
-"""Bytes that are looked at to know a format."""
+HEAD = 1024  # bytes that are looked at to know a format
 
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of file."""
-
     suffixes: tuple[str, ...]
     read: Callable[[str, Reading], Iterator[Pair]]
-    languages: Callable[[str, Reading], list[str]]
-    """Finds the languages that a file names, the source language first."""
+    languages: Callable[[str, Reading], list[str]]  # finds the languages that a file names, the source first
 
 
 FORMATS = {
@@ -52,14 +48,12 @@ class Found:
     """A file of translations, or two files of parallel text."""
 
     paths: tuple[str, ...]
-    format: str = ""
-    """A key of `FORMATS`; empty for parallel text."""
+    format: str = ""  # a key of `FORMATS`; empty for parallel text
 
     def __str__(self) -> str:
         return " and ".join(f"`{path}`" for path in self.paths)
 
     def read(self, reading: Reading) -> Iterator[Pair]:
-        """The pairs of the file."""
         if self.format:
             return FORMATS[self.format].read(self.paths[0], reading)
         lines = enumerate(iterate_parallel(*self.paths), start=1)
@@ -67,10 +61,7 @@ class Found:
 
 
 def find_files(names: Sequence[str], reading: Reading) -> tuple[list[Found], Reading]:
-    """The files that are meant by paths, folders and patterns, and the reading with the languages that are in them.
-
-    Raises UserError when there is none, when two text files cannot be matched, and when the languages are not clear.
-    """
+    """The files that paths, folders and patterns mean, and the reading with their languages; raises UserError."""
     found: list[Found] = []
     texts: list[str] = []
     optional: list[str] = []
@@ -107,11 +98,8 @@ def _expand(names: Sequence[str]) -> dict[str, bool]:
 
 def find_format(path: str) -> str:
     """The format of a file, by its first bytes and by its name; empty if it may be plain text."""
-    try:
-        with open_plain(path) as file:
-            head = file.read(HEAD)
-    except (OSError, *DAMAGED) as error:
-        raise UserError(f"`{path}` cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    with readable(path), open_plain(path) as file:
+        head = file.read(HEAD)
     if head.startswith(b"PAR1"):
         return "Parquet"
     suffix = Path(plain_name(path)).suffix.lower()
@@ -192,7 +180,7 @@ def _side_by_side(texts: Sequence[str], reading: Reading, must_match: bool) -> I
                 raise UserError(
                     f"`{rest[0]}` is an old or OpenDocument spreadsheet, or has a password; save it as .xlsx or CSV"
                 )
-            open_text(rest[0]).close()  # says what the file is if it is no text
+            open_text(rest[0]).close()  # raises an error that says what the file is if it is not text
             raise UserError(
                 f"`{rest[0]}` is plain text, which needs a second file with the other language: two files such as "
                 f"train.{normal_code(reading.source)} and train.{normal_code(reading.target)}"

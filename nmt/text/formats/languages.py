@@ -100,10 +100,7 @@ def are_turned(first: set[str], second: set[str], languages: tuple[str, str]) ->
 
 
 def is_turned(where: str, source: str, target: str, wanted: tuple[str, str]) -> bool:
-    """Whether a file of two languages has the wanted ones the other way round; one that it does not name is any.
-
-    Raises UserError when it has other languages.
-    """
+    """Whether a file has the wanted languages the other way round; raises UserError if it has other ones."""
     own = (source, target)
     for turned in (False, True):
         first, second = wanted[::-1] if turned else wanted

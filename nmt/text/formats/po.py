@@ -7,13 +7,12 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from nmt.errors import UserError
-from nmt.text.files import read_plain
+from nmt.errors import UserError, imported
+from nmt.text.files import open_plain, readable
 from nmt.text.formats.languages import is_turned
-from nmt.text.formats.pair import Pair, Reading, needs
+from nmt.text.formats.pair import Pair, Reading
 
-MOST = 1 << 28
-"""Bytes of a catalogue at most."""
+MOST = 1 << 28  # bytes of a catalogue at most
 
 
 def languages(path: str, reading: Reading) -> list[str]:
@@ -22,10 +21,7 @@ def languages(path: str, reading: Reading) -> list[str]:
 
 
 def read(path: str, reading: Reading) -> Iterator[Pair]:
-    """The messages and their translations; of plural forms the singular with the first form, the plural with the rest.
-
-    The messages are in the source language, unless the header says that the translations are.
-    """
+    """The messages, which are in the source language unless the header says otherwise, and their translations."""
     catalogue = _parse(path)
     turned = is_turned(f"`{path}`", "", _language(catalogue), (reading.source, reading.target))
     for entry in catalogue:
@@ -41,11 +37,11 @@ def _language(catalogue: Any) -> str:
 
 
 def _parse(path: str) -> Any:
-    try:
-        import polib
-    except ImportError:
-        raise needs("polib", f"`{path}`") from None
-    data = read_plain(path, MOST)
+    polib = imported("polib", f"`{path}` needs polib", "[import]")
+    with readable(path), open_plain(path) as file:
+        data = file.read(MOST + 1)
+    if len(data) > MOST:
+        raise UserError(f"`{path}` has more than {MOST:,} bytes, which such a file may have at most")
     charset = re.search(rb"charset=([\w.:-]+)", data[:8192])
     encoding = charset[1].decode() if charset and charset[1] != b"CHARSET" else "utf-8"
     try:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from nmt.errors import UserError
+from nmt.errors import UserError, imported
 from nmt.text.formats.languages import is_language
-from nmt.text.formats.pair import Pair, Reading, needs
+from nmt.text.formats.pair import Pair, Reading
 from nmt.text.formats.table import header_languages
 from nmt.text.reading import MISSING, field_value, iterate_records, score_text
 
@@ -68,13 +68,9 @@ def _parquet_records(path: str, columns: Sequence[str]) -> Iterator[tuple[str, d
 @contextmanager
 def _opened(path: str) -> Iterator[Any]:
     """A Parquet file; what the library raises while it is open means that the file is damaged."""
+    pa, parquet = (imported(module, f"`{path}` needs pyarrow", "[import]") for module in ("pyarrow", "pyarrow.parquet"))
     try:
-        import pyarrow as pa
-        import pyarrow.parquet
-    except ImportError:
-        raise needs("pyarrow", f"`{path}`") from None
-    try:
-        with pa.parquet.ParquetFile(path) as file:
+        with parquet.ParquetFile(path) as file:
             yield file
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         raise UserError(f"`{path}` cannot be read as Parquet: {' '.join(str(error).split())[:200]}") from None
@@ -94,10 +90,7 @@ def _pairs(
 
 
 def _find_fields(record: dict[str, Any], reading: Reading, path: str) -> tuple[str, str]:
-    """The fields of the sides: those that are asked for, or those named after the languages or `source` and `target`.
-
-    They are looked for in the record, and then in each object inside it.
-    """
+    """The fields that are asked for, or named after the languages, in the record or in an object inside it."""
     asked = reading.source_field, reading.target_field
     if all(asked):
         if all(field_value(record, name) is not MISSING for name in asked):

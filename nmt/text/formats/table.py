@@ -1,4 +1,4 @@
-"""Tables: the columns of the two sides are found, and CSV or TSV is read whatever its delimiter and encoding."""
+"""Tables: finds the columns of the two sides, and the delimiter and the encoding of CSV and TSV files."""
 
 from __future__ import annotations
 
@@ -14,26 +14,20 @@ from statistics import median
 from typing import Literal
 
 from nmt.errors import UserError
-from nmt.text.files import DAMAGED, open_plain, unmarked_encoding
+from nmt.text.files import open_plain, readable, unmarked_encoding
 from nmt.text.formats.languages import NAMES, are_turned, base, is_code, is_language, normal_code
 from nmt.text.formats.pair import Pair, Reading
-from nmt.text.reading import LONGEST_LINE
+from nmt.text.reading import LONGEST_LINE, csv_rows
 
-Row = tuple[str, list[str]]
-"""The place of a row (`line 12`) and its fields."""
+Row = tuple[str, list[str]]  # the place of a row (`line 12`) and its fields
 
-LOOKED_AT = 200
-"""Rows that are looked at to find the columns."""
+LOOKED_AT = 200  # rows that are looked at to find the columns
+# Rows among which the one is that names the columns; a title and notes may be above it. Blank rows do not count.
 HEADER_WITHIN = 20
-"""Rows among which the one is that names the columns; a title and notes may be above it. Blank rows do not count."""
-NO_LANGUAGES = ("id", "nr")
-"""Names of columns of numbers that are also codes of languages."""
-SAMPLE = 1 << 16
-"""Characters that are looked at to find the delimiter."""
-HEAD = 4096
-"""Bytes that are looked at to find UTF-16 without a byte order mark."""
-DELIMITERS = "\t;,|"
-"""Where all fit equally well, the first is taken."""
+NO_LANGUAGES = ("id", "nr")  # names of columns of numbers that are also codes of languages
+SAMPLE = 1 << 16  # characters that are looked at to find the delimiter
+HEAD = 4096  # bytes that are looked at to find UTF-16 without a byte order mark
+DELIMITERS = "\t;,|"  # the first one is taken if several fit equally well
 CODE_PAGES = {
     "cp1250": "cs hr hu pl ro sk sl bs sq",
     "cp1251": "be bg kk mk ru sr uk",
@@ -82,15 +76,11 @@ def _with_text(rows: Iterable[Row]) -> Iterator[Row]:
 
 
 def read(path: str, reading: Reading) -> Iterator[Pair]:
-    """The pairs of a CSV or TSV file."""
     yield from pairs_of_rows(iterate_rows(path, reading), reading, f"`{path}`", is_rectangular=True)
 
 
 def pairs_of_rows(rows: Iterator[Row], reading: Reading, where: str, is_rectangular: bool = False) -> Iterator[Pair]:
-    """The pairs of any table; says which columns are read where that was not clear.
-
-    is_rectangular: whether a row with more fields than most rows is broken
-    """
+    """The pairs of any table; if it is rectangular, a row with more fields than most rows is broken."""
     head = list(itertools.islice(_with_text(rows), LOOKED_AT))
     if not head:
         return
@@ -141,10 +131,7 @@ def find_columns(head: Sequence[Sequence[str]], reading: Reading, where: str) ->
 def _asked(names: list[str], name: str, where: str, option: str) -> int:
     found = _named(names, name)
     if found is None and re.fullmatch("[A-Za-z]{1,2}", name):
-        found = 0
-        for letter in name.upper():
-            found = 26 * found + ord(letter) - ord("A") + 1
-        found = found - 1 if found <= len(names) else None
+        found = next((i for i in range(len(names)) if _letter(i) == name.upper()), None)
     if found is None:
         columns = ", ".join(f"{_letter(i)} `{name[:40]}`" for i, name in enumerate(names))
         raise UserError(f"{where} has no column `{name}` ({option}); its columns are {columns}")
@@ -156,7 +143,7 @@ def _named(names: list[str], name: str) -> int | None:
 
 
 def _letter(column: int) -> str:
-    """What a spreadsheet calls a column: A, B, ..., Z, AA."""
+    """The name of a column in a spreadsheet: A, B, ..., Z, AA."""
     name = ""
     while column >= 0:
         name = chr(ord("A") + column % 26) + name
@@ -207,37 +194,26 @@ def _longest(head: Sequence[Sequence[str]], reading: Reading, where: str, score:
 
 
 def iterate_rows(path: str, reading: Reading) -> Iterator[Row]:
-    """The rows of a CSV or TSV file."""
     encoding = find_encoding(path, reading)
     errors = "replace" if encoding == "utf-8-sig" else "strict"
     try:
-        with io.TextIOWrapper(open_plain(path), encoding, errors, newline="") as file:
+        with readable(path), io.TextIOWrapper(open_plain(path), encoding, errors, newline="") as file:
             sample = file.read(SAMPLE)
-        with io.TextIOWrapper(open_plain(path), encoding, errors, newline="") as file:
+        with readable(path), io.TextIOWrapper(open_plain(path), encoding, errors, newline="") as file:
             if "\0" in sample:
                 raise UserError(f"`{path}` is no text: it has NUL characters; save it as CSV in UTF-8")
             delimiter, has_quotes = find_delimiter(sample, path)
-            if sample.startswith("sep="):
+            skipped = sample.startswith("sep=")
+            if skipped:
                 file.readline(SAMPLE)
             lines = iter(lambda: file.readline(LONGEST_LINE), "")
             reader = csv.reader(lines, delimiter=delimiter, quoting=_quoting(has_quotes), strict=has_quotes)
-            skipped = sample.startswith("sep=")
-            while True:
-                number = reader.line_num + 1 + skipped
-                try:
-                    row = next(reader)
-                except StopIteration:
-                    return
-                except csv.Error as error:
-                    what = str(error).partition(" - ")[0]
-                    raise UserError(f"`{path}` line {number} is not valid CSV: {what} (quotation marks?)") from None
+            for number, row in csv_rows(path, reader, skipped, " (quotation marks?)"):
                 yield f"line {number}", row
     except UnicodeDecodeError as error:
         raise UserError(f"`{path}` is not valid {encoding}: {error.reason}; set --encoding") from None
     except LookupError:
         raise UserError(f"--encoding `{encoding}` is not known; write utf-8, cp1252, ...") from None
-    except (OSError, *DAMAGED) as error:
-        raise UserError(f"`{path}` cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
 def find_encoding(path: str, reading: Reading) -> str:
@@ -248,21 +224,18 @@ def find_encoding(path: str, reading: Reading) -> str:
     if reading.encoding:
         return "utf-8-sig" if reading.encoding.lower() in ("utf-8", "utf8") else reading.encoding
     foreign = broken = 0
-    try:
-        with open_plain(path) as file:
-            head = file.peek(HEAD)[:HEAD]
-            if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-                return "utf-16"
-            if encoding := unmarked_encoding(head):
-                return encoding
-            decoder = codecs.getincrementaldecoder("utf-8")("replace")
-            while block := file.read(1 << 20):
-                if not (text := decoder.decode(block)).isascii():
-                    foreign += len(text) - len(text.encode("ascii", "ignore"))
-                    broken += text.count("\ufffd")
-            broken += len(decoder.decode(b"", final=True))
-    except (OSError, *DAMAGED) as error:
-        raise UserError(f"`{path}` cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    with readable(path), open_plain(path) as file:
+        head = file.peek(HEAD)[:HEAD]
+        if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            return "utf-16"
+        if encoding := unmarked_encoding(head):
+            return encoding
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        while block := file.read(1 << 20):
+            if not (text := decoder.decode(block)).isascii():
+                foreign += len(text) - len(text.encode("ascii", "ignore"))
+                broken += text.count("\ufffd")
+        broken += len(decoder.decode(b"", final=True))
     if 10 * broken <= foreign:
         if broken:
             reading.say(f"`{path}`: {broken:,} of its characters are not valid UTF-8; each is read as \ufffd")

@@ -9,8 +9,7 @@ from nmt.text.formats.languages import is_language, no_such_language
 from nmt.text.formats.pair import Pair, Reading
 from nmt.text.formats.xml import iterate_elements, language_of, sentence
 
-LOOKED_AT = 1000
-"""Units that are looked at to find the languages of a file."""
+LOOKED_AT = 1000  # units that are looked at to find the languages of a file
 
 
 def languages(path: str, reading: Reading) -> list[str]:

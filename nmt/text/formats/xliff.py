@@ -73,7 +73,7 @@ def _marked(element: Any) -> dict[str, str]:
 
 
 def _segments_2(unit: Any) -> Iterator[tuple[str, str, bool]]:
-    """The same of a unit of XLIFF 2."""
+    """As `_segments_1`, for a unit of XLIFF 2."""
     for segment in unit.iterchildren("{*}segment"):
         source, target = segment.find("{*}source"), segment.find("{*}target")
         if source is not None:

@@ -7,13 +7,12 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any
 
-from nmt.errors import UserError
+from nmt.errors import UserError, imported
 from nmt.text.files import open_plain
-from nmt.text.formats.pair import Pair, Reading, needs
+from nmt.text.formats.pair import Pair, Reading
 from nmt.text.formats.table import Row, header_languages, pairs_of_rows
 
-MOST = 1 << 30
-"""Bytes of a workbook at most when unpacked: more may be a decompression bomb."""
+MOST = 1 << 30  # bytes of a workbook at most when unpacked: more may be a decompression bomb
 
 
 def languages(path: str, reading: Reading) -> list[str]:
@@ -27,20 +26,19 @@ def read(path: str, reading: Reading) -> Iterator[Pair]:
 
 
 def _rows(path: str, reading: Reading) -> Iterator[Row]:
-    try:
-        import defusedxml.ElementTree  # noqa: F401 openpyxl reads XML with it if it is there
-        import openpyxl
-        from openpyxl.cell.cell import ERROR_CODES
-        from openpyxl.utils.escape import unescape
-    except ImportError as error:
-        raise needs(str(error.name).partition(".")[0], f"`{path}`") from None
+    # openpyxl reads XML with it if it is there
+    imported("defusedxml.ElementTree", f"`{path}` needs defusedxml", "[import]")
+    openpyxl = imported("openpyxl", f"`{path}` needs openpyxl", "[import]")
+    from openpyxl.cell.cell import ERROR_CODES
+    from openpyxl.utils.escape import unescape
+
     try:
         with open_plain(path) as file:
             with zipfile.ZipFile(file) as archive:
                 size = sum(member.file_size for member in archive.infolist())
             if size > MOST:
                 raise UserError(f"`{path}` unpacks to {size:,} bytes, but a workbook may have at most {MOST:,}")
-            with warnings.catch_warnings(action="ignore"):  # what the library does not know is no text
+            with warnings.catch_warnings(action="ignore"):  # about unknown parts, which have no text
                 book = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
             chosen = _sheet(book, path, reading)
             chosen.reset_dimensions()  # what programs write there is often wrong
@@ -49,7 +47,7 @@ def _rows(path: str, reading: Reading) -> Iterator[Row]:
                 yield f"row {number}", ["" if text in ERROR_CODES else unescape(text) for text in texts]
     except (UserError, GeneratorExit):
         raise
-    except Exception as error:  # whatever the library stumbles over, the file is damaged
+    except Exception as error:  # any exception of the library means that the file is damaged
         what = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"`{path}` cannot be read as a workbook (xlsx): {what[:200]}") from None
 

@@ -7,17 +7,13 @@ import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from nmt.errors import UserError
-from nmt.text.files import DAMAGED, open_plain
-from nmt.text.formats.pair import needs
+from nmt.errors import UserError, imported
+from nmt.text.files import open_plain, readable
 
-MOST_BETWEEN = 1 << 28
-"""Bytes at most from one translation unit to the next: more may be a decompression bomb."""
+MOST_BETWEEN = 1 << 28  # bytes at most from one translation unit to the next: more may be a decompression bomb
 
-_TEXT_INSIDE = frozenset(("hi", "g", "mrk", "pc"))
-"""Inline elements that mark a part of the sentence; the others hold the codes of another format."""
-_ALONE = frozenset(("ph", "it", "x", "ut"))
-"""Inline elements in the place of something that is no text: a line break, a picture, a variable."""
+_TEXT_INSIDE = frozenset(("hi", "g", "mrk", "pc"))  # they mark a part of the sentence; others hold foreign codes
+_ALONE = frozenset(("ph", "it", "x", "ut"))  # in place of a line break, a picture or a variable
 
 
 class _Limited:
@@ -40,21 +36,17 @@ def iterate_elements(path: str, *names: str) -> Iterator[tuple[str, Any]]:
     An element is emptied after its end, so the memory needed is that of one. Raises UserError, naming the line, when
     the file is no XML.
     """
+    etree = imported("lxml.etree", f"`{path}` needs lxml", "[import]")
     try:
-        from lxml import etree
-    except ImportError:
-        raise needs("lxml", f"`{path}`") from None
-    try:
-        with open_plain(path) as file:
+        with readable(path), open_plain(path) as file:
             limited = _Limited(file, path)
             tags = [f"{{*}}{name}" for name in names]
             safe = {"resolve_entities": False, "no_network": True, "load_dtd": False, "huge_tree": False}
             parsed = etree.iterparse(limited, ("start", "end"), tag=tags, remove_comments=True, remove_pis=True, **safe)
-            is_checked = False
-            for event, element in parsed:
-                if not is_checked:
-                    _refuse_entities(path, element)
-                    is_checked = True
+            for number, (event, element) in enumerate(parsed):
+                declared = element.getroottree().docinfo.internalDTD if number == 0 else None
+                if declared is not None and next(iter(declared.iterentities()), None) is not None:
+                    raise UserError(f"`{path}` declares entities, which are refused; save it without them")
                 yield event, element
                 if event == "end":
                     limited.read_since = 0
@@ -62,14 +54,6 @@ def iterate_elements(path: str, *names: str) -> Iterator[tuple[str, Any]]:
     except etree.XMLSyntaxError as error:
         what = " ".join(str(error.msg or "it is empty").split())
         raise UserError(f"`{path}` line {error.lineno or 1} is not valid XML: {what}") from None
-    except (OSError, *DAMAGED) as error:
-        raise UserError(f"`{path}` cannot be read: {getattr(error, 'strerror', None) or error}") from None
-
-
-def _refuse_entities(path: str, element: Any) -> None:
-    declared = element.getroottree().docinfo.internalDTD
-    if declared is not None and next(iter(declared.iterentities()), None) is not None:
-        raise UserError(f"`{path}` declares entities, which are refused; save it without them")
 
 
 def _forget(element: Any) -> None:
