@@ -6,22 +6,25 @@ from typing import TYPE_CHECKING, Any
 
 # A translator is private. These libraries read the switches when they are first imported, wherever that happens:
 # ONNX Runtime would write a device id and a database of events into the cache folder and send them to its makers;
-# the hub's client and `datasets` would report each use (docs/privacy.md).
+# the hub's client, `datasets` and Ray would report each use (docs/privacy.md).
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["HF_UPDATE_DOWNLOAD_COUNTS"] = "0"
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
 __version__ = "0.1.0"
-__all__ = ["Predictor", "Translator", "__version__", "inspect", "load_config", "train"]
+__all__ = ["ColumnTranslator", "Predictor", "Translator", "__version__", "inspect", "load_config", "train"]
 
 if TYPE_CHECKING:
     from nmt import inspect
     from nmt.config import load_config
     from nmt.prediction.predictor import Predictor
     from nmt.training.loop import train
+    from nmt.translation.columns import ColumnTranslator
     from nmt.translation.translator import Translator
 
 _HOMES = {
+    "ColumnTranslator": "nmt.translation.columns",
     "Predictor": "nmt.prediction.predictor",
     "Translator": "nmt.translation.translator",
     "load_config": "nmt.config",
