@@ -41,9 +41,9 @@ class Measured(NamedTuple):
     text: str
     pairs: int
     bleu: float
-    """On held-out pairs of the same kind, with beam 5."""
+    """The score on held-out pairs of the same kind, with beam 5."""
     minutes: float
-    """Of one core, in all."""
+    """What the whole training took on one processor core."""
 
 
 EVERYDAY = "Tatoeba (everyday sentences of 6 words)"

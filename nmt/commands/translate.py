@@ -203,26 +203,21 @@ def run_document(options: argparse.Namespace) -> None:
         **overrides,
     )
     languages = {"source_language": translator.source_language, "target_language": translator.target_language}
-    progress = DocumentProgress()
+    texts, shown = 0, time.monotonic()
+
+    def progress(done: int, count: int) -> None:
+        """Show how many texts are translated, every ten seconds."""
+        nonlocal texts, shown
+        texts = count
+        if time.monotonic() - shown > 10:
+            shown = time.monotonic()
+            say(f"translate: {done:,} of {count:,} texts")
+
     translated = document.translate(translate, **languages, keys=options.keys or (), progress=progress)
     write_atomically(output, translated)
-    say(f"translate: {progress.texts:,} texts of `{options.document}` are translated in `{output}`")
+    say(f"translate: {texts:,} texts of `{options.document}` are translated in `{output}`")
     if options.strict and problems:
         raise UserError(f"what is asked of the translation is not met: {problems[0]}")
-
-
-class DocumentProgress:
-    """Shows how many texts of a document are translated, every ten seconds."""
-
-    def __init__(self) -> None:
-        self.texts = 0
-        self._last = time.monotonic()
-
-    def __call__(self, done: int, texts: int) -> None:
-        self.texts = texts
-        if time.monotonic() - self._last > 10:
-            self._last = time.monotonic()
-            say(f"translate: {done:,} of {texts:,} texts")
 
 
 def check_files(options: argparse.Namespace, source: BinaryIO) -> None:

@@ -45,12 +45,12 @@ WEIGHT = Range("greater than 0 and at most 1000", lambda value: 0 < value <= 100
 
 
 def positive(most: int) -> Range:
-    """From 1 on."""
+    """Whole numbers from 1 on."""
     return Range("at least 1", lambda value: value >= 1, most)
 
 
 def up_to(most: int) -> Range:
-    """From 0 to a limit that is too high to matter in practice."""
+    """Numbers from 0 to a limit that is too high to matter in practice."""
     return Range(f"at least 0 and at most {most}", lambda value: 0 <= value <= most)
 
 
@@ -77,7 +77,7 @@ class Option(NamedTuple):
     """What a field of `DecodingConfig` says about itself besides name, type, default and meaning."""
 
     help: str
-    """For `--help`."""
+    """The text of `--help`."""
     metavar: str | None
     range: Range | None
     """None if the type is enough."""

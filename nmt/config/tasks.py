@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Literal
 
@@ -74,14 +73,9 @@ class TaskKind:
 
 
 def _load(place: Any) -> Any:
-    """What `module:name` means."""
-    if not isinstance(place, str):
-        return place
-    module, _, name = place.partition(":")
-    found: Any = import_module(module)
-    for part in name.split("."):
-        found = getattr(found, part)
-    return found
+    from pkgutil import resolve_name
+
+    return resolve_name(place) if isinstance(place, str) else place
 
 
 LOSS = {"loss": "loss"}

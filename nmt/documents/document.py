@@ -114,7 +114,7 @@ def translate_document(
 
     Parameters:
         output: None for the name of the source with the target language before its suffix
-        options: of `Document.translate`
+        options: further arguments of `Document.translate`
     """
     document = open_document(source)
     language = options.get("target_language") or getattr(translate, "target_language", "")

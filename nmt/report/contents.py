@@ -117,11 +117,11 @@ class Report:
     by_length: list[PartScore]
     """Scores by the number of words of the source, or of the reference if there is no source."""
     repetition: dict[str, Repetition]
-    """For `hypothesis` and `reference`."""
+    """How much `hypothesis` and `reference` repeat themselves."""
     empty: int
     training: TrainingPart | None = None
     pieces: dict[str, Pieces] = field(default_factory=dict)
-    """For `source` and `hypothesis`."""
+    """The pieces of `source` and `hypothesis`."""
     cut: int | None = None
     """Number of translations that the search cut off at the maximum length."""
     sureness: list[float | None] | None = None

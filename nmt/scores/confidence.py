@@ -49,7 +49,7 @@ class Confidence:
     def of(self, token_log_probs: Sequence[float]) -> float:
         """The probability that a translation is good.
 
-        token_log_probs: of its pieces and the end symbol
+        token_log_probs: log-probabilities of its pieces and of the end symbol
         """
         z = self.intercept + self.slope * _input(token_log_probs)
         return 0.5 + 0.5 * math.tanh(z / 2)  # 1 / (1 + exp(-z)), without overflow
@@ -80,7 +80,7 @@ def fit_confidence(token_log_probs: Sequence[Sequence[float]], chrf: Sequence[fl
     """Fit the regression to translations that have references; None if there are fewer than LEAST.
 
     Parameters:
-        token_log_probs: of each translation, its end symbol included; an empty translation has none and is left out
+        token_log_probs: those of each translation and its end symbol; an empty translation has none and is left out
         chrf: chrF2 of each translation, 0 to 100
     """
     pairs = [(_input(own), score >= GOOD) for own, score in zip(token_log_probs, chrf, strict=True) if own]

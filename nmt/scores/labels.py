@@ -43,7 +43,7 @@ class Score:
 @dataclass
 class Scores:
     scores: dict[str, Score]
-    """By the name of the setting `training.best_by`: `accuracy`, `macro_f1` and others."""
+    """The scores by their names in the setting `training.best_by`: `accuracy`, `macro_f1` and others."""
 
     def metrics(self) -> dict[str, float]:
         """The values, for the records of a training."""

@@ -68,7 +68,7 @@ def compare_systems(
     evaluation and significance testing for MT): the systems' outputs are exchanged at random, sentence by sentence,
     `randomization` times. A p-value is the share of the samples whose difference is larger than the observed one.
 
-    name: of the baseline
+    name: what the baseline is called
 
     Raises UserError as `evaluate_translations`.
     """
