@@ -24,10 +24,7 @@ __all__ = ["Commands", "Report", "describe", "report_json", "write_report"]
 def describe(evaluation: Evaluation) -> str:
     """The scores with intervals and signatures as text for the terminal, without a newline at the end."""
     width = max(len(score.name) for score in evaluation.scores)
-    lines = [
-        f"{score.name:{width}}  {score.value:6.2f}  (95 %: {score.low:.2f} to {score.high:.2f})"
-        for score in evaluation.scores
-    ]
+    lines = [f"{score.name:{width}}  {score.value:6.2f}  (95 %: {score.interval})" for score in evaluation.scores]
     lines.append(describe_lengths(evaluation))
     for comparison in evaluation.comparisons:
         lines += [

@@ -65,7 +65,7 @@ def _title(evaluation: Evaluation) -> str:
 def _result(evaluation: Evaluation) -> str:
     rows = [
         f"| {escape(score.name)}{' (lower is better)' if score.name == 'TER' else ''} | {score.value:.2f} "
-        f"| {score.low:.2f} to {score.high:.2f} | {escape(score.signature)} |"
+        f"| {score.interval} | {escape(score.signature)} |"
         for score in evaluation.scores
     ]
     command = evaluation.settings.get("command")

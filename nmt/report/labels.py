@@ -34,10 +34,7 @@ def write_label_report(
 
     Raises UserError if it cannot be written.
     """
-    headline = [
-        (score.name, f"{score.value:.2f}", f"95 %: {score.low:.2f} to {score.high:.2f}")
-        for score in scores.scores.values()
-    ]
+    headline = [(score.name, f"{score.value:.2f}", f"95 %: {score.interval}") for score in scores.scores.values()]
     sections = [section("Labels", *_labels(scores), command=options.command_line), *_mistakes(texts, predictions)]
     document = Document(f"{folder.config.kind.title.capitalize()} {folder.path.name}", subtitle, headline, sections)
     examples = [

@@ -74,7 +74,7 @@ def make_document(report: Report, commands: Commands) -> Document:
 
 def _interval(score: Score) -> str:
     lower = ", lower is better" if score.name == "TER" else ""
-    return f"95 %: {score.low:.2f} to {score.high:.2f}{lower}"
+    return f"95 %: {score.interval}{lower}"
 
 
 def describe_lengths(evaluation: Evaluation) -> str:
@@ -90,7 +90,7 @@ def describe_lengths(evaluation: Evaluation) -> str:
 
 def _scores(report: Report, commands: Commands) -> Section:
     evaluation = report.evaluation
-    rows = [[score.name, f"{score.value:.2f}", f"{score.low:.2f} to {score.high:.2f}"] for score in evaluation.scores]
+    rows = [[score.name, f"{score.value:.2f}", score.interval] for score in evaluation.scores]
     for row in rows:
         row[0] += " (lower is better)" if row[0] == "TER" else ""
     blocks: list[Block | str] = [

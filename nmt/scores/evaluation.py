@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nmt.errors import how_to_install
+from nmt.scores import labels
 from nmt.scores.metrics import SentenceScore, check_lengths, choose_tokenizer, make_metrics, sentence_scores
 from nmt.scores.moses import MOSES_LANGUAGES, MOSES_NAME, moses_bleu
 from nmt.scores.significance import Comparison, fixed_seed
@@ -18,16 +19,12 @@ from nmt.scores.tokenizers import language_code
 
 
 @dataclass
-class Score:
-    """One figure for the whole set."""
+class Score(labels.Score):
+    """`BLEU`, `chrF2`, `TER` or `MOSES_NAME` of the whole set, 0 to 100; TER counts errors and can exceed 100.
 
-    name: str
-    """`BLEU`, `chrF2`, `TER` or `MOSES_NAME`."""
-    value: float
-    """0 to 100; TER counts errors (lower is better) and can exceed 100."""
-    low: float
-    """Lower end of the 95 % confidence interval: mean of the bootstrap samples minus half its width."""
-    high: float
+    The interval is the mean of the bootstrap samples, minus and plus half its width.
+    """
+
     signature: str
     """sacrebleu's signature: two scores can only be compared if it is equal."""
 

@@ -35,9 +35,13 @@ class Score:
     form = ".2f"
     """How its numbers are written."""
 
+    @property
+    def interval(self) -> str:
+        """The ends of the interval as text: `31.20 to 33.41`."""
+        return f"{self.low:{self.form}} to {self.high:{self.form}}"
+
     def __str__(self) -> str:
-        value, low, high = (format(number, self.form) for number in (self.value, self.low, self.high))
-        return f"{value} (95 %: {low} to {high})"
+        return f"{self.value:{self.form}} (95 %: {self.interval})"
 
 
 @dataclass
