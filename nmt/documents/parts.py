@@ -114,13 +114,13 @@ START = re.compile(r"\s*(?:[-–—*•·▪◦]\s+)?")
 """White space and a bullet before a text."""
 
 
-def plain(text: str, write: Callable[[str], str] = str) -> list[Part]:
+def plain(text: str) -> list[Part]:
     """The parts of a text without tags: its lines are segments, and the white space around each is kept."""
     parts: list[Part] = []
     for line in re.split(r"([ \t]*(?:\r\n|\r|\n)\s*)", text):
         if has_letters(line):
             start, end = START.match(line).end(), len(line.rstrip())  # type: ignore[union-attr]
-            parts += [line[:start], Segment(line[start:end], write), line[end:]]
+            parts += [line[:start], Segment(line[start:end]), line[end:]]
         else:
             parts.append(line)
     return [part for part in parts if part != ""]

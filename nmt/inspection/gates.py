@@ -160,8 +160,8 @@ class Meaning:
     """The same over the other half: a fair estimate, as the unit was not chosen by these lines."""
 
 
-def find_meanings(reading: Reading, count: int = 3) -> list[Meaning]:
-    """The `count` units that correlate best with each property, found on the even lines and checked on the odd ones.
+def find_meanings(reading: Reading) -> list[Meaning]:
+    """The three units that correlate best with each property, found on the even lines and checked on the odd ones.
 
     Among hundreds of units some correlate by chance, which the other half of the lines reveals. A property that does
     not vary in both halves is left out.
@@ -172,7 +172,7 @@ def find_meanings(reading: Reading, count: int = 3) -> list[Meaning]:
         if len(np.unique(wanted[even])) < 2 or len(np.unique(wanted[~even])) < 2:
             continue
         searched, checked = (correlations(reading.values[half], wanted[half]) for half in (even, ~even))
-        best = np.argsort(-np.abs(searched), kind="stable")[:count]
+        best = np.argsort(-np.abs(searched), kind="stable")[:3]
         meanings += [Meaning(what, int(unit), float(searched[unit]), float(checked[unit])) for unit in best]
     return meanings
 

@@ -304,7 +304,7 @@ def _script(character: str) -> str:
 Points = npt.NDArray[np.float64]
 
 
-def project(vectors: npt.NDArray[Any], method: str = "pca", seed: int = 1) -> tuple[Points, str]:
+def project(vectors: npt.NDArray[Any], method: str = "pca") -> tuple[Points, str]:
     """Vectors [count, size] as points in two dimensions [count, 2], and a description of the axes.
 
     pca: the two directions of largest variance (Pearson 1901), as in Sutskever et al. (2014), figure 2. tsne:
@@ -324,7 +324,7 @@ def project(vectors: npt.NDArray[Any], method: str = "pca", seed: int = 1) -> tu
                 f"argument `projection` tsne needs scikit-learn, which is not there: {how_to_install('[tsne]')}"
             ) from None
         perplexity = min(30.0, (len(centred) - 1) / 3)
-        points: Points = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(centred)
+        points: Points = TSNE(2, perplexity=perplexity, init="pca", random_state=1).fit_transform(centred)
         return points, "t-SNE"
     _, singular, axes = np.linalg.svd(centred, full_matrices=False)
     for axis in axes[:2]:  # the sign is arbitrary: the largest weight is positive

@@ -94,9 +94,9 @@ def fit_confidence(token_log_probs: Sequence[Sequence[float]], chrf: Sequence[fl
     return Confidence(intercept, slope, len(good), float(good.mean()), calibration_error(held_out, good))
 
 
-def calibration_error(probability: Floats, good: npt.NDArray[np.bool_], bins: int = 10) -> float:
+def calibration_error(probability: Floats, good: npt.NDArray[np.bool_]) -> float:
     """Expected calibration error: sum_b n_b / n |share of good ones in b - mean probability in b| (Guo et al. 2017)."""
-    place = np.minimum((probability * bins).astype(int), bins - 1)
+    place = np.minimum((probability * 10).astype(int), 9)  # ten bins of equal width
     return float(np.abs(np.bincount(place, probability - good)).sum() / len(good))
 
 
