@@ -23,7 +23,7 @@ Fate = Literal["best", "finished", "pruned", "refused"]
 later; refused: did not enter the beam."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Node:
     """A hypothesis at one step: its last piece, and the hypothesis that it continues."""
 
@@ -100,7 +100,8 @@ def search_tree(engine: Engine, source: Sequence[int], settings: SearchSettings)
             for parent, token in zip(parents, tokens.tolist(), strict=True):
                 key = before[parent], token
                 if key not in children:  # the groups of a diverse search may open the same hypothesis
-                    children[key] = _add(nodes, *key, _log_prob(choices, parent, token), "pruned")
+                    column = np.flatnonzero(choices.tokens[parent] == token)[0]
+                    children[key] = _add(nodes, *key, float(choices.log_probs[parent, column]), "pruned")
                 rows.append(children[key])
         offered.append((rows, best))
     for rank, hypothesis in enumerate(found):
@@ -109,9 +110,9 @@ def search_tree(engine: Engine, source: Sequence[int], settings: SearchSettings)
             node = children[node, token]
         fate: Fate = "finished" if rank else "best"
         end = _add(nodes, node, END, hypothesis.token_log_probs[-1], fate)
-        nodes[end] = replace(nodes[end], score=hypothesis.score)
+        nodes[end].score = hypothesis.score
         while node >= 0 and nodes[node].fate == "pruned":
-            nodes[node] = replace(nodes[node], fate=fate)
+            nodes[node].fate = fate
             node = nodes[node].parent
     _add_refused(nodes, offered)
     return nodes
@@ -122,10 +123,6 @@ def _add(nodes: list[Node], parent: int, token: int, log_prob: float, fate: Fate
     step, total = (before.step, before.total) if before else (0, 0.0)
     nodes.append(Node(parent, step + 1, token, log_prob, total + log_prob, fate))
     return len(nodes) - 1
-
-
-def _log_prob(best: Best, row: int, token: int) -> float:
-    return float(best.log_probs[row, np.flatnonzero(best.tokens[row] == token)[0]])
 
 
 def _add_refused(nodes: list[Node], offered: Sequence[tuple[list[int], Best]]) -> None:
