@@ -232,7 +232,7 @@ def test_inspection(what: str, run: Path, tagger: Path, tmp_path: Path, capsys: 
         assert cli.main(["inspect", what, str(model), "--output", str(output)]) == 0
         assert (output / f"{what}.html").exists()
     assert cli.main(["inspect", "attention", str(run), "--output", str(tmp_path / "no")]) == 2
-    assert "is a classification model, but this picture needs a translation model" in capsys.readouterr().err
+    assert "`nmt inspect attention` is not for a classification model" in capsys.readouterr().err
 
 
 # Data
