@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,20 @@ from plain import plain_model
 from runs import quiet
 from toys import toy_config
 
+import nmt.inspect
 from nmt import Predictor, cli
 from nmt.config import Config, parse_config
 from nmt.data import made_examples
-from nmt.data.examples import read_texts
+from nmt.data.examples import make_label_batch, read_texts
 from nmt.errors import UserError
 from nmt.export.exporter import export_model
+from nmt.inspection import context
+from nmt.inspection.watching import open_subject
 from nmt.model_folder import open_model
 from nmt.network.encoder_model import EncoderModel
 from nmt.scores.numbers import score_numbers
+from nmt.tasks.tagging import TaggingTask
+from nmt.tasks.task import make_vocabularies
 from nmt.text.labels import pad_sources
 from nmt.text.vectors import Scale, vectors_of
 from nmt.training.loop import train
@@ -217,6 +223,23 @@ def test_trained_evaluated_predicted_exported(
         assert [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()] == labels
 
 
+def test_pictures_of_a_classifier_of_vectors(run: Path, files: dict[str, str]) -> None:
+    """The output layer gives each example's context vector the label that the model predicts; what is no picture."""
+    signals, labels = make_signals(16, 2)
+    subject = open_subject(run, 1)
+    found = context.context_vectors(subject, signals)
+    with torch.no_grad():
+        best = subject.model.output(torch.from_numpy(found)).argmax(-1)
+    assert [subject.folder.target_vocabulary.names[label] for label in best] == labels
+    points = nmt.inspect.context(run, count=5, threads=1).numbers["sentences"]
+    assert [point["text"] for point in points] == [f"{row}: {label}" for row, label in enumerate(labels[:5], start=1)]
+    gates = nmt.inspect.gates(run, source=files["test"], count=2, threads=1).numbers
+    assert len(gates["sentence"]) == len(signals[0])
+    assert [flow["group"] for flow in nmt.inspect.gradient_flow(run, signals[:3]).numbers["flows"]]
+    with pytest.raises(UserError, match=r"vectors, which .* is; gradient-flow, gates, context are"):
+        nmt.inspect.embeddings(run)
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -327,6 +350,7 @@ def test_regression(in_step: bool, tmp_path: Path, capsys: pytest.CaptureFixture
     r_squared = 1 - ((gold - found) ** 2).sum(0) / ((gold - gold.mean(0)) ** 2).sum(0)
     assert f"R squared {r_squared.mean():.4g} (95 %" in printed
     assert r_squared.mean() > 0.8
+    assert "half of the square" in nmt.inspect.gradient_flow(folder.path, count=4, threads=1).numbers["about"]
     export_model(folder)
     for one, other in zip(Predictor.load(folder).predict(texts.sources), expected, strict=True):
         assert np.allclose(one.numbers, other.numbers, rtol=1e-3)
@@ -366,6 +390,102 @@ def test_stretches_of_the_whole_length_change_no_training(tmp_path: Path) -> Non
         records = (tmp_path / str(truncation) / "run" / "metrics.jsonl").read_text().splitlines()
         losses.append(json.loads(records[-1])["loss"])
     assert losses[0] == losses[1] != losses[2]
+
+
+# Labels of vectors
+
+
+def tagging_config(folder: Path, **training: Any) -> Config:
+    """Whether each number of a signal is larger than the one before it; the labels are lists or texts."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files, draw = {}, np.random.default_rng(1)
+    for split, count in {"train": 120, "validation": 12, "test": 16}.items():
+        rows = []
+        for length in draw.integers(3, 9, count):
+            signal = draw.normal(size=length).round(3)
+            labels = ["up" if step > 0 else "down" for step in np.diff(signal, prepend=0)]
+            rows.append({"signal": signal.tolist(), "labels": labels if length % 2 else " ".join(labels)})
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        files[split] = str(folder / f"{split}.jsonl")
+    data = {"path": "json", "files": files, "source": "signal", "target": "labels", "input": "vectors"}
+    sections = {"model": {"bidirectional": False}, "training": {"epochs": 12, **training}}
+    config = toy_config(folder, task="tagging", data=data, **sections)  # type: ignore[arg-type]
+    config.data.path = "json"
+    return config
+
+
+def test_tagging_of_vectors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It learns, with a cut gradient; scores, files, export and Python agree; pictures number the vectors."""
+    config = tagging_config(tmp_path / "data", truncation=3)
+    train(config, tmp_path / "run", say=quiet)
+    folder = open_model(tmp_path / "run")
+    texts = read_texts(config.data, "test", config.side_kinds)
+    expected = Predictor.load(folder).predict(texts.sources)
+    assert [len(found.labels) for found in expected] == [len(source) for source in texts.sources]
+    right = np.mean(np.concatenate([
+        np.array(found.labels) == target.split() for found, target in zip(expected, texts.targets, strict=True)
+    ]))  # fmt: skip
+    assert right > 0.85
+    assert cli.main(["evaluate", str(tmp_path / "run"), "--report", str(tmp_path / "report")]) == 0
+    assert f"accuracy  {100 * right:.2f}" in capsys.readouterr().out
+    export_model(folder)
+    for one, other in zip(Predictor.load(folder).predict(texts.sources), expected, strict=True):
+        assert np.allclose(one.probabilities, other.probabilities, atol=1e-4)
+    assert cli.main(["predict", str(tmp_path / "run"), "--input", str(config.data.files["test"]), "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["labels"] for row in rows] == [found.labels for found in expected]
+    assert "words" not in rows[0]
+    gates = nmt.inspect.gates(tmp_path / "run", count=2, threads=1).numbers
+    assert len(gates["sentence"]) == len(texts.sources[0])
+    (tmp_path / "data" / "train.jsonl").write_text('{"signal": [1, 2, 3], "labels": "up down"}\n')
+    with pytest.raises(UserError, match=r"example 1 has 3 vectors, but 2 labels; each vector must have one label"):
+        train(config, tmp_path / "other", say=quiet)
+
+
+def test_heartbeats() -> None:
+    """A label for each step; the waves have one order, and the first lead is highest in a QRS complex."""
+    splits = made_examples.heartbeats(100, 5, 60)
+    assert [len(rows) for rows in splits.values()] == [60, 30, 5]
+    for leads, waves in splits["test"]:
+        names = waves.split()
+        assert leads.shape == (len(names), 2) == (100, 2)
+        order = [name for name, before in zip(names, ["", *names], strict=False) if name not in ("rest", before)]
+        assert all(after in {"P": "QRS", "QRS": "T", "T": ("P", "QRS")}[name] for name, after in pairwise(order))
+        assert names[leads[:, 0].argmax()] == "QRS"
+    assert any("T QRS" in " ".join(waves.replace("rest ", "").split()) for _, waves in splits["test"])
+
+
+class Saved:
+    """A tensor that is kept for the backward pass; counts the bytes of all that are kept at the same time."""
+
+    now = most = 0
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self.tensor, self.size = tensor, tensor.nbytes
+        Saved.now += self.size
+        Saved.most = max(Saved.most, Saved.now)
+
+    def __del__(self) -> None:
+        Saved.now -= self.size
+
+
+def test_truncation_bounds_memory(tmp_path: Path) -> None:
+    """The bytes that the backward pass needs depend on the stretch and not on the length of the signal."""
+    config = tagging_config(tmp_path)
+    task = TaggingTask(config, make_vocabularies(config), torch.device("cpu"))
+    task.prepare(quiet)
+    most = {}
+    for length, truncation in ((20, 0), (400, 0), (400, 20)):
+        model = EncoderModel(plain_model(embedding_size=8, hidden_size=12, bidirectional=False), 1, 2, False, True)
+        task.settings.truncation = truncation
+        signal, labels = np.ones((length, 1), np.float32), np.ones(length, np.int64)
+        batch = make_label_batch([signal], [np.arange(length)], [labels], np.arange(1), False)
+        Saved.now = Saved.most = 0
+        with torch.autograd.graph.saved_tensors_hooks(Saved, lambda saved: saved.tensor):
+            task.backward(model, batch, tokens=length, seed=1, progress=0.0)
+        most[length, truncation] = Saved.most
+    assert most[400, 20] < 1.1 * most[20, 0]
+    assert most[400, 0] > 10 * most[20, 0]
 
 
 def test_what_a_regression_refuses(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from nmt.sizing import AUTO
 
 Side = Literal["none", "pieces", "pieces_or_vectors", "label", "labels", "numbers"]
 """How a side of an example is represented: not at all, as the pieces of a text, as these or a sequence of vectors (as
-`data.input` says), as one label, as one label for each word, or as numbers, for the whole input or at each position (as
-`model.pooling` says)."""
+`data.input` says), as one label, as one label for each word or vector, or as numbers, for the whole input or at each
+position (as `model.pooling` says)."""
 
 SideKind = Literal["text", "value", "vectors", "vector"]
 """How the value of a side of an example is read: as a text; as a text, a label, or a list of them; as a sequence of
@@ -97,7 +97,8 @@ BUILT_IN = (
     ),
     TaskKind(
         "tagging", "tagging model", "nmt.tasks.tagging:TaggingTask", ENCODER,
-        "pieces", "labels", {**ACCURACY, "entity_f1": "entity F1", **LOSS}, "nmt predict THIS_FOLDER < input.txt",
+        "pieces_or_vectors", "labels", {**ACCURACY, "entity_f1": "entity F1", **LOSS},
+        "nmt predict THIS_FOLDER < input.txt",
     ),
     TaskKind(
         "regression", "regression model", "nmt.tasks.regression:RegressionTask", ENCODER,

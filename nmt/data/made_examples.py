@@ -8,6 +8,7 @@
     builtin:scenes     the features of two or three things -> a text in English, German or French
                        a red ball, two blue cubes and a green cup
     builtin:oscillators    the force on a mass at a damped spring -> its place at each moment, with noise
+    builtin:heartbeats, builtin:long_heartbeats    a made-up electrocardiogram -> its wave at each moment
 
 A review may negate its adjectives, and the clause after `but` (or the one without `although`) decides, so counting
 words is not enough. Every call gives the same examples, and no text is in two splits.
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -130,6 +131,42 @@ def oscillators() -> dict[str, Rows]:
         noisy = np.stack(places, 1) + rng.normal(0, NOISE, force.shape)
         splits[split] = list(zip(force.round(4), noisy, strict=True))
     return splits
+
+
+WAVES = {"P": (-8.0, 1.5, 0.2), "QRS": (0.0, 0.8, 1.2), "T": (14.0, 2.5, 0.3)}
+"""The waves of a heartbeat: place before or after the beat, width (in steps of 20 ms) and height."""
+
+
+def heartbeat(rng: np.random.Generator, steps: int) -> tuple[Any, str]:
+    """Two leads of a made-up electrocardiogram, [steps, 2], and the wave at each step: `rest`, `P`, `QRS` or `T`.
+
+    It has the order of the waves, and no medical meaning. P and T waves have similar shapes, and an early beat has no P
+    wave, so that the label of a step depends on the steps around it. Widths, heights and baseline differ from one
+    recording to another.
+    """
+    time, waves = np.arange(steps), np.full(steps, "rest", dtype=object)
+    drift = np.sin(time[:, None] * rng.uniform(0.01, 0.05, 2) + rng.uniform(0, 2 * np.pi, 2))
+    signal = 0.3 * drift + rng.normal(0, 0.02, (steps, 2))
+    heights = rng.uniform(0.7, 1.3, (3, 2)) * [[1, 0.6], [1, -0.5], [1, 0.7]]  # of each wave in each lead
+    widths, pause, early, beat = rng.uniform(0.8, 1.25, 3), rng.uniform(35, 50), False, rng.uniform(0, 30)
+    while beat < steps + 10:
+        for own, width, (name, (place, usual, height)) in zip(heights, widths, WAVES.items(), strict=True):
+            centre = beat + place * rng.normal(1, 0.05)
+            near = slice(max(0, int(centre) - 15), max(0, int(centre) + 16))
+            distance = (time[near] - centre) / (width * usual)
+            if name != "P" or not early:
+                signal[near] += height * np.exp(-(distance**2) / 2)[:, None] * own
+                waves[near][np.abs(distance) <= 2] = name
+        early = rng.random() < 0.2
+        beat += (0.75 if early else 1) * pause * rng.normal(1, 0.03)
+    return signal.round(3).astype(np.float32), " ".join(waves)
+
+
+@lru_cache(maxsize=2)
+def heartbeats(steps: int = 150, train: int = 800, others: int = 200) -> dict[str, Rows]:
+    """Recordings of so many steps."""
+    rng, counts = np.random.default_rng(SEED), {"test": others, "validation": others // 2, "train": train}
+    return {split: [heartbeat(rng, steps) for _ in range(count)] for split, count in counts.items()}
 
 
 SCENES: dict[str, dict[str, str]] = {
@@ -245,6 +282,8 @@ MADE: dict[str, Callable[[], dict[str, Rows]]] = {
     "digits": digits,
     "sums": sums,
     "oscillators": oscillators,
+    "heartbeats": heartbeats,
+    "long_heartbeats": partial(heartbeats, 12000, 32, 6),
     "scenes": scenes,
 }
 """The built-in examples by name."""

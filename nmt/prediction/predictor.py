@@ -34,7 +34,7 @@ class Prediction:
     text: str
     """What was read; of vectors, their number."""
     units: list[str]
-    """What has a label: the whole text, or each of its words."""
+    """What has a label: the whole text, each of its words, or each vector (its number, counted from 1)."""
     labels: list[str]
     """The most probable label of each unit."""
     probabilities: list[float]
@@ -160,9 +160,12 @@ class Predictor:
             both = zip(texts, captions, strict=True)
             made = [Prediction(text, [text], [one.text], [math.exp(one.log_prob)], []) for text, one in both]
             return ResultList(made, texts)
-        if self.config.kind.target == "labels":
+        if self.config.kind.target == "labels" and not self.config.reads_vectors:
             units = [text.split() for text in texts]
             sources, places = segment_words(self.vocabulary, units)
+        elif self.config.kind.target == "labels":
+            units = [[str(place + 1) for place in range(len(source))] for source in sources]
+            places = [list(range(len(source))) for source in sources]
         else:
             units = [[text] for text in texts]
             places = [[0] if self.config.pooled else list(range(len(source))) for source in sources]
@@ -187,7 +190,7 @@ class Predictor:
             if empty:
                 raise UserError(f"input example {empty[0]} has no vectors; leave it out")
             texts = [f"{len(vectors):,} vector{'s' * (len(vectors) > 1)}" for vectors in sources]
-        by_word = self.config.kind.target == "labels"
+        by_word = self.config.kind.target == "labels" and not self.config.reads_vectors
         limited = self.config.pooled or self.config.kind.decoder
         longest = self.config.data.max_length if limited else 1 << 62
         return texts, sources if by_word else represent_sources(self.vocabulary, sources, longest, "input")

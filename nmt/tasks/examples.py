@@ -115,6 +115,23 @@ class ExampleTask(Task):
             )
         return [np.array(ids[:longest]) for ids in sources]
 
+    def short_enough(self, sources: Sequence[Any], split: str, say: Say) -> list[int]:
+        """The places of the sources that are used: for training only those of at most `data.max_length` positions.
+
+        A line says how many are left out; raises UserError if all are.
+        """
+        longest = self.config.data.max_length
+        kept = [i for i, source in enumerate(sources) if split != "train" or len(source) <= longest]
+        what, unit = ("example", "vectors") if self.config.reads_vectors else ("text", "pieces")
+        if len(kept) < len(sources):
+            say(
+                f"{len(sources) - len(kept):,} of {len(sources):,} training {what}s have more than {longest} {unit} "
+                "(`data.max_length`) and are left out"
+            )
+        if not kept:
+            raise UserError(f"each training {what} has more than {longest} {unit}; raise `data.max_length`")
+        return kept
+
     def pools(self, epoch: int) -> list[Ids]:
         """The examples in random order, in parts that are sorted by length."""
         return self.batcher.pools(epoch)

@@ -43,15 +43,7 @@ class RegressionTask(ExampleTask):
             places = [np.zeros(1, np.int64)] * len(targets)
             return Examples(self.cut_sources(texts, split, say), places, targets, texts.sources)
         sources = represent_sources(self.source_vocabulary, texts.sources, 1 << 62, texts.where)
-        longest = self.config.data.max_length
-        kept = [i for i, vectors in enumerate(sources) if split != "train" or len(vectors) <= longest]
-        if len(kept) < len(sources):
-            say(
-                f"{len(sources) - len(kept):,} of {len(sources):,} training examples have more than {longest} vectors "
-                "(`data.max_length`) and are left out"
-            )
-        if not kept:
-            raise UserError(f"each training example has more than {longest} vectors; raise `data.max_length`")
+        kept = self.short_enough(sources, split, say)
         sides = (sources, [np.arange(len(vectors)) for vectors in sources], targets, texts.sources)
         return Examples(*([side[i] for i in kept] for side in sides))
 

@@ -1,4 +1,4 @@
-"""The task of tagging: a text is read, and each of its words gets one label."""
+"""The task of tagging: a text or a sequence of vectors is read, and each word or vector gets one label."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from nmt.errors import UserError
 from nmt.scores.labels import LabelScores, is_entity_scheme, score_entities, score_labels
 from nmt.tasks.labelling import LabelTask
 from nmt.tasks.task import Say
-from nmt.text.labels import Ids, segment_words
+from nmt.text.labels import Ids, represent_sources, segment_words
 
 
 class TaggingTask(LabelTask):
-    """Words with labels, each read at the first piece of its word; validation by accuracy, macro F1 and entity F1."""
+    """Words with labels, each read at the first piece of its word, or vectors with labels.
+
+    Validation by accuracy, macro F1 and entity F1.
+    """
 
     def prepare(self, say: Say) -> None:
         """As for all labels; entity F1 needs labels of entities."""
@@ -27,28 +30,28 @@ class TaggingTask(LabelTask):
         super().prepare(say)
 
     def represent(self, texts: Texts, split: str, say: Say) -> Examples:
-        """The pieces of each word, and its label; training leaves out texts of more than `data.max_length` pieces."""
-        words = [text.split() for text in texts.sources]
+        """The vectors or pieces, and the labels; training leaves out sources of more than `data.max_length` of them."""
+        vectors = self.config.reads_vectors
+        words = texts.sources if vectors else [text.split() for text in texts.sources]
         names = [target.split() for target in texts.targets]
-        for own, labels in zip(words, names, strict=True):
+        for row, (own, labels) in enumerate(zip(words, names, strict=True), start=1):
             if len(own) != len(labels):
+                which = f" example {row}" if vectors else f": `{' '.join(own)[:60]}`"
+                unit = "vector" if vectors else "word"
                 raise UserError(
-                    f"{texts.where}: `{' '.join(own)[:60]}` has {len(own)} words, but {len(labels)} labels; "
-                    "each word must have one label"
+                    f"{texts.where}{which} has {len(own)} {unit}s, but {len(labels)} labels; each {unit} must have one "
+                    "label"
                 )
-        sources, places = segment_words(self.source_vocabulary, words)
-        longest = self.config.data.max_length
-        kept = [i for i, ids in enumerate(sources) if split != "train" or len(ids) <= longest]
-        if len(kept) < len(sources):
-            say(
-                f"{len(sources) - len(kept):,} of {len(sources):,} training texts have more than {longest} pieces "
-                "(`data.max_length`) and are left out"
-            )
-        if not kept:
-            raise UserError(f"each training text has more than {longest} pieces; raise `data.max_length`")
+        if vectors:
+            sources = represent_sources(self.source_vocabulary, words, 1 << 62, texts.where)
+            places: Sequence[Sequence[int]] = [range(len(source)) for source in sources]
+        else:
+            segmented, places = segment_words(self.source_vocabulary, words)
+            sources = [np.array(ids, np.int64) for ids in segmented]
+        kept = self.short_enough(sources, split, say)
         number = self.target_vocabulary.number
         return Examples(
-            [np.array(sources[i], np.int64) for i in kept],
+            [sources[i] for i in kept],
             [np.array(places[i], np.int64) for i in kept],
             [np.array([number(name, texts.where) for name in names[i]], np.int64) for i in kept],
             [texts.sources[i] for i in kept],
