@@ -75,11 +75,11 @@ class Autoencoder(DecoderModel):
         memory = {"summary": summary}
         return memory, self.decoder.initial_state([(summary,)], memory)
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """-log p(x|z) and KL, summed over the batch, in nats."""
+    def forward(self, batch: Batch, turn: int = 0) -> tuple[Tensor, Tensor]:
+        """-log p(x|z) and KL, summed over the batch, in nats; with `turn`, z is that of so many sentences before."""
         mean, log_variance = self.read(batch)
         z = mean + (log_variance / 2).exp() * torch.randn_like(mean)
-        memory, state = self.begin(z)
+        memory, state = self.begin(z.roll(turn, 0))
         readout, _ = self.decode(batch.inputs, memory, state, (batch.targets != PAD).sum(0))
         return self.cross_entropy(readout, batch.targets)[0], divergence(mean, log_variance).sum()
 
@@ -166,10 +166,12 @@ if __name__ == "__main__":
     dropout = options.word_dropout
     train(network, splits["train"], learned, options.updates, annealing=options.annealing, word_dropout=dropout)
     network.eval()
+    points, batch = means(network, test, learned), whole(test, learned)
     with torch.no_grad():
-        reconstruction, kl = (total.item() / len(test) for total in network(whole(test, learned)))
+        (reconstruction, kl), (without, _) = ([sum.item() / len(test) for sum in network(batch, n)] for n in (0, 1))
     print(f"test: -log p(x|z) {reconstruction:.1f} + KL {kl:.1f} = {reconstruction + kl:.1f} nats per sentence")
-    points = means(network, test, learned)
+    print(f"with the point of another sentence: -log p(x|z) {without:.1f}")
+    print(f"dimensions of z that are used: {(points.var(0) > 0.01).sum()} of {points.size(1)}")
     written = network.write(points, learned)
     print(
         f"words found again: {common_words(test, written):.1%}; in the reconstruction of another sentence: "

@@ -183,6 +183,11 @@ def test_a_variational_autoencoder_writes_what_it_has_read(sentences: list[str],
     path = variational_autoencoder.interpolate(points[0], points[1], 4)
     torch.testing.assert_close(path[1] - path[0], path[3] - path[2])
     assert [model.write(path, vocabulary)[end] for end in (0, -1)] == written[:2]
+    with torch.no_grad():
+        (own_loss, divergence), (other_loss, same) = (
+            model(variational_autoencoder.whole(some, vocabulary), n) for n in (0, 1)
+        )
+    assert own_loss < other_loss and divergence == same  # the point says something of its sentence
 
 
 # All of them
