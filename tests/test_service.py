@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import json
 import random
@@ -568,6 +569,38 @@ def test_the_command_stops_when_it_is_asked_before_it_listens() -> None:
             assert process.wait(timeout=30) in (0, -signal.SIGTERM)
         finally:
             process.kill()
+
+
+GROWTH = """
+import threading
+import numpy as np
+from nmt.service.server import keep_memory_steady
+
+def memory():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+
+def work():
+    for size in (150_000, 200_000, 250_000):
+        blocks = []
+        for _ in range(60):
+            blocks.append(np.ones(size))
+            kept.append(bytes(2000))
+
+keep_memory_steady()
+kept, before = [], memory()
+for _ in range(3):
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+print(memory() - before)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="the C library has no mallopt")
+def test_freed_memory_is_returned() -> None:
+    """Without `keep_memory_steady`, 200 MB stayed."""
+    found = subprocess.run([sys.executable, "-c", GROWTH], check=True, capture_output=True, text=True)
+    assert int(found.stdout) < 50e6
 
 
 def test_the_service_imports_no_torch() -> None:

@@ -62,13 +62,14 @@ def run(options: argparse.Namespace) -> None:
         from nmt.service.app import make_app
         from nmt.service.limits import Limits
         from nmt.service.models import Models
-        from nmt.service.server import bind, serve
+        from nmt.service.server import bind, keep_memory_steady, serve
         from nmt.service.service import Service
     except ModuleNotFoundError as error:
         raise UserError(f"nmt serve needs `{error.name}`: {how_to_install('[serve]')}") from None
     keys = Keys(options.keys) if options.keys else None
     listener = bind(options.host, options.port)
     names = options.models or bundled_models()
+    keep_memory_steady()
     models = Models.load(names, options.pivot, device=options.device, threads=options.threads)
     limits = Limits(**{one.name: getattr(options, f"max_{one.name}") for one in fields(Limits)})
     app = make_app(Service(models, limits, keys), origins=options.origin, access_log=not options.no_access_log)

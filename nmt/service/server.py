@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import signal
 import socket
 from contextlib import suppress
@@ -17,6 +18,8 @@ HEAD_SECONDS = 15
 """Maximum seconds to send the head of a request."""
 MOST_HEAD = 1 << 16
 """Maximum bytes of the head of a request, without those that arrive together with its end or with another request."""
+LARGE_BLOCK = 1 << 20
+"""Bytes from which a block of memory is returned to the system when it is freed."""
 
 
 class Protocol(HttpToolsProtocol):
@@ -120,3 +123,16 @@ def allow_many_connections() -> None:
 
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def keep_memory_steady() -> None:
+    """Let glibc return large blocks to the system when they are freed; call it before models are loaded.
+
+    Their sizes change with every batch. By default each thread has heaps of its own, and freed blocks of up to 32 MB
+    stay in them; between small blocks that are still in use they become gaps that larger ones do not fit in.
+    """
+    with suppress(OSError, AttributeError, TypeError):  # other C libraries, Windows
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(-8, 1)  # M_ARENA_MAX: one heap for all threads
+        mallopt(-3, LARGE_BLOCK)  # M_MMAP_THRESHOLD: larger blocks have mappings of their own
+        mallopt(-1, LARGE_BLOCK)  # M_TRIM_THRESHOLD: free memory at the end of the heap beyond this is returned
