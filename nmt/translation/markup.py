@@ -278,8 +278,8 @@ def prepare_marked(translator: Translator, line: SourceLine, split_sentences: bo
     whole = bool(line.prefix or line.required)
     marked = parse_markup(one_line(line.text), line.markup, copied=translator.copying.most > 0, whole=whole)
     segments = [part for part in marked.parts if isinstance(part, Segment)]
-    made = [translator.prepare(replace(line, text=one.text, markup=""), split_sentences) for one in segments]
-    whole_line = translator.prepare(replace(line, text="", markup=""), split_sentences) if len(made) != 1 else made[0]
+    made = [translator.prepare(replace(line, text=one.text, markup=""), split_sentences, True) for one in segments]
+    whole_line = made[0] if len(made) == 1 else translator.prepare(replace(line, text="", markup=""), split_sentences)
     gaps = [gap for one in made if one.sentences for gap in (*one.gaps, " ")][:-1]
     problems = [problem for one in made for problem in one.problems]
     if marked.unmatched:

@@ -389,10 +389,15 @@ class Translator:
         """Read a TSV, CSV or TBX file of terms of the model's languages."""
         return Glossary.load(path, (self.source_language, self.target_language))
 
-    def prepare(self, line: str | SourceLine, split_sentences: bool | None = None) -> PreparedLine:
-        """Clean a line, split it if requested, and collect the constraints on its translation."""
+    def prepare(
+        self, line: str | SourceLine, split_sentences: bool | None = None, is_text: bool = False
+    ) -> PreparedLine:
+        """Clean a line, split it if requested, and collect the constraints on its translation.
+
+        is_text: whether tags and entities in a line without markup are only text
+        """
         line = SourceLine(line) if isinstance(line, str) else line
-        marked = line.markup or self._inline_markup(line)
+        marked = line.markup or ("" if is_text else self._inline_markup(line))
         if marked:
             from nmt.translation.markup import prepare_marked
 
@@ -430,12 +435,14 @@ class Translator:
         return find_terms(self, prepared, glossary)
 
     def _inline_markup(self, line: SourceLine) -> str:
-        """`inline` if a plain line has tags around words and the model can tell where these words are."""
-        if "</" not in line.text or not self.has_attention or line.prefix or line.required or line.forbidden:
+        """The markup of a plain line with tags around words or entities, if the model can tell where words are."""
+        if ("</" not in line.text and not ("&" in line.text and ";" in line.text)) or not self.has_attention:
             return ""
-        from nmt.text.markup import INLINE, has_elements
+        if line.prefix or line.required or line.forbidden:
+            return ""
+        from nmt.text.markup import markup_of
 
-        return INLINE if has_elements(line.text) else ""
+        return markup_of(line.text)
 
     def _without_capitals(self, sentence: SourceSentence) -> SourceSentence:
         """A sentence in capitals or Title Case as it is normally written; any other sentence does not change."""
