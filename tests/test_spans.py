@@ -88,7 +88,13 @@ Kapitel ⟦3⟧, Seite ⟦5⟧, Band II.
 Es kostet ⟦$5⟧ oder ⟦5 €⟧ oder ⟦£3.50⟧, nicht ⟦1 €⟧.
 Nur ⟦5 km/h⟧, ⟦5km⟧ weit, ⟦20 m²⟧ groß, ⟦10kg⟧ schwer
 Bei ⟦-5 °C⟧ nimm ⟦250 g⟧ Mehl und ⟦1 l⟧ Milch.
-No. ⟦5⟧, Nr. ⟦7⟧, § ⟦3⟧
+⟦No. 5⟧, ⟦Nr. 7⟧, § ⟦3⟧ (⟦Fig. 3-2⟧)
+Im Ordner ⟦src/main⟧ und in ⟦tests/x.d/⟧, im Ordner ⟦a-b/c⟧, the folder ⟦foo/bar⟧.
+Drücke ⟦Strg+C⟧ oder ⟦Alt+F4⟧, dann ls ⟦-la⟧ und ⟦x.py⟧ ⟦--help⟧.
+Also ⟦E = mc²⟧ und ⟦a² + b² = c²⟧, ⟦x > 5⟧, ⟦10 - 3 = 7⟧.
+Mein Plan ⟦B⟧, Gruppe ⟦A⟧!
+Nur ⟦19,99 €⟧/Stück, ⟦500 US$⟧, ⟦10 lbs⟧, Zimmer ⟦12b⟧
+Im 19. Jahrhundert, die 2. Auflage am ⟦3⟧. Mai
 Der ⟦ICE 598⟧ und der ⟦BMW 320i⟧ und ⟦HD 209458⟧ und ⟦M-XY 4521⟧.
 Hallo ⟦:name⟧, noch ⟦:days⟧ Tage (⟦:count⟧), er sagte:nein, std::vector.
 BUS ⟦634⟧ HÄLT HIER.
@@ -151,6 +157,9 @@ z. B. u. a. usw. bzw. etc.
 She said 'hello' and "bye".
 ``Quoted'' text and `another' one
 Ja/Nein?
+Tom B. kam, I see, O Tannenbaum, der Sinn -- wenn -- war da
+IL Y A DU LAIT
+Kopf- und -schmerzen, Ja = Nein, im 20. Jahrhundert
 {das ist ein Kommentar}
 Was?! Nein!!
 """
@@ -204,6 +213,7 @@ HOSTILE = [
     "<a b=", "<!--", "&", "&a", "`", "`a", "` `", "%", "%(", "%(a", "%1$", "$", "${", "/", "/a", "~/", "\\", "C:\\",
     ":", ":a", "://", "a://", "http://(", "http://a)", "www.", "_", "a_", "__", "aA", "Aa", "0:", "ab:", "+1 ",
     "1 000", "😀\u200d", "\ue000", "=", "-", "<a b='", "a.b/", "a.de", "1-", "#", "#a", ")", "'", "-1,", "A1-A",
+    "src/", "A+", "Ctrl+a", " --a", "a = ", "1 + ", "der 3. ", " B", "Nr. ",
     "Herr ", "Dr. ", "Herr Wirt", "& AG ", "die Frau A ", "Aer ", "[:", "DE00 0000", "a.txt", "a/",
 ]  # fmt: skip
 

@@ -40,13 +40,13 @@ _MAY_END = _words(
     "ecc enz osv jne itd itp atd apod stb vb u.s u.k u.n e.u d.c ph.d m.d b.a m.a u.s.a n.y l.a u.ä o.ä u.s.w a.d b.c "
     "d.d m.sc b.sc a.s т.д т.п др руб млн млрд тыс гг вв κ.λπ κ.ά ud uds vd vds ul nám"
 )
-_ORDINALS_FOLLOW = _words(
+ORDINALS_FOLLOW = _words(
     # German words before an ordinal number: its noun has a capital, as the next sentence would
     "der die das dem den des am im vom zum zur beim ab bis seit ein eine einen einem einer eines mein dein sein ihr "
     "unser meinem seinem ihrem unserem meinen seinen ihren unseren meine seine ihre unsere meiner seiner ihrer "
     "unserer jeder jede jedes jeden jedem dieser diese dieses diesen diesem und oder sowie kein keine"
 )
-_MONTHS = _words("Januar Jänner Februar März April Mai Juni Juli August September Oktober November Dezember")
+MONTHS = _words("Januar Jänner Februar März April Mai Juni Juli August September Oktober November Dezember")
 BEGINS = _words(
     "The A An This That These Those There Here He She It We You They I My His Her Our Their Its Your In On At But And "
     "Or So If When While What Who Why How Where Which Is Are Was Were Do Does Did Has Have Had Can Could Will Would "
@@ -125,7 +125,7 @@ def list_mark(text: str) -> int:
     while match := _LIST_MARK.match(text, end):
         if match[1] and match[1].endswith("."):
             word = text[match.end() : match.end() + LOOKED_AT].split(None, 1)[:1]
-            if word and (word[0][0].islower() or word[0].strip(".,;:!?") in _MONTHS):
+            if word and (word[0][0].islower() or word[0].strip(".,;:!?") in MONTHS):
                 break
         end = match.end()
     return end if _LETTER.search(text, end) else 0
@@ -155,7 +155,7 @@ def _goes_on(word: str, previous: str, next_word: str, before: str) -> bool:
     if word.isdecimal():
         if len(word) > 2:
             return False
-        return not previous or previous.lower() in _ORDINALS_FOLLOW or next_word in _MONTHS
+        return not previous or previous.lower() in ORDINALS_FOLLOW or next_word in MONTHS
     initials = _INITIALS.search(before + ".")
     dotted = re.sub(r"\s", "", initials[0]).removesuffix(".") if initials else word
     key = dotted.lower()

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from nmt.sizing import MOST_SPANS
 from nmt.text.names import find_names
+from nmt.text.sentences import MONTHS, ORDINALS_FOLLOW
 
 SPAN_CHARACTERS = "".join(chr(0xE000 + number) for number in range(MOST_SPANS))
 """The characters that a model reads instead of spans: private-use characters, which no text uses otherwise."""
@@ -44,6 +45,9 @@ _ENDINGS = (
 _ROOTS = "bin|boot|dev|etc|home|lib|mnt|opt|proc|root|run|srv|sys|tmp|usr|var"
 _EDGE = r"""(?<![^\s("'„“‚‘«»\[=:,;>|])"""
 _FILE = rf"{_EDGE} /? (?: [\w@%+~-]++ [./\\] (?=[\w@%+~-]) )++ (?<=\.) (?:{_ENDINGS}) (?![\w-])"
+_FOLDER = "assets|bin|cmd|configs?|dist|docs|etc|lib|node_modules|packages|scripts|src|static|templates|tests|usr|var"
+_NAMED = "|".join(f"(?<={word}[ ])" for word in ("[Oo]rdner", "erzeichnis", "Pfad", "folder", "directory", "path"))
+_RELATIVE = rf"{_EDGE} (?: (?:{_FOLDER}) | (?:{_NAMED}) [\w.@+~-]++ ) (?:/[\w.@%+~-]++)++ /?"
 _IN_WINDOWS = r"[\w.@%+~\\/$(){}-]*+"
 _PATH = rf"""
     {_EDGE} (?: ~ | \.{{1,2}} )? (?:/[\w.@%+~-]++){{2,}}+ /?
@@ -96,6 +100,14 @@ _SMILEY = r"""
 
 _MIXED = rf"(?: [A-Za-z]++[0-9][A-Za-z0-9]*+ | [0-9]++(?:[A-Za-z]++[0-9][A-Za-z0-9]*+|[A-Z]++) ) {_NO_LETTER}"
 _PART = rf"(?: [A-Za-z]*+[0-9][A-Za-z0-9]*+ | [A-Z]{{2,}}+ ) {_NO_LETTER}"
+_KEYS = r"(?:Ctrl|Strg|Alt|Shift|Umschalt|Cmd|Command|Option|Win|Windows|Esc) (?:\+[A-Za-z0-9]\w*+)++"
+_OPTION = r"(?<![^\s(\[„“\"'=]) --[A-Za-z][\w-]++ (?:=[\w./:-]*\w)? | (?<=\w[ ]) -[A-Za-z]{1,2} (?![\w'’-])"
+_TERM = r"(?: [A-Za-z]{1,2} [²³]? | [0-9]++ (?:[.,][0-9]++)*+ [A-Za-z]? [²³]? ) (?!\w)"
+_FORMULA = rf"""
+    (?=[^=]{{0,40}}=) {_TERM} (?: [ ] [-+*/=×÷·<>≤≥≈−] [ ] {_TERM} )++
+  | [A-Za-z] [ ] [<>≤≥] [ ] [0-9]++ (?!\w)
+"""
+_LETTER = r"(?<=[^\W\d_][ ]) (?: [B-HJ-NP-Z] (?= [ ,;:!?)] | \.?$ ) | A (?= [,;:!?)] | \.?$ ) )"
 _CODE = rf"""
     0x[0-9A-Fa-f]++ (?!\w)
   | [A-Z]{{2}}[0-9]{{2}}(?:\ ?[A-Z0-9]{{4}}){{2,7}}(?:\ ?[A-Z0-9]{{1,4}})? (?!\w)
@@ -108,13 +120,14 @@ _CODE = rf"""
   | (?<!['’]) [a-z]++(?:[A-Z][a-z0-9]*+)++ (?<=\w{{4}}) (?:\(\))? (?!\w)
   | (?:[A-Z][a-z0-9]++){{3,}}+ (?:\(\))? (?!\w)
   | (?<!\.) [A-Za-z]\w*+(?:\.[A-Za-z]\w*+)*+\(\)
+  | {_KEYS} | {_FORMULA} | (?:[Nn][ro]|Abb|Fig)\.[ ]?[0-9]++(?:[.-][0-9]++)*+ (?!\w) | [0-9]{{1,3}}[a-f] (?![\w'’-])
 """
 
 _UNITS = (
-    "°[CF]?|%|‰|[€$£¥]|EUR|USD|CHF|GBP|km/h|m/s|mph|(?:k|c|d|m|µ)?m[²³]?|(?:k|m|µ)?g|(?:m|c|d)?l|(?:k|M|G)?Wh?|"
-    "(?:k|M|G)?Hz|(?:k|K|M|G|T)i?B|px|dpi|min|h|ms"
+    "°[CF]?|%|‰|US\\$|EUR|USD|CHF|GBP|km/h|m/s|mph|(?:k|c|d|m|µ)?m[²³]?|(?:k|m|µ)?g|(?:m|c|d)?l|(?:k|M|G)?Wh?|"
+    "(?:k|M|G)?Hz|(?:k|K|M|G|T)i?B|px|dpi|min|h|ms|lbs?|oz|ft|hp|PS|kcal|kJ|dB|mAh|rpm"
 )
-_UNIT = rf"(?:[ \u00a0\u202f]?+(?:{_UNITS})(?![\w/²³-]))"
+_UNIT = rf"(?:[ \u00a0\u202f]?+(?:(?:{_UNITS})(?![\w/²³-])|[€$£¥](?![\w²³-])))"
 # The model translates a single 1, because nouns agree with it, and numbers with an ending: 3rd, 2x, 90er, 3-mal.
 _DIGITS = rf"""
     (?: [0-9]{{1,3}}+ (?:[ \u00a0\u202f][0-9]{{3}}(?![0-9]))++ (?:[.,][0-9]++)? {_UNIT}?
@@ -131,20 +144,20 @@ _SIGNED = rf"""
 # No span begins inside a word of English letters and digits.
 _SPAN = rf"""
     (?<![A-Za-z0-9])(?=\w) (?:
-        (?P<trimmed> {_ADDRESS} | {_FILE} | (?<!\w) [A-Za-z]:[\\/](?!/) {_IN_WINDOWS} )
+        (?P<trimmed> {_ADDRESS} | {_FILE} | {_RELATIVE} | (?<!\w) [A-Za-z]:[\\/](?!/) {_IN_WINDOWS} )
       | (?P<designation> [A-Z]{{2,5}}+ [ ] (?=[0-9]{{1,6}}[a-z]?(?!\w|[.,:/-]\w)) ) [0-9]++[a-z]?
-      | {_EMOJI} | {_SMILEY} | (?<!\w) (?: {_CODE} | {_DIGITS} )
+      | {_EMOJI} | {_SMILEY} | (?<!\w) (?: {_CODE} | {_DIGITS} | (?P<letter> {_LETTER} ) )
     )
   | (?=[^\w\s]) (?:
         (?P<trimmed_too> (?=[/~.\\%]) (?: {_PATH} | {_FILE} ) ) | (?=[{{$\#%@:\\]) (?: {_PLACEHOLDER} )
       | (?=[<&`]) (?: {_MARKUP} ) | (?=[@\#]) (?: {_HANDLE} ) | {_EMOJI}
-      | [\ue000-\uf8ff\U000f0000-\U0010fffd]++ | {_SMILEY} | {_SIGNED}
+      | [\ue000-\uf8ff\U000f0000-\U0010fffd]++ | {_SMILEY} | {_SIGNED} | (?=-) (?: {_OPTION} )
     )"""
 
 # A text without any of these has no span. Most texts have none, and this test takes a microsecond.
 _SIGN_OF_SPAN = re.compile(
     rf"[0-9@#&<{{%$`\\/_^~=\u00a9\u00ae\u2122{_PICTURES}\ue000-\uf8ff\U0001f000-\U0010ffff]"
-    r"|[a-z][A-Z]|\.\w|\(\)|[xX]D|[:;]\S|-[._]-"
+    r"|[a-z][A-Z]|\.\w|\(\)|[xX]D|[:;]\S|-[._]-|[ ]-[A-Za-z-]|\w\+\w|[ ][A-HJ-NP-Z](?:[ ,;:!?)]|\.?$)|[a-z] [<>≤≥] "
 )
 
 _FINAL_MARKS = frozenset(".,;:!?…'\"’”“»«)]}>*_")
@@ -203,15 +216,28 @@ def find_spans(text: str, named: Named | None = None, unreadable: str = "", word
 
 def _recognised(text: str) -> Iterator[Span]:
     """The spans that match the patterns."""
-    position = 0
+    position, in_capitals = 0, text.isupper()
     pattern = re.compile(_SPAN, re.VERBOSE)  # compiled for the first text; `re` caches it
     while match := pattern.search(text, position):
         start, position = match.span()
+        if (match["letter"] and in_capitals) or _is_ordinal(text, start, position):
+            continue
         if match["trimmed"] or match["trimmed_too"]:
             position = max(start + 1, _without_final_marks(text, start, position))
-        if match["designation"] and text.isupper():  # in a line in capitals it may be any word
+        if match["designation"] and in_capitals:  # in a line in capitals it may be any word
             start = match.end("designation")
         yield start, position
+
+
+def _is_ordinal(text: str, start: int, end: int) -> bool:
+    """Whether a number is a German ordinal number (`im 19. Jahrhundert`) and not a day (`am 3. Mai`).
+
+    It has another form in most languages, and so the model translates it, as it does `19th`.
+    """
+    if text[end : end + 2] != ". " or end - start > 2 or not text[start:end].isdecimal():
+        return False
+    before, after = text[max(0, start - 20) : start].split(), text[end + 2 : end + 20].split()
+    return bool(before and after) and before[-1].lower() in ORDINALS_FOLLOW and after[0].strip(".,;:!?") not in MONTHS
 
 
 def _without_final_marks(text: str, start: int, end: int) -> int:

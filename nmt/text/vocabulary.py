@@ -46,6 +46,7 @@ MOST_COUNTED = 600_000  # different words that are counted at once; beyond it, t
 FAMILIAR_WORDS = b"familiar words of nmt\n"  # begins the list of these words at the end of a vocabulary file
 
 _WORD = re.compile(r"[^\W\d_]{3,}")
+_ACRONYM = re.compile(r"(?<![\w&/'’-])[A-ZÄÖÜ]{2}(?![\w&/'’-])")
 
 
 class Vocabulary:
@@ -153,7 +154,8 @@ class Vocabulary:
         """Words with a capital letter and an unusual spelling that are not in the text that it was learned from.
 
         Most of them are names: a word of the language that is rare has the pieces of other words. A capitalised word
-        right after such a name belongs to it, with any spelling that is not one piece: `Udo Nachtigall`.
+        right after such a name belongs to it, with any spelling that is not one piece: `Udo Nachtigall`. Two capitals
+        that are no piece (`ID`) are such a word as well.
         """
         if self.familiar is None or text.isupper():
             return []
@@ -168,7 +170,10 @@ class Vocabulary:
                 after_name and len(self.encode(word)) > 1
             ):
                 found[word] = match.end()
-        return sorted(found)
+        acronyms = [
+            word for word in _ACRONYM.findall(text) if len(self.encode(word)) > 1 < len(self.encode(word.title()))
+        ]
+        return sorted({*found, *acronyms})
 
     def is_unusual(self, word: str) -> bool:
         """Whether the pieces of a word have few characters."""
