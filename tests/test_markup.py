@@ -291,6 +291,8 @@ def test_entities_of_a_plain_line_are_read_as_characters(german: Translator) -> 
     escaped, made = "ein &lt;b&gt;Hund&lt;/b&gt;", toy(16)
     for (found,) in (made.translate([escaped]), made.translate([escaped], markup="html")):
         assert found.text.count("&lt;b&gt;") == found.text.count("&lt;/b&gt;") == 1 and "<" not in found.text
+    (found,) = Translator.load("en-de").translate(["She said: &quot;I am coming.&quot;"])  # German has other marks
+    assert found.text.count("&quot;") == 2
     (found,) = german.translate(["&quot;Ich habe keine Zeit&quot;, sagte er."])
     assert found.text.count("&quot;") == 2 and "time" in found.text and not found.problems
 

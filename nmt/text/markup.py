@@ -305,6 +305,8 @@ class _Builder:
         if self.escaped:
             entities = {sign: raw for sign, raw in self._entities.items() if sign not in self._plain}
             entities = {"&": "&amp;", "<": "&lt;", **({} if ">" in self._plain else {">": "&gt;"}), **entities}
+            if '"' in entities:  # the target language may have other quotation marks
+                entities |= {sign: entities['"'] for sign in "„“”«»" if sign not in self._plain}
             segment.written.update({ord(sign): text for sign, text in entities.items()})
         if segment.text or segment.root.children:
             self.parts.append(segment if segment.root.children or segment.text.strip() else segment.text)
