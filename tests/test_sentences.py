@@ -173,7 +173,8 @@ def test_splitting_takes_linear_time(line: str) -> None:
         ("Halt!", "Wait...", "Wait..."),
         ("Bleib hier.", "Stay here.", "Stay here."),
         ("Bleib hier!", "Stay here?", "Stay here?"),
-        ("Bitte bleib noch hier!", "Please stay here.", "Please stay here."),  # its words say it
+        ("Vergiss den Schlüssel nicht!", "Don't forget the key.", "Don't forget the key!"),
+        ("Bitte bleib noch zwei Tage hier!", "Please stay two more days.", "Please stay two more days."),
     ],
 )
 def test_a_short_exclamation_keeps_its_mark(source: str, text: str, written: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-SHORT = 3  # maximum number of words of an exclamation whose mark is kept
+SHORT = 5  # maximum number of words of an exclamation whose mark is kept
 
 
 def _words(text: str) -> frozenset[str]:
@@ -173,9 +173,8 @@ def _goes_on(word: str, previous: str, next_word: str, before: str) -> bool:
 def with_exclamation(text: str, source: str) -> str:
     """A translation that ends with the exclamation mark of its short source instead of a stop.
 
-    In a source of one to three words, such as `Bleib hier!`, the mark is most of what shows that it is an exclamation.
-    Longer ones keep the stop, which translators of German into English prefer: there the rule would cost 0.1 to 0.3
-    BLEU on Tatoeba, and here it costs 0.08.
+    People who type `Bleib hier!` or `Vergiss den Schlüssel nicht!` expect the mark. After longer requests translators of
+    German into English prefer a stop: five words instead of three cost 0.11 BLEU on Tatoeba, no limit costs 0.19.
     """
     stop = text.endswith(".") and not text.endswith("..")
     return f"{text[:-1]}!" if stop and source.endswith("!") and len(source.split()) <= SHORT else text
