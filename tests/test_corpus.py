@@ -151,6 +151,8 @@ def test_text_builder(tmp_path):
     assert read(builder("text", files)) == PAIRS
     with fails("`data.files.train` must be a source file and a target file"):
         read(builder("text", files[:1]))
+    with fails("`data.files.train` must name the source file first, but is"):
+        read(builder("text", files[::-1]))
 
 
 # Folders

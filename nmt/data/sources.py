@@ -324,6 +324,11 @@ def _find_files(source: Source) -> Input:
         )
     if not names:
         raise UserError(f"{setting} must name a file, but is empty instead")
+    endings = [plain_name(name).rpartition(".")[2] for name in names]
+    if is_text and is_pair and not source.reversed and endings == [*source.languages[::-1]]:
+        raise UserError(
+            f"{setting} must name the source file first, but is {value!r} and the source is {source.languages[0]}"
+        )
     groups = [_expand(name, BUILDERS[source.path], setting) for name in names]
     if is_text:
         return _text_input(source, _side_by_side(groups, setting))
