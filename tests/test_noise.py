@@ -19,6 +19,7 @@ from runs import assert_same_runs, quiet, send, stop_after
 from nmt.config import Config, VocabularyConfig, load_config
 from nmt.data.batching import Batcher
 from nmt.data.corpus import Corpus, prepare_corpus
+from nmt.data.dictionary import Dictionary, Entry
 from nmt.data.noise import (
     LETTERS,
     NOISES,
@@ -35,7 +36,6 @@ from nmt.data.noise import (
     typing,
     word_pair,
 )
-from nmt.data.single_words import single_words
 from nmt.errors import TrainingError
 from nmt.text.vocabulary import Vocabulary, learn_vocabulary
 from nmt.training.loop import train

@@ -424,9 +424,9 @@ class TrainingConfig:
     noise_joined: Annotated[float, PROBABILITY] = 0.02
     """Share of the pairs that are joined with one or two others into a line of several sentences, at most
     `data.max_length` pieces long."""
-    noise_words: Annotated[float, PROBABILITY] = 0.03
-    """Pairs of single words that are added, as a share of all pairs. They are words that translate each other according
-    to the training text (IBM model 1)."""
+    noise_words: Annotated[float, PROBABILITY] = 0.05
+    """Pairs of single words and of short phrases that are added, as a share of all pairs. They translate each other
+    according to the training text (IBM model 1)."""
     precision: Annotated[Literal["fp32", "tf32", "bf16", "fp16"], AUTO] = AUTO
     """Number format of matrix products; the weights stay fp32. bf16 is faster on a CPU or GPU that supports it. tf32
     and fp16 need a GPU: use tf32 where bf16 is too coarse, and fp16 where the GPU has no bf16. `auto`: bf16 if the

@@ -21,13 +21,15 @@ import numpy.typing as npt
 
 from nmt.config import Config
 from nmt.data.corpus import Corpus
-from nmt.data.single_words import Word, single_words
+from nmt.data.dictionary import Dictionary, Entry
 from nmt.text.capitals import lower
 from nmt.text.sentences import join_sentences
 
 MOST_PAIRS = 200_000  # training pairs, evenly spaced, from which names, marks and single words are learned
 
 MOST_COPIES = 4  # times that a pair with a number is added to an epoch with other numbers, on average
+
+PHRASES = 0.6  # share of phrases among the words and phrases that are added, if there are any
 
 LETTERS = re.compile(r"[^\W\d_]+")
 NUMBER = re.compile(r"[0-9]+")
@@ -58,7 +60,8 @@ class Knowledge:
     # How each side writes a final mark: `!` is ` !` in French, and `.` is `。` in Japanese.
     marks: dict[str, Pair] = field(default_factory=dict)
     quotes: Pair = ('""', '""')  # how each side writes quotation marks: the opening and the closing one
-    words: list[Word] = field(default_factory=list)  # single words that translate each other
+    words: list[Entry] = field(default_factory=list)  # single words that translate each other
+    phrases: list[Entry] = field(default_factory=list)  # short phrases that translate each other
     source_language: str = ""
     # The characters of the text: noise writes no others, because the vocabulary may have no pieces for them.
     characters: frozenset[str] = frozenset()
@@ -69,11 +72,14 @@ class Knowledge:
             for signs in (NUMBER_FORMS, UNITS, BULLETS, BRACKETS)
         )
         self.is_name = frozenset(self.names)
-        self.word_weights = list(itertools.accumulate(math.sqrt(word.frequency) for word in self.words))
+        self.word_weights, self.phrase_weights = (
+            list(itertools.accumulate(math.sqrt(entry.frequency) for entry in entries))
+            for entries in (self.words, self.phrases)
+        )
 
 
 def learn(sources: Sequence[str], targets: Sequence[str], languages: tuple[str, str], words: bool) -> Knowledge:
-    """Learn facts about the languages from training pairs; single words, which take most of the time, if `words`."""
+    """Learn facts from training pairs; if `words`, single words and phrases as well, which take most of the time."""
     same: Counter[str] = Counter()
     common: Counter[str] = Counter()
     capitalised: set[str] = set()
@@ -84,12 +90,15 @@ def learn(sources: Sequence[str], targets: Sequence[str], languages: tuple[str, 
         same.update(upper[0] & upper[1])
         capitalised |= upper[0] | upper[1]
     names = sorted(name for name, count in same.items() if len(name) > 2 and 10 * common[name.lower()] < count)
+    found = Dictionary(sources, targets) if words else None
+    people = frozenset(names)
     return Knowledge(
         names,
         sorted(word for word in capitalised if len(word) > 3),
         _final_marks(sources, targets),
         (_quotes(sources), _quotes(targets)),
-        single_words(sources, targets) if words else [],
+        found.words if found else [],
+        [phrase for phrase in found.phrases if people.isdisjoint(LETTERS.findall(phrase.source))] if found else [],
         languages[0],
         frozenset("".join(sources)) | frozenset("".join(targets)),
     )
@@ -318,17 +327,20 @@ def _replaced(text: str, pattern: re.Pattern[str], new: dict[str, str]) -> str:
     return pattern.sub(lambda found: new.get(found[0], found[0]), text) if new else text
 
 
-# Single words
+# Single words and phrases
 
 
 def word_pair(draw: random.Random, known: Knowledge, plain: bool = False) -> Pair:
-    """A single word and its translation; unless `plain`, maybe with a capital, mark or number, or a list of words."""
+    """A word or a phrase with its translation; unless `plain`, maybe with a capital, mark or number, or some words."""
     words = draw.choices(known.words, cum_weights=known.word_weights, k=draw.randint(2, 4))
     source, target = words[0].source, words[0].target
     choice = draw.random()
     if plain:
         return source, target
-    if choice < 0.15:
+    if known.phrases and draw.random() < PHRASES:
+        phrase = draw.choices(known.phrases, cum_weights=known.phrase_weights)[0]
+        source, target, choice = phrase.source, phrase.target, max(0.25, choice)
+    elif choice < 0.15:
         number = made_up_number(draw, known)
         source, target = f"{source} {number}", f"{target} {number}"
     elif choice < 0.25:
