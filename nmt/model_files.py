@@ -10,7 +10,6 @@ import ctypes
 import glob
 import json
 import os
-import re
 import shutil
 import stat
 import struct
@@ -110,22 +109,30 @@ def _values_checksum(values: dict[str, Any]) -> str:
     return f"{zlib.crc32(json.dumps(values, sort_keys=True).encode()):08x}"
 
 
-SEAL = "# checksum {}: delete this line when you change something above\n"
-SEALED = re.compile(rb"(.*^)# checksum ([0-9a-f]{8}): [^\n]*\n?\Z", re.DOTALL | re.MULTILINE)
+SEAL = "# checksum {}: delete this line when you change something below\n"
 
 
 def sealed_text(text: str) -> tuple[bytes, str]:
-    """The content of a configuration file, with its checksum as a comment in the last line; and the checksum."""
+    """The content of a configuration file, with its checksum as a comment in the first line; and the checksum."""
     checksum = f"{zlib.crc32(text.encode()):08x}"
-    return (text + SEAL.format(checksum)).encode(), checksum
+    return (SEAL.format(checksum) + text).encode(), checksum
 
 
 def check_text(path: Path) -> str:
-    """The checksum of a configuration file, empty if it has none; raises UserError if it does not match."""
-    found = SEALED.fullmatch(read_file(path, MOST_TEXT))
-    if found and f"{zlib.crc32(found[1]):08x}" != found[2].decode():
-        raise damaged(path, "its checksum differs; if you changed it yourself, delete its last line, which says so")
-    return found[2].decode() if found else ""
+    """The checksum of a configuration file, empty if it has none; raises UserError if it does not match.
+
+    It is in the first line, where it is not lost with the end of the file. Older files have it in the last line.
+    """
+    content = read_file(path, MOST_TEXT)
+    first, _, below = content.partition(b"\n")
+    above, _, last = content.removesuffix(b"\n").rpartition(b"\n")
+    for line, text in ((first, below), (last, above + b"\n")):
+        if line.startswith(b"# checksum ") or b": delete this line when you change" in line:
+            checksum = f"{zlib.crc32(text):08x}"
+            if line[11:19] != checksum.encode():
+                raise damaged(path, "its checksum differs; if you changed it yourself, delete its line `# checksum`")
+            return checksum
+    return ""
 
 
 def sealed_tensors(content: bytes, **notes: str) -> list[bytes | memoryview]:

@@ -131,7 +131,7 @@ def open_model(name: str | Path) -> ModelFolder:
     if checksum and noted.get(CONFIG) and noted[CONFIG] != checksum:
         raise UserError(
             f"model folder `{path}` is damaged: `{CONFIG}` is not the configuration that its weights were trained "
-            "with; put that one back, or delete its last line if you exchanged it on purpose"
+            "with; put that one back, or delete its line `# checksum` if you exchanged it on purpose"
         )
     trained_with = noted["vocabularies"] if runtime_only else noted
     for needed, vocabulary in zip(names, vocabularies, strict=True):

@@ -305,6 +305,7 @@ def test_values_stay_text_and_become_one_line(tmp_path):
         ('de,en\na,b\n"c,d\ne,f\n', "line 3 is not valid CSV: unexpected end of data"),
         ('de,en\n"a"b,c\n', "line 2 is not valid CSV: ',' expected after '\"'"),
         ("a,b\nc,d\n", "has no column `de` and no column `en`; its columns are a, b; its first line must name th"),
+        ("x" * 200_000 + "\n", "line 1 is not valid CSV: field larger than field limit"),
     ],
 )
 def test_csv_errors(tmp_path, content, message):

@@ -80,7 +80,7 @@ def test_an_export_without_checksums_is_read(folder: Path) -> None:
     del manifest["files"], manifest["checksum"]
     (folder / EXPORT / MANIFEST).write_text(json.dumps(manifest))
     config = (folder / "config.toml").read_text()
-    (folder / "config.toml").write_text(config[: config.index("# checksum")])
+    (folder / "config.toml").write_text(config.partition("\n")[2])
     assert Translator.load(folder, threads=1).translate([LINE]) == expected
 
 
@@ -89,9 +89,23 @@ def test_a_configuration_can_be_changed_on_purpose(folder: Path) -> None:
     changed = config.replace("beam_size = 5", "beam_size = 2")
     assert changed != config
     (folder / "config.toml").write_text(changed)
-    assert "`config.toml`: its checksum differs; if you changed it yourself, delete its last line" in refused(folder)
-    (folder / "config.toml").write_text("".join(changed.splitlines(keepends=True)[:-1]))
+    assert "`config.toml`: its checksum differs; if you changed it yourself, delete its line" in refused(folder)
+    (folder / "config.toml").write_text(changed.partition("\n")[2])
     assert Translator.load(folder).decoding.beam_size == 2
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_configuration_without_its_end_is_refused(folder: Path, is_first: bool) -> None:
+    """Its checksum is in the first line; in older files it is in the last one, without which nothing is compared."""
+    seal, _, text = (folder / "config.toml").read_text().partition("\n")
+    (folder / "config.toml").write_text(f"{seal}\n{text}" if is_first else f"{text}{seal}\n")
+    expected = Translator.load(folder, threads=1).translate([LINE])
+    assert len(expected) == 1
+    cut = text[: text.index("beam_size")]
+    (folder / "config.toml").write_text(f"{seal}\n{cut}" if is_first else f"{cut}{seal}\n")
+    assert "`config.toml`: its checksum differs" in refused(folder)
+    (folder / "config.toml").write_text(f"{seal[:5]}x{seal[6:]}\n{cut}")
+    assert "`config.toml`: its checksum differs" in refused(folder)
 
 
 MANIFESTS: dict[str, Any] = {

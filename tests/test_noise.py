@@ -234,13 +234,38 @@ def test_pairs_with_numbers_are_added(known: Knowledge) -> None:
 def test_single_words_are_found(known: Knowledge) -> None:
     found = {(word.source, word.target) for word in known.words}
     assert set(THINGS.items()) <= found
-    assert single_words(["", "..."], ["", "?"]) == []
-    drawn = {word_pair(random.Random(seed), known) for seed in range(400)}
+    drawn = {word_pair(random.Random(seed), replace(known, phrases=[])) for seed in range(400)}
     assert {("Hund", "Dog"), ("Brot", "bread"), ("brot", "bread"), ("Haus.", "House.")} <= drawn
     assert all(NUMBER.findall(source) == NUMBER.findall(target) for source, target in drawn)
     assert all(source.count(",") == target.count(",") for source, target in drawn if not NUMBER.search(source))
     assert any(source.count(",") == 2 for source, _ in drawn)
     assert all(target[0].isupper() for source, target in drawn if "," in source and source[0].isupper())
+
+
+def test_phrases_are_found() -> None:
+    """Those that can end a sentence, with their commas and the usual spelling of their first word."""
+    kinds = {"alter": "old", "kleiner": "small", "neuer": "new", "schneller": "fast"}
+    things = {"Hund": "dog", "Ball": "ball", "Wagen": "car", "Garten": "garden"}
+    frames = [
+        ("Das ist ein {}.", "That is a {}."),
+        ("Ein {} gefällt mir!", "A {} pleases me!"),
+        ("Da ist ein {}?", "There is a {}?"),
+    ]
+    sides = [
+        [frame[side].format(phrase[side]) for frame in frames for phrase in phrases]
+        for phrases in [[(f"{kind}, {thing}", f"{kinds[kind]}, {things[thing]}") for kind in kinds for thing in things]]
+        for side in (0, 1)
+    ]
+    found = {(phrase.source, phrase.target): phrase.frequency for phrase in Dictionary(*sides).phrases}
+    assert {(f"ein {a}, {b}", f"a {kinds[a]}, {things[b]}") for a in kinds for b in things} <= set(found)
+    assert found["ein alter, Hund", "a old, dog"] == 3
+    assert not any(source.endswith((*kinds, "ein")) for source, _ in found)
+    known = Knowledge(
+        words=[Entry("Hund", "dog", 3)], phrases=[Entry("im Bett", "in bed", 5)], characters=frozenset("0123")
+    )
+    drawn = Counter(word_pair(random.Random(seed), known)[1].strip(".!?").lower() for seed in range(300))
+    assert drawn["in bed"] > 120 and drawn["dog"] > 30
+    assert not Dictionary(["", "..."], ["", "?"]).words
 
 
 def noise_with(known: Knowledge, max_length: int = 60, **shares: float) -> Noise:

@@ -30,7 +30,7 @@ LONGEST_SENTENCE = 20
 """Maximum number of words of a sentence, on each side, in which phrases are looked for."""
 
 LEAST_AT_END = 0.2
-"""Minimum share of a phrase's occurrences that end their sentence on both sides: `in bed` is a phrase, `in the` is not."""
+"""Minimum share of a phrase's occurrences that end their sentence on both sides: `in bed` does, `in the` does not."""
 
 
 class Entry(NamedTuple):

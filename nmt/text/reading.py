@@ -7,6 +7,7 @@ Every problem with a file becomes one UserError that names the file and the line
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import itertools
 import json
@@ -220,8 +221,7 @@ def iterate_csv(path: str | Path, source: str, target: str, score: str = "") -> 
     if head and (declared := re.fullmatch(r"sep=(.)\n", head[-1])):  # as Excel writes it
         delimiter, skipped, head = declared[1], len(head), []
     else:
-        rows = {mark: next(csv.reader(head[-1:], delimiter=mark), []) for mark in ",;\t|"}
-        delimiter = next((mark for mark, row in rows.items() if source in row and target in row), ",")
+        delimiter = next((mark for mark in ",;\t|" if {source, target}.issubset(_columns(head, mark))), ",")
     reader = csv.reader(itertools.chain(head, lines), delimiter=delimiter, strict=True)
     return _iterate_table(path, csv_rows(path, reader, skipped), source, target, score)
 
@@ -242,6 +242,13 @@ def csv_rows(path: str | Path, reader: Any, skipped: int, advice: str = "") -> I
             what = str(error).partition(" - ")[0]
             raise UserError(f"`{path}` line {number} is not valid CSV: {what}{advice}") from None
         yield number, row
+
+
+def _columns(head: Sequence[str], delimiter: str) -> list[str]:
+    """The columns that the last of some lines names; none if it is not valid CSV, or if there is no line."""
+    with contextlib.suppress(csv.Error):
+        return next(csv.reader(head[-1:], delimiter=delimiter), [])
+    return []
 
 
 def _head(lines: Iterator[str]) -> list[str]:

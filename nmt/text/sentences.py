@@ -173,8 +173,8 @@ def _goes_on(word: str, previous: str, next_word: str, before: str) -> bool:
 def with_exclamation(text: str, source: str) -> str:
     """A translation that ends with the exclamation mark of its short source instead of a stop.
 
-    People who type `Bleib hier!` or `Vergiss den Schlüssel nicht!` expect the mark. After longer requests translators of
-    German into English prefer a stop: five words instead of three cost 0.11 BLEU on Tatoeba, no limit costs 0.19.
+    People who type `Bleib hier!` or `Vergiss den Schlüssel nicht!` expect the mark. After longer requests translators
+    of German into English prefer a stop: five words instead of three cost 0.11 BLEU on Tatoeba, no limit costs 0.19.
     """
     stop = text.endswith(".") and not text.endswith("..")
     return f"{text[:-1]}!" if stop and source.endswith("!") and len(source.split()) <= SHORT else text
