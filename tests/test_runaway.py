@@ -46,6 +46,7 @@ LINES = [
     "The weather is nice today.",
     "A painter in orange overalls watches the subway tracks from a scaffold.",
     "Four workers with hard hats repair the subway escalator.",
+    "Two men in neon yellow vests weld a rusty steel pipe beside a scaffold near the harbor.",
 ]
 
 
