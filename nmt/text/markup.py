@@ -41,8 +41,9 @@ _BREAKS = _names("br img lb")  # empty elements that separate words even without
 # A value that contains `<` or `>` may not be long, which limits the time for a line; a picture as a value has neither.
 _VALUE = r"""(?:"[^"<>]*+"|'[^'<>]*+'|"[^"]{0,2000}+"|'[^']{0,2000}+')"""
 _TAG = rf"""</?([A-Za-z_][^\s<>/"'=]*+)(?:[^<>"']++|{_VALUE})*+>"""
-_ENTITY = r"&(?:\#[0-9]{1,7}|\#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});"
-_TOKEN = re.compile(rf"{_TAG}|<!--|<!\[CDATA\[|<\?|<![A-Za-z]|{_ENTITY}")
+_TOKEN = re.compile(
+    rf"{_TAG}|<!--|<!\[CDATA\[|<\?|<![A-Za-z]|&(?:\#[0-9]{{1,7}}|\#[xX][0-9A-Fa-f]{{1,6}}|[A-Za-z][A-Za-z0-9]{{1,31}});"
+)
 _INLINE_TAG = re.compile(
     r"""</?([A-Za-z][\w:.-]*+)(?:\s++[\w:.@-]++\s*+=\s*+(?:"[^"]{0,2000}+"|'[^']{0,2000}+'|[^\s"'<>=]++))*+\s*+/?>"""
 )
@@ -210,16 +211,11 @@ def _inline_tokens(line: str) -> Iterator[Token]:
         yield Token(line[start:], "text")
 
 
-def markup_of(line: str) -> str:
-    """The markup of a plain line: INLINE if it has tags around words, `html` if it is escaped, empty if it has none.
-
-    An escaped line has entities, no tags, and `&` nowhere else. A line with code in backquotes may be about markup.
-    """
-    if "`" in line:
-        return ""
-    if "&" in line and "<" not in line and "&" not in re.sub(_ENTITY, "", line):
-        return "html"
-    return INLINE if "</" in line and _partners(list(_inline_tokens(line))) else ""
+def has_elements(line: str) -> bool:
+    """Whether a plain line has tags around words, which move with them; not if it has code in backquotes."""
+    if "</" not in line or "`" in line:
+        return False
+    return bool(_partners(list(_inline_tokens(line))))
 
 
 def _tag(raw: str, name: str, kind: str) -> Token:

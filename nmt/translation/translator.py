@@ -394,7 +394,7 @@ class Translator:
     ) -> PreparedLine:
         """Clean a line, split it if requested, and collect the constraints on its translation.
 
-        is_text: whether tags and entities in a line without markup are only text
+        is_text: whether tags in a line without markup are only text
         """
         line = SourceLine(line) if isinstance(line, str) else line
         marked = line.markup or ("" if is_text else self._inline_markup(line))
@@ -435,14 +435,12 @@ class Translator:
         return find_terms(self, prepared, glossary)
 
     def _inline_markup(self, line: SourceLine) -> str:
-        """The markup of a plain line with tags around words or entities, if the model can tell where words are."""
-        if ("</" not in line.text and not ("&" in line.text and ";" in line.text)) or not self.has_attention:
+        """`inline` if a plain line has tags around words and the model can tell where these words are."""
+        if "</" not in line.text or not self.has_attention or line.prefix or line.required or line.forbidden:
             return ""
-        if line.prefix or line.required or line.forbidden:
-            return ""
-        from nmt.text.markup import markup_of
+        from nmt.text.markup import INLINE, has_elements
 
-        return markup_of(line.text)
+        return INLINE if has_elements(line.text) else ""
 
     def _without_capitals(self, sentence: SourceSentence) -> SourceSentence:
         """A sentence in capitals or Title Case as it is normally written; any other sentence does not change."""
