@@ -21,8 +21,8 @@ HERE = Path(__file__).parent
 GOOD = 5
 """The number of lines of each class that have a good translation in tests/good_translations.*.txt."""
 TODAY = {
-    "de-en": {"spans": 98, "numbers": 98, "capitals": 90, "marks": 80, "sentences": 66, "names": 75, "all": 90},
-    "en-de": {"spans": 98, "numbers": 98, "capitals": 90, "marks": 80, "sentences": 66, "names": 90, "all": 90},
+    "de-en": {"spans": 98, "numbers": 93, "capitals": 90, "marks": 80, "sentences": 66, "names": 75, "all": 90},
+    "en-de": {"spans": 98, "numbers": 93, "capitals": 90, "marks": 80, "sentences": 66, "names": 90, "all": 90},
 }
 """Bars that the bundled models of today hold, by group; those to reach are in `challenges.BARS`."""
 
@@ -97,7 +97,7 @@ DAMAGES: dict[str, Sequence[Callable[[str, str], str]]] = {
         lambda text, direction: text.rstrip(".?!…") + ("!" if text[-1] == "?" else "?!"),
         lambda text, direction: text.rstrip(" .?!…") + ("" if text[-1] in ".?!…" else "."),
     ],
-    "fragments": [unlike, damage_to("$", " ,.!")],
+    "fragments": [unlike, lambda text, direction: text + (" ,.?" if text.endswith("!") else " ,.!")],
     "single words": [unlike, lambda text, direction: f"{text} {OTHER_WORDS[direction[-2:]]}"],
     "sentences": [damage_to(r"[^.?!]*[.?!]$"), damage_to(r"^[^.!?]*[.!?] "), damage_to(r"[.!?] ", ", ")],
     "quotes": [damage_to(r"[“”„\"»«]|(?<!\w)'"), damage_to("$", '"')],

@@ -16,7 +16,7 @@ from test_search import RandomModel
 from nmt.config import DecodingConfig, VocabularyConfig
 from nmt.errors import UserError
 from nmt.text.cleaning import clean_line
-from nmt.text.markup import Segment, has_elements, parse_markup
+from nmt.text.markup import INLINE, Segment, has_elements, parse_markup
 from nmt.text.sentences import split_sentences
 from nmt.text.vocabulary import Vocabulary, learn_vocabulary
 from nmt.translation.line_stream import translate_stream
