@@ -134,7 +134,7 @@ def test_an_older_model_has_none(folder: Path, command: Command) -> None:
 
 def test_a_translation_does_not_depend_on_its_neighbours_and_a_line_is_all_its_sentences() -> None:
     model = Translator.load("de-en")
-    lines = ["Es ist kalt.", "Der Hund schläft auf dem alten Sofa.", "GRMPF KLIRR!", "", "Wie geht es dir?"]
+    lines = ["Es ist kalt.", "Der Hund schläft auf dem alten Sofa.", "Zwirbel flurz gnarp ölt.", "", "Wie geht es dir?"]
     told = [one.confidence for one in model.translate(lines)]
     assert told == pytest.approx([model.translate([line])[0].confidence for line in lines], abs=1e-4)
     kalt, hund, nonsense, blank, _ = told
