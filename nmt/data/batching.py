@@ -50,7 +50,10 @@ class Batch:
 
 
 def to_device(batch: AnyBatch, device: torch.device) -> AnyBatch:
-    """The same batch on a device, from pinned memory; lengths stay in main memory, where kernels read them."""
+    """The same batch on a device. Lengths stay in main memory, where they tell the kernels what to do.
+
+    The copy starts from pinned memory, so that the processor need not wait for the GPU.
+    """
     if device.type == "cpu":
         return batch
     moved = {}
@@ -259,7 +262,11 @@ class Batcher:
         return self._tagged(untagged, indices)
 
     def in_order(self, pairs: np.ndarray, sentences: int, tokens: int) -> Iterator[Batch]:
-        """Some pairs once, sorted by length, in batches of at most `sentences` and `tokens`, for validation."""
+        """Some pairs once, sorted by length, without sampling or word dropout: for validation.
+
+        sentences, tokens: maximum number of pairs and of pieces (padding included) in a batch; a pair with more pieces
+            is a batch of its own
+        """
         lengths = self.corpus.source_lengths.astype(np.int64), self.corpus.target_lengths.astype(np.int64)
         order = pairs[np.lexsort([side[pairs] for side in lengths])]  # by target length, then source length
         start = 0

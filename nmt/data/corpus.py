@@ -346,7 +346,11 @@ def check_splits(
     splits: Sequence[str] = ("train", "validation"),
     task: Literal["translation", "language_model"] = "translation",
 ) -> None:
-    """Check quickly whether these splits can be read, by a first row of each; raises UserError as reading does."""
+    """Check quickly whether these splits can be read: their files, columns and languages, and a first row of each.
+
+    A program calls this when it starts, because reading and learning a vocabulary may take minutes. Rows after the
+    first are not checked (but a JSON array is parsed as a whole). Raises the UserError that reading would raise.
+    """
     for split in splits:
         for source in _sources(data, split, task == "language_model"):
             with source.blamed():

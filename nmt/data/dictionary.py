@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -98,8 +99,7 @@ class Dictionary:
         """
         links = self._links()
         width = len(self._target.words) + SPECIAL_PIECES
-        pairs = zip(self._source.ids, self._target.ids, self._source.places, self._target.places, strict=True)
-        for number, (source, target, places, target_places) in enumerate(pairs):
+        for number, (source, target) in enumerate(zip(self._source.ids, self._target.ids, strict=True)):
             if not source or not target or max(len(source), len(target)) > LONGEST_SENTENCE:
                 continue
             scores = [[links.get(one * width + other, 0.0) for other in target] for one in source]
@@ -118,8 +118,8 @@ class Dictionary:
                     if high - low >= LONGEST_PHRASE:
                         break
                     if all(not is_linked[j] or start <= back[j] <= end for j in range(low, high + 1)):
-                        one = self._source.phrase(number, places, start, end)
-                        other = self._target.phrase(number, target_places, low, high)
+                        one = self._source.phrase(number, start, end)
+                        other = self._target.phrase(number, low, high)
                         if one and other:
                             yield (one, other), end == len(source) - 1 and high == len(target) - 1
 
@@ -160,11 +160,11 @@ class _Side:
     def _number(self, word: str, numbers: dict[str, int]) -> int:
         return numbers.setdefault(self.form.setdefault(word.lower(), word), SPECIAL_PIECES + len(numbers))
 
-    def phrase(self, number: int, places: Sequence[tuple[int, int]], first: int, last: int) -> str:
+    def phrase(self, number: int, first: int, last: int) -> str:
         """Some words of a text; "" if there is more between them than spaces and commas."""
-        text = self.texts[number]
-        words = [text[start:end] for start, end in places[first : last + 1]]
-        gaps = [text[end:start] for (_, end), (start, _) in zip(places[first:last], places[first + 1 :], strict=False)]
+        text, places = self.texts[number], self.places[number][first : last + 1]
+        words = [text[start:end] for start, end in places]
+        gaps = [text[end:start] for (_, end), (start, _) in pairwise(places)]
         if any(gap not in (" ", ", ") for gap in gaps):
             return ""
         if first == 0:

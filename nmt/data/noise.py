@@ -90,15 +90,15 @@ def learn(sources: Sequence[str], targets: Sequence[str], languages: tuple[str, 
         same.update(upper[0] & upper[1])
         capitalised |= upper[0] | upper[1]
     names = sorted(name for name, count in same.items() if len(name) > 2 and 10 * common[name.lower()] < count)
-    found = Dictionary(sources, targets) if words else None
+    found = Dictionary(sources, targets) if words else Dictionary([], [])
     people = frozenset(names)
     return Knowledge(
         names,
         sorted(word for word in capitalised if len(word) > 3),
         _final_marks(sources, targets),
         (_quotes(sources), _quotes(targets)),
-        found.words if found else [],
-        [phrase for phrase in found.phrases if people.isdisjoint(LETTERS.findall(phrase.source))] if found else [],
+        found.words,
+        [phrase for phrase in found.phrases if people.isdisjoint(LETTERS.findall(phrase.source))],
         languages[0],
         frozenset("".join(sources)) | frozenset("".join(targets)),
     )

@@ -36,7 +36,10 @@ class Traced:
 
 @dataclass(frozen=True)
 class LookedUp:
-    """Rows of a table of constants, looked up by ids that are a tensor of the graph."""
+    """Rows of a table of constants, looked up by ids that are a tensor of the graph.
+
+    With `write(..., tables=True)`, operators that compute each row by itself are applied once to the whole table.
+    """
 
     table: Tensor  # [rows, size]
     ids: str

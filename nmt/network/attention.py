@@ -173,6 +173,7 @@ class MultiHeadAttention(Attention):
         self.key, self.query, self.value, self.output = (nn.Linear(size, size, bias=False) for _ in range(4))
 
     def compare(self, queries: Tensor, keys: Tensor, coverage: Tensor | None) -> Tensor:
+        """The scores [batch, heads, length, source_length], divided by the square root of the size of a head."""
         return super().compare(queries / math.sqrt(self.size // self.heads), keys, coverage)
 
 

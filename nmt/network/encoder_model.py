@@ -101,7 +101,10 @@ class EncoderModel(Network):
     def read_on(
         self, source: Tensor, lengths: Tensor, states: Sequence[LayerState] | None
     ) -> tuple[Tensor, list[LayerState]]:
-        """As `forward` without pooling, for a stretch of longer inputs; also the states, without gradient."""
+        """Read a stretch of longer inputs with one output for each position, behind a stretch that left `states`.
+
+        Returns: what the output layer reads, and the states for the next stretch, where the gradient ends
+        """
         outputs, after = self.encoder.read_on(self.embed(self.source_embedding, source), lengths, states)
         return self.output_dropout(outputs), [tuple(tensor.detach() for tensor in state) for state in after]
 

@@ -242,7 +242,10 @@ class BatchNormalization(nn.BatchNorm1d):
         return gain, self.bias - self.running_mean * gain
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """inputs [length, batch, size], padded behind lengths [batch]; one position has no statistics."""
+        """inputs [length, batch, size]; lengths [batch] leave padding out of the statistics.
+
+        A single real position has no deviation: it is normalised by the running statistics.
+        """
         if not self.training:
             return self._normalized_by_running(inputs)
         rows = inputs.flatten(0, -2)

@@ -122,7 +122,11 @@ class DecoderModel(Network):
     def cross_entropy(
         self, readout: Tensor, targets: Tensor, label_smoothing: float = 0.0, count: int | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Loss and negative log-likelihood of targets [length, batch] but PAD, summed, in nats."""
+        """Loss and negative log-likelihood of targets [length, batch] that are not PAD, summed, in nats.
+
+        readout: [length, batch, readout_size]
+        count: the number of these targets, if it is known
+        """
         rows, wanted, _ = real_positions(readout, targets, count)
         return output_cross_entropy(rows, self.output_weight, self.output_bias, wanted, label_smoothing)
 

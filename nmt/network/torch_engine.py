@@ -57,6 +57,7 @@ class TorchEngine(Engine):
 
     @torch.inference_mode()
     def step(self, memory: Any, state: EngineState, tokens: Integers) -> Predicted:
+        """Log-probabilities [rows, vocabulary] of the next piece behind `tokens` [rows], and attention weights."""
         log_probs, weights, state = self._step(memory, state, tokens)
         return log_probs.cpu().numpy(), weights, state
 

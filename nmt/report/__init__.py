@@ -38,7 +38,9 @@ def describe(evaluation: Evaluation) -> str:
 
 
 def write_report(report: Report, folder: Path, commands: Commands) -> None:
-    """Write the files into a folder.
+    """Write the files into a folder, which is made if it is missing; each file is written atomically.
+
+        commands: the commands that produced the numbers; this function adds the names of the text files
 
     Raises UserError if the folder cannot be written.
     """

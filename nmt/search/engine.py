@@ -45,7 +45,10 @@ class Engine(ABC):
 
     @abstractmethod
     def start(self, sources: Sequence[Sequence[int]]) -> tuple[Any, EngineState]:
-        """The memory of sentences (one at least, none empty) and the state before the first step, a row for each."""
+        """Encode sentences of source ids (at least one sentence, none of them empty).
+
+        Returns: the memory, indexed by sentence, and the state before the first step, one row per sentence, in order.
+        """
 
     @abstractmethod
     def step(self, memory: Any, state: EngineState, tokens: Integers) -> Predicted:

@@ -84,7 +84,10 @@ class Ensemble(Joined):
         return Ensemble(engines)
 
     def step(self, memory: list[Any], state: EngineState, tokens: Integers) -> Predicted:
-        """Log-probabilities of the mean; mean attention weights of the members that have attention."""
+        """Log-probabilities [rows, vocabulary] of the mean; attention weights [rows, source_length], their mean.
+
+        Members without attention do not count for the weights, which are None if no member has attention.
+        """
         log_probs, each_weights, state = self._step_each(memory, state, tokens)
         weights = [attention_weights for attention_weights in each_weights if attention_weights is not None]
         return log_mean(log_probs), _mean_of_weights(weights) if weights else None, state

@@ -62,7 +62,10 @@ class Candidate:
 
 
 def read_n_best(lines: Iterable[str]) -> Iterator[tuple[int, list[Candidate]]]:
-    """The candidates of each source line, from lines of number, rank, score, text with tabs; raises UserError."""
+    """The candidates of each source line. A line has its number, rank, score and text, separated by tabs, maybe more.
+
+    Raises UserError when a line has another form, or the candidates of a source line are not consecutive.
+    """
     known = set()
     for line, candidates in groupby(map(_read_candidate, lines, count(1)), key=lambda candidate: candidate.line):
         if line in known:

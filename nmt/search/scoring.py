@@ -130,7 +130,11 @@ class ForcedStep(NamedTuple):
 
 
 def force(engine: Engine, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> Iterator[ForcedStep]:
-    """Forced decoding (teacher forcing) of pairs of ids without begin and end symbol; a target may be empty."""
+    """Forced decoding (teacher forcing): the engine takes the same steps as in search, but reads given translations.
+
+    Parameters:
+        sources, targets: ids of each pair, without begin and end symbol; a target may be empty, a source must not
+    """
     if not sources:
         return
     memory, state = engine.start(sources)

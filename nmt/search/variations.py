@@ -35,13 +35,18 @@ class Rows(NamedTuple):
 
 
 class Variation(ABC):
-    """A variation of search for a batch of sentences."""
+    """A variation of search for a batch of sentences. Subclasses apply in the order in which they are defined."""
 
     longest: Integers  # most pieces of a translation, without the end symbol, [sentences]
 
     @abstractmethod
     def adjust(self, preferences: Floats, log_probs: Floats, rows: Rows) -> None:
-        """Change the preferences [rows, vocabulary] for the next pieces in place; `log_probs` are the model's own."""
+        """Change the preferences for the next pieces in place.
+
+        Parameters:
+            preferences: [rows, vocabulary], as the earlier variations left them
+            log_probs: the model's own, [rows, vocabulary]
+        """
 
 
 class NoRepeatedNgram(Variation):
@@ -181,7 +186,7 @@ class CopiedSpans(Variation):
 
 
 class Prefix(Variation):
-    """A translation begins with its prefix."""
+    """A translation begins with its prefix. It applies last, because it has priority over all other variations."""
 
     def __init__(self, prefixes: Sequence[Phrase]) -> None:
         self.prefixes = prefixes

@@ -11,7 +11,6 @@ import numpy as np
 from nmt.config import Config
 from nmt.data.batching import Batch, Pool, drop_words, make_batch, plan_batches, to_device
 from nmt.data.examples import Examples, LabelBatcher, Texts, check_examples, measure_examples
-from nmt.errors import UserError
 from nmt.model_folder import ModelFolder
 from nmt.network.model import TranslationModel
 from nmt.network.torch_engine import TorchEngine
@@ -19,7 +18,7 @@ from nmt.prediction.captions import Caption, write_captions
 from nmt.prediction.predictor import Prediction
 from nmt.scores.evaluation import Evaluation, evaluate_translations
 from nmt.sizing import Amount
-from nmt.tasks.examples import read_splits
+from nmt.tasks.examples import read_splits, short_enough
 from nmt.tasks.task import Say
 from nmt.tasks.translation import TranslationTask, check_decoding
 from nmt.text.labels import Ids, represent_sources
@@ -101,14 +100,7 @@ class CaptioningTask(TranslationTask):
         longest = self.config.data.max_length
         sources = represent_sources(self.source_vocabulary, texts.sources, longest, texts.where)
         pieces = self.target_vocabulary.encode_batch(texts.targets)
-        kept = [i for i, ids in enumerate(pieces) if split != "train" or len(ids) <= longest]
-        if len(kept) < len(pieces):
-            say(
-                f"{len(pieces) - len(kept):,} of {len(pieces):,} training texts have more than {longest} pieces "
-                "(`data.max_length`) and are left out"
-            )
-        if not kept:
-            raise UserError(f"each training text has more than {longest} pieces; raise `data.max_length`")
+        kept = short_enough(pieces, longest, ("text", "pieces"), split, say)
         sides = [sources[i] for i in kept], [np.array(pieces[i], np.int64) for i in kept]
         return Examples(sides[0], [np.zeros(0, np.int64)] * len(kept), sides[1], [texts.targets[i] for i in kept])
 

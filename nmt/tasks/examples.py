@@ -53,6 +53,27 @@ def read_splits(
     return training, validation, texts
 
 
+def short_enough(
+    sequences: Sequence[Sequence[Any]], longest: int, names: tuple[str, str], split: str, say: Say
+) -> list[int]:
+    """The places of the sequences that are used: for training only those of at most `longest` positions.
+
+    A line says how many are left out; raises UserError if all are.
+
+    names: what a sequence and what its positions are called
+    """
+    kept = [i for i, one in enumerate(sequences) if split != "train" or len(one) <= longest]
+    what, unit = names
+    if len(kept) < len(sequences):
+        say(
+            f"{len(sequences) - len(kept):,} of {len(sequences):,} training {what}s have more than {longest} {unit} "
+            "(`data.max_length`) and are left out"
+        )
+    if not kept:
+        raise UserError(f"each training {what} has more than {longest} {unit}; raise `data.max_length`")
+    return kept
+
+
 class ExampleTask(Task):
     """Examples with targets, an EncoderModel, and validation by the scores of what it predicts."""
 
@@ -116,21 +137,9 @@ class ExampleTask(Task):
         return [np.array(ids[:longest]) for ids in sources]
 
     def short_enough(self, sources: Sequence[Any], split: str, say: Say) -> list[int]:
-        """The places of the sources that are used: for training only those of at most `data.max_length` positions.
-
-        A line says how many are left out; raises UserError if all are.
-        """
-        longest = self.config.data.max_length
-        kept = [i for i, source in enumerate(sources) if split != "train" or len(source) <= longest]
-        what, unit = ("example", "vectors") if self.config.reads_vectors else ("text", "pieces")
-        if len(kept) < len(sources):
-            say(
-                f"{len(sources) - len(kept):,} of {len(sources):,} training {what}s have more than {longest} {unit} "
-                "(`data.max_length`) and are left out"
-            )
-        if not kept:
-            raise UserError(f"each training {what} has more than {longest} {unit}; raise `data.max_length`")
-        return kept
+        """The places of the sources that are used, as `short_enough` chooses them."""
+        names = ("example", "vectors") if self.config.reads_vectors else ("text", "pieces")
+        return short_enough(sources, self.config.data.max_length, names, split, say)
 
     def pools(self, epoch: int) -> list[Ids]:
         """The examples in random order, in parts that are sorted by length."""

@@ -145,7 +145,10 @@ def parse_markup(line: str, kind: str, *, copied: bool = False, whole: bool = Fa
 
 
 def html_tokens(page: str) -> tuple[list[Token], dict[int, int]]:
-    """The tags of a page and the text between them, which together are the page; the partners of inline tags."""
+    """The tags of a page and the text between them, and the index of the partner of each inline tag that has one.
+
+    Elements whose content is not translated are single tokens. All tokens together are the page.
+    """
     tokens = list(_tokens(page, "html"))
     return _joined(tokens, _partners(tokens), "html")
 

@@ -40,13 +40,19 @@ def read_parallel(paths: Sequence[str | Path]) -> list[list[str]]:
 
 
 def iterate_lines(path: str | Path, longest: int = LONGEST_LINE) -> Iterator[str]:
-    """The lines of a UTF-8 text file, one at a time; raises UserError if one has more than `longest` bytes."""
+    """Iterate over the lines of a UTF-8 text file, so that its size does not matter.
+
+    longest: bytes of a line at most, beyond which UserError is raised
+    """
     for number, line in enumerate(iterate_bytes(path, longest=longest), start=1):
         yield _decode(path, number, _without_end(line))
 
 
 def iterate_chunks(path: str | Path) -> Iterator[str]:
-    """As `iterate_lines`, but a line of more than 64 KiB becomes several, cut at spaces or between characters."""
+    """Iterate over the lines of a text file; a line of more than 64 KiB becomes several.
+
+    It is cut at a space, or between two characters where there is none.
+    """
     number, rest = 1, b""
     for piece in _pieces(path):
         is_end = piece.endswith(b"\n")
@@ -214,7 +220,11 @@ def _invalid_json(path: str | Path, line: int, error: json.JSONDecodeError, hint
 
 
 def iterate_csv(path: str | Path, source: str, target: str, score: str = "") -> Iterator[tuple[str, ...]]:
-    """Pairs of a CSV file (RFC 4180, delimiter `,`, `;`, `|` or tab) whose first line names the columns."""
+    """Pairs of a CSV file (RFC 4180 with double quotes) whose first line names the columns.
+
+    The delimiter is a comma, a semicolon, a tab or |, by the first line. Blank lines are skipped. An error names the
+    line on which its row starts.
+    """
     lines = (line + "\n" for line in iterate_lines(path))
     head = _head(lines)
     skipped = 0

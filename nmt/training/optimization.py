@@ -77,7 +77,10 @@ def take_step(optimizer: torch.optim.Optimizer, rate: float, divisor: Tensor, sk
 
 
 def clipping_divisor(norm: Tensor, limit: float) -> Tensor:
-    """The divisor of gradients that limits their norm; 1 for no limit, 0. Pascanu et al. (2013), algorithm 1."""
+    """The number that gradients are divided by so that their norm is at most the limit; with a limit of 0 it is 1.
+
+    Pascanu et al. (2013), algorithm 1.
+    """
     return (norm / limit).clamp(min=1) if limit > 0 else torch.ones_like(norm)
 
 

@@ -89,11 +89,21 @@ class Cell(nn.Module):
         return None
 
     def initialize_constants(self, forget_gate_bias: float) -> None:
-        """Set the weights that start neither as a random matrix nor as zeros, which are set before."""
+        """Set the weights that start neither as a random matrix nor as a zero bias; called after these have been set.
+
+        forget_gate_bias: for cells with a forget gate
+        """
 
     @abstractmethod
     def step(self, projected: Tensor, state: State, products: Products) -> State:
-        """The state after a position, from W_ih x + input_bias() [batch, gates * hidden] and the state before it."""
+        """One position.
+
+            projected: W_ih x + input_bias(), [batch, gates * hidden]
+            state: before the position, [batch, hidden] each
+            products: one for each of `recurrent_blocks`
+
+        Returns: the state after the position
+        """
 
     def scan(self, projected: Tensor, state: State, weight_hh: Tensor) -> State:
         """All positions: here step by step; most cells have a faster way (`nmt.network.cells.scan`).

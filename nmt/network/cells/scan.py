@@ -48,7 +48,16 @@ class ScannedCell(Cell):
     @classmethod
     @abstractmethod
     def unroll(cls, projected: Tensor, state: State, products: Products, parameters: Sequence[Tensor]) -> Scanned:
-        """All positions without autograd, with the results of `prepare` and of `scan_parameters`."""
+        """All positions, without autograd.
+
+            projected: as `prepare` returns it, [length, batch, gates * hidden]
+            state: before the first position, [batch, hidden] each
+            products: one for each of `recurrent_blocks`
+            parameters: `scan_parameters()`
+
+        Returns: the state after every position [length, batch, hidden] each, and the tensors that `reverse` needs. If
+        the cell has gates, the first of these holds their activations [length, batch, gates * hidden]
+        """
 
     @classmethod
     @abstractmethod

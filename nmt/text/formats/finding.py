@@ -61,7 +61,10 @@ class Found:
 
 
 def find_files(names: Sequence[str], reading: Reading) -> tuple[list[Found], Reading]:
-    """The files that paths, folders and patterns mean, and the reading with their languages; raises UserError."""
+    """The files that are meant by paths, folders and patterns, and the reading with the languages that are in them.
+
+    Raises UserError when there is none, when two text files cannot be matched, and when the languages are not clear.
+    """
     found: list[Found] = []
     texts: list[str] = []
     optional: list[str] = []

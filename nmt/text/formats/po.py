@@ -21,7 +21,10 @@ def languages(path: str, reading: Reading) -> list[str]:
 
 
 def read(path: str, reading: Reading) -> Iterator[Pair]:
-    """The messages, which are in the source language unless the header says otherwise, and their translations."""
+    """The messages and their translations; of plural forms the singular with the first form, the plural with the rest.
+
+    The messages are in the source language, unless the header says that the translations are.
+    """
     catalogue = _parse(path)
     turned = is_turned(f"`{path}`", "", _language(catalogue), (reading.source, reading.target))
     for entry in catalogue:

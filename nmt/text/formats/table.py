@@ -80,7 +80,10 @@ def read(path: str, reading: Reading) -> Iterator[Pair]:
 
 
 def pairs_of_rows(rows: Iterator[Row], reading: Reading, where: str, is_rectangular: bool = False) -> Iterator[Pair]:
-    """The pairs of any table; if it is rectangular, a row with more fields than most rows is broken."""
+    """The pairs of any table; says which columns are read where that was not clear.
+
+    is_rectangular: whether a row with more fields than most rows is broken
+    """
     head = list(itertools.islice(_with_text(rows), LOOKED_AT))
     if not head:
         return
