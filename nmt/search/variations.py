@@ -35,7 +35,7 @@ class Rows(NamedTuple):
 
 
 class Variation(ABC):
-    """A variation of search for a batch of sentences. Subclasses apply in the order in which they are defined."""
+    """A variation of search for a batch of sentences. They apply in the order in which `Variations` makes them."""
 
     longest: Integers  # most pieces of a translation, without the end symbol, [sentences]
 
