@@ -2,21 +2,34 @@
 
 import os
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 
-class UserError(Exception):
+class _OneLine(Exception):
+    """An error whose message is one line, even where it quotes a name that has line ends."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.splitlines()))
+
+
+class UserError(_OneLine):
     """Wrong input or usage. The message is one line: what is wrong, where, and what to do.
 
     The command line prints it without a traceback and exits with status 2.
     """
 
 
-class TrainingError(Exception):
+class TrainingError(_OneLine):
     """Work that failed or was stopped although the input was correct; one line, exit status 1."""
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first 20 names for a message, each of at most 40 characters; `none` if there are none."""
+    more = [f"and {len(names) - 20:,} more"] if len(names) > 20 else []
+    return ", ".join([name[:40] for name in names[:20]] + more) or "none"
 
 
 def closest(word: str, known: Iterable[str]) -> str:

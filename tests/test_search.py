@@ -435,7 +435,7 @@ def test_settings_name_the_rule_and_the_value():
         SearchSettings(beam_size=5, n_best=6)
     with pytest.raises(UserError, match="`beam_size` must be at least 1, but is 0 instead"):
         SearchSettings(beam_size=0)
-    with pytest.raises(UserError, match="`max_length_factor` must be at least 0 and at most 1000, but is -1 instead"):
+    with pytest.raises(UserError, match="`max_length_factor` must be at least 0 and at most 100, but is -1 instead"):
         SearchSettings(max_length_factor=-1)
     with pytest.raises(UserError, match="`n_best` must be at least 1, but is 0 instead"):
         SearchSettings(n_best=0)

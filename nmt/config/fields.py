@@ -486,12 +486,12 @@ class DecodingConfig:
         1.0, "expected number of target pieces per source piece", "R", up_to(1000), needs=BREVITY, scoring=True
     )
     """Expected number of target pieces per source piece, for the brevity penalty. Measure it on the training data."""
-    min_length: int = option(0, "minimum number of target pieces", "N", up_to(10**6))
+    min_length: int = option(0, "minimum number of target pieces", "N", up_to(1000))
     """Minimum number of target pieces, without the end symbol; for models that stop too early."""
-    max_length_factor: float = option(2.0, "maximum number of target pieces per source piece", "F", up_to(1000))
+    max_length_factor: float = option(2.0, "maximum number of target pieces per source piece", "F", up_to(100))
     """A translation has at most `max_length_factor` times the number of source pieces plus `max_length_offset` pieces.
     Raise it if the target needs many more pieces than the source."""
-    max_length_offset: int = option(10, "target pieces allowed in addition to --max-length-factor", "N", up_to(10**6))
+    max_length_offset: int = option(10, "target pieces allowed in addition to --max-length-factor", "N", up_to(10**4))
     """See `max_length_factor`; it matters for the shortest sentences."""
     no_repeat_ngram: int = option(0, "no n-gram of N pieces twice in a translation; 0 allows it", "N", up_to(10**6))
     """A translation contains no n-gram of this many pieces twice; 0 allows repetition. 3 to 6 stop a model that repeats

@@ -31,7 +31,7 @@ from nmt.config import DataConfig
 from nmt.config.tasks import SideKind
 from nmt.data import hub
 from nmt.data.npz import iterate_npz
-from nmt.errors import UserError, similar_path
+from nmt.errors import UserError, listed, similar_path
 from nmt.text.cleaning import clean_line, clean_target
 from nmt.text.conll import iterate_conll
 from nmt.text.files import COMPRESSED, plain_name
@@ -505,7 +505,7 @@ def _find_fields(schema: pa.Schema, where: str, source: Source) -> list[list[str
         ways[: len(sides)] = [[side] if is_column else ["translation", side] for side in sides]
     if not all(ways):
         raise UserError(
-            f"{where} has no column `{source.score}` (`data.score`); its columns are {', '.join(schema.names)}"
+            f"{where} has no column `{source.score}` (`data.score`); its columns are {listed(schema.names)}"
         )
     return ways
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt.config.tasks import SideKind
-from nmt.errors import UserError
+from nmt.errors import UserError, listed
 from nmt.text.files import open_text, readable
 from nmt.text.vectors import vectors_of
 
@@ -285,7 +285,7 @@ def _iterate_table(
         return
     find_sides(f"`{path}`", columns, [], source, target, "; its first line must name the columns")
     if score and score not in columns:
-        raise UserError(f"`{path}` has no column `{score}` (`data.score`); its columns are {', '.join(columns)}")
+        raise UserError(f"`{path}` has no column `{score}` (`data.score`); its columns are {listed(columns)}")
     first, second = columns.index(source), columns.index(target)
     third = columns.index(score) if score else None
     for number, row in rows:
@@ -309,10 +309,10 @@ def find_sides(
     sides = list(dict.fromkeys((source, target)))  # a language model asks for one side only
     missing = [name for name in sides if name not in columns and name not in languages] or sides
     settings = "`data.source` and `data.target`" if len(sides) == 2 else "`data.target`"
-    inside = f" (the languages of `translation` are {', '.join(languages)})" if languages else ""
+    inside = f" (the languages of `translation` are {listed(languages)})" if languages else ""
     raise UserError(
         f"{where} has no column {' and no column '.join(f'`{name}`' for name in missing)}; "
-        f"its columns are {', '.join(columns) or 'none'}{inside}{hint}; set {settings}"
+        f"its columns are {listed(columns)}{inside}{hint}; set {settings}"
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
-from nmt.errors import UserError
+from nmt.errors import UserError, listed
 from nmt.text.files import open_plain, readable, unmarked_encoding
 from nmt.text.formats.languages import NAMES, are_turned, base, is_code, is_language, normal_code
 from nmt.text.formats.pair import Pair, Reading
@@ -136,7 +136,7 @@ def _asked(names: list[str], name: str, where: str, option: str) -> int:
     if found is None and re.fullmatch("[A-Za-z]{1,2}", name):
         found = next((i for i in range(len(names)) if _letter(i) == name.upper()), None)
     if found is None:
-        columns = ", ".join(f"{_letter(i)} `{name[:40]}`" for i, name in enumerate(names))
+        columns = listed([f"{_letter(i)} `{name[:34]}`" for i, name in enumerate(names)])
         raise UserError(f"{where} has no column `{name}` ({option}); its columns are {columns}")
     return found
 
