@@ -178,4 +178,10 @@ def test_splitting_takes_linear_time(line: str) -> None:
     ],
 )
 def test_a_short_exclamation_keeps_its_mark(source: str, text: str, written: str) -> None:
-    assert with_exclamation(text, source) == written
+    assert with_exclamation(text, source, "en") == written
+
+
+def test_french_has_a_space_before_an_exclamation_mark() -> None:
+    assert with_exclamation("Restez ici.", "Stay here!", "fr") == "Restez ici !"
+    assert with_exclamation("Don't forget the key.", "N'oublie pas la clé !", "en") == "Don't forget the key!"
+    assert with_exclamation("Don't forget the blue key.", "N'oublie pas la clé bleue !", "en").endswith("!")

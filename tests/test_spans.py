@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nmt.data.spans import mark_spans
+from nmt.text.names import find_names
 from nmt.text.spans import SPAN_CHARACTERS, Named, find_spans, replace_spans, restore_spans
 
 # Each line has its spans in ⟦brackets⟧; all others must have none.
@@ -181,6 +182,33 @@ def test_what_is_a_span(line: str) -> None:
     if "\ue123" in text:
         spans = ["\ue123"]
     assert texts(text) == spans
+
+
+FORMS_OF_ADDRESS = (  # noqa: SIM905
+    "Herr Herrn Frau Fräulein Hr. Fr. Mr Mr. Mrs Mrs. Ms Ms. Mx Mx. Monsieur Madame Mademoiselle M. Mme Mme. Mlle Mlle. "
+    "Señor Señora Señorita Sr. Sra. Srta. Senhor Senhora Doña Signor Signora Signorina Sig.ra dhr. mevr. Meneer Mevrouw "
+    "Dr. Dr Prof. Prof Doktor Doctor Professor"
+).split()
+LEGAL_FORMS = (
+    "GmbH|gGmbH|AG|SE|GmbH & Co. KG|mbH|KG|KGaA|OHG|UG|e.K.|e. V.|Ltd|Ltd.|Inc.|Corp.|LLC|LLP|PLC|plc|SARL|SAS|S.p.A.|SpA|"
+    "S.r.l.|Srl|B.V.|N.V.|A/S|ApS|Oy|Oyj|Kft"
+).split("|")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        *((f"da ist {form} Bierbaum, sagt er", "Bierbaum") for form in FORMS_OF_ADDRESS),
+        *((f"bei Bierbaum {form} ist es schön", f"Bierbaum {form}") for form in LEGAL_FORMS),
+        *((f"in der Berliner {kind} ist es schön", f"Berliner {kind}") for kind in ("Straße", "Str.", "Platz", "Allee")),
+        *((f"in der Berliner {kind} ist es schön", f"Berliner {kind}") for kind in ("Damm", "Chaussee", "Ufer")),
+        *((f"{start} Lena Bierbaum, sagt er", "Bierbaum") for start in ("ich heiße", "je m'appelle", "me llamo")),
+        *((f"{start} Lena Bierbaum, sagt er", "Bierbaum") for start in ("my name is", "mi chiamo", "ik heet", "namens")),
+    ],
+)
+def test_each_sign_of_a_name_is_known(text: str, name: str) -> None:
+    """`find_names` looks at a text only if it has a word that its patterns begin with; none may be missing there."""
+    assert [text[start:end] for start, end in find_names(text)] == [name]
 
 
 def test_named_phrases_are_spans_as_whole_words() -> None:

@@ -17,8 +17,8 @@ _PARTICLES = r"(?!der )(?:(?:von|vom|zu|zur|van|der|den|ten|ter|de|del|della|di|
 
 _TITLE = r"(?:(?:Dr|Prof|Dipl|Ing|med|rer|nat|phil|jur|habil|h\.c)\.[ -]?|(?:Doktor|Doctor|Professor|Dr|Prof)[ ])"
 _ADDRESS = (
-    r"(?:Herrn?|Frau|Fräulein|Hr\.|Fr\.|Mrs?\.?|Ms\.?|Mx\.|Monsieur|Madame|Mademoiselle|M\.|Mme\.?|Mlle\.?|Señora?|"
-    r"Señorita|Sra?\.|Srta\.|Senhora?|Doña|Signora?|Signorina|Sig\.(?:ra[ ])?|dhr\.|mevr\.|Meneer|Mevrouw)[ ]"
+    r"(?:Herrn?|Frau|Fräulein|Hr\.|Fr\.|Mrs?\.?|Ms\.?|Mx\.?|Monsieur|Madame|Mademoiselle|M\.|Mme\.?|Mlle\.?|Señora?|"
+    r"Señorita|Sra?\.|Srta\.|Senhora?|Doña|Signora?|Signorina|Sig\.(?:ra)?|dhr\.|mevr\.|Meneer|Mevrouw)[ ]"
 )
 _OFFICE = (  # offices and occupations, which are no names after a form of address
     r"(?i:\w*(?:präsident|minister|kanzler|direktor|bürgermeister|wachtmeister|hausmeister|sekretär|kommissar|"

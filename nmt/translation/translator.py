@@ -802,11 +802,12 @@ class Translator:
 
     def _with_exclamation(self, text: str, tokens: list[str], source: str) -> tuple[str, list[str]]:
         """A translation and its pieces, with the final mark of a short exclamation (`with_exclamation`)."""
-        written = with_exclamation(text, source)
+        written = with_exclamation(text, source, self.target_language)
         if written == text or self.target_vocabulary.unreadable("!"):
             return text, tokens
         start, _, end = tokens[-1].rpartition(".")
-        return written, [*tokens[:-1], f"{start}!{end}"]
+        mark = written.removeprefix(text[:-1]).replace(" ", "▁")
+        return written, [*tokens[:-1], f"{start}{mark}{end}"]
 
     def _with_first_capital(self, text: str, tokens: list[str], source: str) -> tuple[str, list[str]]:
         """A translation and its pieces, which begin with a capital as the source does (`with_first_capital`)."""
