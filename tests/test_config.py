@@ -92,8 +92,14 @@ def test_impossible_values(section: str, key: str, value: object, rule: str) -> 
             "`model.transition_depth` must be at most 100, but is 1000000000 instead",
         ),
         ({"decoding": {"beam_size": 10**9}}, "`decoding.beam_size` must be at most 1000, but is 1000000000 instead"),
-        ({"decoding": {"min_length": 10**6}}, "`decoding.min_length` must be at least 0 and at most 1000, but is 1000000"),
-        ({"decoding": {"max_length_offset": 10**5}}, "`decoding.max_length_offset` must be at least 0 and at most 10000"),
+        (
+            {"decoding": {"min_length": 10**6}},
+            "`decoding.min_length` must be at least 0 and at most 1000, but is 10",
+        ),
+        (
+            {"decoding": {"max_length_offset": 10**5}},
+            "`decoding.max_length_offset` must be at least 0 and at most 100",
+        ),
     ],
 )
 def test_what_may_have_been_meant(values: dict[str, object], advice: str) -> None:

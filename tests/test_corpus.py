@@ -306,7 +306,10 @@ def test_values_stay_text_and_become_one_line(tmp_path):
         ('de,en\n"a"b,c\n', "line 2 is not valid CSV: ',' expected after '\"'"),
         ("a,b\nc,d\n", "has no column `de` and no column `en`; its columns are a, b; its first line must name th"),
         ('"a\n\tb",c\nd,e\n', "has no column `de` and no column `en`; its columns are a \tb, c; its first line must"),
-        (",".join("c" * 25) + "\n", f"has no column `de` and no column `en`; its columns are {'c, ' * 20}and 5 more; its"),
+        (
+            ",".join("c" * 25) + "\n",
+            f"has no column `de` and no column `en`; its columns are {'c, ' * 20}and 5 more",
+        ),
         ("x" * 200_000 + "\n", "line 1 is not valid CSV: field larger than field limit"),
     ],
 )

@@ -185,14 +185,16 @@ def test_what_is_a_span(line: str) -> None:
 
 
 FORMS_OF_ADDRESS = (  # noqa: SIM905
-    "Herr Herrn Frau Fräulein Hr. Fr. Mr Mr. Mrs Mrs. Ms Ms. Mx Mx. Monsieur Madame Mademoiselle M. Mme Mme. Mlle Mlle. "
-    "Señor Señora Señorita Sr. Sra. Srta. Senhor Senhora Doña Signor Signora Signorina Sig.ra dhr. mevr. Meneer Mevrouw "
-    "Dr. Dr Prof. Prof Doktor Doctor Professor"
+    "Herr Herrn Frau Fräulein Hr. Fr. Mr Mr. Mrs Mrs. Ms Ms. Mx Mx. Monsieur Madame Mademoiselle M. Mme Mme. Mlle "
+    "Señor Señora Señorita Sr. Sra. Srta. Senhor Senhora Doña Signor Signora Signorina Sig.ra dhr. mevr. Meneer "
+    "Mevrouw Dr. Dr Prof. Prof Doktor Doctor Professor"
 ).split()
-LEGAL_FORMS = (
-    "GmbH|gGmbH|AG|SE|GmbH & Co. KG|mbH|KG|KGaA|OHG|UG|e.K.|e. V.|Ltd|Ltd.|Inc.|Corp.|LLC|LLP|PLC|plc|SARL|SAS|S.p.A.|SpA|"
-    "S.r.l.|Srl|B.V.|N.V.|A/S|ApS|Oy|Oyj|Kft"
+LEGAL_FORMS = (  # noqa: SIM905
+    "GmbH|gGmbH|AG|SE|GmbH & Co. KG|mbH|KG|KGaA|OHG|UG|e.K.|e. V.|Ltd|Ltd.|Inc.|Corp.|LLC|LLP|PLC|plc|SARL|SAS|S.p.A.|"
+    "SpA|S.r.l.|Srl|B.V.|N.V.|A/S|ApS|Oy|Oyj|Kft"
 ).split("|")
+STREETS = ("Straße", "Str.", "Platz", "Allee", "Damm", "Chaussee", "Ufer")
+BEFORE_A_SURNAME = ("ich heiße", "je m'appelle", "me llamo", "my name is", "mi chiamo", "ik heet", "namens")
 
 
 @pytest.mark.parametrize(
@@ -200,10 +202,12 @@ LEGAL_FORMS = (
     [
         *((f"da ist {form} Bierbaum, sagt er", "Bierbaum") for form in FORMS_OF_ADDRESS),
         *((f"bei Bierbaum {form} ist es schön", f"Bierbaum {form}") for form in LEGAL_FORMS),
-        *((f"in der Berliner {kind} ist es schön", f"Berliner {kind}") for kind in ("Straße", "Str.", "Platz", "Allee")),
-        *((f"in der Berliner {kind} ist es schön", f"Berliner {kind}") for kind in ("Damm", "Chaussee", "Ufer")),
-        *((f"{start} Lena Bierbaum, sagt er", "Bierbaum") for start in ("ich heiße", "je m'appelle", "me llamo")),
-        *((f"{start} Lena Bierbaum, sagt er", "Bierbaum") for start in ("my name is", "mi chiamo", "ik heet", "namens")),
+        *(
+            (f"in der Berliner {kind} ist es schön", f"Berliner {kind}")
+            for kind in ("Straße", "Str.", "Platz", "Allee")
+        ),
+        *((f"in der Berliner {kind} ist es schön", f"Berliner {kind}") for kind in STREETS),
+        *((f"{start} Lena Bierbaum, sagt er", "Bierbaum") for start in BEFORE_A_SURNAME),
     ],
 )
 def test_each_sign_of_a_name_is_known(text: str, name: str) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import Any, Literal
 
 from nmt.errors import UserError, did_you_mean
@@ -124,9 +123,12 @@ def register(kind: TaskKind) -> TaskKind:
 
 def task_kind(name: str) -> TaskKind:
     """The declaration of a task; raises UserError if no installed package has it."""
-    if name not in _KINDS:
-        for point in entry_points(group=GROUP, name=name):
-            _KINDS[name] = point.load()
+    if name in _KINDS:
+        return _KINDS[name]
+    from importlib.metadata import entry_points  # 30 ms, which only tasks of other packages need
+
+    for point in entry_points(group=GROUP, name=name):
+        _KINDS[name] = point.load()
     if name not in _KINDS:
         known = sorted({*_KINDS, *(point.name for point in entry_points(group=GROUP))})
         raise UserError(

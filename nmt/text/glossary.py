@@ -10,10 +10,6 @@ from typing import NamedTuple
 
 from nmt.errors import UserError
 from nmt.text.cleaning import clean_line
-from nmt.text.formats.languages import is_language
-from nmt.text.formats.pair import Reading
-from nmt.text.formats.table import iterate_rows
-from nmt.text.formats.tbx import read_terms
 from nmt.text.reading import iterate_bytes
 
 INFLECTED_FROM = 5  # letters that a word of a term has at least, for its inflected forms to count
@@ -84,6 +80,8 @@ class Glossary:
 
         Raises UserError when the file is none of these.
         """
+        from nmt.text.formats.tbx import read_terms  # these take 10 ms, and few runs have a glossary
+
         name = f"glossary `{path}`"
         head = next((line for line in iterate_bytes(path) if line.strip()), b"").lstrip()
         problems: list[str] = []
@@ -156,7 +154,11 @@ def _read_table(
     path: str | Path, name: str, languages: Sequence[str], problems: list[str]
 ) -> Iterator[tuple[str, str]]:
     """The pairs of a table with any delimiter and encoding."""
+    from nmt.text.formats.pair import Reading
+    from nmt.text.formats.table import iterate_rows
+
     columns, width = (0, 1), 2
+
     rows = iterate_rows(str(path), Reading(languages[0], languages[1], say=lambda line: None))
     for number, (place, row) in enumerate(one for one in rows if any(map(str.strip, one[1]))):
         if number == 0 and (named := _columns(row, languages)) is not None:
@@ -176,6 +178,8 @@ def _read_table(
 
 def _columns(row: Sequence[str], languages: Sequence[str]) -> tuple[int, int] | None:
     """The columns of source and target terms, if a line names them."""
+    from nmt.text.formats.languages import is_language
+
     names = [name.strip().lower() for name in row]
     named = [[i for i, name in enumerate(names) if name in side] for side in (_SOURCE_NAMES, _TARGET_NAMES)]
     spoken = [[i for i, name in enumerate(names) if is_language(name, one)] for one in languages]

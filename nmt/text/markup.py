@@ -41,10 +41,11 @@ _BREAKS = _names("br img lb")  # empty elements that separate words even without
 # A value that contains `<` or `>` may not be long, which limits the time for a line; a picture as a value has neither.
 _VALUE = r"""(?:"[^"<>]*+"|'[^'<>]*+'|"[^"]{0,2000}+"|'[^']{0,2000}+')"""
 _TAG = rf"""</?([A-Za-z_][^\s<>/"'=]*+)(?:[^<>"']++|{_VALUE})*+>"""
-_TOKEN = re.compile(
+# Compiled for the first line that needs them, and kept by `re`: compiling takes milliseconds of each start.
+_TOKEN = (
     rf"{_TAG}|<!--|<!\[CDATA\[|<\?|<![A-Za-z]|&(?:\#[0-9]{{1,7}}|\#[xX][0-9A-Fa-f]{{1,6}}|[A-Za-z][A-Za-z0-9]{{1,31}});"
 )
-_INLINE_TAG = re.compile(
+_INLINE_TAG = (
     r"""</?([A-Za-z][\w:.-]*+)(?:\s++[\w:.@-]++\s*+=\s*+(?:"[^"]{0,2000}+"|'[^']{0,2000}+'|[^\s"'<>=]++))*+\s*+/?>"""
 )
 _ENDS = {"<!--": "-->", "<![CDATA[": "]]>", "<?": "?>"}
@@ -170,7 +171,8 @@ def _tokens(line: str, kind: str) -> Iterator[Token]:
             return -1
         return found.end()
 
-    while match := _TOKEN.search(line, position):
+    pattern = re.compile(_TOKEN)
+    while match := pattern.search(line, position):
         position, token = match.end(), match[0]
         if token[0] == "&":
             made = Token(token, "entity")
@@ -204,7 +206,7 @@ def _tokens(line: str, kind: str) -> Iterator[Token]:
 def _inline_tokens(line: str) -> Iterator[Token]:
     """The tags that may enclose words, and the text between them."""
     start = 0
-    for match in _INLINE_TAG.finditer(line):
+    for match in re.finditer(_INLINE_TAG, line):
         if match.start() > start:
             yield Token(line[start : match.start()], "text")
         start = match.end()
@@ -379,7 +381,7 @@ def letters(text: str) -> str:
 # character of a script without spaces.
 _EAST_ASIAN = r"\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef\U00020000-\U0003ffff"
 _IN_WORD = rf"[^\s!-/:-@\[-`{{-~¡¿«»„“”‘’‚‹›–—…·{_EAST_ASIAN}]"
-_UNIT = re.compile(rf"(?P<word>{_IN_WORD}++(?:(?:['’&@/_-]|[.,:](?=\d)){_IN_WORD}++)*+)|(?P<sign>\S)")
+_UNIT = rf"(?P<word>{_IN_WORD}++(?:(?:['’&@/_-]|[.,:](?=\d)){_IN_WORD}++)*+)|(?P<sign>\S)"
 
 
 class Units(NamedTuple):
@@ -394,7 +396,7 @@ class Units(NamedTuple):
         """The units of a text; a span is one unit, which counts as a word."""
         units, place = cls([], [], []), 0
         for start, end in [*find_spans(text), (len(text), len(text))]:
-            for found in _UNIT.finditer(text, place, start):
+            for found in re.compile(_UNIT).finditer(text, place, start):
                 units._add(*found.span(), bool(found["word"]) or found[0].isalnum())
             if end > start:
                 units._add(start, end, True)
