@@ -737,3 +737,66 @@ def test_a_function_translates_a_file(tmp_path):
     assert translate_document(tmp_path / "a.txt", None, swapped, target_language="de") == tmp_path / "a.de.txt"
     assert (tmp_path / "a.de.txt").read_text() == "hELLO"
     assert {".docx", ".html", ".po"} <= set(SUFFIXES)
+
+
+def seen_in(page: str, name: str = "a.html", **options) -> list[str]:
+    """The texts of a document that are translated."""
+    seen: list[str] = []
+
+    def note(texts: Sequence[str], markup: str) -> Sequence[str]:
+        seen.extend(texts)
+        return texts
+
+    assert Document(page.encode(), name).translate(note, **options).decode() == page
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        ('<p>The city.<a id="r"><sup>1</sup></a> End', 'The city.<x id="1"/> End'),
+        ("<p>20 m<sup>2</sup> are big", '20 m<x id="1"/> are big'),
+        ("<p>Old<sup><a>[2]</a></sup> town", 'Old<x id="1"/> town'),
+        ("<p>The <b>house</b><sup>1</sup><sup>2</sup> here", 'The <g id="1">house</g><x id="2"/><x id="3"/> here'),
+        ("<p>Word<sup>*</sup>, next", 'Word<x id="1"/>, next'),
+        ("<p>In <b>1990</b> it was", 'In <g id="1">1990</g> it was'),  # a number of its own
+        ("<p>on the 3<sup>rd</sup> day", 'on the 3<g id="1">rd</g> day'),
+    ],
+)
+def test_marks_of_notes_and_exponents_are_no_part_of_a_word(page, text):
+    (seen,) = seen_in(page)
+    assert re.sub(r'<g id="(\d+)" translate="no"></g>', r'<x id="\1"/>', seen) == text
+
+
+def test_text_in_another_language_is_kept():
+    page = '<p lang="fr">Bonjour</p><p>He said <i lang="fr">bonjour</i> twice</p><p lang="en-GB">Yes</p>'
+    seen = seen_in(page, source_language="en")
+    assert sorted(seen) == ['He said <g id="1" translate="no"></g> twice', "Yes"]
+
+
+def test_a_book_keeps_its_author_and_gets_its_language():
+    chapters = (
+        '<ncx xml:lang="en"><docAuthor><text>Jane Dew</text></docAuthor><navLabel><text>One</text></navLabel></ncx>'
+    )
+    book = archive({**EPUB, next(name for name in EPUB if name.endswith(".ncx")): chapters})
+    found = files_of(Document(book, "a.epub").translate(swapped, target_language="de"))
+    (ncx,) = (content.decode() for name, content in found.items() if ".ncx" in name)
+    assert ncx == chapters.replace('"en"', '"de"').replace("One", "oNE")
+
+
+def test_a_unit_of_xliff_may_be_translated_in_a_group_that_is_not():
+    units = "".join(
+        f'<trans-unit id="{name}"{own}><source>{name}</source></trans-unit>'
+        for name, own in (("No", ""), ("Yes", ' translate="yes"'))
+    )
+    body = f'<body><group translate="no">{units}</group></body>'
+    file = f'<file source-language="en" original="a" datatype="x">{body}</file>'
+    document = f'<xliff version="1.2" xmlns="urn:oasis:names:tc:xliff:document:1.2">{file}</xliff>'
+    found = Document(document.encode(), "a.xlf").translate(swapped, target_language="de").decode()
+    assert "yES</target>" in found and "nO</target>" not in found
+
+
+def test_a_language_with_one_form_gets_the_plural():
+    entry = 'msgid ""\nmsgstr "Plural-Forms: nplurals=1; plural=0;\\n"\n\nmsgid "%d file"\nmsgid_plural "%d files"\n'
+    found = Document(f'{entry}msgstr[0] ""\n'.encode(), "a.po").translate(swapped).decode()
+    assert found == f'{entry}msgstr[0] "%D FILES"\n'

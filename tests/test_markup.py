@@ -320,3 +320,21 @@ def test_parsing_takes_time_in_proportion(part: str) -> None:
         return min(took[::3]) + min(took[1::3]) + min(took[2::3])
 
     assert seconds(50_000) < 40 * max(seconds(5_000), 0.01)
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("The city<sup>1</sup> is big", "The city is big"),
+        ('End.<a href="#n"><sup>[2]</sup></a> More', "End. More"),
+        ("20 m<sup>2</sup>, fine", "20 m, fine"),
+        ("a <b>house</b><sup>1, 2</sup> here", "a house here"),
+        ("page <b>12</b> of it", "page 12 of it"),
+        ("the 3<sup>rd</sup> day", "the 3rd day"),
+        ("H<sub>2</sub>O", "H2O"),
+    ],
+)
+def test_marks_of_notes_are_no_part_of_a_word(line, text):
+    (segment,) = parse_markup(line, "html").parts
+    assert segment.text == text
+    assert parse_markup(line, "inline").parts[0].text == re.sub("<[^<>]+>", "", line)

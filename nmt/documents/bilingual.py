@@ -12,7 +12,7 @@ from nmt.text.formats.languages import is_language, no_such_language, normal_cod
 
 _AROUND = frozenset(("g", "pc", "mrk", "hi"))
 """Inline elements around text."""
-_STARTS, _ENDS = frozenset(("bpt", "sc", "bx")), frozenset(("ept", "ec", "ex"))
+_STARTS, _ENDS = frozenset(("bpt", "sc", "bx", "sm")), frozenset(("ept", "ec", "ex", "em"))
 
 
 def xliff(text: str, request: Request) -> list[Part]:
@@ -45,14 +45,14 @@ def _check(own: str, wanted: str, request: Request) -> None:
         )
 
 
-def _units(node: Node, name: str) -> Iterator[Node]:
-    """The units of a file, except those that are not to be translated."""
+def _units(node: Node, name: str, translate: str = "") -> Iterator[Node]:
+    """The units of a file, except those that are not to be translated; a unit may say otherwise than its group."""
     for child in node.children:
-        if child.get("translate") != "no":
-            if child.local == name:
-                yield child
-            else:
-                yield from _units(child, name)
+        own = child.get("translate") or translate
+        if child.local != name:
+            yield from _units(child, name, own)
+        elif own != "no":
+            yield child
 
 
 def _filled(tree: Tree, unit: Node, is_second: bool) -> Iterator[tuple[int, int, Part]]:

@@ -17,12 +17,17 @@ CONTAINER, ENCRYPTION = "META-INF/container.xml", "META-INF/encryption.xml"
 class _Texts(Reader):
     """The title of a book and the names of its chapters."""
 
+    skipped = frozenset(("docAuthor",))
+
     def part(self, node: Node) -> tuple[int, int, Part] | None:
         content = self.tree.content(node)
         if node.local in ("text", "title", "description") and not node.children:
             return node.inner, node.close, block(content, texts(content))
         if node.local == "language" and self.request.target:
             return node.inner, node.close, self.request.target
+        if node.local in ("package", "ncx") and node.get("lang") and self.request.target:
+            tag = html.LANGUAGE.sub(lambda found: found[1] + self.request.target, self.tree.opening(node))
+            return node.start, node.inner, tag
         return None
 
 

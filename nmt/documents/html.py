@@ -9,6 +9,7 @@ from nmt.documents import text
 from nmt.documents.inline import Break, Group, Item, Text, Whole, block
 from nmt.documents.parts import Part, Request, has_letters
 from nmt.documents.xml import attribute_parts
+from nmt.text.formats.languages import is_language
 from nmt.text.markup import Token, html_tokens, is_untranslated
 
 ATTRIBUTES = "title|alt|placeholder|aria-label|aria-description|label|summary"
@@ -19,7 +20,7 @@ _META = re.compile(
     r"""(?:description|keywords|(?:og|twitter):(?:title|description|image:alt))["'\s/>]"""
 )
 _BUTTON = re.compile(r"""(?i)\stype\s*=\s*["']?(?:submit|button|reset)["'\s/>]""")
-_LANGUAGE = re.compile(r"""(\s(?:xml:)?lang\s*=\s*["'])([\w-]+)""")
+LANGUAGE = re.compile(r"""(\s(?:xml:)?lang\s*=\s*["'])([\w-]+)""")
 _SEPARATE = frozenset(("button", "label", "input", "video", "audio", "object", "canvas", "picture"))
 """Inline elements that are not part of a sentence."""
 MOST_DEPTH = 100
@@ -28,23 +29,23 @@ MOST_DEPTH = 100
 
 def parts(page: str, request: Request) -> list[Part]:
     tokens, partners = html_tokens(page)
-    ends = _ends(tokens)
+    ends = _ends(tokens, request.source)
     found: list[Part] = []
     place = first = 0
     while place < len(tokens):
         token = tokens[place]
         if token.kind == "block" or token.name in _SEPARATE:
-            found += _paragraph(tokens, partners, first, place)
+            found += _paragraph(tokens, partners, first, place, request.source)
             first = ends.get(place, place) + 1
             if place in ends:
                 found.append("".join(one.raw for one in tokens[place:first]))
             else:
                 found += _tag(token, request.target)
         place = max(place + 1, first)
-    return [*found, *_paragraph(tokens, partners, first, len(tokens))]
+    return [*found, *_paragraph(tokens, partners, first, len(tokens), request.source)]
 
 
-def _ends(tokens: Sequence[Token]) -> dict[int, int]:
+def _ends(tokens: Sequence[Token], source: str) -> dict[int, int]:
     """The end tags of block elements that are not to be translated, by the place of their start tags."""
     ends: dict[int, int] = {}
     opened: dict[str, list[int]] = {}
@@ -55,9 +56,15 @@ def _ends(tokens: Sequence[Token]) -> dict[int, int]:
             opened.setdefault(token.name, []).append(place)
         elif opened.get(token.name):
             start = opened[token.name].pop()
-            if is_untranslated(tokens[start].raw):
+            if is_untranslated(tokens[start].raw) or _is_foreign(tokens[start], source):
                 ends[start] = place
     return ends
+
+
+def _is_foreign(token: Token, source: str) -> bool:
+    """Whether an element, not the whole page, is in another language than the source language."""
+    own = LANGUAGE.search(token.raw)
+    return bool(own and source and token.name not in ("html", "body") and not is_language(own[2], source))
 
 
 def _tag(token: Token, target: str = "") -> list[Part]:
@@ -66,7 +73,7 @@ def _tag(token: Token, target: str = "") -> list[Part]:
     if token.kind == "kept" or raw.startswith(("</", "<!", "<?")) or raw.endswith(f"</{token.name}>"):
         return [raw]
     if token.name == "html" and target:
-        raw = _LANGUAGE.sub(lambda tag: tag[1] + target, raw)
+        raw = LANGUAGE.sub(lambda tag: tag[1] + target, raw)
     names = ATTRIBUTES
     if token.name == "meta":
         names = "content" if _META.search(raw) else "-"
@@ -75,7 +82,7 @@ def _tag(token: Token, target: str = "") -> list[Part]:
     return attribute_parts(raw, names)
 
 
-def _paragraph(tokens: Sequence[Token], partners: dict[int, int], first: int, end: int) -> list[Part]:
+def _paragraph(tokens: Sequence[Token], partners: dict[int, int], first: int, end: int, source: str = "") -> list[Part]:
     """The parts of tokens without separators."""
     raw = "".join(token.raw for token in tokens[first:end])
     if not any(
@@ -94,7 +101,10 @@ def _paragraph(tokens: Sequence[Token], partners: dict[int, int], first: int, en
             opened.add(place)
         elif token.kind == "close" and partner in opened:
             opening, inside = stack.pop()
-            stack[-1][1].append(Group(opening, inside, token.raw))
+            group = Group(opening, inside, token.raw)
+            is_foreign = _is_foreign(tokens[partner], source)
+            raw_of = "".join(one.raw for one in tokens[partner : place + 1])
+            stack[-1][1].append(Whole([raw_of], "word") if is_foreign else group)
         elif token.name == "br":
             items.append(Break([token.raw]))
         else:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from nmt.documents.parts import START, Block, Part, Segment, escape, has_letters, render
+from nmt.text.markup import is_note_mark
 
 MOST_DEPTH = 50
 """Maximum depth of nested formatting; deeper elements are divided like paragraphs."""
@@ -105,7 +106,21 @@ def _flat(items: Sequence[Item], write: Writer, depth: int = 0) -> list[Item]:
                 flat.append(Whole(list(kept(Group(item.open, inside, item.close), write))))
         else:
             flat.append(item)
-    return flat
+    return _with_marks(_merged(flat), write)
+
+
+def _with_marks(items: Sequence[Item], write: Writer) -> list[Item]:
+    """The items, in which marks of notes and exponents stay whole, because they would be read as part of a word."""
+    made: list[Item] = []
+    before = ""
+    for place, item in enumerate(items):
+        text, after = _letters([item]), _letters(items[place + 1 : place + 2])
+        if isinstance(item, Text | Group) and is_note_mark(before, text, after):
+            item = Whole(list(kept(item, write)))
+        elif not isinstance(item, Whole):
+            before = text
+        made.append(item)
+    return made
 
 
 def _letters(items: Sequence[Item]) -> str:

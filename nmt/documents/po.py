@@ -50,7 +50,8 @@ def parts(text: str, request: Request) -> list[Part]:
             fuzzy += "fuzzy" in _flags(text, entry.start)
             continue
         for form in entry.forms:
-            source = entry.texts["msgid" if form[3] in (None, "0") else "msgid_plural"]
+            is_singular = form[3] is None or (form[3] == "0" and len(entry.forms) > 1)
+            source = entry.texts["msgid" if is_singular else "msgid_plural"]
             if has_letters(source):
                 found.append((*form.span(), _filled(form, source)))
     if fuzzy:

@@ -55,6 +55,7 @@ _NO_TRANSLATION = (
 )
 _PAIR = r"""\s(?:rid|startRef|i|id)\s*=\s*["']([^"']*)"""
 _MARK = re.compile(r"[.,;:!?…)\]”»’]")
+_NOTE_MARK = r"(?:\d{1,3}(?:,\s?\d{1,3})*|[*†‡§]{1,3}|\[\d{1,3}\]|\(\d{1,3}\))\)?"
 PLACEHOLDERS = range(0xF0000, 0xFFFFE)  # private-use characters for untranslated content, which models copy
 
 
@@ -121,7 +122,7 @@ def parse_markup(line: str, kind: str, *, copied: bool = False, whole: bool = Fa
     partners = _partners(tokens)
     if kind == INLINE:
         tokens = [token if place in partners else token._replace(kind="text") for place, token in enumerate(tokens)]
-    tokens, partners = _joined(tokens, partners, kind)
+    tokens, partners = _joined(tokens, partners, kind, marks=kind != INLINE)
     builder = _Builder(line, copied, escaped=kind != INLINE)
     for place, token in enumerate(tokens):
         around = place > 0 and tokens[place - 1].raw[-1:].isspace(), tokens[place + 1 : place + 2]
@@ -261,8 +262,21 @@ def _partners(tokens: Sequence[Token]) -> dict[int, int]:
     return partners
 
 
-def _joined(tokens: list[Token], partners: dict[int, int], kind: str) -> tuple[list[Token], dict[int, int]]:
-    """The tokens, with each element that is not translated joined to a single token."""
+def is_note_mark(before: str, text: str, after: str) -> bool:
+    """Whether the text of an element is the mark of a note or an exponent (`Stadt<sup>1</sup>`, `m<sup>2</sup>`).
+
+    It would be read as part of the word before it. `before` and `after` are the text around the element.
+    """
+    marked = re.search(r"""[\w.,;:!?…)\]"'”“»«’‘]$""", before)
+    return bool(marked and re.fullmatch(_NOTE_MARK, text)) and (
+        not after[:1].isalnum() or bool(re.fullmatch(_NOTE_MARK, after))
+    )
+
+
+def _joined(
+    tokens: list[Token], partners: dict[int, int], kind: str, marks: bool = False
+) -> tuple[list[Token], dict[int, int]]:
+    """The tokens, with each element that is not translated joined to a single token; with `marks`, marks of notes too."""
     joined: list[Token] = []
     moved: dict[int, int] = {}
     place = 0
@@ -273,12 +287,23 @@ def _joined(tokens: list[Token], partners: dict[int, int], kind: str) -> tuple[l
             raw = "".join(one.raw for one in tokens[place : end + 1])
             joined.append(Token(raw, "block" if token.kind == "block" else "kept", token.name))
             place = end
+        elif marks and end > place and token.kind == "open" and _is_mark(joined, tokens[place + 1 :], end - place - 1):
+            joined.append(Token("".join(one.raw for one in tokens[place : end + 1]), "empty", token.name))
+            place = end
         else:
             moved[place] = len(joined)
             joined.append(token)
         place += 1
     pairs = {moved[one]: moved[other] for one, other in partners.items() if one in moved and other in moved}
     return joined, {one: other for one, other in pairs.items() if joined[one].kind in ("open", "close")}
+
+
+def _is_mark(before: Sequence[Token], tokens: Sequence[Token], size: int) -> bool:
+    """Whether the first `size` of the tokens are the content of an element that is the mark of a note."""
+    last = next((one for one in reversed(before) if one.kind in ("text", "entity", "block")), Token("", "block"))
+    text = "".join(one.raw for one in tokens[:size] if one.kind in ("text", "entity"))
+    after = next((one.raw for one in tokens[size + 1 : size + 2] if one.kind == "text"), "")
+    return last.kind == "text" and is_note_mark(last.raw, text, after)
 
 
 class _Builder:
