@@ -215,7 +215,8 @@ def run_document(options: argparse.Namespace) -> None:
 
     translated = document.translate(translate, **languages, keys=options.keys or (), progress=progress)
     write_atomically(output, translated)
-    say(f"translate: {texts:,} texts of `{options.document}` are translated in `{output}`")
+    what = "1 text is" if texts == 1 else f"{texts:,} texts are"
+    say(f"translate: {what} translated from `{options.document}` to `{output}`")
     if options.strict and problems:
         raise UserError(f"what is asked of the translation is not met: {problems[0]}")
 

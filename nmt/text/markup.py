@@ -276,7 +276,7 @@ def is_note_mark(before: str, text: str, after: str) -> bool:
 def _joined(
     tokens: list[Token], partners: dict[int, int], kind: str, marks: bool = False
 ) -> tuple[list[Token], dict[int, int]]:
-    """The tokens, with each element that is not translated joined to one token; with `marks`, marks of notes as well."""
+    """The tokens, each element that is not translated joined to one token; with `marks`, marks of notes as well."""
     joined: list[Token] = []
     moved: dict[int, int] = {}
     place = 0
