@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 # A translator is private. These libraries read the switches when they are first imported, wherever that happens:
-# ONNX Runtime would write a device id and a database of events into the cache folder and send them to its makers;
+# ONNX Runtime would write a device id and a database of events to the cache folder and send them to its makers;
 # the hub's client, `datasets` and Ray would report each use (docs/privacy.md).
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"

@@ -1,7 +1,7 @@
 """The command line: errors become one line and an exit status. Each command is a file of `nmt.commands`.
 
-The exit status is 0 for success, 1 if the work failed, and 2 for wrong usage or input. Results go to standard output,
-everything else goes to standard error.
+The exit status is 0 for success, 1 if the work failed or was stopped, and 2 for wrong usage or input. Results go to
+standard output, everything else goes to standard error.
 """
 
 from __future__ import annotations

@@ -55,9 +55,9 @@ LEARNING_CURVE = (
     Measured(CAPTIONS, 8_000, 34.5, 12.8),
     Measured(CAPTIONS, 29_000, 41.4, 28),
 )
-"""What a number of pairs from German to English gave; `scripts/learning-curve` prints further lines of this table.
+"""BLEU by the number of pairs, from German to English; `scripts/learning-curve` prints further lines of this table.
 
-For each text the pairs rise. docs/recipes.md says how the rows were measured.
+For each text the lines are in the order of the number of pairs. docs/recipes.md says how the rows were measured.
 """
 
 
@@ -114,7 +114,7 @@ def resolve(config: Config, amount: Amount) -> Config:
 def adopt(config: Config, resolved: Config) -> Config:
     """The configuration with the value of each open setting from a resolved configuration, for a resumed run.
 
-    One that an older version resolved has no noise.
+    A configuration that an older version resolved has no setting for noise; its run is resumed without noise.
     """
     config = _fill(config, {name: _value(resolved, name) for name in open_settings(config)})
     return _fill(config, {"training.noise": 0.0})
@@ -210,7 +210,7 @@ def _language_model_values(config: Config, amount: Amount) -> dict[str, Any]:
 
 
 def training_values(config: Config, amount: Amount) -> dict[str, Any]:
-    """The length of the training and its noise. The network's values are known."""
+    """The length of the training, its noise and the like; the values of the network are already chosen."""
     settings: TrainingConfig = config.training
     language_model = config.task == "language_model"
     translated = config.kind.decoder and not language_model

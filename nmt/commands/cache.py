@@ -9,7 +9,7 @@ from nmt.commands.streams import print_lines, say
 
 TEXT = (
     "List or remove the preprocessed data that are kept for the next training. Data that have not been used for 60 "
-    "days are removed automatically; above 20 GB, those that have been unused for longest are removed too."
+    "days are removed automatically, and beyond a total of 20 GB also those that have been unused for longest."
 )
 EXAMPLE = "nmt cache --clear"
 

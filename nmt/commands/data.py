@@ -23,7 +23,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("files", nargs="+", metavar="CONFIG|FILE", help="configuration (TOML), or the files that `nmt import` takes")
     add("--set", **REPEATED, metavar="SECTION.KEY=VALUE", help="change a setting; can be repeated")
     add("--report", metavar="DIR", help="folder for data.html, data.md and data.json")
-    add("--no-timing", action="store_true", help="leave out the few updates that tell how long the training takes")
+    add(
+        "--no-timing",
+        action="store_true",
+        help="leave out the few updates by which the time of the training is estimated",
+    )
     add_reading_options(parser)
     add_machine_options(parser)
 

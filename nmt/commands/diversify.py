@@ -8,7 +8,7 @@ from pathlib import Path
 from nmt.commands.options import add_config_options, add_machine_options, positive
 from nmt.commands.streams import say
 
-TEXT = "Train models of both directions, and translate the training text with them to make more training pairs."
+TEXT = "Train models of both directions, and make more training pairs by translating the training text with them."
 EXAMPLE = "nmt diversify configs/teacher.toml --output runs/diversified"
 
 

@@ -1,4 +1,4 @@
-"""`nmt evaluate`: score a model or the output of another system."""
+"""`nmt evaluate`: scores of a model, or of the output of another system."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nmt.commands.decoding_options import add_decoding_options, decoding_options
-from nmt.commands.options import REPEATED, Parser, add_machine_options, positive
+from nmt.commands.options import ANY_MODEL, REPEATED, Parser, add_machine_options, positive
 from nmt.commands.streams import print_lines, say
 from nmt.config import OPTIONS
 from nmt.errors import UserError
@@ -34,9 +34,14 @@ EXAMPLE = "nmt evaluate runs/captions --split test --report runs/captions/report
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("models", metavar="MODEL", nargs="*", help="model folder, run folder, or hub id; several form an ensemble")
+    add("models", metavar="MODEL", nargs="*", help=f"{ANY_MODEL}; several form an ensemble")
     add("--split", help="split of the model's data: train, validation, or test (default: test)")
-    add("--set", **REPEATED, metavar="data.KEY=VALUE", help="change where the data are, to use other data")
+    add(
+        "--set",
+        **REPEATED,
+        metavar="data.KEY=VALUE",
+        help="change the settings that say where the data are, to use other data",
+    )
     add("--source", metavar="FILE", help="source text, one sentence per line; any text for a language model")
     add("--reference", metavar="FILE", action="append", help="reference; repeat for several")
     add("--hypothesis", metavar="FILE", help="score this translation instead of the model's")
@@ -46,7 +51,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--baseline",
         **REPEATED,
         metavar="FILE|MODEL",
-        help="another system's translation, or a model, for comparison; can be repeated",
+        help="translation of another system, or a model, to compare with; can be repeated",
     )
     add("--report", metavar="DIR", help="folder for report.html, report.md and report.json")
     add("--tree", type=positive, metavar="N", help="number of the sentence whose beam search the report draws")

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from nmt.text.formats.pair import Reading
 
 TEXT = (
-    "Make training, validation and test text of the files that translations come in. They may be TMX, XLIFF, PO,\n"
-    "TBX, xlsx, CSV, TSV, JSON, Parquet, or pairs of plain text, also compressed. The pairs are cleaned, filtered and\n"
-    "split, with a report and a configuration for `nmt train`."
+    "Make training, validation and test text from files of translations. They may be TMX, XLIFF, PO, TBX, xlsx, CSV,\n"
+    "TSV, JSON, Parquet, or pairs of plain text, also compressed. The pairs are cleaned, filtered and split. A report\n"
+    "and a configuration for `nmt train` are written as well."
 )
 EXAMPLE = "nmt import memory.tmx --source de --target en --output corpus"
 
@@ -33,7 +33,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     filters.add_argument("--min-score", type=finite, metavar="X", help="drop pairs whose score is lower")
     default = PairFilter.max_characters
     filters.add_argument(
-        "--max-characters", type=positive, default=default, metavar="N", help=f"longest side (default {default:,})"
+        "--max-characters",
+        type=positive,
+        default=default,
+        metavar="N",
+        help=f"maximum length of a side (default {default:,})",
     )
     filters.add_argument(
         "--max-length-ratio",
@@ -43,25 +47,27 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     splits = parser.add_argument_group("splits")
     share = "(default: 5 %% of the pairs, at most 2,000)"
-    splits.add_argument("--validation", type=positive, metavar="N", help=f"pairs for validation {share}")
-    splits.add_argument("--test", type=positive, metavar="N", help=f"pairs for test {share}")
+    splits.add_argument("--validation", type=positive, metavar="N", help=f"number of pairs for validation {share}")
+    splits.add_argument("--test", type=positive, metavar="N", help=f"number of pairs for test {share}")
     splits.add_argument(
-        "--seed", type=seed, default=1, metavar="N", help="of the draw of validation and test (default 1)"
+        "--seed", type=seed, default=1, metavar="N", help="random seed for drawing validation and test (default 1)"
     )
 
 
 def add_reading_options(parser: argparse.ArgumentParser) -> None:
-    """Which languages, columns and fields of the files are read."""
+    """Options that say which languages, columns and fields of the files are read."""
     parser.add_argument("--source", default="", metavar="CODE", help="source language (default: as the files say)")
     parser.add_argument("--target", default="", metavar="CODE", help="target language (default: as the files say)")
     table = parser.add_argument_group("tables and JSON")
-    field = "column name, column letter, or field of JSON (translation.de)"
-    table.add_argument("--source-field", default="", metavar="FIELD", help=f"of the source text: {field}")
-    table.add_argument("--target-field", default="", metavar="FIELD", help="of the target text")
-    table.add_argument("--score-field", default="", metavar="FIELD", help="of a score, for --min-score")
+    field = "column name, column letter, or JSON field (translation.de)"
+    table.add_argument("--source-field", default="", metavar="FIELD", help=f"{field} of the source text")
+    table.add_argument("--target-field", default="", metavar="FIELD", help="the same of the target text")
+    table.add_argument("--score-field", default="", metavar="FIELD", help="the same of a score, for --min-score")
     table.add_argument("--sheet", default="", metavar="NAME", help="sheet of a workbook (default: the first)")
     table.add_argument("--header", choices=("yes", "no"), help="whether the first row names the columns")
-    table.add_argument("--encoding", default="", metavar="NAME", help="of CSV and TSV files (default: found out)")
+    table.add_argument(
+        "--encoding", default="", metavar="NAME", help="encoding of CSV and TSV files (default: detected)"
+    )
     table.add_argument("--unfinished", action="store_true", help="keep fuzzy and unfinished translations")
 
 

@@ -8,7 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nmt.commands.options import REPEATED, above_zero, describe, from_zero, positive, seed, whole_numbers, words
+from nmt.commands.options import (
+    ANY_MODEL,
+    REPEATED,
+    above_zero,
+    describe,
+    from_zero,
+    positive,
+    seed,
+    whole_numbers,
+    words,
+)
 from nmt.commands.streams import print_lines, say
 from nmt.errors import UserError
 
@@ -18,6 +28,9 @@ EXAMPLE = 'nmt inspect attention runs/captions --sentence "Ein Hund schläft auf
 
 Add = Callable[..., argparse.Action]
 """`add_argument` of the parser of a WHAT."""
+
+MODEL = "model folder, run folder, or hub id"
+"""The help of a MODEL that must have weights."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -35,16 +48,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         own.set_defaults(command=run)
 
 
-def add_sentences(add: Add, count: int, model: str | None = None) -> None:
+def add_sentences(add: Add, count: int, model: str = MODEL, nargs: str | None = None) -> None:
     """The model, and the options that choose the sentences: `count` of them by default."""
-    add("model", metavar="MODEL", nargs=model, help="model folder, run folder, or hub id")
+    add("model", metavar="MODEL", nargs=nargs, help=model)
     sentence = "a sentence to use, or vectors as JSON; can be repeated"
     add("--sentence", action="append", dest="sentences", metavar="TEXT", help=sentence)
     source = "one sentence per line; any text for a language model; or vectors as for `nmt predict`"
     add("--source", metavar="FILE", help=source)
     add("--target", metavar="FILE", help="the translation of --source")
     add("--split", default="test", help="split of the model's data (default: test)")
-    add("--set", **REPEATED, metavar="data.KEY=VALUE", help="change where the data are, to use other data")
+    add(
+        "--set",
+        **REPEATED,
+        metavar="data.KEY=VALUE",
+        help="change the settings that say where the data are, to use other data",
+    )
     add(
         "--sentences",
         type=positive,
@@ -56,7 +74,7 @@ def add_sentences(add: Add, count: int, model: str | None = None) -> None:
 
 
 def add_gradient_flow(add: Add) -> None:
-    add_sentences(add, 64, "?")
+    add_sentences(add, 64, nargs="?")
     cells, initializations = "rnn_tanh,rnn_relu,lstm,gru", "uniform,xavier,orthogonal,orthogonal*2"
     add("--cells", type=words, metavar="NAME,...", help=f"cells to compare, without MODEL (default {cells})")
     add(
@@ -81,18 +99,18 @@ def add_gates(add: Add) -> None:
 
 
 def add_context(add: Add) -> None:
-    add_sentences(add, 200)
-    add("--projection", choices=("pca", "tsne"), default="pca", help="default pca")
+    add_sentences(add, 200, ANY_MODEL)
+    add("--projection", choices=("pca", "tsne"), default="pca", help="projection to two dimensions (default pca)")
 
 
 def add_attention(add: Add) -> None:
-    add_sentences(add, 100)
+    add_sentences(add, 100, ANY_MODEL)
     add("--beam-size", type=positive, metavar="N", help="hypotheses kept per sentence")
     add("--gold", metavar="FILE", help="alignments of the given translations (0-0 sure, 0?1 possible)")
 
 
 def add_steps(add: Add) -> None:
-    add("model", metavar="MODEL", help="model folder, run folder, or hub id")
+    add("model", metavar="MODEL", help=ANY_MODEL)
     add("text", metavar="TEXT", help="the sentence to translate")
     add("--beam-size", type=positive, metavar="N", help="hypotheses kept at each step")
 
@@ -106,16 +124,16 @@ def add_bottleneck(add: Add) -> None:
 
 
 def add_search(add: Add) -> None:
-    add_sentences(add, 200)
+    add_sentences(add, 200, ANY_MODEL)
     add("--beam-sizes", type=whole_numbers, metavar="N,...", help=f"{NUMBERS} (default 1,2,3,5,10,20,50)")
 
 
 def add_embeddings(add: Add) -> None:
-    add("model", metavar="MODEL", help="model folder, run folder, or hub id")
-    add("--side", choices=("source", "target"), default="target", help="default target")
+    add("model", metavar="MODEL", help=MODEL)
+    add("--side", choices=("source", "target"), default="target", help="whose embeddings to show (default target)")
     add("--pieces", type=words, metavar="WORD,...", help="words whose neighbours to list (default: frequent words)")
     add("--count", type=positive, default=300, metavar="N", help="number of pieces in the picture (default 300)")
-    add("--projection", choices=("pca", "tsne"), default="pca", help="default pca")
+    add("--projection", choices=("pca", "tsne"), default="pca", help="projection to two dimensions (default pca)")
 
 
 NUMBERS = "whole numbers separated by commas"
@@ -168,7 +186,7 @@ def run(options: argparse.Namespace) -> None:
     function = getattr(inspect, options.what.replace("-", "_"))
     try:
         inspection = function(**arguments(options))
-    except UserError as error:  # it names the arguments of the function, which here are options
+    except UserError as error:  # it names arguments of the function, which are options here
         raise UserError(
             re.sub(r"argument `(\w+)`", lambda named: f"--{OPTIONS.get(named[1], named[1])}", str(error))
         ) from None

@@ -115,6 +115,9 @@ def add_program_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+ANY_MODEL = "model folder, run folder, hub id, or bundled model (de-en, en-de)"
+"""The help of a MODEL that may have an export alone, as the bundled ones."""
+
 REPEATED: dict[str, Any] = {"action": "append", "default": []}
 """What `add_argument` takes for an option that can be repeated."""
 

@@ -1,4 +1,4 @@
-"""`nmt predict`: the labels or numbers of texts or of sequences of vectors."""
+"""`nmt predict`: labels, numbers or captions for texts or sequences of vectors."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from nmt.prediction.predictor import Prediction, Predictor
 
 TEXT = (
-    "Predict the label of each line, or of each of its words. Prints a line for each line: the label and its "
-    "probability, separated by a tab, or the labels of the words, separated by spaces, or numbers, or a text. A model "
-    "that reads vectors takes a list of vectors as JSON on each line, or a .npz or .parquet file."
+    "Predict labels, numbers or captions. For each line of input, one line is printed: a label and its probability, "
+    "separated by a tab; the labels of the words, separated by spaces; numbers; or a caption. A model that reads "
+    "vectors takes a list of vectors as JSON on each line, or a .npz or .parquet file."
 )
 EXAMPLE = 'echo "The story was not dull." | nmt predict runs/reviews'
 

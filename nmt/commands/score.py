@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from nmt.commands.decoding_options import add_decoding_options, decoding_options
-from nmt.commands.options import add_machine_options
+from nmt.commands.options import ANY_MODEL, add_machine_options
 from nmt.commands.streams import load_translator, print_lines, standard_output
 from nmt.config import OPTIONS
 
@@ -15,7 +15,7 @@ EXAMPLE = "nmt score runs/captions --source test.de --target test.en"
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("models", metavar="MODEL", nargs="+", help="model folder, run folder, or hub id; several form an ensemble")
+    add("models", metavar="MODEL", nargs="+", help=f"{ANY_MODEL}; several form an ensemble")
     add("--source", required=True, metavar="FILE", help="source text, one sentence per line")
     add("--target", required=True, metavar="FILE", help="its translation, line by line")
     add("--json", action="store_true", help="one JSON object per line, with the scores of all pieces")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from nmt.commands.decoding_options import add_decoding_options, decoding_options
-from nmt.commands.options import add_machine_options, positive
+from nmt.commands.options import ANY_MODEL, add_machine_options, positive
 from nmt.commands.streams import load_translator, open_file, say
 from nmt.errors import UserError
 
@@ -31,7 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="extend",
         nargs="+",
         metavar="MODEL",
-        help="model folder, run folder, hub id, or a bundled model (de-en, en-de); several translate as an ensemble",
+        help=f"{ANY_MODEL}; several translate as an ensemble",
     )
     add("--input", metavar="FILE", help="read this file instead of standard input")
     add("--output", metavar="FILE", help="write to this file instead of standard output")
@@ -45,7 +45,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--keys",
         type=lambda text: text.split(","),
         metavar="PATTERNS",
-        help="with --document: translate only these values of JSON and YAML: title,*.text",
+        help="with --document: translate only the values of JSON and YAML with these keys, such as title,*.text",
     )
     add("--n-best", type=positive, metavar="N", help="N translations of each line: number, rank, score, text")
     add("--json", action="store_true", help="write a JSON object for each line")
@@ -68,7 +68,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=shard,
         metavar="I/N",
         help="translate only part I of N parts of the --input file, so that several processes share it; the outputs of "
-        "all parts, one after another, are the whole",
+        "all parts, one after another, are the output for the whole file",
     )
     add_decoding_options(parser)
     add_machine_options(parser)
@@ -139,7 +139,7 @@ def run(options: argparse.Namespace) -> None:
             "warn": progress.say,
             **overrides,
         }
-        # Mistakes first: the output stays as it is.
+        # Find mistakes in the settings first, while the output file is still as it was.
         translate_stream(translator, io.BytesIO(), io.BytesIO(), **settings)
         if options.input is None and sys.stdin.isatty():
             say("type a sentence and press Enter; Ctrl-D ends")
@@ -170,7 +170,7 @@ LINES_ONLY = (
     *("input", "n_best", "json", "json_input", "alignments", "attention"),
     *("prefix", "required", "markup", "resume", "shard"),
 )
-"""The options that a document does not have."""
+"""The options that cannot be used with --document."""
 
 
 def run_document(options: argparse.Namespace) -> None:

@@ -95,8 +95,8 @@ class DataConfig:
     `{train = ["train.de", "train.en"]}`."""
     streaming: bool = False
     """Whether data sets of the hub are read from there as a stream, so that the disk holds only what training reads:
-    the cleaned and the segmented pairs. Training begins when all of it was read once. Files on this machine are always
-    read like this."""
+    the cleaned and the segmented pairs. Training begins when all of it has been read once. Files on this machine are
+    always read like this."""
     input: Literal["text", "vectors"] = "text"
     """What the source is for a task that can read both: a text, or a sequence of vectors, such as the rows of an image
     or the channels of a signal ([the page about tasks](tasks.md))."""
@@ -128,8 +128,8 @@ class DataConfig:
     writing systems; raise it if one of the languages writes a word as a single character."""
     filters: list[FilterName] = field(default_factory=list)
     """Filters that drop training pairs of all sources: `equal` sides, a wrong `encoding`, `script` or `language`, other
-    `numbers` or `tags`, and the second of a `duplicate`. `nmt data` shows what each one would drop, and docs/data.md
-    explains them. `language` needs the extra `import`."""
+    `numbers` or `tags`, and the second of a `duplicate`. `nmt data` shows what each one would drop, and [the page about
+    data](data.md) explains them. `language` needs the extra `import`."""
     score: str | None = None
     """Column or field with a score of each pair, for `min_score`; `data.extra` has none."""
     min_score: Annotated[float | None, NUMBER] = None
@@ -175,8 +175,8 @@ class VocabularyConfig:
     room for 256 more pieces."""
     copied_spans: Annotated[int, AUTO, Range("auto or 0 to 16", lambda value: 0 <= value <= 16)] = AUTO
     """Number of placeholder pieces for text that a translation copies unchanged: addresses, placeholders, tags, code,
-    numbers with their units, emoji, words that it does not know. A sentence can contain this many; a sentence with more
-    is cut into parts. 0 turns copying off. `auto`: 16, and 0 for a language model."""
+    numbers with their units, emoji, words that the model does not know. A sentence can contain this many; a sentence
+    with more is cut into parts. 0 turns copying off. `auto`: 16, and 0 for a language model."""
     split_digits: bool = True
     """Make each digit a piece of its own, so that a model learns to copy any number. Use `false` to reproduce older
     work."""
@@ -288,8 +288,8 @@ class ModelConfig:
     papers), Glorot & Bengio 2010 (`xavier`), or these with orthogonal recurrent weights (`orthogonal`, Saxe et al.
     2014), which plain RNNs need."""
     initialization_scale: Annotated[float, ABOVE_0] = 0.08
-    """Half-width of the uniform distribution (0.08 in Sutskever et al. 2014, section 3.4); used only with the
-    initialization `uniform`."""
+    """Half-width of the uniform distribution (0.08 in Sutskever et al. 2014, section 3.4); used only with
+    `initialization = "uniform"`."""
     forget_gate_bias: float = 1.0
     """Initial bias of the LSTM's forget gate (Gers et al. 2000; 1 in Jozefowicz et al. 2015). Leave it at 1, or set
     0 to reproduce earlier papers."""
@@ -447,7 +447,7 @@ class TrainingConfig:
     """Beam size for the validation BLEU. 1 (greedy search) is the fastest and is enough to compare models."""
     save_interval: Annotated[float, FROM_0] = 10.0
     """Minutes between two saved training states; an interrupt and each validation save one as well. Use a shorter
-    interval on machines that can disappear."""
+    interval on machines that may be taken away at any time."""
     log_interval: Annotated[int, positive(10**9)] = 50
     """Updates between two records of `metrics.jsonl`. Use fewer to watch a short training."""
 

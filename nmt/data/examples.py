@@ -186,7 +186,7 @@ def make_label_batch(
 
 
 class LabelBatcher:
-    """Makes the batches of an epoch. All chance depends only on (seed, epoch, batch)."""
+    """Makes the batches of an epoch. All random numbers depend only on (seed, epoch, batch)."""
 
     def __init__(self, examples: Examples, vocabulary: Any, config: Config) -> None:
         self.examples, self.vocabulary, self.settings = examples, vocabulary, config.training
@@ -221,7 +221,7 @@ class LabelBatcher:
         return make_label_batch(sources, places, [pool.target[i] for i in chosen], indices, self.pooled)
 
     def in_order(self, tokens: int) -> Iterator[LabelBatch]:
-        """All examples once, sorted by length, without chance: for validation.
+        """All examples once, sorted by length, without anything random: for validation.
 
         tokens: maximum number of positions of a batch, padding included; a longer example is a batch of its own
         """

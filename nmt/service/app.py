@@ -33,9 +33,9 @@ PAGE = Path(__file__).parent / "page"
 BODY_SECONDS = 30
 """Maximum seconds to send a body without a file."""
 READ_ON = 4
-"""How many times the limit of a body is read at most."""
+"""A body that is too large is read on up to this many times the limit."""
 SEND_SECONDS = 30
-"""Maximum seconds until a client reads a part of an answer."""
+"""Maximum seconds that a client may take to read a part of an answer."""
 SECURITY = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),

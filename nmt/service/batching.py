@@ -24,11 +24,11 @@ from nmt.translation.switching import frequent_switches
 from nmt.translation.translator import PreparedLine, Translation, Translator
 
 ROUND_SECONDS = 0.5
-"""Aim for the length of a round."""
+"""Seconds that a round should take."""
 MOST_PAUSE = 0.05
 """Maximum seconds to wait for further requests before a round; a fifth of the last round if that is less."""
 MOST_GAP = 0.003
-"""A round begins when no request has arrived for these seconds; for a tenth of the last round if that is less."""
+"""A round begins when no request has arrived for so many seconds, or for a tenth of the last round if that is less."""
 FIRST_RATE = 5000.0
 """Characters per second that are assumed before the first round."""
 SENTENCE_COST = 20

@@ -15,14 +15,14 @@ def limit(default: int, text: str) -> Any:
 class Limits:
     """The limits of a service; each is an option of `nmt serve`."""
 
-    characters: int = limit(20_000, "characters of the texts of a request")
-    batch: int = limit(100, "texts of a request")
-    alternatives: int = limit(10, "alternatives of a translation")
-    requests: int = limit(256, "requests at the same time; further ones are refused at once")
-    seconds: int = limit(60, "seconds for a request, waiting included")
-    megabytes: int = limit(10, "megabytes of a file")
-    files: int = limit(8, "files at the same time")
-    file_seconds: int = limit(1800, "seconds for a file")
+    characters: int = limit(20_000, "maximum number of characters of the texts of a request")
+    batch: int = limit(100, "maximum number of texts of a request")
+    alternatives: int = limit(10, "maximum number of alternatives of a translation")
+    requests: int = limit(256, "maximum number of requests at the same time; further ones are refused at once")
+    seconds: int = limit(60, "maximum seconds for a request, waiting included")
+    megabytes: int = limit(10, "maximum megabytes of a file")
+    files: int = limit(8, "maximum number of files at the same time")
+    file_seconds: int = limit(1800, "maximum seconds for a file")
 
     @property
     def body(self) -> int:

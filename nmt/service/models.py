@@ -68,11 +68,11 @@ class Models:
         return self._routes.get((source, target))
 
     def targets(self, source: str) -> list[str]:
-        """The languages into which a language is translated, with itself as LibreTranslate has it."""
+        """The languages into which a language is translated, itself included, as in LibreTranslate."""
         return [target for target in self.languages if (source, target) in self._routes]
 
     def sources(self, target: str) -> list[str]:
-        """The languages from which a language is translated, with itself."""
+        """The languages from which a language is translated, itself included."""
         return [source for source in self.languages if (source, target) in self._routes]
 
     def code(self, name: str) -> str | None:

@@ -77,7 +77,7 @@ class CaptioningTask(TranslationTask):
 
     @staticmethod
     def check(config: Config) -> None:
-        """What would stop a validation, or a split that is missing, must stop the run now."""
+        """Whatever would stop a validation, such as a missing split, must stop the run now."""
         check_decoding(config)
         check_examples(config)
 

@@ -1,6 +1,6 @@
 """The objectives of training: the likelihood of the references, or the risk of the model's own translations.
 
-An objective runs the forward and backward pass of one batch. All its chance follows from a seed.
+An objective runs the forward and backward pass of one batch. All its random numbers follow from a seed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Objective(Protocol):
 
             model: in training mode, and left in it
             tokens: target tokens of all batches of this update
-            seed: of all chance in this batch
+            seed: of all random numbers in this batch
             progress: share of the training done, 0 to 1
 
         Returns: loss and plain negative log-likelihood of the references, summed over the batch, in nats; on the

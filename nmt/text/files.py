@@ -58,7 +58,7 @@ COMPRESSED: dict[str, tuple[bytes, Callable[..., Any]]] = {
 }
 """For each suffix, the first bytes of such a file and the function that opens it for reading and writing."""
 UNWRITTEN = (".zst", ".zip", ".7z", ".rar", ".tar", ".tgz", ".docx", ".xlsx", ".odt", ".pdf", ".parquet", ".tmx")
-"""Suffixes that promise another form than text, of files that are not written here."""
+"""Suffixes of formats that are not plain text; files with such names are not written."""
 DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)  # raised by damaged compressed files
 _MARKS = {  # those of UTF-32 first: the one for UTF-16 is the beginning of one of them
     codecs.BOM_UTF32_LE: "utf-32",

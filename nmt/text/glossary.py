@@ -73,8 +73,8 @@ class Glossary:
     def load(cls, path: str | Path, languages: Sequence[str] = ("", "")) -> Glossary:
         """Read a TSV, CSV or TBX file.
 
-        A table has two columns, the source term and the target term; more, or others, if its first line names them
-        (`source`, `target`, or the languages).
+        A table has two columns, the source term and the target term. It may have more, in any order, if its first line
+        names these two (`source`, `target`, or the languages).
 
             languages: of source and target, for tables that name their columns and for TBX
 

@@ -116,10 +116,10 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
 
 
 def list_mark(text: str) -> int:
-    """The length of what a line begins with as an item of a list, as a heading or as a quotation, white space included.
+    """The length of the mark that makes a line a list item, a heading or a quotation, white space included.
 
-    Such as `- `, `• `, `1. `, `a) `, `## `, `> ` or `- [ ] `; 0 if there is none, or no word after it. In "3. Mai" and
-    "1. místo" the number is an ordinal.
+    Such marks are `- `, `• `, `1. `, `a) `, `## `, `> ` or `- [ ] `; the length is 0 if there is none,
+    or no word after it. In "3. Mai" and "1. místo" the number is an ordinal.
     """
     end = 0
     while match := _LIST_MARK.match(text, end):

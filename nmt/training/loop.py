@@ -392,7 +392,7 @@ class Run:
             self._split(too_large)
 
     def _seed(self, update: int, place: int) -> int:
-        """Seed of the chance in one of this process's batches of an update."""
+        """Seed of the random numbers in one of this process's batches of an update."""
         return dropout_seed(self.settings.seed, update, place * self.processes.count + self.processes.number)
 
     def _backward(self, batch: Any, seed: int, tokens: float | Tensor) -> tuple[Tensor, Tensor]:

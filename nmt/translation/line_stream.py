@@ -207,7 +207,7 @@ def translate_stream(
                 progress(first - 1)
             size = min(2 * size, WINDOW_BATCHES * task.decoding.batch_sentences)
     except BrokenPipeError:
-        with suppress(OSError):  # closing tries to write the rest, which would else be tried again at exit
+        with suppress(OSError):  # closing tries to write the rest, which would otherwise be tried again at exit
             output.close()
     if task.invalid:
         lines_held = "1 line held" if task.invalid == 1 else f"{task.invalid} lines held"
@@ -216,7 +216,7 @@ def translate_stream(
 
 
 def shard_of_lines(source: BinaryIO, number: int, count: int) -> tuple[int, int]:
-    """The first line of a shard of a text, and that behind its last one, from 0; the shards have equally many lines.
+    """The first line of a shard of a text and the line after its last one, from 0; all shards have equally many lines.
 
     number: number of the shard, from 1 to `count`
     """
