@@ -7,12 +7,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+_LINE_ENDS = {ord(sign): ascii(sign)[1:-1] for sign in "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"}
+
 
 class _OneLine(Exception):
-    """An error whose message is one line, even where it quotes a name that has line ends."""
+    """An error whose message is one line, even where it quotes a name that has line ends: they are shown as `\\n`."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.splitlines()))
+        super().__init__(message.translate(_LINE_ENDS))
 
 
 class UserError(_OneLine):

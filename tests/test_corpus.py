@@ -305,7 +305,7 @@ def test_values_stay_text_and_become_one_line(tmp_path):
         ('de,en\na,b\n"c,d\ne,f\n', "line 3 is not valid CSV: unexpected end of data"),
         ('de,en\n"a"b,c\n', "line 2 is not valid CSV: ',' expected after '\"'"),
         ("a,b\nc,d\n", "has no column `de` and no column `en`; its columns are a, b; its first line must name th"),
-        ('"a\n\tb",c\nd,e\n', "has no column `de` and no column `en`; its columns are a \tb, c; its first line must"),
+        ('"a\n\tb",c\nd,e\n', "has no column `de` and no column `en`; its columns are a\\n\tb, c; its first line must"),
         (
             ",".join("c" * 25) + "\n",
             f"has no column `de` and no column `en`; its columns are {'c, ' * 20}and 5 more",

@@ -699,7 +699,7 @@ def test_the_command_translates_a_document_beside_it(tmp_path, capsys):
     path = tmp_path / "letter.docx"
     path.write_bytes(SAMPLES["a.docx"])
     assert translate_main(["--model", "en-de", "--document", str(path), "--beam-size", "1"]) == 0
-    assert f"in `{tmp_path}/letter.de.docx`" in capsys.readouterr().err
+    assert f"to `{tmp_path}/letter.de.docx`" in capsys.readouterr().err
     content = files_of((tmp_path / "letter.de.docx").read_bytes())["word/document.xml 8"].decode()
     assert [one for one, _ in formatted(content.encode()) if one.startswith("<")]
     assert ">old words<" in content

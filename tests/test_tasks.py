@@ -472,7 +472,7 @@ def test_a_task_of_another_package(
         def found(group: str, name: str | None = None) -> Sequence[EntryPoint]:
             return [point] if group == "nmt.tasks" and name in (None, "longest") else []
 
-        monkeypatch.setattr(tasks, "entry_points", found)
+        monkeypatch.setattr("importlib.metadata.entry_points", found)
     said: list[str] = []
     config = example_config(examples, task="longest", training={"epochs": 15, "best_by": "macro_f1"})
     train(config, tmp_path / "run", say=said.append)
