@@ -800,3 +800,12 @@ def test_a_language_with_one_form_gets_the_plural():
     entry = 'msgid ""\nmsgstr "Plural-Forms: nplurals=1; plural=0;\\n"\n\nmsgid "%d file"\nmsgid_plural "%d files"\n'
     found = Document(f'{entry}msgstr[0] ""\n'.encode(), "a.po").translate(swapped).decode()
     assert found == f'{entry}msgstr[0] "%D FILES"\n'
+
+
+def test_a_doubtful_text_is_shown_without_tags(tmp_path, capsys):
+    path = tmp_path / "a.html"
+    path.write_text("<p>Ein <b>Garbelflunz</b> mit vielen Grimmelchen und einem sehr alten <i>Schnurzelbaum</i> dabei.")
+    assert translate_main(["--model", "de-en", "--document", str(path), "--warn-below", "1"]) == 0
+    said = capsys.readouterr().err
+    assert "translate: 'Ein Garbelflunz mit vielen Grimmelchen und einem sehr alten Schnurzelbaum dabei.': conf" in said
+    assert "1 text is translated from" in said and "<g" not in said

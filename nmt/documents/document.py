@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nmt.documents import bilingual, data, ebook, html, markdown, office, opendocument, po, subtitles, text
 from nmt.documents.archive import Archive
+from nmt.documents.inline import TAG
 from nmt.documents.parts import Part, Request, Translate, render, segments_of, translate_segments
 from nmt.errors import UserError, needs_attention, similar_path
 from nmt.model_files import write_atomically
@@ -19,6 +20,7 @@ from nmt.text.formats.table import CODE_PAGES
 if TYPE_CHECKING:
     from nmt.translation.translator import Translator
 
+SHOWN = 200  # characters of a text that a message shows
 MOST_BYTES = 1 << 27
 Parts = Callable[[str, Request], list[Part]]
 TEXTS: dict[str, Parts] = {
@@ -181,7 +183,7 @@ def with_translator(
     def translate(texts: Sequence[str], markup: str) -> list[str]:
         def cut(problem: str) -> None:
             if warn is not None:
-                warn(re.sub(r"\bline (\d+)", lambda number: repr(texts[int(number[1]) - 1][:60]), problem))
+                warn(re.sub(r"\bline (\d+)", lambda number: _shown(texts[int(number[1]) - 1]), problem))
 
         if markup and not translator.has_attention:
             raise needs_attention("a document with formatting needs")
@@ -191,9 +193,9 @@ def with_translator(
         for one, (best, *_) in zip(texts, found, strict=True):
             problems = list(best.problems)
             if warn_below is not None and best.confidence is not None and best.confidence < warn_below:
-                problems.append(f"confidence {best.confidence:.2f}: {best.text[:60]!r}")
+                problems.append(f"confidence {best.confidence:.2f}: {_shown(best.text)}")
             for problem in problems if warn else ():
-                warn(f"{one[:60]!r}: {problem}")  # type: ignore[misc]
+                warn(f"{_shown(one)}: {problem}")  # type: ignore[misc]
         return [best.text for best, *_ in found]
 
     return translate
@@ -284,3 +286,9 @@ def _decoded(data: bytes, encoding: str, request: Request) -> str:
         return data.decode(encoding)
     except (UnicodeDecodeError, LookupError) as error:
         raise request.error(f"is not valid {encoding}: {error}; convert it to UTF-8") from None
+
+
+def _shown(text: str) -> str:
+    """The beginning of a text for a message, without the tags that stand for its formatting."""
+    plain = TAG.sub("", text)
+    return repr(plain if len(plain) <= SHOWN else f"{plain[:SHOWN]}...")
