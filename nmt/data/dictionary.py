@@ -30,6 +30,10 @@ LONGEST_PHRASE = 4
 LONGEST_SENTENCE = 20
 """Maximum number of words of a sentence, on each side, in which phrases are looked for."""
 
+MOST_CELLS = 10_000_000
+"""Maximum number of pairs of a source word and a target word of the same sentence pair, which take the time and memory.
+Pairs of sentences at even distances are taken if there are more."""
+
 LEAST_AT_END = 0.2
 """Minimum share of a phrase's occurrences that end their sentence on both sides: `in bed` does, `in the` does not."""
 
@@ -52,7 +56,9 @@ class Dictionary:
     def __init__(self, sources: Sequence[str], targets: Sequence[str]) -> None:
         self.words: list[Entry] = []
         self.phrases: list[Entry] = []
-        self._source, self._target = _Side(sources), _Side(targets)
+        cells = sum(len(one.split()) * len(other.split()) for one, other in zip(sources, targets, strict=True))
+        step = max(1, -(-cells // MOST_CELLS))
+        self._source, self._target = _Side(sources[::step]), _Side(targets[::step])
         if self._source.words and self._target.words:
             sizes = len(self._source.words) + SPECIAL_PIECES, len(self._target.words) + SPECIAL_PIECES
             self._forth = LexicalTable(self._source.ids, self._target.ids, *sizes)
@@ -107,6 +113,7 @@ class Dictionary:
             back = [max(range(len(source)), key=column.__getitem__) for column in zip(*scores, strict=True)]
             linked = [j if back[j] == i and scores[i][j] > 0 else -1 for i, j in enumerate(best)]
             is_linked = [linked[i] == j for j, i in enumerate(back)]
+            source_places, target_places = self._source.places(number), self._target.places(number)
             for start, first in enumerate(linked):
                 if first < 0:
                     continue
@@ -118,8 +125,8 @@ class Dictionary:
                     if high - low >= LONGEST_PHRASE:
                         break
                     if all(not is_linked[j] or start <= back[j] <= end for j in range(low, high + 1)):
-                        one = self._source.phrase(number, start, end)
-                        other = self._target.phrase(number, low, high)
+                        one = self._source.phrase(number, source_places[start : end + 1])
+                        other = self._target.phrase(number, target_places[low : high + 1])
                         if one and other:
                             yield (one, other), end == len(source) - 1 and high == len(target) - 1
 
@@ -139,20 +146,15 @@ class _Side:
 
     def __init__(self, texts: Sequence[str]) -> None:
         self.texts = texts
-        self.places = [[match.span() for match in WORD.finditer(text)] for text in texts]
-        """Where the words of each text begin and end."""
         inside: Counter[str] = Counter()
-        for text, places in zip(texts, self.places, strict=True):
-            inside.update(text[start:end] for start, end in places[1:])
+        for text in texts:
+            inside.update(WORD.findall(text)[1:])
         self.form: dict[str, str] = {}
         """The usual spelling of each word in small letters."""
         for word, _ in sorted(inside.items(), key=lambda item: (item[1], item[0])):
             self.form[word.lower()] = word
         numbers: dict[str, int] = {}
-        self.ids = [
-            [self._number(text[start:end], numbers) for start, end in places]
-            for text, places in zip(texts, self.places, strict=True)
-        ]
+        self.ids = [[self._number(word, numbers) for word in WORD.findall(text)] for text in texts]
         """The words of each text as ids, which start at `SPECIAL_PIECES`."""
         self.words = list(numbers)
         """The word of each id, less `SPECIAL_PIECES`."""
@@ -160,13 +162,17 @@ class _Side:
     def _number(self, word: str, numbers: dict[str, int]) -> int:
         return numbers.setdefault(self.form.setdefault(word.lower(), word), SPECIAL_PIECES + len(numbers))
 
-    def phrase(self, number: int, first: int, last: int) -> str:
-        """Some words of a text; "" if there is more between them than spaces and commas."""
-        text, places = self.texts[number], self.places[number][first : last + 1]
+    def places(self, number: int) -> list[tuple[int, int]]:
+        """Where the words of a text begin and end."""
+        return [match.span() for match in WORD.finditer(self.texts[number])]
+
+    def phrase(self, number: int, places: Sequence[tuple[int, int]]) -> str:
+        """The words at some places of a text; "" if there is more between them than spaces and commas."""
+        text = self.texts[number]
         words = [text[start:end] for start, end in places]
         gaps = [text[end:start] for (_, end), (start, _) in pairwise(places)]
         if any(gap not in (" ", ", ") for gap in gaps):
             return ""
-        if first == 0:
+        if not WORD.search(text, 0, places[0][0]):  # the first word of the text
             words[0] = self.form[words[0].lower()]
         return "".join(part for pair in zip(words, [*gaps, ""], strict=True) for part in pair)
