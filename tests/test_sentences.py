@@ -73,6 +73,8 @@ def test_marks_are_found_in_linear_time() -> None:
         "Prof. Dr. med. Müller kam.|Er ging.",
         "He has a Ph.D.|She has one too.",
         "J'habite à Paris.|Et toi ?|Oui !",
+        "Il dit : « Bonjour ! »|Puis il part.|« Tu viens ? » demanda-t-il.|»Ja.«|»Gut!«",
+        "C'est l'art. 5 de la loi.|Elle ne l'a pas lu.",
         "Я живу на ул. Ленина.|Это г. Москва.",
         "El Sr. García vive aquí.|¿Y tú?|¡Sí!",
         "Äpfel, Birnen usw.|Dann gingen wir.",

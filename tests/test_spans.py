@@ -107,6 +107,8 @@ Herr Professor ⟦Klein⟧, Frau Bundeskanzlerin ⟦Merkel⟧, Prof. Dr. ⟦Somm
 Frau ⟦Anna Müller⟧ isst. Heute hat Frau ⟦Anna⟧ Brot gekauft.
 Sehr geehrter Herr ⟦Max Braun⟧, danke.
 Mr. ⟦Baker⟧ and Mrs. ⟦O'Brien⟧ met Mr. President ⟦Ford⟧ and Dr. ⟦Black⟧.
+Heute traf Mrs. ⟦Anna Baker⟧ M. ⟦Luc Le Grand⟧. Elle rit.
+Appelez le ⟦06 12 34 56 78⟧ à ⟦12 h 30⟧ ou à ⟦18h45⟧.
 M. ⟦Boucher⟧, Señora ⟦de la Cruz⟧, Signor ⟦Rossi⟧
 My name is Anna ⟦Baker⟧; ich heiße Lukas ⟦Vogel⟧.
 Die ⟦Müller GmbH⟧ und die ⟦Stein & Söhne GmbH & Co. KG⟧ kaufen die ⟦Deutsche Bank AG⟧.

@@ -37,7 +37,9 @@ _DETERMINER = (  # before Frau and Herr as nouns: weil die alte Frau Brot kauft
     r"(?i)(?<!\w)(?:d(?:er|ie|as|en|em|es)|(?:[mds]?ein|ihr|unser|euer|eur|kein|dies|jed|jen|welch|beid|all)[enrms]{0,2}|"
     r"als)[ ](?:\w+e[nrms]?[ ])?$"
 )
-# At the beginning of a sentence, further words with a capital belong to the name: in German the verb follows.
+# Further words with a capital belong to the name, but in German, where nouns have one too, only at the beginning of a
+# sentence: the verb follows there.
+_GERMAN = r"(?:Herrn?|Frau|Fräulein|Hr|Fr|Dr|Prof|Dipl|Ing|Doktor|Doctor|Professor)\b"
 _ADDRESSED = r"\W*(?:(?:Sehr[ ]geehrter?|Lieber?|Dear)[ ])?"
 _FURTHER = rf"(?:[ ]{_PARTICLES}{_NAME}){{1,2}}(?!\w)"
 
@@ -77,12 +79,10 @@ def find_names(text: str) -> Iterator[tuple[int, int]]:
         is_noun = not text[start : match.start("name")].endswith(". ") and re.search(_DETERMINER, before)
         if not is_noun and not re.fullmatch(_OFFICE, match["name"]):
             end = match.end("name")
-            if (
-                start < LOOKED_AT
-                and re.fullmatch(_ADDRESSED, before)
-                and (more := re.compile(_FURTHER).match(text, end))
-            ):
-                end = more.end()
+            at_beginning = start < LOOKED_AT and re.fullmatch(_ADDRESSED, before)
+            if at_beginning or not re.match(_GERMAN, match[0]):
+                more = re.compile(_FURTHER).match(text, end)
+                end = more.end() if more else end
             yield match.start("name"), end
     for pattern in (_SURNAME, _COMPANY, _STREET):
         for match in re.finditer(pattern, text):

@@ -70,7 +70,7 @@ _LETTER = re.compile(r"[^\W\d_]")
 
 # Possessive, and never begun inside a run of marks: the time stays linear in the length of the line.
 _SENTENCE_END = re.compile(
-    r"""(?<![.!?…])[.!?…]++["'”’»«“)\]]*+(?=\s)"""
+    r"""(?<![.!?…])[.!?…]++(?:["'”’»«“)\]]++|[ \u00a0\u202f]»(?=\s))?+(?=\s)"""  # in French a space is before »
     # Japanese and Chinese need no space after the mark; behind a closing quote the sentence often goes on.
     r"""|(?<![。！？])[。！？]++(?:[」』”’）]++(?=\s|[「『“])|(?![」』”’）]))"""
     # Nor do the marks of the Indic scripts, Arabic, Urdu, Armenian, Ethiopic, Burmese and Khmer.
@@ -80,6 +80,7 @@ _SENTENCE_END = re.compile(
 )
 _NEXT = re.compile(r"""[\s"'„“”‚‘’«»(\[¿¡–—-]*([^\s.,;:!?)\]"”»]*)""")
 _WORD = re.compile(r"[^\s(\[„“\"‚‘«–—/]+$")
+_ELISION = re.compile(r"^(?:'|(?:[cdjlmnst]|qu)['’](?=.))+", re.IGNORECASE)  # l'art. 5
 _INITIALS = re.compile(r"(?:(?<![^\s.(\[])[^\W\d_]\.\s?)+$")
 _NO_SPACE_AFTER = r"[。！？][」』”’）]*$"
 LOOKED_AT = 32  # number of characters before and after a mark that are examined to decide whether it ends a sentence
@@ -145,7 +146,7 @@ def _ends(text: str, start: int, match: re.Match[str], lower_case: bool) -> bool
         return True
     previous = before[: word.start()].split()[-1:]
     return not _goes_on(
-        word[0].lstrip("'"), "".join(previous), next_word.capitalize() if lower_case else next_word, before
+        _ELISION.sub("", word[0]), "".join(previous), next_word.capitalize() if lower_case else next_word, before
     )
 
 
