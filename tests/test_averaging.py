@@ -125,6 +125,8 @@ def test_different_models_have_no_mean(
     config = toy_config(Path("data"), model={"hidden_size": 64, "cell": "gru"})
     larger = write(tmp_path / "larger", vocabularies[0], draw(1), config)
     refused(larger, r"are different models \(model\.cell, model\.hidden_size\) and have no mean; average checkpoints")
+    seed = toy_config(Path("data"), training={"seed": 2})
+    refused(write(tmp_path / "seed", vocabularies[0], draw(1), seed), r"are different models \(training\.seed\)")
     refused(write(tmp_path / "foreign", vocabularies[1], draw(1)), "must share the target vocabulary")
     other_shape = write(tmp_path / "shape", vocabularies[0], {**draw(1), "bias": np.zeros(7, np.float32)})
     refused(other_shape, r"`bias` is float32 \[5\] in the one, float32 \[7\] in the other")
@@ -151,7 +153,7 @@ def test_weights_that_numpy_cannot_hold_are_named(folders: list[ModelFolder], tm
 def test_other_settings_of_training_do_not_matter(
     folders: list[ModelFolder], tmp_path: Path, vocabularies: list[Vocabulary]
 ) -> None:
-    config = toy_config(Path("elsewhere"), training={"seed": 2}, decoding={"beam_size": 9})
+    config = toy_config(Path("elsewhere"), training={"epochs": 9}, decoding={"beam_size": 9})
     other = write(tmp_path / "other", vocabularies[0], draw(1), config)
     assert average_models([folders[0].path, other.path], tmp_path / "mean").config == folders[0].config
 

@@ -142,6 +142,25 @@ def test_evaluate_against_baselines(nmt: Command, company: Path, tmp_path: Path)
     assert report["notes"] == ["the training data are not compared: the sources are not given"]
 
 
+def test_a_report_says_what_computed_the_scores(nmt: Command, company: Path, tmp_path: Path) -> None:
+    """An export is named in the output, the report and the card; baselines are searched with the same options."""
+    exported = shutil.copytree(company / "run" / "best", tmp_path / "exported")
+    assert nmt("export", exported, "--int8")[0] == 0
+    arguments = ["evaluate", exported, "--baseline", exported, "--beam-size", 1, "--report", tmp_path / "report"]
+    status, out, err = nmt(*arguments)
+    assert status == 0, err
+    assert "note: scored with the model's export, 8 bits" in out
+    assert "= +0.00, equal, so no p" in out
+    assert "beam 1; export, 8 bits, vocabulary shortlist" in (exported / "README.md").read_text()
+    settings = json.loads((tmp_path / "report" / "report.json").read_text())["settings"]
+    assert settings["engine"] == settings[f"engine of {exported}"]
+    out = nmt("evaluate", exported, "--baseline", company / "run")[1]
+    assert (
+        f"note: the model was scored with export, 8 bits, vocabulary shortlist, but `{company / 'run'}` with torch, cpu"
+        in out
+    )
+
+
 def test_each_model_folder_is_opened_once(nmt: Command, company: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from nmt import model_folder
 

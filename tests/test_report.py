@@ -163,7 +163,7 @@ def test_the_commands_of_sacrebleu_name_the_files_of_the_report(tmp_path: Path) 
     commands = re.findall(r"^sacrebleu .*", markdown, re.MULTILINE)
     assert commands[0] == "sacrebleu reference.txt -i hypothesis.txt -m bleu chrf ter -tok 13a --confidence"
     common = "sacrebleu reference.txt -i baseline.1.txt hypothesis.txt -m bleu chrf ter -tok 13a"
-    assert commands[1:] == [f"{common} --paired-bs", f"{common} --paired-ar"]
+    assert commands[1:] == [f"{common} --paired-bs -f text", f"{common} --paired-ar -f text"]
     for name in ("reference.txt", "hypothesis.txt", "baseline.1.txt"):
         assert (tmp_path / name).read_text().count("\n") == 6
     assert "## Better than other" in markdown

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,9 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     with monkeypatch.context() as patch:
         stop_after(patch, updates, send(kind))
         name = signal.Signals(kind).name
-        with pytest.raises(TrainingError, match=f"stopped by {name} after update {updates}, all saved; .*--resume"):
+        with pytest.raises(
+            TrainingError, match=f"stopped by {name} after update {updates}; everything is saved: .*--resume"
+        ):
             train(config, tmp_path / "run", say=quiet)
     train(config, tmp_path / "run", resume=True, say=quiet)
     assert_same_runs(whole, tmp_path / "run")
@@ -158,6 +161,15 @@ def test_best_and_early_stopping(reversal: Path, tmp_path: Path) -> None:
     assert records(tmp_path / "run") == before
 
 
+def test_a_finished_run_keeps_the_settings_that_it_was_trained_with(reversal: Path, tmp_path: Path) -> None:
+    train(toy_config(reversal, training={"epochs": 1}), tmp_path / "run", say=quiet)
+    before = (tmp_path / "run" / "config.toml").read_bytes()
+    train(
+        toy_config(reversal, training={"epochs": 1, "label_smoothing": 0.3}), tmp_path / "run", resume=True, say=quiet
+    )
+    assert (tmp_path / "run" / "config.toml").read_bytes() == before
+
+
 def test_best_by_loss(reversal: Path, tmp_path: Path) -> None:
     config = toy_config(reversal, training={"best_by": "loss", "validation_interval": 3})
     train(config, tmp_path / "run", say=quiet)
@@ -234,6 +246,8 @@ def test_existing_folders(uninterrupted: tuple[Config, Path], reversal: Path, tm
     other = toy_config(reversal, **{**EVERYTHING, "model": {**EVERYTHING["model"], "hidden_size": 48}})
     with pytest.raises(UserError, match=r"\(model.hidden_size was 32, but is 48\), .*resume needs the same"):
         train(other, output, resume=True, say=quiet)
+    with pytest.raises(UserError, match=r"started with `training.seed` 1, not 2; another seed is another run"):
+        train(replace(config, training=replace(config.training, seed=2)), output, resume=True, say=quiet)
     with pytest.raises(UserError, match="exclude each other"):
         train(config, output, resume=True, overwrite=True, say=quiet)
     assert (output / "metrics.jsonl").read_bytes() == before

@@ -51,7 +51,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--baseline",
         **REPEATED,
         metavar="FILE|MODEL",
-        help="translation of another system, or a model, to compare with; can be repeated",
+        help="compare with the translation of another system, or with a model, searched with the same options; can be "
+        "repeated",
     )
     add("--report", metavar="DIR", help="folder for report.html, report.md and report.json")
     add("--tree", type=positive, metavar="N", help="number of the sentence whose beam search the report draws")
@@ -96,11 +97,12 @@ def run(options: argparse.Namespace) -> None:
         raise UserError("--hypothesis without a MODEL needs --target-language, which chooses BLEU's tokeniser")
     if options.tree is not None and options.tree > count:
         raise UserError(f"--tree must be at most {count}, the sentences of the set, but is {options.tree} instead")
-    baselines = read_baselines(options, sources, count)
+    baselines = read_baselines(options, sources, count, settings, overrides)
     translator = translations = None
     if sources is not None and hypotheses is None:
         translator = Translator.of(folders, language_model, device=options.device, threads=options.threads)
         settings.update(vars(translator.decoding_with(**overrides)))
+        settings["engine"] = translator.engine.description
         if options.language_model is None:
             del settings["language_model_weight"]
         translations = translator.translate(sources, **overrides)
@@ -109,6 +111,12 @@ def run(options: argparse.Namespace) -> None:
     scoring = {"target_language": target_language or "", "tokenizer": options.tokenizer}
     evaluation = evaluate_translations(hypotheses, references, sources=sources, **scoring)
     evaluation.settings = settings
+    engines = {name.removeprefix("engine of "): one for name, one in settings.items() if name.startswith("engine")}
+    if translator is not None and any(one != settings["engine"] for one in engines.values()):
+        described = "; ".join(f"`{name}` with {one}" for name, one in engines.items() if name != "engine")
+        evaluation.notes.append(f"the model was scored with {settings['engine']}, but {described}")
+    elif translator is not None and settings["engine"].startswith("export"):
+        evaluation.notes.append(f"scored with the model's {settings['engine']}")
     evaluation.comparisons = [
         compare_systems(name, hypotheses, texts, references, **scoring) for name, texts in baselines.items()
     ]
@@ -218,8 +226,14 @@ def read_set(
     return list(pairs["source"]), [list(pairs["target"])], hypotheses
 
 
-def read_baselines(options: argparse.Namespace, sources: list[str] | None, count: int) -> dict[str, list[str]]:
-    """The translations of the baseline systems: read from files, or made by models."""
+def read_baselines(
+    options: argparse.Namespace,
+    sources: list[str] | None,
+    count: int,
+    settings: dict[str, Any],
+    overrides: dict[str, Any],
+) -> dict[str, list[str]]:
+    """The translations of the baseline systems, from files or models; the models' engines go into `settings`."""
     from nmt.text.reading import read_lines
     from nmt.translation.translator import Translator
 
@@ -231,7 +245,8 @@ def read_baselines(options: argparse.Namespace, sources: list[str] | None, count
             raise UserError(f"--baseline `{name}` is not a file; a model needs the source to translate: give --source")
         else:
             translator = Translator.load(name, device=options.device, threads=options.threads)
-            baselines[name] = [translation.text for translation in translator.translate(sources)]
+            baselines[name] = [translation.text for translation in translator.translate(sources, **overrides)]
+            settings[f"engine of {name}"] = translator.engine.description
         if len(baselines[name]) != count:
             raise UserError(f"--baseline `{name}` has {len(baselines[name])} lines, but the set has {count} sentences")
     return baselines

@@ -44,6 +44,10 @@ class TorchEngine(Engine):
         self.model = model
         self.device = model.output_bias.device
 
+    @property
+    def description(self) -> str:
+        return f"torch, {self.device.type}"
+
     @torch.inference_mode()
     def start(self, sources: Sequence[Sequence[int]]) -> tuple[Any, dict[str, Any]]:
         """Encode sentences; for a language model, which has no source, the ids are ignored."""

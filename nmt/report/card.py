@@ -50,10 +50,12 @@ def with_results(card: str, evaluation: Evaluation) -> str:
 
 
 def _title(evaluation: Evaluation) -> str:
-    """The name of the set, the beam size, and the search settings that differ from the defaults."""
+    """The name of the set, the beam size, the export if it was used, and the search settings that were changed."""
     settings = evaluation.settings
     what = settings.get("data") or setting_text(settings.get("source", "a file"))
     search = [f"beam {settings['beam_size']}"] if "beam_size" in settings else []
+    if str(settings.get("engine", "")).startswith("export"):
+        search.append(settings["engine"])
     search += [
         f"{item.name} {setting_text(settings[item.name])}"
         for item in fields(DecodingConfig)

@@ -103,11 +103,11 @@ def _scores(report: Report, commands: Commands) -> Section:
     ]
     if commands.texts:
         blocks.append("In the folder of this report, sacrebleu's own command gives the same numbers:")
-        blocks.append(Code(_sacrebleu(evaluation, commands, "--confidence")))
+        blocks.append(Code(_sacrebleu(evaluation, commands, ["--confidence"])))
     return section("Scores", *blocks)
 
 
-def _sacrebleu(evaluation: Evaluation, commands: Commands, measure: str, systems: Sequence[str] = ()) -> str:
+def _sacrebleu(evaluation: Evaluation, commands: Commands, measure: Sequence[str], systems: Sequence[str] = ()) -> str:
     """sacrebleu's command for the same scores of the hypotheses, and of other systems before them."""
     references = [f"{what}.txt" for what in commands.texts if what.startswith("reference")]
     tokenizer = re.search(r"\btok:([^|]+)", evaluation.scores[0].signature)
@@ -115,7 +115,7 @@ def _sacrebleu(evaluation: Evaluation, commands: Commands, measure: str, systems
     if any("asian:yes" in score.signature for score in evaluation.scores):
         options += ["--ter-asian-support", "--ter-normalized"]
     files = [*systems, "hypothesis.txt"]
-    return shlex.join(["sacrebleu", *references, "-i", *files, "-m", "bleu", "chrf", "ter", *options, measure])
+    return shlex.join(["sacrebleu", *references, "-i", *files, "-m", "bleu", "chrf", "ter", *options, *measure])
 
 
 def _comparisons(report: Report, commands: Commands) -> list[Section]:
@@ -146,7 +146,10 @@ def _comparisons(report: Report, commands: Commands) -> list[Section]:
     ]
     if commands.texts:
         baselines = [f"{what}.txt" for what in commands.texts if what.startswith("baseline")]
-        tests = (_sacrebleu(evaluation, commands, test, baselines) for test in ("--paired-bs", "--paired-ar"))
+        # as text: sacrebleu 2.6 cannot write the results of its bootstrap as JSON, its default
+        tests = (
+            _sacrebleu(evaluation, commands, [test, "-f", "text"], baselines) for test in ("--paired-bs", "--paired-ar")
+        )
         blocks.append("In the folder of this report, sacrebleu's own commands give the same numbers:")
         blocks.append(Code("\n".join(tests)))
     sections = [section("Comparison", *blocks)]

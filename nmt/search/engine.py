@@ -43,6 +43,11 @@ class Engine(ABC):
     methods; the others have a default that is correct for every engine and can be overridden by a faster version.
     """
 
+    @property
+    def description(self) -> str:
+        """What computes the probabilities, and how exactly, for reports of scores."""
+        return type(self).__name__
+
     @abstractmethod
     def start(self, sources: Sequence[Sequence[int]]) -> tuple[Any, EngineState]:
         """Encode sentences of source ids (at least one sentence, none of them empty).

@@ -25,6 +25,10 @@ class Joined(Engine):
 
     engines: Sequence[Engine]
 
+    @property
+    def description(self) -> str:
+        return "; ".join(dict.fromkeys(engine.description for engine in self.engines))
+
     @abstractmethod
     def of(self, engines: Sequence[Engine]) -> Joined:
         """This kind of combination, of other engines."""

@@ -194,7 +194,8 @@ class Run:
         frozen = weights - sum(weight.numel() for weight in self.parameters)
         say(
             f"model: {weights:,} weights{f' ({frozen:,} of them frozen)' if frozen else ''}, vocabulary "
-            f"{len(vocabularies[1])}, {self.settings.precision} on {device}, {torch.get_num_threads()} threads"
+            f"{len(vocabularies[1])}, {self.settings.precision} on {device}, "
+            + counted(torch.get_num_threads(), "thread")
             + (f" in each of {self.processes.count} processes" if self.processes.count > 1 else "")
         )
 
@@ -230,12 +231,12 @@ class Run:
 
     def train(self) -> Path:
         progress, settings, best = self.progress, self.settings, self.output / "best"
-        if self.processes.is_first:
-            if progress.update == 0:
-                self._estimate()
-            self.board = TensorBoard(self.output / "tensorboard", progress.update, self.say)
         try:
             with self._signals():
+                if self.processes.is_first:
+                    if progress.update == 0:
+                        self._estimate()
+                    self.board = TensorBoard(self.output / "tensorboard", progress.update, self.say)
                 while progress.epoch < settings.epochs and not self._exhausted():
                     self._epoch()
                 if progress.validated != progress.update or progress.best is None:  # best/ was deleted
@@ -246,8 +247,8 @@ class Run:
             self._save_state()
             name = signal.Signals(self.stop_signal or signal.SIGINT).name
             raise TrainingError(
-                f"stopped by {name} after update {progress.update}, all saved; "
-                "the same command goes on (`nmt train` with --resume)"
+                f"stopped by {name} after update {progress.update}; everything is saved: "
+                "to continue, run the same command with --resume"
             ) from None
         finally:
             self.display.close()
@@ -604,7 +605,7 @@ class Run:
             )
         self._adapt(changes)
         self.folder.cut_back(self.progress)
-        if changes:
+        if changes and self.progress.epoch < self.settings.epochs:  # a finished run keeps what it was trained with
             self.folder.write_config(self.config)
         self.say(f"resumed at update {self.progress.update} (epoch {self.progress.epoch + 1})")
 

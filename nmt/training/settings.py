@@ -25,7 +25,7 @@ AT_THE_START = frozenset(
 """Settings of the model that determine its initial weights."""
 
 ORDER = frozenset(
-    {"training.seed", "training.batch_size", "training.batch_unit", "training.truncation", "data.weight", "data.extra"}
+    {"training.batch_size", "training.batch_unit", "training.truncation", "data.weight", "data.extra"}
     | {"training.source_sampling", "training.target_sampling", "training.noise"}
     | {f"training.{name}" for name in NOISES}
 )
@@ -47,12 +47,18 @@ def changed_settings(stored: Config, config: Config) -> Changes:
 def check_resumed(stored: Config, config: Config, output: Path) -> Changes:
     """The settings of a resumed run that differ from those with which it was started.
 
-    Everything about data, training and decoding may change: the data are known by the checksum of their pieces (see
-    `Run`). Raises UserError where the weights would mean something else.
+    Everything about data, training and decoding may change, but for the seed: the data are known by the checksum of
+    their pieces (see `Run`). Raises UserError where the weights would mean something else.
     """
     if stored.task != config.task:
         raise UserError(f"`{output}` was started with other settings (task); resume needs the same")
     changes = changed_settings(stored, config)
+    if "training.seed" in changes:
+        old, new = changes["training.seed"]
+        raise UserError(
+            f"`{output}` was started with `training.seed` {old}, not {new}; another seed is another run, with another "
+            "--output"
+        )
     files = vocabulary_files(config)
     for name, file in (("vocabulary.source", files[0]), ("vocabulary.target", files[-1])):
         given = changes[name][1] if name in changes else None

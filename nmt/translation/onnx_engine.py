@@ -84,6 +84,11 @@ class OnnxEngine(Engine):
         self._graphs: dict[str, _Session] = {}
         self._single: OnnxEngine | None = None
 
+    @property
+    def description(self) -> str:
+        bits = 8 if self.manifest["integers"] else 32
+        return f"export, {bits} bits{'' if self.shortlist is None else ', vocabulary shortlist'}"
+
     def start(self, sources: Sequence[Any]) -> tuple[Encoded, EngineState]:
         """Encode sentences, or vectors: the state has one row for each. Of a language model only the count matters."""
         count = len(sources)
