@@ -194,6 +194,6 @@ if __name__ == "__main__":
         network = train(hops, updates)
         for facts in (1, 2):
             right, found = evaluate(network, facts)
-            print(f"{hops} hops, questions of {facts} facts: {right:.1%} right, attention at {found:.1%} of the facts")
+            print(f"hops {hops}, facts {facts}: {right:.1%} right, attention at {found:.1%} of the facts")
     print(show(network, make_story(random.Random(7), 2)))
     print(f"processor time: {time.process_time():.0f} s")

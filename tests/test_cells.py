@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import get_args
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -260,3 +261,28 @@ def test_constants_after_initialization() -> None:
             assert total[2:4].tolist() == [1.5, 1.5]
     assert CELLS["peephole_lstm"](2, 3).weight_peephole.abs().max() == 0
     assert CELLS["layer_norm_lstm"](2, 3).gate_gain.min() == 1
+
+
+def test_the_cell_of_the_documentation_works_as_it_says() -> None:
+    """docs/extending.md: one position and a whole sequence follow its equations, within its bounds, also in bf16."""
+    page = (Path(__file__).parent.parent / "docs" / "extending.md").read_text("utf-8")
+    code = page.split("```python\n")[1].split("```")[0]
+    names: dict[str, Any] = {"__name__": "minimal_gated_unit"}
+    exec(compile(code, "docs/extending.md", "exec"), names)
+    cell = names["MinimalGatedUnit"](5, HIDDEN).double()
+    for weight in cell.parameters():
+        torch.nn.init.normal_(weight, std=0.5)
+    inputs, state = torch.randn(3, 5, dtype=torch.double), random_state(cell, 3)
+    f_in, n_in = project(cell, inputs).chunk(2, -1)
+    U_f, U_n = cell.weight_hh.chunk(2)
+    f = torch.sigmoid(f_in + state[0] @ U_f.T)
+    expected = (1 - f) * state[0] + f * torch.tanh(n_in + (f * state[0]) @ U_n.T)
+    assert_same(cell.step(project(cell, inputs), state, products(cell)), [expected])
+    assert_same([cell.scan(project(cell, inputs)[None], state, cell.weight_hh)[0][0]], [expected])
+    assert cell.bounded and expected.abs().max() <= max(1, state[0].abs().max())
+    low = cell.float()
+    with torch.autocast("cpu", torch.bfloat16):
+        scanned = low.scan(
+            project(low, inputs.float()[None]), (torch.zeros(3, HIDDEN, dtype=torch.bfloat16),), low.weight_hh
+        )
+    assert scanned[0].dtype == torch.float32

@@ -210,4 +210,4 @@ def test_an_example_runs_from_the_command_line(
     monkeypatch.setattr(sys, "argv", ["memory_network.py", "--updates", "3"])
     runpy.run_path(str(EXAMPLES / "memory_network.py"), run_name="__main__")
     printed = capsys.readouterr().out
-    assert "3 hops, questions of 2 facts" in printed and "processor time" in printed
+    assert "hops 3, facts 2" in printed and "processor time" in printed

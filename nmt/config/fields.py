@@ -365,7 +365,7 @@ class TrainingConfig:
     """L2 penalty (decoupled for AdamW), against overfitting if dropout is not enough."""
     schedule: Literal["constant", "linear", "cosine", "inverse_sqrt", "halving"] = "linear"
     """Learning rate after the warm-up: constant, decreasing to zero (`linear` or `cosine`), proportional to
-    1/sqrt(update), or halved from `decay_start` on, each tenth of the rest of the training. Use `linear` if the
+    1/sqrt(update), or, from `decay_start` on, halved after every tenth of the remaining training. Use `linear` if the
     training ends after `epochs`, `constant` or `inverse_sqrt` if `patience` ends it, and `halving` with SGD, as
     Sutskever et al. (2014)."""
     warmup: Annotated[int, AUTO, FROM_0] = AUTO

@@ -212,7 +212,7 @@ def in_words(saturated: Sequence[Saturation], meanings: Sequence[Meaning]) -> It
         closed, opened = (f"{100 * share.mean():.0f} %" for share in (each.closed, each.open))
         yield f"{each.gate}: below {CLOSED} at {closed} of all positions and units, above {OPEN} at {opened}."
     for what, own in itertools.groupby(meanings, lambda meaning: meaning.what):
-        best = max(own, key=lambda meaning: abs(meaning.checked))
+        best = max(own, key=lambda meaning: abs(meaning.searched))
         told = f"(correlation {best.checked:+.2f} on lines that were not searched)"
         yield f"{what}: unit {best.unit} fits best {told}."
 
@@ -233,7 +233,7 @@ def gates(
         raise UserError(f"argument `unit` must be from 0 to {hidden - 1}, but is {unit} instead")
     meanings, saturated = find_meanings(reading), saturations(reading)
     if unit is None:
-        unit = max(meanings, key=lambda meaning: abs(meaning.checked)).unit if meanings else 0
+        unit = max(meanings, key=lambda meaning: abs(meaning.searched)).unit if meanings else 0
     cell_name = subject.folder.config.model.cell.upper().replace("_", " ")
     title = f"Gates of {subject.name}: {named.name} ({cell_name})"
     about = (

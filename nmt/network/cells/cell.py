@@ -116,6 +116,7 @@ class Cell(nn.Module):
         """
         sizes = [rows * self.hidden_size for rows in self.recurrent_blocks]
         products = tuple(partial(F.linear, weight=block) for block in torch.split(weight_hh, sizes))
+        state = tuple(tensor.to(weight_hh.dtype) for tensor in state)  # a layer below may hand on bf16
         states = []
         for position in projected.unbind(0):
             state = self.step(position, state, products)

@@ -59,14 +59,14 @@ class MUT1(ResetBeforeCell):
 
 
 class MUT2(ResetBeforeCell):
-    """MUT2: the reset gate sees the input as it is.
+    """MUT2: the GRU that resets before the product, with its update gate read the other way round.
 
-        r_t = sigmoid(x_t + U_r h_{t-1} + b_r)
+        r_t = sigmoid(W_r x_t + U_r h_{t-1} + b_r)
         z_t = sigmoid(W_z x_t + U_z h_{t-1} + b_z)
         n_t = tanh(U_n (r_t * h_{t-1}) + W_n x_t + b_n)
         h_t = z_t * n_t + (1 - z_t) * h_{t-1}
 
-    With W_r x_t for x_t, this is the GRU that resets before the product, its update gate read the other way round.
+    The paper writes x_t for W_r x_t: there the reset gate sees the input as it is.
     """
 
     name = "mut2"

@@ -66,7 +66,9 @@ class TanhRNN(RNN):
 
 
 class ReLURNN(RNN):
-    """a = max(0, .); wants orthogonal initial weights: Le et al. (2015), https://arxiv.org/abs/1504.00941."""
+    """a = max(0, .). Its recurrent weights should start as the identity, or orthogonal, as here by default: Le et al.
+    (2015), https://arxiv.org/abs/1504.00941.
+    """
 
     name = "rnn_relu"
     bounded = False
