@@ -22,6 +22,7 @@ from nmt.search.variations import CopiedSpans, Rows
 from nmt.text.cleaning import clean_line
 from nmt.text.spans import find_spans
 from nmt.text.vocabulary import Vocabulary, learn_vocabulary
+from nmt.translation.copying import Copying
 from nmt.translation.line_stream import translate_stream
 from nmt.translation.shortlist import LexicalTable
 from nmt.translation.translator import CANNOT_COPY, SourceLine, Translator
@@ -144,6 +145,16 @@ def test_a_sentence_without_a_word_comes_out_as_it_went_in(vocabulary: Vocabular
         assert found[0].score == found[0].log_prob == 0.0
     digits = learn_vocabulary(["1 2 3 4 5"] * 9, VocabularyConfig(byte_fallback=False), 12, "identity")
     assert translator(digits).translate(["1 2 3"])[0].tokens != ["▁1", "▁2", "▁3"]  # a probe task has no words
+
+
+def test_capitals_without_a_piece_are_read_in_small_letters(vocabulary: Vocabulary) -> None:
+    """The text has `ö` in `hört`, but no `Ö`; a letter that is in neither form stays copied."""
+    config = VocabularyConfig(byte_fallback=False, model_type="bpe")
+    copying = Copying(*[learn_vocabulary([*TEXT, *["er hört die Katze"] * 9], config, 90, "identity", (), 16)] * 2)
+    assert copying.source.unreadable("Öö") == "Ö"
+    for line, copies in {"ER HÖRT DIE KATZE": (), "ER HÖRT ДЯ": ("ДЯ",), "er HÖRT die Katze": ("HÖRT",)}.items():
+        [sentence] = copying.sentences(line, True)[0]
+        assert sentence.copies == copies
 
 
 def test_what_is_asked_of_a_line_may_have_its_spans(vocabulary: Vocabulary) -> None:

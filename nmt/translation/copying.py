@@ -118,7 +118,10 @@ class Copying:
 
         A text of a single word has no unknown words, because it may be all that there is to translate.
         """
-        return self.source.unreadable(text), self.source.unfamiliar(text) if " " in text.strip() else []
+        unreadable = self.source.unreadable(text)
+        if text.isupper():  # it is read in small letters: `OÙ`, where the training text only has `où`
+            unreadable = "".join(each for each in unreadable if self.source.unreadable(each.lower()))
+        return unreadable, self.source.unfamiliar(text) if " " in text.strip() else []
 
     def _read(self, text: str, spans: list[Span]) -> SourceSentence:
         """A sentence with characters in place of its spans."""
