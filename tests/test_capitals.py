@@ -147,6 +147,12 @@ def test_title_case_is_read_in_normal_case(text: str, usual: str | None, vocabul
     assert without_title_case(text, vocabulary, "de") == usual
 
 
+def test_a_word_after_an_apostrophe_needs_no_capital_in_title_case() -> None:
+    vocabulary = open_model("en-de").source_vocabulary
+    assert without_title_case("I Don't Know What To Do", vocabulary, "en") == "I don't know what to do"
+    assert without_title_case("I Don't Know what To Do", vocabulary, "en") is None
+
+
 def test_title_case_in_a_line_of_its_own_is_translated_as_in_normal_case() -> None:
     translator = Translator.load("de-en", threads=1)
     title, usual = translator.translate(["Wie Man Gutes Brot Backt", "Wie man gutes Brot backt"])

@@ -12,6 +12,7 @@ import re
 from nmt.text.vocabulary import Vocabulary
 
 _WORD = re.compile(r"\w+")
+_WITH_APOSTROPHES = re.compile(r"\w+(?:['’]\w+)*+")  # Don't, L'été
 
 _QUOTES = r"[\"“„”»«‘‚(¿¡]*+"
 _SPANS = r"(?:\s*[\ue000-\uf8ff])*+"
@@ -81,10 +82,10 @@ def without_title_case(sentence: str, vocabulary: Vocabulary, language: str) -> 
     Each word of such a sentence begins with a capital, and half of those after the first would not do so in normal case
     (two at least if there is a final mark), which leaves most names and German nouns as they are.
     """
-    words = [word for word in _WORD.findall(sentence) if word[0].isalpha()]
+    words = [word for word in _WITH_APOSTROPHES.findall(sentence) if word[0].isalpha()]
     if len(words) < 3 or not all(word[0].isupper() for word in words) or sentence.isupper():
         return None
-    first = sentence.index(words[0]) + len(words[0])
+    first = sentence.index(words[0]) + len(re.split("['’]", words[0])[0])
 
     def usual_form(word: re.Match[str]) -> str:
         if language == "de" and _FORMAL.fullmatch(word[0]):  # it may be meant: Haben Sie Zeit?
@@ -92,7 +93,7 @@ def without_title_case(sentence: str, vocabulary: Vocabulary, language: str) -> 
         return _usual_form(word[0], vocabulary, language)
 
     rest = _WORD.sub(usual_form, sentence[first:])
-    small = sum(word[0].islower() for word in _WORD.findall(rest))
+    small = sum(word[0].islower() for word in _WITH_APOSTROPHES.findall(rest))
     enough = max((len(words) - 1) / 2, 2 if sentence[-1] in ".!?…" else 1)
     return sentence[:first] + rest if small >= enough else None
 
