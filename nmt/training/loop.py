@@ -174,6 +174,8 @@ class Run:
         self.model = build_model(config, len(vocabularies[0]), len(vocabularies[1]), self.settings.seed)
         if not resume:
             self.processes.from_first(self._find_weights)
+            if self.settings.objective == "minimum_risk" and self.start is None:
+                say("minimum risk learns next to nothing from random weights: name a model as `training.start_from`")
         self.model.to(device)
         self.parameters = [weight for weight in self.model.parameters() if weight.requires_grad]
         self.optimizer = make_optimizer(self.settings, self.parameters)
