@@ -85,6 +85,11 @@ def test_a_translation_begins_with_a_capital_as_its_source_does(
     assert with_first_capital(text, source, language) == written
 
 
+def test_a_common_word_that_both_languages_have_begins_with_a_capital(vocabulary: Vocabulary) -> None:
+    assert with_first_capital("was that so?", "Und was war das?", "en", vocabulary) == "Was that so?"
+    assert with_first_capital("git is a tool.", "Mit git arbeitet man.", "en", vocabulary) == "git is a tool."
+
+
 def test_first_capitals_of_translations(vocabulary: Vocabulary) -> None:
     """The pieces change as the text does; what is asked of the translation stays as it is written."""
     translator = Translator.load("de-en", threads=1)

@@ -40,16 +40,17 @@ def upper(text: str, language: str) -> str:
     return (text.replace("i", "İ") if language in ("tr", "az") else text).upper()
 
 
-def with_first_capital(text: str, source: str, language: str) -> str:
+def with_first_capital(text: str, source: str, language: str, vocabulary: Vocabulary | None = None) -> str:
     """A translation that begins with a capital if its source is a sentence that does.
 
-    A word such as `iPhone` does not change, nor does one that is in the source as well, for it may be a name. (Of
-    610,069 such sentences of Tatoeba, German, English and French, 5 have translations that begin with a small letter.)
+    A word such as `iPhone` does not change, nor does one that is in the source as well, for it may be a name, unless
+    the vocabulary of the translation has it as a piece: `La page ...` and `page`. (Of 610,069 such sentences of
+    Tatoeba, German, English and French, 5 have translations that begin with a small letter.)
     """
     begins, first = _SENTENCE.fullmatch(source), _FIRST_WORD.match(text)
     if not begins or not begins[1].isupper() or source.isupper() or not first or not first[1].islower():
         return text
-    if first[1] in _WORD.findall(source):
+    if first[1] in _WORD.findall(source) and (vocabulary is None or vocabulary.cost(first[1])[0] > 1):
         return text
     place, letter = first.start(1), first[1][0]
     # Georgian has capitals, but no title case: it begins no sentence with one.

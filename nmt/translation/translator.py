@@ -811,7 +811,7 @@ class Translator:
 
     def _with_first_capital(self, text: str, tokens: list[str], source: str) -> tuple[str, list[str]]:
         """A translation and its pieces, which begin with a capital as the source does (`with_first_capital`)."""
-        written = with_first_capital(text, source, self.target_language)
+        written = with_first_capital(text, source, self.target_language, self.target_vocabulary)
         if written == text or not self.target_vocabulary.has_capitals:
             return text, tokens
         place = next(place for place, sign in enumerate(text) if written[place] != sign)
