@@ -20,10 +20,12 @@ from nmt.translation.translator import SourceLine, Translator
 EXAMPLES = {
     "de-en": ("Ich habe keine Zeit.", {"I have no time.", "I don't have time.", "I don't have any time."}),
     "en-de": ("I have no time.", {"Ich habe keine Zeit."}),
+    "en-fr": ("I have no time.", {"Je n'ai pas le temps."}),
+    "fr-en": ("Je n'ai pas le temps.", {"I have no time.", "I don't have time.", "I don't have the time."}),
 }
 
 
-def test_both_directions_are_there() -> None:
+def test_all_directions_are_there() -> None:
     assert bundled_models() == sorted(EXAMPLES)
 
 
@@ -134,5 +136,5 @@ def test_a_folder_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_what_is_not_there_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["translate", "--model", "fr-en", "--input", "/dev/null"]) == 2
+    assert main(["translate", "--model", "fr-de", "--input", "/dev/null"]) == 2
     assert "these come with the program: de-en, en-de" in capsys.readouterr().err

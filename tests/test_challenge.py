@@ -23,6 +23,8 @@ GOOD = 5
 TODAY = {
     "de-en": {"spans": 98, "numbers": 93, "capitals": 90, "marks": 80, "sentences": 66, "names": 75, "all": 90},
     "en-de": {"spans": 98, "numbers": 93, "capitals": 90, "marks": 80, "sentences": 66, "names": 90, "all": 90},
+    "en-fr": {"spans": 98, "numbers": 93, "capitals": 90, "marks": 80, "sentences": 66, "names": 75, "all": 88},
+    "fr-en": {"spans": 98, "numbers": 93, "capitals": 90, "marks": 80, "sentences": 66, "names": 75, "all": 88},
 }
 """Bars that the bundled models of today hold, by group; those to reach are in `challenges.BARS`."""
 

@@ -23,7 +23,6 @@ from typing import Any
 import pytest
 from runs import load_script
 
-from nmt.model_folder import bundled_models
 from nmt.service.detection import Detector
 from nmt.translation.translator import Translator
 
@@ -44,7 +43,7 @@ GERMAN = ["Ein Hund schlÃ¤ft auf dem Sofa.", "Guten Morgen!", "Das Haus ist groÃ
 
 @pytest.fixture(scope="module")
 def models() -> Models:
-    return Models.load(bundled_models(), threads=1)
+    return Models.load(["de-en", "en-de"], threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -542,7 +541,7 @@ def test_the_command_stops_when_it_is_asked_and_finishes_what_runs() -> None:
         try:
             assert process.stderr is not None
             line = process.stderr.readline()
-            assert line.startswith("nmt serve: de-en, en-de on http://127.0.0.1:")
+            assert line.startswith("nmt serve: de-en, en-de, en-fr, fr-en on http://127.0.0.1:")
             body = json.dumps({"text": text, "source": "de", "stream": True}).encode()
             with urllib.request.urlopen(f"{line.split(' on ')[1].split('/ ')[0]}/api/translate", body) as answer:
                 first = answer.readline()
