@@ -30,6 +30,7 @@ TEXT = (
     "and one that predicts numbers with R squared and RMSE."
 )
 EXAMPLE = "nmt evaluate runs/captions --split test --report runs/captions/report"
+ENGINE_OF = "engine of "  # what begins the name of the setting with a baseline's engine
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -101,8 +102,7 @@ def run(options: argparse.Namespace) -> None:
     translator = translations = None
     if sources is not None and hypotheses is None:
         translator = Translator.of(folders, language_model, device=options.device, threads=options.threads)
-        settings.update(vars(translator.decoding_with(**overrides)))
-        settings["engine"] = translator.engine.description
+        settings.update(vars(translator.decoding_with(**overrides)), engine=translator.engine.description)
         if options.language_model is None:
             del settings["language_model_weight"]
         translations = translator.translate(sources, **overrides)
@@ -110,13 +110,7 @@ def run(options: argparse.Namespace) -> None:
     assert hypotheses is not None
     scoring = {"target_language": target_language or "", "tokenizer": options.tokenizer}
     evaluation = evaluate_translations(hypotheses, references, sources=sources, **scoring)
-    evaluation.settings = settings
-    engines = {name.removeprefix("engine of "): one for name, one in settings.items() if name.startswith("engine")}
-    if translator is not None and any(one != settings["engine"] for one in engines.values()):
-        described = "; ".join(f"`{name}` with {one}" for name, one in engines.items() if name != "engine")
-        evaluation.notes.append(f"the model was scored with {settings['engine']}, but {described}")
-    elif translator is not None and settings["engine"].startswith("export"):
-        evaluation.notes.append(f"scored with the model's {settings['engine']}")
+    evaluation.settings, evaluation.notes = settings, evaluation.notes + engine_notes(settings)
     evaluation.comparisons = [
         compare_systems(name, hypotheses, texts, references, **scoring) for name, texts in baselines.items()
     ]
@@ -133,6 +127,18 @@ def run(options: argparse.Namespace) -> None:
         model: dict[str, Any] = {"translator": translator, "translations": translations, "overrides": overrides}
         make_report(options, evaluation, scorer, metrics, data=data, **model)
     print_lines([describe(evaluation)])
+
+
+def engine_notes(settings: dict[str, Any]) -> list[str]:
+    """Says if the model was scored with an export, or with another engine than a baseline."""
+    own = settings.get("engine")
+    if own is None:  # given translations were scored
+        return []
+    others = {name[len(ENGINE_OF) :]: one for name, one in settings.items() if name.startswith(ENGINE_OF)}
+    if any(one != own for one in others.values()):
+        described = "; ".join(f"`{name}` with {one}" for name, one in others.items())
+        return [f"the model was scored with {own}, but {described}"]
+    return [f"scored with the model's {own}"] if own.startswith("export") else []
 
 
 def make_report(
@@ -246,7 +252,7 @@ def read_baselines(
         else:
             translator = Translator.load(name, device=options.device, threads=options.threads)
             baselines[name] = [translation.text for translation in translator.translate(sources, **overrides)]
-            settings[f"engine of {name}"] = translator.engine.description
+            settings[ENGINE_OF + name] = translator.engine.description
         if len(baselines[name]) != count:
             raise UserError(f"--baseline `{name}` has {len(baselines[name])} lines, but the set has {count} sentences")
     return baselines
