@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -157,6 +158,19 @@ def test_overrides_are_checked():
     with pytest.raises(UserError, match=r"`n_best` must be at most `beam_size` \(2\)"):
         model.translate_n_best(["a"], 3)
     assert model.translate("abc") == model.translate(["abc"])[0]
+
+
+def test_overrides_that_were_checked_are_checked_again_if_anything_else_changes():
+    model = translator()
+    assert model.decoding_with(beam_size=1) is model.decoding_with(beam_size=1)
+    with pytest.raises(UserError, match="must be a whole number, but is True instead"):
+        model.decoding_with(beam_size=True)
+    model.decoding = replace(model.decoding, alpha=0.5)
+    assert model.decoding_with(beam_size=1).alpha == 0.5
+    with pytest.raises(UserError, match=r"`decoding\.beam_size` must be a whole number"):
+        model.decoding_with(beam_size=[1])
+    for size in range(1, 100):
+        assert model.decoding_with(beam_size=size).beam_size == size
 
 
 class Scripted(Engine):

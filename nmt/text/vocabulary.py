@@ -43,6 +43,8 @@ MOST_FAMILIAR = 200_000  # different words that are looked at for the unusual on
 
 MOST_COUNTED = 600_000  # different words that are counted at once; beyond it, the rarest so far are forgotten
 
+FEW = 32  # texts up to which one thread segments them
+
 FAMILIAR_WORDS = b"familiar words of nmt\n"  # begins the list of these words at the end of a vocabulary file
 
 _WORD = re.compile(r"[^\W\d_]{3,}")
@@ -93,7 +95,9 @@ class Vocabulary:
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of the best segmentation of each text, in as many threads as there are processors for this process."""
-        return list(self._processor.encode(list(texts), num_threads=available_processors()))
+        # Asking for the number of processors reads files, which takes longer than a few texts.
+        threads = available_processors() if len(texts) > FEW else 1
+        return list(self._processor.encode(list(texts), num_threads=threads))
 
     def cost(self, text: str) -> tuple[int, float]:
         """Number and negative log-probability of a text's pieces; unknown ones and bytes count as the rarest."""

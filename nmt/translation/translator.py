@@ -210,6 +210,8 @@ def with_common(line: str | SourceLine, markup: str, glossary: Glossary | None) 
 
 LONGEST_SENTENCE = 256
 """A model whose `data.max_length` is at most this was trained on single sentences."""
+MOST_CHECKED = 64  # different overrides of the search settings that are remembered as checked
+
 MOST_REQUIRED = 100
 """Maximum number of required phrases of a line; each takes a part of the beam and several steps of search."""
 
@@ -247,6 +249,7 @@ class Translator:
         self.confidence = confidence
         """Estimates the probability that a translation is good; None if the model is not calibrated."""
         self._spelling: Spelling | None = None
+        self._checked: dict[tuple[Any, ...], DecodingConfig] = {}
         self._forbidden: dict[tuple[str, ...], Forbidden] = {}
         self._named: dict[tuple[str, ...], Named] = {}
 
@@ -562,11 +565,22 @@ class Translator:
             raise UserError("`language_model_weight` has no effect without a language model, and there is none")
         if not given:
             return self.decoding
+        # Checking the settings takes a millisecond, a tenth of the time of a short line.
+        key = *vars(self.decoding).values(), *((name, type(value), value) for name, value in given.items())
+        try:
+            if key in self._checked:
+                return self._checked[key]
+        except TypeError:  # a value that cannot be a setting: the check says so
+            key = ()
         decoding = parse_config({"decoding": {**asdict(self.decoding), **given}}, OVERRIDES).decoding
         for name in given:
             needs = decoding.without_effect(name)
             if needs:
                 raise UserError(f"`{name}` has no effect without {needs}")
+        if key:
+            if len(self._checked) >= MOST_CHECKED:
+                self._checked.clear()
+            self._checked[key] = decoding
         return decoding
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
