@@ -156,6 +156,14 @@ def test_a_word_after_an_apostrophe_needs_no_capital_in_title_case() -> None:
     vocabulary = open_model("en-de").source_vocabulary
     assert without_title_case("I Don't Know What To Do", vocabulary, "en") == "I don't know what to do"
     assert without_title_case("I Don't Know what To Do", vocabulary, "en") is None
+    for name in (
+        "Hello, I'm Sandra Kowalczyk.",
+        "That's Bill Green.",
+        "He's Mark Stone.",
+        "I'm Omar Haddad.",
+        "Hello Ann Kowalczyk.",
+    ):
+        assert without_title_case(name, vocabulary, "en") is None
 
 
 def test_title_case_in_a_line_of_its_own_is_translated_as_in_normal_case() -> None:

@@ -81,7 +81,8 @@ def without_title_case(sentence: str, vocabulary: Vocabulary, language: str) -> 
     """A sentence in Title Case in normal case; None for other sentences.
 
     Each word of such a sentence begins with a capital, and half of those after the first would not do so in normal case
-    (two at least if there is a final mark), which leaves most names and German nouns as they are.
+    (three at least if there is a final mark or an apostrophe: That's Bill Green), which leaves most names and German
+    nouns as they are.
     """
     words = [word for word in _WITH_APOSTROPHES.findall(sentence) if word[0].isalpha()]
     if len(words) < 3 or not all(word[0].isupper() for word in words) or sentence.isupper():
@@ -94,8 +95,10 @@ def without_title_case(sentence: str, vocabulary: Vocabulary, language: str) -> 
         return _usual_form(word[0], vocabulary, language)
 
     rest = _WORD.sub(usual_form, sentence[first:])
-    small = sum(word[0].islower() for word in _WITH_APOSTROPHES.findall(rest))
-    enough = max((len(words) - 1) / 2, 2 if sentence[-1] in ".!?…" else 1)
+    later = [word for word in _WITH_APOSTROPHES.findall(rest) if word[0].isalpha()][1 - len(words) :]
+    small = sum(word[0].islower() for word in later)
+    least = 3 if sentence[-1] in ".!?…" or any(not word.isalnum() for word in words) else 1
+    enough = max((len(words) - 1) / 2, least)
     return sentence[:first] + rest if small >= enough else None
 
 
