@@ -115,7 +115,7 @@ def add_program_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-ANY_MODEL = "model folder, run folder, hub id, or bundled model (de-en, en-de, en-fr, fr-en)"
+ANY_MODEL = "model folder, run folder, hub id, or bundled model (such as de-en)"
 """The help of a MODEL that may have an export alone, as the bundled ones."""
 
 REPEATED: dict[str, Any] = {"action": "append", "default": []}

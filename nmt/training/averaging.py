@@ -64,6 +64,7 @@ def check_same_model(first: ModelFolder, other: ModelFolder) -> None:
     names += [f"data.{side}" for side in sides if getattr(first.config.data, side) != getattr(other.config.data, side)]
     mine, theirs = vars(first.config.model), vars(other.config.model)
     names += [f"model.{name}" for name in mine if mine[name] != theirs[name]]
+    # Weights that began differently have different optima, and what lies between these is none.
     begun = [folder.config.training.start_from or folder.config.training.seed for folder in (first, other)]
     names += [] if begun[0] == begun[1] else ["training.seed"]
     if names:
