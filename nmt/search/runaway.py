@@ -39,6 +39,8 @@ def ran_away(source: Sequence[object], tokens: Sequence[str], finished: bool) ->
     """
     if not finished or not any(character.isalnum() for token in tokens for character in token):
         return True
+    if len(tokens) - len(set(tokens)) < LOOPED_PIECES:  # so many pieces at least occur again in a loop
+        return False
     looped = repetitions(tokens) - LOOPED_PIECES
     return looped >= 0 and looped >= repetitions(source)
 

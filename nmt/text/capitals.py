@@ -13,6 +13,7 @@ from nmt.text.vocabulary import Vocabulary
 
 _WORD = re.compile(r"\w+")
 _WITH_APOSTROPHES = re.compile(r"\w+(?:['’]\w+)*+")  # Don't, L'été
+_SMALL_WORD = re.compile(r" [a-z]")  # most sentences have one, and this search is ten times as fast
 
 _QUOTES = r"[\"“„”»«‘‚(¿¡]*+"
 _SPANS = r"(?:\s*[\ue000-\uf8ff])*+"
@@ -84,6 +85,8 @@ def without_title_case(sentence: str, vocabulary: Vocabulary, language: str) -> 
     (three at least if there is a final mark or an apostrophe: That's Bill Green), which leaves most names and German
     nouns as they are.
     """
+    if _SMALL_WORD.search(sentence):
+        return None
     words = [word for word in _WITH_APOSTROPHES.findall(sentence) if word[0].isalpha()]
     if len(words) < 3 or not all(word[0].isupper() for word in words) or sentence.isupper():
         return None

@@ -60,7 +60,7 @@ _SIGNS = frozenset(  # a text without any of these words has no such name
         "Herr Herrn Frau Fräulein Hr Fr Mr Mrs Ms Mx Monsieur Madame Mademoiselle M Mme Mlle Señor Señora Señorita Sr "
         "Sra Srta Senhor Senhora Doña Signor Signora Signorina Sig dhr mevr Meneer Mevrouw Dr Prof Doktor Doctor "
         "Professor heiße Name name namens appelle llamo chiamo heet GmbH gGmbH mbH AG SE KG KGaA OHG UG V K Ltd Inc "
-        "Corp LLC LLP PLC plc SARL SAS S SpA Srl B N ApS Oy Oyj Kft A Straße Str Platz Allee Damm Chaussee Ufer"
+        "Corp LLC LLP PLC plc SARL SAS S SpA Srl B N ApS Oy Oyj Kft Straße Str Platz Allee Damm Chaussee Ufer"
     )
 )
 

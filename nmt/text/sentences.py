@@ -78,6 +78,7 @@ _SENTENCE_END = re.compile(
     # A Greek question mark: the semicolon, as Unicode composes it.
     r"""|(?<=[\u0370-\u03ff\u1f00-\u1fff]);(?=\s)"""
 )
+_MARK = re.compile(r"[.!?…。！？।॥؟۔։።፧។៕;]")  # with each of them `_SENTENCE_END` begins
 _NEXT = re.compile(r"""[\s"'„“”‚‘’«»(\[¿¡–—-]*([^\s.,;:!?)\]"”»]*)""")
 _WORD = re.compile(r"[^\s(\[„“\"‚‘«–—/]+$")
 _ELISION = re.compile(r"^(?:'|(?:[cdjlmnst]|qu)['’](?=.))+", re.IGNORECASE)  # l'art. 5
@@ -99,6 +100,11 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
     lower-case), nor at the full stop of an abbreviation ("Goethestr. 5", "Dr. Who", "3 Mio. Euro", "the U.S. Army"), of
     initials or of an ordinal number ("am 3. Mai"). Takes time linear in the length of the line.
     """
+    first = _MARK.search(text)
+    if first is None or first.end() == len(text):  # most lines: one sentence
+        sentence = text.strip()
+        start = text.find(sentence)
+        return [(start, start + len(sentence))] if sentence else []
     spans, start = [], 0
     lower_case = text.islower()
     for match in _SENTENCE_END.finditer(text):

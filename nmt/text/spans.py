@@ -156,10 +156,13 @@ _SPAN = rf"""
       | [\ue000-\uf8ff\U000f0000-\U0010fffd]++ | {_SMILEY} | {_SIGNED} | (?=-) (?: {_OPTION} )
     )"""
 
-# A text without any of these has no span. Most texts have none, and this test takes a microsecond.
-_SIGN_OF_SPAN = re.compile(
-    rf"[0-9@#&<{{%$`\\/_^~=\u00a9\u00ae\u2122{_PICTURES}\ue000-\uf8ff\U0001f000-\U0010ffff]"
-    r"|[a-z][A-Z]|\.\w|\(\)|[xX]D|[:;]\S|-[._]-|[ ]-[A-Za-z-]|\w\+\w|[ ][A-HJ-NP-Z](?:[ ,;:!?)]|\.?$)|[a-z] [<>≤≥] "
+# A text without any of these has no span. Most texts have none, and these tests take two microseconds: patterns that
+# begin with a set of characters are searched several times as fast as one pattern with all of them.
+_SIGNS_OF_SPANS = (
+    re.compile(rf"[0-9@#&<>≤≥{{%$`\\/_^~=\u00a9\u00ae\u2122{_PICTURES}\ue000-\uf8ff\U0001f000-\U0010ffff]"),
+    re.compile(r"[.(xX:;+-](?:(?<=\.)\w|(?<=\()\)|(?<=[xX])D|(?<=[:;])\S|(?<=-)[._]-|(?<=\+)\w)"),
+    re.compile(r"[ ](?:-[A-Za-z-]|[A-HJ-NP-Z](?:[ ,;:!?)]|\.?$))"),
+    re.compile(r"[a-z][A-Z]"),
 )
 
 _FINAL_MARKS = frozenset(".,;:!?…'\"’”“»«)]}>*_")
@@ -207,7 +210,7 @@ def find_spans(text: str, named: Named | None = None, unreadable: str = "", word
     unreadable: characters that the model cannot read; a word with one of them is a span
     words: words that are spans as well
     """
-    spans = list(_recognised(text)) if _SIGN_OF_SPAN.search(text) else []
+    spans = list(_recognised(text)) if any(sign.search(text) for sign in _SIGNS_OF_SPANS) else []
     more = [*find_names(text), *(named.find(text) if named is not None else ())]
     if unreadable:
         more += _words_with(text, unreadable)

@@ -43,7 +43,7 @@ MOST_FAMILIAR = 200_000  # different words that are looked at for the unusual on
 
 MOST_COUNTED = 600_000  # different words that are counted at once; beyond it, the rarest so far are forgotten
 
-FEW = 32  # texts up to which one thread segments them
+FEW = 100  # texts up to which they are segmented one by one
 
 FAMILIAR_WORDS = b"familiar words of nmt\n"  # begins the list of these words at the end of a vocabulary file
 
@@ -58,7 +58,7 @@ class Vocabulary:
         self.model = model  # the serialised SentencePiece model
         self.checksum = hashlib.sha256(model).hexdigest()
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
-        self._readable: dict[str, bool] = {}
+        self._readable: dict[bool, set[str]] = {True: set(), False: set()}  # characters, by whether they are
         self._samplers: dict[float, SubwordSampler] = {}
         processor = self._processor
         processor.id_to_piece(list(range(processor.get_piece_size())))  # raises ValueError if a piece is not text
@@ -95,9 +95,9 @@ class Vocabulary:
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of the best segmentation of each text, in as many threads as there are processors for this process."""
-        # Asking for the number of processors reads files, which takes longer than a few texts.
-        threads = available_processors() if len(texts) > FEW else 1
-        return list(self._processor.encode(list(texts), num_threads=threads))
+        if len(texts) <= FEW:  # starting threads takes longer
+            return [self.encode(text) for text in texts]
+        return list(self._processor.encode(list(texts), num_threads=available_processors()))
 
     def cost(self, text: str) -> tuple[int, float]:
         """Number and negative log-probability of a text's pieces; unknown ones and bytes count as the rarest."""
@@ -135,11 +135,11 @@ class Vocabulary:
 
     def unreadable(self, text: str) -> str:
         """The characters of a text that have no piece and are read as bytes or as unknown."""
-        characters = set(text)
-        for character in characters.difference(self._readable):
+        left = set(text) - self._readable[True]
+        for character in left - self._readable[False]:
             ids = self.encode(character)
-            self._readable[character] = UNK not in ids and not any(map(self._processor.is_byte, ids))
-        return "".join(sorted(character for character in characters if not self._readable[character]))
+            self._readable[UNK not in ids and not any(map(self._processor.is_byte, ids))].add(character)
+        return "".join(sorted(left & self._readable[False])) if left else ""
 
     @cached_property
     def familiar(self) -> frozenset[str] | None:

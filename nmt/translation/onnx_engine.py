@@ -13,7 +13,7 @@ import ctypes
 import importlib.util
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
@@ -237,10 +237,17 @@ PLACES = ("grid", "places", "sentences")
 
 def tensor(array: npt.NDArray[Any]) -> Tensor:
     """Wrap an array for the runtime; it is not copied if it is contiguous."""
+    array = np.ascontiguousarray(array)
+    return Tensor(array, _wrapper()(array))
+
+
+@cache
+def _wrapper() -> Callable[[npt.NDArray[Any]], Any]:
+    """What makes a value of the runtime; each step of search does so several times."""
     import onnxruntime
 
-    array = np.ascontiguousarray(array)
-    return Tensor(array, onnxruntime.OrtValue.ortvalue_from_numpy(array))
+    wrap: Callable[[npt.NDArray[Any]], Any] = onnxruntime.OrtValue.ortvalue_from_numpy
+    return wrap
 
 
 @lru_cache(maxsize=16)
