@@ -12,7 +12,7 @@ from plain import plain_training
 from toys import toy_config, write_reversal
 
 from nmt.config import Config, SourceConfig
-from nmt.data.batching import Batcher, draw_by_weight, drop_words, make_batch, plan_batches
+from nmt.data.batching import Batcher, draw_by_weight, drop_words, make_batch, plan_batches, side_by_side
 from nmt.data.corpus import load_pairs, prepare_corpus, training_tags
 from nmt.errors import UserError
 from nmt.text.vocabulary import BEGIN, END, PAD, UNK, Vocabulary, learn_vocabulary
@@ -65,6 +65,23 @@ def test_similar_lengths_stand_together() -> None:
     batches = plan_batches(source, target, plain_training(batch_size=50), rng)
     padded = sum(len(batch) * (target[batch].max() + source[batch].max()) for batch in batches)
     assert padded / (source.sum() + target.sum()) < 1.12  # in random order it is 1.9
+
+
+@pytest.mark.parametrize(("batches", "count"), [(1, 2), (2, 2), (40, 4), (43, 4), (43, 1)])
+def test_batches_of_an_update_are_of_similar_size(batches: int, count: int) -> None:
+    """Each batch is there once; groups are of neighbours by size and in random order, the last ones are too few."""
+    rng = np.random.default_rng(1)
+    sizes = rng.permutation(batches) * 10
+    plan = [np.array([i]) for i in range(batches)]
+    found = [int(batch[0]) for batch in side_by_side(plan, sizes.tolist(), count, [7, 0])]
+    assert sorted(found) == list(range(batches))
+    assert found == [int(batch[0]) for batch in side_by_side(plan, sizes.tolist(), count, [7, 0])]
+    assert batches < 40 or found != [int(batch[0]) for batch in side_by_side(plan, sizes.tolist(), count, [7, 1])]
+    left = batches % count  # they are drawn from all sizes, so that up to `left` neighbours are missing in a group
+    groups = sizes[found][: batches - left].reshape(-1, count)
+    assert all(np.ptp(group) <= 10 * (count - 1 + left) for group in groups)
+    means = groups.mean(axis=1).tolist()
+    assert len(means) < 10 or means != sorted(means)
 
 
 def test_a_pair_larger_than_the_limit_stands_alone() -> None:

@@ -91,6 +91,29 @@ def test_a_second_signal_kills_and_the_handlers_come_back(
     assert [signal.getsignal(kind) for kind in kinds] == before
 
 
+def test_each_pair_is_seen_once_though_the_batches_of_an_update_change(
+    reversal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order of a pool that has begun stays, whatever the number of batches, or of processes, afterwards."""
+    seen: list[int] = []
+    original = training.Run._update
+
+    def update(self: training.Run, batches: Any, rate: float) -> int:
+        seen.extend(int(i) for batch in batches for i in batch.indices)
+        return original(self, batches, rate)
+
+    monkeypatch.setattr(training.Run, "_update", update)
+    with monkeypatch.context() as patch:
+        stop_after(patch, 3, send(signal.SIGINT))
+        with pytest.raises(TrainingError, match="after update 3"):
+            train(toy_config(reversal, training={"accumulation": 2, "epochs": 1}), tmp_path / "run", say=quiet)
+    half = len(seen)
+    train(toy_config(reversal, training={"accumulation": 3, "epochs": 1}), tmp_path / "run", resume=True, say=quiet)
+    assert 0 < half < len(seen)
+    assert len(seen) == len(set(seen))
+    assert sorted(seen) == list(range(len(seen)))
+
+
 def test_killed_and_resumed_equals_uninterrupted(
     uninterrupted: tuple[Config, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -133,6 +133,19 @@ def plan_batches(
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
+def side_by_side(batches: Sequence[np.ndarray], sizes: Sequence[int], count: int, seed: list[int]) -> list[np.ndarray]:
+    """The batches in another random order, in which each `count` successive ones are of similar size.
+
+    These are the batches of one update: processes that share them wait little for each other. The last ones are fewer,
+    of any size, if the number of batches is no multiple of `count`.
+    """
+    rng = np.random.default_rng([*seed, 5])
+    order = rng.permutation(len(batches))
+    left, order = np.split(order, [len(batches) % count])
+    order = order[np.argsort(np.asarray(sizes)[order], kind="stable")].reshape(-1, count)
+    return [batches[i] for i in (*rng.permutation(order).flat, *left)]
+
+
 def _cut_by_tokens(order: np.ndarray, longer: np.ndarray, limit: int) -> list[np.ndarray]:
     """Consecutive pairs as long as sentences x longest side is within the limit; a longer pair is alone in a batch."""
     batches, start, longest = [], 0, 0

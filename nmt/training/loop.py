@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from nmt import __version__
 from nmt.config import Config, TrainingConfig
-from nmt.data.batching import batch_positions, batch_rows
+from nmt.data.batching import Pool, batch_positions, batch_rows, side_by_side
 from nmt.errors import TrainingError, UserError
 from nmt.model_folder import WEIGHTS, ModelFolder, model_card, weights_metadata, write_model
 from nmt.network.precision import has_bf16, use_tf32
@@ -280,6 +280,11 @@ class Run:
             if at_end:
                 break
             pool = self.task.pool(pools[progress.pool], progress.epoch, progress.pool)
+            if progress.batch == 0:
+                progress.together = self.settings.accumulation * self.processes.count
+            if isinstance(pool, Pool) and progress.together > 1:  # a language model reads its text in order
+                seed = [self.settings.seed, progress.epoch, progress.pool]
+                pool.batches = side_by_side(pool.batches, self.task.batch_tokens(pool), progress.together, seed)
             batches, pools_done = len(pool.batches), progress.epoch * len(pools) + progress.pool
             if self.processes.is_first:
                 self.display.expect(

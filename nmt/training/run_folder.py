@@ -41,6 +41,7 @@ class Progress:
     epoch: int = 0
     pool: int = 0  # pools of the epoch that are done
     batch: int = 0  # batches of the pool that are done
+    together: int = 1  # batches of an update when the pool began, which are of similar size
     update: int = 0
     validated: int = -1  # update of the last validation
     best: float | None = None  # the best model's value of the metric that chooses it
