@@ -18,7 +18,7 @@ import pytest
 import nmt.commands
 import nmt.inspect
 from nmt import cli
-from nmt.commands.decoding_options import decoding_options
+from nmt.commands.decoding_options import DRAWING, decoding_options
 from nmt.commands.inspect import WHATS
 from nmt.config import OPTIONS, Config, DecodingConfig, check_config
 from nmt.errors import UserError
@@ -55,6 +55,8 @@ def names_read(path: Path) -> set[str]:
             found.add(node.attr)
         elif isinstance(node, ast.Name) and node.id in ("OPTIONS", "decoding_options"):
             found |= {*OPTIONS, "language_model"}
+        elif isinstance(node, ast.Name) and node.id == "DRAWING":
+            found |= {*DRAWING}
         elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("nmt.commands."):
             neighbour = FOLDER / f"{node.module.split('.')[2]}.py"
             found |= names_read(neighbour) if neighbour.name not in ("options.py", "decoding_options.py") else set()

@@ -8,12 +8,13 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from plain import parse_plain
@@ -24,7 +25,8 @@ from nmt.cli import main
 from nmt.config import Config, DataConfig, VocabularyConfig
 from nmt.errors import TrainingError, UserError
 from nmt.export.exporter import Expectation, export_model, write_graphs
-from nmt.export.onnx_graph import LARGEST, Graph, quantize_rows
+from nmt.export.onnx_graph import FLOAT, LARGEST, Graph, WeightStore, quantize_rows
+from nmt.export.tracing import trace
 from nmt.model_folder import EXPORT, ModelFolder, open_model, weights_metadata, write_manifest, write_model
 from nmt.network.attention import ATTENTIONS, DotAttention
 from nmt.network.cells import CELLS
@@ -580,6 +582,38 @@ def test_operators_that_cannot_be_exported_are_named(tmp_path: Path, monkeypatch
     monkeypatch.setattr(cell, "step", lambda *arguments: tuple(each.erfinv() for each in step(*arguments)))
     with pytest.raises(TrainingError, match=r"export does not know torch's operator `aten.erfinv.default`"):
         exported(engine, tmp_path)
+
+
+FUNCTIONS: dict[str, Callable[[torch.Tensor], Any]] = {
+    **{name: getattr(torch, name) for name in ("abs", "exp", "sigmoid", "tanh", "relu", "neg", "reciprocal")},
+    "log": lambda x: x.abs().log(),
+    "sqrt": lambda x: x.abs().sqrt(),
+    "maximum": lambda x: torch.maximum(x, -x),
+    "minimum": lambda x: torch.minimum(x, -x),
+    "power": lambda x: x**3,
+    "clamp": lambda x: x.clamp(-0.1, 0.3),
+    "clamp below": lambda x: x.clamp(min=0.1),
+    "clamp above": lambda x: x.clamp(max=0.1),
+    "leaky": lambda x: torch.nn.functional.leaky_relu(x, 0.2),
+    "comparisons": lambda x: (x > 0.1) * x + (x >= 0) * 2 - (x < x.abs()) * 3 + (x <= -0.2) * x,
+    "where": lambda x: torch.where(x > 0, x * 2, x.exp()),
+    "sort": lambda x: x.sort(-1)[0],
+    "sort descending": lambda x: x.sort(-1, descending=True)[0] * x,
+    "cumulative sum": lambda x: x.cumsum(-1),
+    "places": lambda x: torch.ones_like(x).cumsum(-1) + torch.zeros_like(x),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_an_operator_in_a_graph_computes_what_torch_does(name: str, tmp_path: Path) -> None:
+    """Also for other sizes than those of the example from which it was recorded."""
+    graph, store = Graph("one"), WeightStore("weights.bin")
+    given = graph.input("x", FLOAT, ["rows", "columns"])
+    graph.output("y", trace(graph, FUNCTIONS[name], (given, (2, 3))), FLOAT, ["rows", "columns"])
+    session = onnxruntime.InferenceSession(graph.model(store), providers=["CPUExecutionProvider"])
+    inputs = torch.randn(4, 7, generator=torch.Generator().manual_seed(1))
+    (found,) = session.run(None, {"x": inputs.numpy()})
+    np.testing.assert_allclose(found, FUNCTIONS[name](inputs).numpy(), rtol=1e-5, atol=1e-6)
 
 
 class ClosestFirst(DotAttention):

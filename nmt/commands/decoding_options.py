@@ -50,6 +50,8 @@ def add_option(parser: argparse._ActionsContainer, name: str, prefix: str = "", 
     parser.add_argument(f"--{name.replace('_', '-')}", help=f"{prefix}{option.help}{shown}", **kind)
 
 
+DRAWING = [name for name, option in OPTIONS.items() if option.needs is SAMPLING]
+"""The options of sampling, in which `nmt sample` has no search."""
 TYPES: dict[str, Callable[[str], int]] = {
     "at least 1": positive,
     "auto or at least 1": positive,

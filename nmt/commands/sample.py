@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from nmt.commands.decoding_options import add_option
+from nmt.commands.decoding_options import DRAWING, add_option
 from nmt.commands.options import add_machine_options, positive
 from nmt.commands.streams import print_lines
 from nmt.config import DecodingConfig
@@ -19,10 +19,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("model", metavar="MODEL", help="language model: model folder, run folder, or hub id")
     add("--prompt", default="", metavar="TEXT", help="text that each line begins with (should end with a whole word)")
     add("--lines", type=positive, default=1, metavar="N", help="number of lines (default 1)")
-    for name in ("temperature", "top_k", "top_p"):
+    for name in DRAWING:
         add_option(parser, name, default=getattr(DecodingConfig, name))
     add("--max-length", type=positive, default=200, metavar="N", help="maximum length in pieces (default 200)")
-    add_option(parser, "seed", default=DecodingConfig.seed)
     add_machine_options(parser)
 
 
@@ -31,7 +30,7 @@ def run(options: argparse.Namespace) -> None:
     from nmt.search.beam import SearchSettings
     from nmt.search.sampling import sample_text
 
-    drawing = {name: getattr(options, name) for name in ("temperature", "top_k", "top_p", "seed")}
+    drawing = {name: getattr(options, name) for name in DRAWING}
     settings = SearchSettings(**drawing, max_length_factor=0, max_length_offset=options.max_length)
     folder = open_model(options.model)
     if folder.config.task != "language_model":

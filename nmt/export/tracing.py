@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from onnx import helper
 from torch import Tensor
 from torch.fx import GraphModule, Interpreter, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
 from nmt.errors import TrainingError
-from nmt.export.onnx_graph import Graph
+from nmt.export.onnx_graph import BOOL, FLOAT, Graph
 
 aten = torch.ops.aten
 
@@ -218,7 +219,51 @@ def _layer_norm(
     return graph.op("LayerNormalization", inputs.name, scale, *shift, axis=-len(shape), epsilon=epsilon)
 
 
+def _filled(graph: Graph, tensor: Traced, number: float) -> str:
+    value = helper.make_tensor("value", FLOAT, [1], [number])
+    return graph.op("ConstantOfShape", graph.op("Shape", tensor.name), value=value)
+
+
+def _compare(kind: str) -> Callable[..., str]:
+    """A comparison; its result is 1 or 0."""
+    return lambda graph, one, other: graph.op("Cast", graph.op(kind, _name(graph, one), _name(graph, other)), to=FLOAT)
+
+
+def _where(graph: Graph, condition: Traced, one: Any, other: Any) -> str:
+    return graph.op("Where", graph.op("Cast", condition.name, to=BOOL), _name(graph, one), _name(graph, other))
+
+
+def _clamp(graph: Graph, tensor: Traced, low: float | None = None, high: float | None = None) -> str:
+    return graph.op("Clip", tensor.name, *("" if limit is None else graph.constant(limit) for limit in (low, high)))
+
+
+def _sort(graph: Graph, tensor: Traced, axis: int = -1, descending: bool = False) -> list[str]:
+    """The sorted values and their places."""
+    size = graph.op("Gather", graph.op("Shape", tensor.name), graph.integers_of(axis))
+    return graph.ops("TopK", 2, tensor.name, size, axis=axis, largest=int(descending))
+
+
+ELEMENTWISE = {
+    "abs": "Abs",
+    "exp": "Exp",
+    "log": "Log",
+    "sqrt": "Sqrt",
+    "neg": "Neg",
+    "reciprocal": "Reciprocal",
+    "sigmoid": "Sigmoid",
+    "tanh": "Tanh",
+    "relu": "Relu",
+    "maximum": "Max",
+    "minimum": "Min",
+}
+"""Operators of torch, and of ONNX, that compute each number by itself."""
 OPERATORS: dict[Any, Callable[..., str | list[str]]] = {
+    **{getattr(aten, name).default: _simple(kind) for name, kind in ELEMENTWISE.items()},
+    **{
+        getattr(getattr(aten, name), kind): _compare(onnx_name)
+        for name, onnx_name in {"gt": "Greater", "ge": "GreaterOrEqual", "lt": "Less", "le": "LessOrEqual"}.items()
+        for kind in ("Scalar", "Tensor")
+    },
     aten.linear.default: _linear,
     aten.addmm.default: _addmm,
     aten.matmul.default: _simple("MatMul"),
@@ -229,8 +274,9 @@ OPERATORS: dict[Any, Callable[..., str | list[str]]] = {
     aten.div.Tensor: _simple("Div"),
     aten.lerp.Tensor: _lerp,
     aten.lerp.Scalar: _lerp,
-    aten.sigmoid.default: _simple("Sigmoid"),
-    aten.tanh.default: _simple("Tanh"),
+    aten.pow.Tensor_Scalar: _simple("Pow"),
+    aten.clamp.default: _clamp,
+    aten.leaky_relu.default: lambda graph, tensor, slope=0.01: graph.op("LeakyRelu", tensor.name, alpha=slope),
     aten.tanh_.default: _simple("Tanh"),
     aten.relu_.default: _simple("Relu"),
     aten.leaky_relu_.default: _simple("LeakyRelu", alpha=0.01),
@@ -241,9 +287,11 @@ OPERATORS: dict[Any, Callable[..., str | list[str]]] = {
     aten.sum.dim_IntList: _reduce("ReduceSum"),
     aten.amax.default: _reduce("ReduceMax"),
     aten.where.Scalar: _simple("Where"),
-    aten.zeros_like.default: lambda graph, tensor, **options: graph.op(
-        "ConstantOfShape", graph.op("Shape", tensor.name)
-    ),
+    aten.where.self: _where,
+    aten.sort.default: _sort,
+    aten.cumsum.default: lambda graph, tensor, axis: graph.op("CumSum", tensor.name, graph.constant(axis, np.int64)),
+    aten.zeros_like.default: lambda graph, tensor, **options: _filled(graph, tensor, 0),
+    aten.ones_like.default: lambda graph, tensor, **options: _filled(graph, tensor, 1),
     aten.to.dtype: lambda graph, tensor, dtype: tensor.name,  # everything is in float32
     aten.chunk.default: lambda graph, tensor, count, axis=0: graph.ops(
         "Split", count, tensor.name, axis=axis, num_outputs=count

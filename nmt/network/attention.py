@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 import torch
 from torch import Tensor, nn
+
+from nmt.config import AttentionName
+from nmt.network.named import by_name
 
 Memory = dict[str, Tensor]
 """The tensors that the decoder reads for each source sentence, by name; dimension 0 is the sentence."""
@@ -177,7 +180,7 @@ class MultiHeadAttention(Attention):
         return super().compare(queries / math.sqrt(self.size // self.heads), keys, coverage)
 
 
-ATTENTIONS: dict[str, type[Attention]] = {
-    attention.name: attention for attention in (DotAttention, GeneralAttention, AdditiveAttention, MultiHeadAttention)
-}
+ATTENTIONS: dict[str, type[Attention]] = by_name(
+    Attention, [name for name in get_args(AttentionName) if name != "none"]
+)
 """Attention classes by their names in the configuration, in the order of `nmt.config.AttentionName`."""

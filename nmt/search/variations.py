@@ -4,7 +4,7 @@ A variation sees the pieces of each open hypothesis and the model's log-probabil
 copy of these in place, the preferences, by which pieces are chosen; minus infinity rules a piece out. The score counts
 the log-probability that the model gives to a chosen piece, so a translation's score is always the model's.
 
-To add one, write a subclass of `Variation` here and make it in `Variations`, and add its option to
+To add one, write a subclass of `Variation` here whose `setting` names its option, a field of
 `nmt.config.DecodingConfig`.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -35,8 +35,14 @@ class Rows(NamedTuple):
 
 
 class Variation(ABC):
-    """A variation of search for a batch of sentences. They apply in the order in which `Variations` makes them."""
+    """A variation of search for a batch of sentences. They apply in the order in which `Variations` makes them.
 
+    In beam search the preferences count at the step at which a piece is chosen: a piece that is chosen in spite of them
+    costs its hypothesis nothing afterwards.
+    """
+
+    setting: ClassVar[str]
+    """The option whose value makes the variation, unless it is the default; variations by constraints have none."""
     longest: Integers  # most pieces of a translation, without the end symbol, [sentences]
 
     @abstractmethod
@@ -51,6 +57,8 @@ class Variation(ABC):
 
 class NoRepeatedNgram(Variation):
     """No n-gram of `no_repeat_ngram` pieces occurs twice."""
+
+    setting = "no_repeat_ngram"
 
     def __init__(self, order: int) -> None:
         self.order = order
@@ -228,8 +236,11 @@ class Variations:
         self.required: RequiredPhrases | None = None
         self.each: list[Variation] = []
         """They apply in this order; the prefix comes last, because it has priority over all others."""
-        if decoding.no_repeat_ngram:
-            self.each.append(NoRepeatedNgram(decoding.no_repeat_ngram))
+        kinds: Sequence[Any] = Variation.__subclasses__()
+        for kind in kinds:
+            setting = vars(kind).get("setting")
+            if setting and (value := getattr(decoding, setting)) != getattr(DecodingConfig, setting):
+                self.each.append(kind(value))
         if any(one.required for one in constraints):
             self.required = RequiredPhrases([one.required for one in constraints])
             self.each.append(self.required)

@@ -29,7 +29,7 @@ class OnnxOperator(NamedTuple):
 class Cell(nn.Module):
     """A recurrent cell: the parameters, in torch's layout, the equations of one position, and facts about the cell.
 
-    Everything that depends on the kind of cell is declared in its class. A new cell needs a file, a place in `CELLS`
+    Everything that depends on the kind of cell is declared in its class. A new cell needs a file
     and its name in `nmt.config.CellName`; training, search, inspection and export then work.
 
     `nmt.network.layers` multiplies the inputs with `weight_ih`, for all positions at once, and adds `input_bias()`; the

@@ -5,37 +5,26 @@ from __future__ import annotations
 import glob
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 from nmt.errors import UserError, similar_path
+from nmt.text import formats
 from nmt.text.files import open_plain, open_text, plain_name, readable
-from nmt.text.formats import po, records, table, tbx, tmx, xliff, xlsx
 from nmt.text.formats.languages import base, is_code, is_language, normal_code
-from nmt.text.formats.pair import Pair, Reading
+from nmt.text.formats.pair import Format, Pair, Reading
 from nmt.text.reading import iterate_parallel
 
 HEAD = 1024  # bytes that are looked at to know a format
 
 
-@dataclass(frozen=True)
-class Format:
-    suffixes: tuple[str, ...]
-    read: Callable[[str, Reading], Iterator[Pair]]
-    languages: Callable[[str, Reading], list[str]]  # finds the languages that a file names, the source first
-
-
-FORMATS = {
-    "TMX": Format((".tmx",), tmx.read, tmx.languages),
-    "XLIFF": Format((".xlf", ".xliff", ".sdlxliff", ".mxliff", ".mqxliff"), xliff.read, xliff.languages),
-    "TBX": Format((".tbx",), tbx.read, tbx.languages),
-    "PO": Format((".po", ".pot"), po.read, po.languages),
-    "xlsx": Format((".xlsx", ".xlsm"), xlsx.read, xlsx.languages),
-    "table": Format((".csv", ".tsv", ".tab"), table.read, table.languages),
-    "JSON": Format((".json", ".jsonl", ".ndjson"), records.read, records.languages),
-    "Parquet": Format((".parquet",), records.read_parquet, records.languages_of_parquet),
-}
+_MODULES = (
+    import_module(f"{formats.__name__}.{one.name}") for one in iter_modules(formats.__path__) if one.name != "finding"
+)
+FORMATS: dict[str, Format] = {own.name: own for module in _MODULES for own in vars(module).get("FORMATS", ())}
 """Everything that is read, except two plain files with a language each."""
 _SPREADSHEETS = (".xls", ".xlsx", ".xlsm", ".ods")
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -41,3 +41,13 @@ class Reading:
     header: bool | None = None  # whether the first row of a table names its columns; found out if None
     unfinished: bool = False  # whether pairs are kept that are fuzzy or not in the state `translated` or a later one
     say: Callable[[str], None] = print  # takes lines for the user
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of files with translations. Each module of this folder lists its own as `FORMATS`."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    read: Callable[[str, Reading], Iterator[Pair]]
+    languages: Callable[[str, Reading], list[str]]  # finds the languages that a file names, the source first

@@ -10,7 +10,7 @@ from typing import Any
 from nmt.errors import UserError, imported
 from nmt.text.files import open_plain, readable
 from nmt.text.formats.languages import is_turned
-from nmt.text.formats.pair import Pair, Reading
+from nmt.text.formats.pair import Format, Pair, Reading
 
 MOST = 1 << 28  # bytes of a catalogue at most
 
@@ -68,3 +68,6 @@ def _texts(entry: Any) -> Iterator[tuple[str, str]]:
         yield entry.msgid, forms[0] if forms else ""
     for form in forms[1:] or forms:
         yield entry.msgid_plural, form
+
+
+FORMATS = (Format("PO", (".po", ".pot"), read, languages),)

@@ -9,7 +9,7 @@ from typing import Any
 
 from nmt.errors import UserError, imported
 from nmt.text.formats.languages import is_language
-from nmt.text.formats.pair import Pair, Reading
+from nmt.text.formats.pair import Format, Pair, Reading
 from nmt.text.formats.table import header_languages
 from nmt.text.reading import MISSING, field_value, iterate_records, score_text
 
@@ -116,3 +116,9 @@ def _all_names(record: dict[str, Any]) -> Iterator[str]:
             waiting[:0] = [(f"{name}.{inner}", below) for inner, below in value.items()]
         else:
             yield name
+
+
+FORMATS = (
+    Format("JSON", (".json", ".jsonl", ".ndjson"), read, languages),
+    Format("Parquet", (".parquet",), read_parquet, languages_of_parquet),
+)

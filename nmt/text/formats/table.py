@@ -15,7 +15,7 @@ from typing import Literal
 from nmt.errors import UserError, listed
 from nmt.text.files import open_plain, readable, unmarked_encoding
 from nmt.text.formats.languages import NAMES, are_turned, base, is_code, is_language, normal_code
-from nmt.text.formats.pair import Pair, Reading
+from nmt.text.formats.pair import Format, Pair, Reading
 from nmt.text.reading import LONGEST_LINE, csv_rows
 
 Row = tuple[str, list[str]]  # the place of a row (`line 12`) and its fields
@@ -283,3 +283,6 @@ def find_delimiter(sample: str, path: str) -> tuple[str, bool]:
         raise UserError(f"`{path}` has no columns: none of tab, semicolon, comma and | separates its first lines")
     quoted = re.finditer(r'(?:^|\t)"((?:[^"\t]|"")*+)"(?=\t|\r?$)', sample, re.M)
     return best or ",", best != "\t" or any('""' in field[1] for field in quoted)
+
+
+FORMATS = (Format("table", (".csv", ".tsv", ".tab"), read, languages),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nmt.text.formats.languages import is_language, no_such_language
-from nmt.text.formats.pair import Pair, Reading
+from nmt.text.formats.pair import Format, Pair, Reading
 from nmt.text.formats.xml import iterate_elements, language_of, sentence
 
 
@@ -43,3 +43,6 @@ def read_terms(path: str, source: str, target: str) -> list[tuple[str, str]]:
     """Pairs of terms for a glossary; the first of equal source terms counts."""
     found = [pair for pair in read(path, Reading(source, target)) if not pair.left_out]
     return list({pair.source: pair.target for pair in reversed(found)}.items())[::-1]
+
+
+FORMATS = (Format("TBX", (".tbx",), read, languages),)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from nmt.text.formats.languages import is_language, no_such_language
-from nmt.text.formats.pair import Pair, Reading
+from nmt.text.formats.pair import Format, Pair, Reading
 from nmt.text.formats.xml import iterate_elements, language_of, sentence
 
 LOOKED_AT = 1000  # units that are looked at to find the languages of a file
@@ -56,3 +56,6 @@ def _variants(unit: Any) -> Iterator[tuple[str, str]]:
         segment = variant.find("{*}seg")
         if segment is not None:
             yield language_of(variant), sentence(segment)
+
+
+FORMATS = (Format("TMX", (".tmx",), read, languages),)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from nmt.text.formats.languages import is_turned
-from nmt.text.formats.pair import Pair, Reading
+from nmt.text.formats.pair import Format, Pair, Reading
 from nmt.text.formats.xml import iterate_elements, local_name, sentence
 
 FINISHED = frozenset(
@@ -79,3 +79,6 @@ def _segments_2(unit: Any) -> Iterator[tuple[str, str, bool]]:
         if source is not None:
             state = segment.get("state")
             yield sentence(source), "" if target is None else sentence(target), not state or state in FINISHED
+
+
+FORMATS = (Format("XLIFF", (".xlf", ".xliff", ".sdlxliff", ".mxliff", ".mqxliff"), read, languages),)

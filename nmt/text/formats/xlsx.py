@@ -9,7 +9,7 @@ from typing import Any
 
 from nmt.errors import UserError, imported
 from nmt.text.files import open_plain
-from nmt.text.formats.pair import Pair, Reading
+from nmt.text.formats.pair import Format, Pair, Reading
 from nmt.text.formats.table import Row, header_languages, pairs_of_rows
 
 MOST = 1 << 30  # bytes of a workbook at most when unpacked: more may be a decompression bomb
@@ -69,3 +69,6 @@ def _text(value: object) -> str:
     if value is None:
         return ""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+FORMATS = (Format("xlsx", (".xlsx", ".xlsm"), read, languages),)
