@@ -650,6 +650,13 @@ def zip_bomb() -> bytes:
             b'{"de": "a", "en": "b"}\n{"de": "a", "en": ""}',
             "only 1 pairs are left: 1 dropped (50.0 %): a side",
         ),
+        (
+            "x.jsonl",
+            b"".join(
+                b'{"de": "Seite %d von hundert", "en": "page %d of a hundred"}\n' % (n, n) for n in range(100, 160)
+            ),
+            "only 0 of 60 pairs are left to train on: the others are validation and test, or nearly the same as these",
+        ),
     ],
 )
 def test_bad_files_are_refused_in_one_line(run: Callable[..., str], name: str, content: bytes, message: str) -> None:

@@ -245,6 +245,12 @@ def assign(
         chosen = split == held_out
         near = np.isin(sources, sources[chosen]) | np.isin(targets, targets[chosen])
         split[near & np.isin(split, rest)] = NEAR_COPY
+    left = int((split == TRAIN).sum())
+    if left < FEWEST // 2:
+        raise UserError(
+            f"only {left} of {len(remaining)} pairs are left to train on: the others are validation and test, or nearly "
+            "the same as these"
+        )
     return split
 
 
