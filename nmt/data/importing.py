@@ -248,8 +248,8 @@ def assign(
     left = int((split == TRAIN).sum())
     if left < FEWEST // 2:
         raise UserError(
-            f"only {left} of {len(remaining)} pairs are left to train on: the others are validation and test, or nearly "
-            "the same as these"
+            f"only {left} of {len(remaining)} pairs are left to train on: the others are validation and test, or "
+            "nearly the same as these"
         )
     return split
 
