@@ -16,7 +16,7 @@ INFLECTED_FROM = 5  # letters that a word of a term has at least, for its inflec
 INFLECTION = 2  # letters that an inflected form has more at most: `Vertrag` is found in `Vertrages`
 
 _EAST_ASIAN = r"\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef"
-_TOKEN = re.compile(rf"[^\W{_EAST_ASIAN}]+|\S")
+_TOKEN = rf"[^\W{_EAST_ASIAN}]+|\S"  # `re` compiles and keeps it when there is a glossary
 _SOURCE_NAMES = frozenset(("source", "src", "source term", "term"))
 _TARGET_NAMES = frozenset(("target", "tgt", "target term", "translation"))
 
@@ -53,7 +53,7 @@ class Glossary:
             side, other = ("source", target) if not source else ("target", source)
             self.problems.append(f"{named}a term is left out, as its {side} side is empty (the other is {other!r})")
         elif source not in self._terms:
-            words = _TOKEN.findall(source)
+            words = re.findall(_TOKEN, source)
             self._terms.add(source)
             self._by_first.setdefault(_key(words[0]), []).append((words, source, target))
 
@@ -109,7 +109,7 @@ class Glossary:
         The first letter of the sentence may be a capital that the term does not have. A word of at least five letters
         is also found with up to two more letters at its end.
         """
-        tokens = list(_TOKEN.finditer(text))
+        tokens = list(re.finditer(_TOKEN, text))
         first = next((place for place, token in enumerate(tokens) if token[0][0].isalpha()), 0)
         found = list(self._matches(tokens, first, set()))
         found.sort(key=lambda match: (match.start - match.end, not match.is_exact))

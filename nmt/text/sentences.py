@@ -69,7 +69,7 @@ _LIST_MARK = re.compile(rf"\s*(?:{_BULLET}|({_NUMBER}))\s+")
 _LETTER = re.compile(r"[^\W\d_]")
 
 # Possessive, and never begun inside a run of marks: the time stays linear in the length of the line.
-_SENTENCE_END = re.compile(
+_SENTENCE_END = (
     r"""(?<![.!?…])[.!?…]++(?:["'”’»«“)\]]++|[ \u00a0\u202f]»(?=\s))?+(?=\s)"""  # in French a space is before »
     # Japanese and Chinese need no space after the mark; behind a closing quote the sentence often goes on.
     r"""|(?<![。！？])[。！？]++(?:[」』”’）]++(?=\s|[「『“])|(?![」』”’）]))"""
@@ -107,7 +107,7 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
         return [(start, start + len(sentence))] if sentence else []
     spans, start = [], 0
     lower_case = text.islower()
-    for match in _SENTENCE_END.finditer(text):
+    for match in re.finditer(_SENTENCE_END, text):  # compiled for the first line of several sentences
         if match[0][0] in ".!?…" and not _ends(text, start, match, lower_case):
             continue
         spans.append((start, match.end()))
