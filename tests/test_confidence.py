@@ -185,7 +185,7 @@ def test_a_model_without_it_is_calibrated_once(folder: Path, tmp_path: Path, com
     assert status == 2 and "--calibrate needs a single MODEL" in err
 
 
-LINES = "Es ist kalt.\nGRMPF KLIRR SCHNURR BRAZZ!\n\nWie geht es dir?\n"
+LINES = "Es ist kalt.\nDer Ausschuss vertagte die Anhörung auf unbestimmte Zeit.\n\nWie geht es dir?\n"
 NAMED = "translate: line 2: confidence 0."
 
 

@@ -46,6 +46,8 @@ LINES = [
     "The weather is nice today.",
     "A painter in orange overalls watches the subway tracks from a scaffold.",
     "Four workers with hard hats repair the subway escalator.",
+    "Five men wearing white jumpsuits, orange vests and hard hats weld subway rails in a tunnel.",
+    "Hydraulic excavators, bulldozers and dump trucks grind gravel beside conveyor belts.",
     "Two men in neon yellow vests weld a rusty steel pipe beside a scaffold near the harbor.",
 ]
 
