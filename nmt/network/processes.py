@@ -64,8 +64,8 @@ class Processes:
         try:
             yield
         finally:
-            # Gloo's threads need the interpreter to let go of the tensors of the last exchange. One that still waits for
-            # it while the process ends would abort the process (seen once in 20 trainings, torch 2.13).
+            # Gloo's threads need the interpreter to let go of the tensors of the last exchange. One that still waits
+            # for it while the process ends would abort the process (seen once in 20 trainings, torch 2.13).
             time.sleep(0.1)
             with suppress(Exception):  # another process may have gone
                 torch.distributed.destroy_process_group()

@@ -19,7 +19,6 @@ from typing import Any, BinaryIO, NamedTuple
 from nmt.config import DecodingConfig
 from nmt.errors import UserError, needs_attention
 from nmt.text.glossary import Glossary
-from nmt.text.markup import KINDS
 from nmt.translation.translator import (
     CANNOT_COPY,
     PreparedLine,
@@ -472,6 +471,8 @@ def _read_object(text: str) -> dict[str, Any]:
             ok = isinstance(value, dict) and all(isinstance(term, str) for term in value.values())
             rule = 'an object of terms and their translations: {"term": "translation"}'
         elif name == "markup":
+            from nmt.text.markup import KINDS  # few programs need this module
+
             ok, rule = value in ("", *KINDS), '"html" or "xml"'
         elif name == "id":
             ok, rule = isinstance(value, str | int) and not isinstance(value, bool), "text or a whole number"
