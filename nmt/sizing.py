@@ -51,6 +51,7 @@ CAPTIONS = "Multi30k (descriptions of pictures, 12 words)"
 LEARNING_CURVE = (
     Measured(EVERYDAY, 1_000, 6.3, 2.7),
     Measured(EVERYDAY, 7_600, 22.85, 8.4),
+    Measured(EVERYDAY, 20_000, 30.8, 11.0),
     Measured(EVERYDAY, 165_874, 50.4, 85),
     Measured(CAPTIONS, 8_000, 34.5, 12.8),
     Measured(CAPTIONS, 29_000, 41.2, 33),
