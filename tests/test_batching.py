@@ -12,7 +12,7 @@ from plain import plain_training
 from toys import toy_config, write_reversal
 
 from nmt.config import Config, SourceConfig
-from nmt.data.batching import Batcher, draw_by_weight, drop_words, make_batch, plan_batches, side_by_side
+from nmt.data.batching import Batcher, draw_by_weight, drop_words, group_by_size, make_batch, plan_batches
 from nmt.data.corpus import load_pairs, prepare_corpus, training_tags
 from nmt.errors import UserError
 from nmt.text.vocabulary import BEGIN, END, PAD, UNK, Vocabulary, learn_vocabulary
@@ -73,10 +73,10 @@ def test_batches_of_an_update_are_of_similar_size(batches: int, count: int) -> N
     rng = np.random.default_rng(1)
     sizes = rng.permutation(batches) * 10
     plan = [np.array([i]) for i in range(batches)]
-    found = [int(batch[0]) for batch in side_by_side(plan, sizes.tolist(), count, [7, 0])]
+    found = [int(batch[0]) for batch in group_by_size(plan, sizes.tolist(), count, [7, 0])]
     assert sorted(found) == list(range(batches))
-    assert found == [int(batch[0]) for batch in side_by_side(plan, sizes.tolist(), count, [7, 0])]
-    assert batches < 40 or found != [int(batch[0]) for batch in side_by_side(plan, sizes.tolist(), count, [7, 1])]
+    assert found == [int(batch[0]) for batch in group_by_size(plan, sizes.tolist(), count, [7, 0])]
+    assert batches < 40 or found != [int(batch[0]) for batch in group_by_size(plan, sizes.tolist(), count, [7, 1])]
     left = batches % count  # they are drawn from all sizes, so that up to `left` neighbours are missing in a group
     groups = sizes[found][: batches - left].reshape(-1, count)
     assert all(np.ptp(group) <= 10 * (count - 1 + left) for group in groups)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt.text.sentences import join_sentences, list_mark, split_sentences, with_exclamation
+from nmt.text.sentences import _MARK, _SENTENCE_END, join_sentences, list_mark, split_sentences, with_exclamation
 
 MARKS = "- |– |• |* |+ |◦ |> |> > |# |### |1. |12) |2.3. |(4) |a) |B) |(b) |iv) |(ii) |- [ ] |•\u00a0|  - |✓  |- 1. "
 PLAIN = (
@@ -187,3 +189,10 @@ def test_french_has_a_space_before_an_exclamation_mark() -> None:
     assert with_exclamation("Restez ici.", "Stay here!", "fr") == "Restez ici !"
     assert with_exclamation("Don't forget the key.", "N'oublie pas la clé !", "en") == "Don't forget the key!"
     assert with_exclamation("Don't forget the blue key.", "N'oublie pas la clé bleue !", "en").endswith("!")
+
+
+def test_no_sentence_ends_without_a_mark_that_is_looked_for_first() -> None:
+    """A line without such marks, or with one at its end only, is not searched for the ends of sentences."""
+    for mark in map(chr, range(sys.maxunicode + 1)):
+        if re.match(_SENTENCE_END, mark + " B") or re.compile(_SENTENCE_END).match("\u03b1" + mark + " B", 1):
+            assert _MARK.match(mark), mark

@@ -133,7 +133,7 @@ def plan_batches(
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
-def side_by_side(batches: Sequence[np.ndarray], sizes: Sequence[int], count: int, seed: list[int]) -> list[np.ndarray]:
+def group_by_size(batches: Sequence[np.ndarray], sizes: Sequence[int], count: int, seed: list[int]) -> list[np.ndarray]:
     """The batches in another random order, in which each `count` successive ones are of similar size.
 
     These are the batches of one update: processes that share them wait little for each other. The last ones are fewer,

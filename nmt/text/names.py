@@ -55,7 +55,9 @@ _LEGAL_FORM = (
 _COMPANY = rf"(?<![\w&'’.-])(?P<name>(?:(?:{_CAPITAL}[\w.'’-]*+|&|und|and)[ ]){{1,4}}{_LEGAL_FORM})(?!\w)"
 _STREET = rf"(?<![\w'’.-])(?P<name>{_CAPITAL}\w+er[ ](?:Straße|Str\.|Platz|Allee|Damm|Chaussee|Ufer))(?!\w)"
 _TOKEN = re.compile(r"\w+")
-_SIGNS = frozenset(  # a text without any of these words has no such name
+# A text without any of these words has no such name. The A of A/S and S.p.A., with which many English lines begin, is
+# left out, because the S is always there as well.
+_SIGNS = frozenset(
     _TOKEN.findall(
         "Herr Herrn Frau Fräulein Hr Fr Mr Mrs Ms Mx Monsieur Madame Mademoiselle M Mme Mlle Señor Señora Señorita Sr "
         "Sra Srta Senhor Senhora Doña Signor Signora Signorina Sig dhr mevr Meneer Mevrouw Dr Prof Doktor Doctor "

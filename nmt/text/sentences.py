@@ -68,17 +68,19 @@ _NUMBER = r"\d{1,3}(?:\.\d{1,3})*+[.)]|\(\d{1,3}\)|(?:[a-zA-Z]|[ivxIVX]{2,5})\)|
 _LIST_MARK = re.compile(rf"\s*(?:{_BULLET}|({_NUMBER}))\s+")
 _LETTER = re.compile(r"[^\W\d_]")
 
+_MARKS, _WIDE_MARKS = ".!?…", "。！？"
+_OTHER_MARKS = "।॥؟۔։።፧။។៕"  # Indic, Arabic, Urdu, Armenian, Ethiopic, Burmese, Khmer
+_MARK = re.compile(rf"[{_MARKS}{_WIDE_MARKS}{_OTHER_MARKS};]")  # what `_SENTENCE_END` matches begins with one of them
 # Possessive, and never begun inside a run of marks: the time stays linear in the length of the line.
 _SENTENCE_END = (
-    r"""(?<![.!?…])[.!?…]++(?:["'”’»«“)\]]++|[ \u00a0\u202f]»(?=\s))?+(?=\s)"""  # in French a space is before »
+    rf"""(?<![{_MARKS}])[{_MARKS}]++(?:["'”’»«“)\]]++|[ \u00a0\u202f]»(?=\s))?+(?=\s)"""  # French: a space is before »
     # Japanese and Chinese need no space after the mark; behind a closing quote the sentence often goes on.
-    r"""|(?<![。！？])[。！？]++(?:[」』”’）]++(?=\s|[「『“])|(?![」』”’）]))"""
+    rf"""|(?<![{_WIDE_MARKS}])[{_WIDE_MARKS}]++(?:[」』”’）]++(?=\s|[「『“])|(?![」』”’）]))"""
     # Nor do the marks of the Indic scripts, Arabic, Urdu, Armenian, Ethiopic, Burmese and Khmer.
-    r"""|(?<![।॥؟۔։።፧။។៕])[।॥؟۔։።፧။។៕]++[.!?]*+["'”’»«“)\]]*+(?=\s|\w)"""
+    rf"""|(?<![{_OTHER_MARKS}])[{_OTHER_MARKS}]++[.!?]*+["'”’»«“)\]]*+(?=\s|\w)"""
     # A Greek question mark: the semicolon, as Unicode composes it.
     r"""|(?<=[\u0370-\u03ff\u1f00-\u1fff]);(?=\s)"""
 )
-_MARK = re.compile(r"[.!?…。！？।॥؟۔։።፧។៕;]")  # with each of them `_SENTENCE_END` begins
 _NEXT = re.compile(r"""[\s"'„“”‚‘’«»(\[¿¡–—-]*([^\s.,;:!?)\]"”»]*)""")
 _WORD = re.compile(r"[^\s(\[„“\"‚‘«–—/]+$")
 _ELISION = re.compile(r"^(?:'|(?:[cdjlmnst]|qu)['’](?=.))+", re.IGNORECASE)  # l'art. 5

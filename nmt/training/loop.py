@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from nmt import __version__
 from nmt.config import Config, TrainingConfig
-from nmt.data.batching import Pool, batch_positions, batch_rows, side_by_side
+from nmt.data.batching import Pool, batch_positions, batch_rows, group_by_size
 from nmt.errors import TrainingError, UserError
 from nmt.model_folder import WEIGHTS, ModelFolder, model_card, weights_metadata, write_model
 from nmt.network.precision import has_bf16, use_tf32
@@ -284,7 +284,7 @@ class Run:
                 progress.together = self.settings.accumulation * self.processes.count
             if isinstance(pool, Pool) and progress.together > 1:  # a language model reads its text in order
                 seed = [self.settings.seed, progress.epoch, progress.pool]
-                pool.batches = side_by_side(pool.batches, self.task.batch_tokens(pool), progress.together, seed)
+                pool.batches = group_by_size(pool.batches, self.task.batch_tokens(pool), progress.together, seed)
             batches, pools_done = len(pool.batches), progress.epoch * len(pools) + progress.pool
             if self.processes.is_first:
                 self.display.expect(
