@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 import json
 import re
+import shutil
+import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
-import matplotlib
+import matplotlib.pyplot
 import pytest
 import torch
 
@@ -104,3 +107,32 @@ def test_every_notebook_has_small_sizes_and_a_line_in_the_overview() -> None:
     overview = (FOLDER / "README.md").read_text(encoding="utf-8")
     assert [one.stem for one in NOTEBOOKS] == sorted(SMALL)
     assert all(f"({one.name})" in overview for one in NOTEBOOKS)
+
+
+def test_an_address_gives_every_notebook_its_badge_and_none_takes_it_back(tmp_path: Path) -> None:
+    root = FOLDER.parent.parent
+    shutil.copytree(FOLDER, tmp_path / "examples" / "notebooks")
+    for name in ("pyproject.toml", "CITATION.cff"):
+        shutil.copy(root / name, tmp_path)
+    files = [path for path in sorted(tmp_path.rglob("*.*")) if path.is_file()]
+    before = {path: path.read_bytes() for path in files}
+
+    def set_address(*arguments: str) -> None:
+        subprocess.run([root / "scripts" / "set-address", "--root", tmp_path, *arguments], check=True)
+
+    set_address("https://github.com/first/one")
+    set_address("https://github.com/second/two.git", "--branch", "course")
+    assert tomllib.loads((tmp_path / "pyproject.toml").read_text())["project"]["urls"] == {
+        "Repository": "https://github.com/second/two"
+    }
+    assert (tmp_path / "CITATION.cff").read_text().count('repository-code: "https://github.com/second/two"\n') == 1
+    for notebook in sorted(tmp_path.rglob("*.ipynb")):
+        content = json.loads(notebook.read_text(encoding="utf-8"))
+        title, install = content["cells"][:2]
+        place = f"https://colab.research.google.com/github/second/two/blob/course/examples/notebooks/{notebook.name}"
+        assert f"({place})" in "".join(title["source"]) and "first/one" not in notebook.read_text(encoding="utf-8")
+        assert len(content["cells"]) < 15 and len({cell["id"] for cell in content["cells"]}) == len(content["cells"])
+        assert "git+https://github.com/second/two@course" in "".join(install["source"])
+        execute("".join(install["source"]), {})  # the package is installed, so nothing is loaded
+    set_address("none")
+    assert {path: path.read_bytes() for path in files} == before
