@@ -12,7 +12,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-import typing
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -134,8 +133,7 @@ def open_settings(config: Config) -> list[str]:
 @functools.cache
 def _may_be_open(section: Any) -> list[str]:
     """The settings of a section that are annotated with AUTO."""
-    hints = typing.get_type_hints(section, include_extras=True)
-    return [key for key, hint in hints.items() if AUTO in getattr(hint, "__metadata__", ())]
+    return [one.name for one in dataclasses.fields(section) if AUTO in getattr(one.type, "__metadata__", ())]
 
 
 def _value(config: Config, name: str) -> Any:

@@ -1,10 +1,9 @@
 """The settings: one dataclass for each section of the TOML file.
 
 The string below a field explains the setting; scripts/config-reference copies it to docs/configuration.md. A number's
-range is in the annotation of its type.
+range is in the annotation of its type. The annotations are objects, not texts that would have to be compiled whenever
+a model is loaded.
 """
-
-from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -54,8 +53,18 @@ CellName = Literal[
 """Recurrent cells; the classes are in `nmt.network.cells`."""
 
 
-@dataclass
-class SourceConfig:
+class Section:
+    """How a section is compared and printed; the methods that `dataclass` would generate take longer to load."""
+
+    def __eq__(self, other: object) -> bool:
+        return vars(self) == vars(other) if other.__class__ is self.__class__ else NotImplemented
+
+    def __repr__(self) -> str:
+        return f"{self.__class__.__name__}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
+
+
+@dataclass(eq=False, repr=False)
+class SourceConfig(Section):
     """A further source of training pairs, `[[data.extra]]`: back-translations, distilled text, another corpus."""
 
     path: str = ""
@@ -78,8 +87,8 @@ class SourceConfig:
     It needs `vocabulary.joint`."""
 
 
-@dataclass
-class DataConfig:
+@dataclass(eq=False, repr=False)
+class DataConfig(Section):
     """The source of the sentence pairs, and which pairs are used."""
 
     path: Annotated[str, NOT_EMPTY] = "builtin:captions"
@@ -154,8 +163,8 @@ class DataConfig:
         return self.source_language or source, self.target_language or target
 
 
-@dataclass
-class VocabularyConfig:
+@dataclass(eq=False, repr=False)
+class VocabularyConfig(Section):
     """SentencePiece vocabulary."""
 
     model_type: Literal["unigram", "bpe", "char"] = "unigram"
@@ -190,8 +199,8 @@ class VocabularyConfig:
     """Existing SentencePiece model for the target side, with `joint = false`."""
 
 
-@dataclass
-class ModelConfig:
+@dataclass(eq=False, repr=False)
+class ModelConfig(Section):
     """Architecture of the network."""
 
     cell: CellName = "lstm"
@@ -295,8 +304,8 @@ class ModelConfig:
     0 to reproduce earlier papers."""
 
 
-@dataclass
-class TrainingConfig:
+@dataclass(eq=False, repr=False)
+class TrainingConfig(Section):
     """Objective, optimisation and bookkeeping of a training run."""
 
     start_from: str | None = None
@@ -452,8 +461,8 @@ class TrainingConfig:
     """Updates between two records of `metrics.jsonl`. Use fewer to watch a short training."""
 
 
-@dataclass
-class DecodingConfig:
+@dataclass(eq=False, repr=False)
+class DecodingConfig(Section):
     """Defaults of search and sampling."""
 
     method: Literal["beam", "sampling"] = option("beam", "beam search, or sampling from the model's distribution")
@@ -576,8 +585,8 @@ OPTIONS: dict[str, Option] = {one.name: one.metadata["option"] for one in datacl
 """Every search option, by name."""
 
 
-@dataclass
-class Config:
+@dataclass(eq=False, repr=False)
+class Config(Section):
     """A whole configuration file."""
 
     task: str = "translation"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-import typing
 from collections.abc import Callable, Iterator
 from dataclasses import field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -104,10 +103,9 @@ def option(
     return made
 
 
-type_hints: Callable[[Any], dict[str, Any]] = functools.cache(
-    functools.partial(typing.get_type_hints, include_extras=True)
-)
-"""The annotated types of a section's settings; cached, because the annotations are compiled for each call."""
+def type_hints(section: Any) -> dict[str, Any]:
+    """The annotated types of a section's settings, which are objects (see `nmt.config.fields`)."""
+    return {one.name: one.type for one in dataclasses.fields(section)}
 
 
 @functools.cache

@@ -12,17 +12,17 @@ import re
 from nmt.text.vocabulary import Vocabulary
 
 _WORD = re.compile(r"\w+")
-_WITH_APOSTROPHES = re.compile(r"\w+(?:['’]\w+)*+")  # Don't, L'été
+_WITH_APOSTROPHES = r"\w+(?:['’]\w+)*+"  # Don't, L'été; a text is compiled when a line needs it
 _SMALL_WORD = re.compile(r" [a-z]")  # most sentences have one, and this search is ten times as fast
 
 _QUOTES = r"[\"“„”»«‘‚(¿¡]*+"
 _SPANS = r"(?:\s*[\ue000-\uf8ff])*+"
-_SENTENCE = re.compile(rf"{_QUOTES}([^\W\d_])(?:\S*\s+\S.*[.!?…]|\S*[!?…])[\"”“»«’)]*{_SPANS}")
+_SENTENCE = rf"{_QUOTES}([^\W\d_])(?:\S*\s+\S.*[.!?…]|\S*[!?…])[\"”“»«’)]*{_SPANS}"
 """Several words and a final mark, or one word and a mark other than a stop; copied spans may follow."""
-_FIRST_WORD = re.compile(rf"{_QUOTES}([^\W\d_]+(?:[-'’][^\W\d_]+)*+)(?![\w./@:\\]\S)")
+_FIRST_WORD = rf"{_QUOTES}([^\W\d_]+(?:[-'’][^\W\d_]+)*+)(?![\w./@:\\]\S)"
 """A word at the beginning that is no number, address or name of a file."""
 
-_FORMAL = re.compile("Sie|Ihnen|Ihr(?:e[mnrs]?)?")  # the formal pronouns of German, which have capitals
+_FORMAL = "Sie|Ihnen|Ihr(?:e[mnrs]?)?"  # the formal pronouns of German, which have capitals
 
 _LONG = 5  # letters from which on a single word in capitals is a word even if the vocabulary lacks it
 
@@ -48,7 +48,9 @@ def with_first_capital(text: str, source: str, language: str, vocabulary: Vocabu
     the vocabulary of the translation has it as a piece: `La page ...` and `page`. (Of 610,069 such sentences of
     Tatoeba, German, English and French, 5 have translations that begin with a small letter.)
     """
-    begins, first = _SENTENCE.fullmatch(source), _FIRST_WORD.match(text)
+    if text[:1].isupper():  # most translations
+        return text
+    begins, first = re.fullmatch(_SENTENCE, source), re.match(_FIRST_WORD, text)
     if not begins or not begins[1].isupper() or source.isupper() or not first or not first[1].islower():
         return text
     if first[1] in _WORD.findall(source) and (vocabulary is None or vocabulary.cost(first[1])[0] > 1):
@@ -87,18 +89,18 @@ def without_title_case(sentence: str, vocabulary: Vocabulary, language: str) -> 
     """
     if _SMALL_WORD.search(sentence):
         return None
-    words = [word for word in _WITH_APOSTROPHES.findall(sentence) if word[0].isalpha()]
+    words = [word for word in re.findall(_WITH_APOSTROPHES, sentence) if word[0].isalpha()]
     if len(words) < 3 or not all(word[0].isupper() for word in words) or sentence.isupper():
         return None
     first = sentence.index(words[0]) + len(re.split("['’]", words[0])[0])
 
     def usual_form(word: re.Match[str]) -> str:
-        if language == "de" and _FORMAL.fullmatch(word[0]):  # it may be meant: Haben Sie Zeit?
+        if language == "de" and re.fullmatch(_FORMAL, word[0]):  # it may be meant: Haben Sie Zeit?
             return word[0]
         return _usual_form(word[0], vocabulary, language)
 
     rest = _WORD.sub(usual_form, sentence[first:])
-    later = [word for word in _WITH_APOSTROPHES.findall(rest) if word[0].isalpha()][1 - len(words) :]
+    later = [word for word in re.findall(_WITH_APOSTROPHES, rest) if word[0].isalpha()][1 - len(words) :]
     small = sum(word[0].islower() for word in later)
     least = 3 if sentence[-1] in ".!?…" or any(not word.isalnum() for word in words) else 1
     enough = max((len(words) - 1) / 2, least)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 import unicodedata
 
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")  # control characters and ends of lines
-
+# Few lines need these patterns: `re` compiles them when they are first used, so the program starts sooner.
+_CONTROL = r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+"  # control characters and ends of lines; none is printable
 _TERMINAL_CODE = r"\x1b\[[0-?]*[ -/]*[@-~]"
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_SURROGATE = r"[\ud800-\udfff]"
 
 # U+0085 is left out because it ends a line for many programs, the others because Windows-1252 does not define them.
 _WINDOWS_1252 = {
@@ -23,8 +23,6 @@ _WINDOWS_1252 = {
 
 _SPACES = "\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
 _INVISIBLE = "\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-_UNUSUAL = re.compile(rf"[{_SPACES}{_INVISIBLE}\u200c\u200d\uff01-\uff5e\U000e0000-\U000e007f]")
-# Few lines need the patterns below: `re` compiles them when they are first used, so the program starts sooner.
 _SPACE = f"[{_SPACES}]"
 # A joiner shapes the letters of scripts from Hebrew to the Indic ones, and emoji (U+FE0F ends one); elsewhere it does
 # nothing. Tags spell the flag that the black flag before them stands for; elsewhere nobody sees them.
@@ -34,7 +32,7 @@ _DROPPED = (
 )
 _EAST_ASIAN = r"[\u3005-\u30ff\u3400-\u9fff\uac00-\ud7af\U00020000-\U0003ffff]"
 _FULL_WIDTH_WORDS = r"[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]+"
-_FULL_WIDTH = r"[\uff01-\uff5e]+"
+_FULL_WIDTH = re.compile(r"[\uff01-\uff5e]+")
 
 
 def one_line(text: str) -> str:
@@ -44,11 +42,13 @@ def one_line(text: str) -> str:
     control characters, tabs and everything that may count as a line break (CR, U+0085, U+2028, ...) become a space, or
     nothing at the ends; the colours of a terminal are dropped; half of a surrogate pair becomes U+FFFD.
     """
-    if CONTROL.search(text):
+    if text.isprintable():  # most lines
+        return text
+    if re.search(_CONTROL, text):
         if "\x1b" in text:
             text = re.sub(_TERMINAL_CODE, "", text)
-        text = CONTROL.sub(" ", text.translate(_WINDOWS_1252)).strip(" ")
-    return _SURROGATE.sub("\ufffd", text)
+        text = re.sub(_CONTROL, " ", text.translate(_WINDOWS_1252)).strip(" ")
+    return re.sub(_SURROGATE, "\ufffd", text)
 
 
 def clean_line(text: str) -> str:
@@ -62,7 +62,7 @@ def clean_line(text: str) -> str:
     text = one_line(text)
     if text.isascii():
         return "" if text.isspace() else text
-    if _UNUSUAL.search(text):
+    if not text.isprintable() or _FULL_WIDTH.search(text):  # special spaces and invisible characters do not print
         text = re.sub(_DROPPED, "", re.sub(_SPACE, " ", text))
         full_width = _FULL_WIDTH_WORDS if re.search(_EAST_ASIAN, text) else _FULL_WIDTH
         text = re.sub(full_width, lambda found: "".join(chr(ord(sign) - 0xFEE0) for sign in found[0]), text)

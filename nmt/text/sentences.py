@@ -65,12 +65,13 @@ BEGINS = _words(
 
 _BULLET = r"[-–—•·*+◦‣⁃▪▫●○■□►▸→>✓✔✗✘]|#{1,6}|\[[ xX]?\]"
 _NUMBER = r"\d{1,3}(?:\.\d{1,3})*+[.)]|\(\d{1,3}\)|(?:[a-zA-Z]|[ivxIVX]{2,5})\)|\((?:[a-zA-Z]|[ivxIVX]{2,5})\)"
-_LIST_MARK = re.compile(rf"\s*(?:{_BULLET}|({_NUMBER}))\s+")
+_LIST_MARK = rf"\s*(?:{_BULLET}|({_NUMBER}))\s+"  # `re` compiles this one and others below when a line needs them
 _LETTER = re.compile(r"[^\W\d_]")
 
 _MARKS, _WIDE_MARKS = ".!?…", "。！？"
 _OTHER_MARKS = "।॥؟۔։።፧။។៕"  # Indic, Arabic, Urdu, Armenian, Ethiopic, Burmese, Khmer
-_MARK = re.compile(rf"[{_MARKS}{_WIDE_MARKS}{_OTHER_MARKS};]")  # what `_SENTENCE_END` matches begins with one of them
+_ASCII_MARK = re.compile(r"[.!?]")
+_MARK = rf"[{_MARKS}{_WIDE_MARKS}{_OTHER_MARKS};]"  # what `_SENTENCE_END` matches begins with one of them
 # Possessive, and never begun inside a run of marks: the time stays linear in the length of the line.
 _SENTENCE_END = (
     rf"""(?<![{_MARKS}])[{_MARKS}]++(?:["'”’»«“)\]]++|[ \u00a0\u202f]»(?=\s))?+(?=\s)"""  # French: a space is before »
@@ -81,10 +82,10 @@ _SENTENCE_END = (
     # A Greek question mark: the semicolon, as Unicode composes it.
     r"""|(?<=[\u0370-\u03ff\u1f00-\u1fff]);(?=\s)"""
 )
-_NEXT = re.compile(r"""[\s"'„“”‚‘’«»(\[¿¡–—-]*([^\s.,;:!?)\]"”»]*)""")
-_WORD = re.compile(r"[^\s(\[„“\"‚‘«–—/]+$")
-_ELISION = re.compile(r"^(?:'|(?:[cdjlmnst]|qu)['’](?=.))+", re.IGNORECASE)  # l'art. 5
-_INITIALS = re.compile(r"(?:(?<![^\s.(\[])[^\W\d_]\.\s?)+$")
+_NEXT = r"""[\s"'„“”‚‘’«»(\[¿¡–—-]*([^\s.,;:!?)\]"”»]*)"""
+_WORD = r"[^\s(\[„“\"‚‘«–—/]+$"
+_ELISION = r"(?i)^(?:'|(?:[cdjlmnst]|qu)['’](?=.))+"  # l'art. 5
+_INITIALS = r"(?:(?<![^\s.(\[])[^\W\d_]\.\s?)+$"
 _NO_SPACE_AFTER = r"[。！？][」』”’）]*$"
 LOOKED_AT = 32  # number of characters before and after a mark that are examined to decide whether it ends a sentence
 
@@ -102,7 +103,7 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
     lower-case), nor at the full stop of an abbreviation ("Goethestr. 5", "Dr. Who", "3 Mio. Euro", "the U.S. Army"), of
     initials or of an ordinal number ("am 3. Mai"). Takes time linear in the length of the line.
     """
-    first = _MARK.search(text)
+    first = _ASCII_MARK.search(text) if text.isascii() else re.search(_MARK, text)
     if first is None or first.end() == len(text):  # most lines: one sentence
         sentence = text.strip()
         start = text.find(sentence)
@@ -130,8 +131,10 @@ def list_mark(text: str) -> int:
     Such marks are `- `, `• `, `1. `, `a) `, `## `, `> ` or `- [ ] `; the length is 0 if there is none,
     or no word after it. In "3. Mai" and "1. místo" the number is an ordinal.
     """
-    end = 0
-    while match := _LIST_MARK.match(text, end):
+    if text[:1].isalpha() and ")" not in text[:6]:  # most lines; `xviii)` is the longest mark that begins with a letter
+        return 0
+    end, mark = 0, re.compile(_LIST_MARK)
+    while match := mark.match(text, end):
         if match[1] and match[1].endswith("."):
             word = text[match.end() : match.end() + LOOKED_AT].split(None, 1)[:1]
             if word and (word[0][0].islower() or word[0].strip(".,;:!?") in MONTHS):
@@ -143,18 +146,18 @@ def list_mark(text: str) -> int:
 def _ends(text: str, start: int, match: re.Match[str], lower_case: bool) -> bool:
     """Whether a mark of a script with capital letters ends the sentence that begins at `start`."""
     before = text[max(start, match.start() - LOOKED_AT) : match.start()]
-    following = _NEXT.match(text[match.end() : match.end() + LOOKED_AT])
+    following = re.match(_NEXT, text[match.end() : match.end() + LOOKED_AT])
     next_word = following[1] if following else ""
     if next_word[:1].islower() and not lower_case and not next_word[1:2].isupper():  # not so: iPads
         return False
     if match[0] != ".":
         return True
-    word = _WORD.search(before)
+    word = re.search(_WORD, before)
     if word is None:
         return True
     previous = before[: word.start()].split()[-1:]
     return not _goes_on(
-        _ELISION.sub("", word[0]), "".join(previous), next_word.capitalize() if lower_case else next_word, before
+        re.sub(_ELISION, "", word[0]), "".join(previous), next_word.capitalize() if lower_case else next_word, before
     )
 
 
@@ -165,7 +168,7 @@ def _goes_on(word: str, previous: str, next_word: str, before: str) -> bool:
         if len(word) > 2:
             return False
         return not previous or previous.lower() in ORDINALS_FOLLOW or next_word in MONTHS
-    initials = _INITIALS.search(before + ".")
+    initials = re.search(_INITIALS, before + ".")
     dotted = re.sub(r"\s", "", initials[0]).removesuffix(".") if initials else word
     key = dotted.lower()
     if word in _BEFORE_A_NAME or ((initials or not previous) and key in _BEFORE_A_NAME):

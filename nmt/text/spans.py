@@ -158,8 +158,9 @@ _SPAN = rf"""
 
 # A text without any of these has no span. Most texts have none, and these tests take two microseconds: patterns that
 # begin with a set of characters are searched several times as fast as one pattern with all of them.
-_SIGNS_OF_SPANS = (
-    re.compile(rf"[0-9@#&<>≤≥{{%$`\\/_^~=\u00a9\u00ae\u2122{_PICTURES}\ue000-\uf8ff\U0001f000-\U0010ffff]"),
+_OTHER_SIGNS = rf"[≤≥\u00a9\u00ae\u2122{_PICTURES}\ue000-\uf8ff\U0001f000-\U0010ffff]"
+_ASCII_SIGNS = (
+    re.compile(r"[0-9@#&<>{%$`\\/_^~=]"),
     re.compile(r"[.(xX:;+-](?:(?<=\.)\w|(?<=\()\)|(?<=[xX])D|(?<=[:;])\S|(?<=-)[._]-|(?<=\+)\w)"),
     re.compile(r"[ ](?:-[A-Za-z-]|[A-HJ-NP-Z](?:[ ,;:!?)]|\.?$))"),
     re.compile(r"[a-z][A-Z]"),
@@ -210,7 +211,8 @@ def find_spans(text: str, named: Named | None = None, unreadable: str = "", word
     unreadable: characters that the model cannot read; a word with one of them is a span
     words: words that are spans as well
     """
-    spans = list(_recognised(text)) if any(sign.search(text) for sign in _SIGNS_OF_SPANS) else []
+    signs = any(sign.search(text) for sign in _ASCII_SIGNS) or (not text.isascii() and re.search(_OTHER_SIGNS, text))
+    spans = list(_recognised(text)) if signs else []
     more = [*find_names(text), *(named.find(text) if named is not None else ())]
     if unreadable:
         more += _words_with(text, unreadable)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from typing import Protocol, TypeVar
 
 from nmt.text.cleaning import one_line
@@ -53,6 +52,8 @@ def text_table(rows: Sequence[Row]) -> str:
 
 
 def html_table(rows: Sequence[Row]) -> str:
+    from html import escape  # not needed to translate, and its table of entities takes time to load
+
     if not rows:
         return "<table></table>"
     head = "".join(f"<th>{escape(name)}</th>" for name in rows[0])

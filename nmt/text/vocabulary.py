@@ -48,7 +48,7 @@ FEW = 100  # texts up to which they are segmented one by one
 FAMILIAR_WORDS = b"familiar words of nmt\n"  # begins the list of these words at the end of a vocabulary file
 
 _WORD = re.compile(r"[^\W\d_]{3,}")
-_ACRONYM = re.compile(r"(?<![\w&/'’-])[A-ZÄÖÜ]{2}(?![\w&/'’-])")
+_ACRONYM = r"(?<![\w&/'’-])[A-ZÄÖÜ]{2}(?![\w&/'’-])"
 
 
 class Vocabulary:
@@ -175,7 +175,7 @@ class Vocabulary:
             ):
                 found[word] = match.end()
         acronyms = [
-            word for word in _ACRONYM.findall(text) if len(self.encode(word)) > 1 < len(self.encode(word.title()))
+            word for word in re.findall(_ACRONYM, text) if len(self.encode(word)) > 1 < len(self.encode(word.title()))
         ]
         return sorted({*found, *acronyms})
 
