@@ -22,9 +22,9 @@ from runs import load_script
 from safetensors.torch import save
 
 from nmt.cli import main
-from nmt.config import Config, DataConfig, VocabularyConfig
+from nmt.config import Config, DataConfig, VocabularyConfig, load_config
 from nmt.errors import TrainingError, UserError
-from nmt.export.exporter import Expectation, export_model, write_graphs
+from nmt.export.exporter import Expectation, check_exportable, export_model, write_graphs
 from nmt.export.onnx_graph import FLOAT, LARGEST, Graph, WeightStore, quantize_rows
 from nmt.export.tracing import trace
 from nmt.model_folder import EXPORT, ModelFolder, open_model, weights_metadata, write_manifest, write_model
@@ -70,6 +70,9 @@ NETWORKS: list[dict[str, Any]] = [
     {"tied_embeddings": "all", "context_input": "first", "decoder_layers": 2},
     {"tied_embeddings": "decoder", "attention": "dot", "cell": "rnn_relu", "encoder_layers": 3, "decoder_layers": 1},
 ]  # fmt: skip
+
+
+CONFIGS = Path(__file__).parent.parent / "configs"
 
 
 def settings_of(task: str, model: dict[str, Any]) -> Config:
@@ -574,7 +577,9 @@ def test_the_table_of_a_large_text_is_estimated_in_blocks(monkeypatch: pytest.Mo
     np.testing.assert_allclose(blocks.probability, whole.probability, rtol=1e-9)
 
 
-def test_operators_that_cannot_be_exported_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_operators_that_cannot_be_exported_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A cell whose equations use an operator that tracing does not know is refused, not exported wrongly."""
     engine = untrained(attention="none")
     cell = type(engine.model.decoder.layers.at(0).cell)
@@ -582,6 +587,17 @@ def test_operators_that_cannot_be_exported_are_named(tmp_path: Path, monkeypatch
     monkeypatch.setattr(cell, "step", lambda *arguments: tuple(each.erfinv() for each in step(*arguments)))
     with pytest.raises(TrainingError, match=r"export does not know torch's operator `aten.erfinv.default`"):
         exported(engine, tmp_path)
+    settings = ["--set", "model.attention=none", "--export", "fp32", "--output", str(tmp_path / "run")]
+    assert main(["train", str(CONFIGS / "captions-de-en.toml"), *settings]) == 1
+    assert "erfinv" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()  # it is known before the training
+
+
+@pytest.mark.parametrize(
+    "name", ["captions-de-en", "digits", "letters", "long-heartbeats", "multi30k-de-en", "scenes", "sums", "tags"]
+)
+def test_configurations_of_every_kind_can_be_exported(name: str) -> None:
+    check_exportable(load_config(CONFIGS / f"{name}.toml"))
 
 
 FUNCTIONS: dict[str, Callable[[torch.Tensor], Any]] = {

@@ -36,9 +36,10 @@ def run(options: argparse.Namespace) -> None:
     from nmt.training import loop as training
 
     if options.export:
-        from nmt.export.exporter import export_model, require_onnx
+        from nmt.export.exporter import check_exportable, export_model, require_onnx
 
         require_onnx()  # fail now rather than after hours of training
+        check_exportable(config)
     best = training.train(
         config,
         output,

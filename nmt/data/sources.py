@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import datasets
 import pyarrow as pa
@@ -49,17 +49,6 @@ from nmt.text.reading import (
 
 SPLITS = ("train", "validation", "test")  # purposes; the configuration has their names in the data
 
-BUILDERS: dict[str, tuple[str, ...]] = {
-    "json": (".json", ".jsonl", ".ndjson"),
-    "csv": (".csv",),
-    "tsv": (".tsv", ".tab"),
-    "parquet": (".parquet",),
-    "text": (),
-    "conll": (),
-    "npz": (".npz",),
-}
-"""Values of `data.path` that read the files of `data.files`, and the files of a folder that each of them reads."""
-
 UNREADABLE = {
     (".zip", ".tar", ".tgz", ".7z", ".rar"): (
         "an archive",
@@ -74,14 +63,6 @@ UNREADABLE = {
     (".docx", ".doc", ".odt", ".pdf", ".rtf"): ("a document", "save it as plain text with a sentence a line (`text`)"),
 }
 """File formats that cannot be read, by file name suffix: what the file is, and what to do."""
-
-READERS: dict[str, Callable[..., Iterator[tuple[str, ...]]]] = {
-    "json": iterate_json,
-    "csv": iterate_csv,
-    "tsv": iterate_tsv,
-    "conll": iterate_conll,
-}
-"""The builders whose files are read one by one by a function."""
 
 BATCH_ROWS = 4096  # number of rows read, segmented and written at once
 
@@ -329,24 +310,14 @@ def _find_files(source: Source) -> Input:
         raise UserError(
             f"{setting} must name the source file first, but is {value!r} and the source is {source.languages[0]}"
         )
-    groups = [_expand(name, BUILDERS[source.path], setting) for name in names]
-    if is_text:
+    builder = BUILDERS[source.path]
+    groups = [_expand(name, builder.suffixes, setting) for name in names]
+    if builder.read is None:
         return _text_input(source, _side_by_side(groups, setting))
     paths = [path for group in groups for path in group]
     identity = [source.path, *source.fields, [_file_identity(path) for path in paths]]
-    paths, where = [_again(path) for path in paths], _listing(paths)
-    first, last = source.sides[0], source.sides[-1]  # a single side is read as both sides, and one of them is kept
-    if source.path == "parquet":
-        return Input(where, identity, lambda: (row for path in paths for row in _iterate_parquet(path, source)))
-    if source.path == "npz":
-        npz = partial(iterate_npz, names=source.sides, kinds=source.side_kinds)
-        return Input(where, identity, lambda: (row for path in paths for row in npz(path)))
-    iterate = READERS[source.path]
-    if source.target_only:
-        return Input(where, identity, lambda: (row[1:] for path in paths for row in iterate(path, first, last)))
-    if source.path == "json":
-        iterate = partial(iterate_json, kinds=source.kinds)
-    return Input(where, identity, lambda: (row for path in paths for row in iterate(path, *source.fields)))
+    paths, where, read = [_again(path) for path in paths], _listing(paths), builder.read
+    return Input(where, identity, lambda: (row for path in paths for row in read(path, source)))
 
 
 def _expand(name: str, suffixes: Sequence[str], setting: str) -> list[Path]:
@@ -485,6 +456,25 @@ def _dataset_input(dataset: datasets.Dataset | datasets.IterableDataset, source:
     return Input(where, identity, read)
 
 
+def _fields(iterate: Callable[..., Iterator[Row]]) -> Callable[[Path, Source], Iterator[Row]]:
+    """A reader for `BUILDERS`, of a function that reads the named fields of a file."""
+
+    def read(path: Path, source: Source) -> Iterator[Row]:
+        if source.target_only:  # a single side is read as both sides, and one of them is kept
+            return (row[1:] for row in iterate(path, source.sides[0], source.sides[-1]))
+        return iterate(path, *source.fields)
+
+    return read
+
+
+def _read_json(path: Path, source: Source) -> Iterator[Row]:
+    return _fields(iterate_json if source.target_only else partial(iterate_json, kinds=source.kinds))(path, source)
+
+
+def _read_npz(path: Path, source: Source) -> Iterator[Row]:
+    return iterate_npz(path, source.sides, source.side_kinds)
+
+
 def _iterate_parquet(path: Path, source: Source) -> Iterator[Row]:
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
@@ -576,7 +566,7 @@ def _how_to_read(source: Source, path: Path) -> str:
     for suffixes, (what, advice) in UNREADABLE.items():
         if suffix in suffixes:
             return f"{source.setting('path')}: `{path}` is {what}, which is not read here; {advice.format(path=path)}"
-    builder = next((name for name, suffixes in BUILDERS.items() if suffix in suffixes), "text")
+    builder = next((name for name, own in BUILDERS.items() if suffix in own.suffixes), "text")
     builder = "conll" if suffix in (".conll", ".conllu") else builder
     is_half = builder == "text" and not source.target_only
     files = f'["{path}", "TARGET FILE"]' if is_half else f'"{path}"'
@@ -584,6 +574,26 @@ def _how_to_read(source: Source, path: Path) -> str:
         f"{source.setting('path')} must be a folder, a builder or a hub id, but is the file `{path}` instead; "
         f'write path = "{builder}" and files = {{{source.split} = {files}, ...}}'
     )
+
+
+class Builder(NamedTuple):
+    """A value of `data.path` that reads the files of `data.files`."""
+
+    suffixes: tuple[str, ...]
+    """The files of a folder that it reads; empty for all of them."""
+    read: Callable[[Path, Source], Iterator[Row]] | None
+    """Yields the rows of a file; None for plain text, which has a file for each side."""
+
+
+BUILDERS = {
+    "json": Builder((".json", ".jsonl", ".ndjson"), _read_json),
+    "csv": Builder((".csv",), _fields(iterate_csv)),
+    "tsv": Builder((".tsv", ".tab"), _fields(iterate_tsv)),
+    "parquet": Builder((".parquet",), _iterate_parquet),
+    "text": Builder((), None),
+    "conll": Builder((), _fields(iterate_conll)),
+    "npz": Builder((".npz",), _read_npz),
+}
 
 
 def _one_line(error: BaseException) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from nmt.config import DataConfig, DecodingConfig
+from nmt.config import Config, DataConfig, DecodingConfig
 from nmt.errors import TrainingError, UserError, how_to_install
 from nmt.model_files import check_text, remove_abandoned, replace_folder
 from nmt.model_folder import (
@@ -35,11 +36,12 @@ from nmt.model_folder import (
 )
 from nmt.network.encoder_model import EncoderModel
 from nmt.network.language_model import LanguageModel
-from nmt.network.torch_engine import TorchEngine, TorchLabelEngine, load_engine, load_label_engine
+from nmt.network.torch_engine import TorchEngine, TorchLabelEngine, build_model, load_engine, load_label_engine
 from nmt.prediction.predictor import LabelEngine, OnnxLabelEngine
 from nmt.search.beam import Hypothesis, SearchSettings, beam_search
 from nmt.search.engine import Engine, Floats
 from nmt.search.scoring import force
+from nmt.sizing import NOMINAL, resolve
 from nmt.text.labels import pad_sources
 from nmt.text.vocabulary import SPECIAL_PIECES
 from nmt.translation.onnx_engine import OnnxEngine
@@ -88,6 +90,17 @@ def require_onnx() -> None:
         import onnx  # noqa: F401
     except ImportError:
         raise UserError(f"export needs `onnx`: {how_to_install('[train]')}") from None
+
+
+def check_exportable(config: Config) -> None:
+    """Raises TrainingError when the network of a configuration has an operator that export does not know.
+
+    Its graphs are written once, with random weights and a tiny vocabulary, so that nobody learns it after a training.
+    """
+    config = resolve(config, NOMINAL)
+    model = build_model(config, 2 * SPECIAL_PIECES, 2 * SPECIAL_PIECES, 0).eval()
+    with tempfile.TemporaryDirectory() as folder:
+        write_graphs(model, Path(folder), False, False, config.task)
 
 
 def export_model(
