@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
+from onnx import numpy_helper
 from plain import parse_plain
 from runs import load_script
 from safetensors.torch import save
@@ -26,6 +28,7 @@ from nmt.config import Config, DataConfig, VocabularyConfig, load_config
 from nmt.errors import TrainingError, UserError
 from nmt.export.exporter import Expectation, check_exportable, export_model, write_graphs
 from nmt.export.onnx_graph import FLOAT, LARGEST, Graph, WeightStore, quantize_rows
+from nmt.export.restoring import restore_weights
 from nmt.export.tracing import trace
 from nmt.model_folder import EXPORT, ModelFolder, open_model, weights_metadata, write_manifest, write_model
 from nmt.network.attention import ATTENTIONS, DotAttention
@@ -598,6 +601,54 @@ def test_operators_that_cannot_be_exported_are_named(
 )
 def test_configurations_of_every_kind_can_be_exported(name: str) -> None:
     check_exportable(load_config(CONFIGS / f"{name}.toml"))
+
+
+RESTORED: list[dict[str, Any]] = [
+    {},
+    {"tied_embeddings": "all", "input_normalization": "layer", "decoder_layers": 2},
+    {"attention": "additive", "input_feeding": "bahdanau", "context_input": "all", "encoder_layers": 2},
+    {"attention": "multi_head", "input_feeding": "luong", "connections": "highway", "encoder_layers": 2},
+    {"attention": "none", "bidirectional": False, "cell": "peephole_lstm"},
+    {"cell": "rnn_tanh", "attention": "general", "coverage": True},
+    {"cell": "mut2"},
+    {"cell": "gru_reset_before", "input_normalization": "layer"},
+]
+
+
+@pytest.mark.parametrize("integers", [False, True], ids=["fp32", "int8"])
+@pytest.mark.parametrize("model", RESTORED, ids=lambda model: "-".join(map(str, model.values())))
+def test_weights_are_read_back_from_an_export(model: dict[str, Any], integers: bool, tmp_path: Path) -> None:
+    """A model with these weights is exported to the same bytes, but for what rounding adds to the scales."""
+    exported(untrained(**model), tmp_path, integers, small=True)
+    again = build_model(settings_of("translation", model), SIZE, SIZE, 5)
+    restore_weights(again, ModelFolder(tmp_path, settings_of("translation", model), None, None))
+    (tmp_path / "again").mkdir()
+    write_graphs(again.eval(), tmp_path / "again", integers, True, "translation")
+    for name in ("encoder", "best"):
+        first, second = (onnx.load(folder / f"{name}.onnx").graph for folder in (tmp_path / EXPORT, tmp_path / "again"))
+        for one, other in zip(first.initializer, second.initializer, strict=True):
+            np.testing.assert_allclose(numpy_helper.to_array(one), numpy_helper.to_array(other), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [({"cell": "gru"}, "cannot be read back"), ({"input_normalization": "batch"}, "cannot be read back")],
+    ids=["gru", "batch"],
+)
+def test_weights_that_an_export_does_not_have_are_not_made_up(
+    model: dict[str, Any], reason: str, tmp_path: Path
+) -> None:
+    exported(untrained(**model), tmp_path)
+    config = settings_of("translation", model)
+    with pytest.raises(UserError, match=reason):
+        restore_weights(build_model(config, SIZE, SIZE, 5), ModelFolder(tmp_path, config, None, None))
+
+
+def test_a_table_is_no_place_to_read_weights_from(tmp_path: Path) -> None:
+    exported(untrained(), tmp_path, integers=True)
+    config = settings_of("translation", {})
+    with pytest.raises(UserError, match="cannot be read back"):
+        restore_weights(build_model(config, SIZE, SIZE, 5), ModelFolder(tmp_path, config, None, None))
 
 
 FUNCTIONS: dict[str, Callable[[torch.Tensor], Any]] = {

@@ -220,33 +220,40 @@ def _add_shortlist(
     return None
 
 
+def make_graphs(model: Any, integers: bool, table: bool, task: str, make: Any = None) -> dict[str, Any]:
+    """The graphs of a model of a task by the names of their files, each of the class `make` (`Graph` by default)."""
+    from nmt.export.onnx_graph import Graph
+    from nmt.export.onnx_network import DecoderGraph, encoder_graph, label_graph, record_step
+
+    make = make or Graph
+    if isinstance(model, EncoderModel):
+        return {"labels": label_graph(model, integers, make)}
+    step = record_step(model)
+    outputs = ("best", "rows", "shortlist") if task == "translation" else ("best", "rows")
+    graphs = {name: DecoderGraph(model, step, name, integers, table, make).graph for name in outputs}
+    if not isinstance(model, LanguageModel):
+        graphs["encoder"] = encoder_graph(model, integers, make)
+    return graphs
+
+
 def write_graphs(model: Any, folder: Path, integers: bool, small: bool, task: str) -> dict[str, Any]:
     """Write the graphs of a model of a task; returns the manifest's part about them."""
     from nmt.export.onnx_graph import WeightStore, quantize_rows
-    from nmt.export.onnx_network import DecoderGraph, encoder_graph, label_graph, record_step
+    from nmt.export.onnx_network import is_by_piece
     from nmt.export.tracing import values
 
     store = WeightStore("weights.bin")
+    table = not isinstance(model, EncoderModel) and _has_table(model, integers, small)
+    for name, graph in make_graphs(model, integers, table, task).items():
+        (folder / f"{name}.onnx").write_bytes(graph.model(store))
     if isinstance(model, EncoderModel):
-        (folder / "labels.onnx").write_bytes(label_graph(model, integers).model(store))
         (folder / store.file).write_bytes(store.content)
         labels = {"pieces": len(model.output_bias), "pooled": model.pooling is not None, "shortlist": False}
         labels |= {"numbers": True} if model.numbers else {}
         return {"format": EXPORT_FORMAT, "task": task, "integers": integers, **labels}
-    rows = model.decoder.layers.at(0).cell.gates * model.config.hidden_size
-    table = integers and not small and len(model.output_bias) * rows <= LARGEST_TABLE
-    step = record_step(model)
-    decoders = {name: DecoderGraph(model, step, name, integers, table) for name in ("best", "rows", "shortlist")}
-    graphs = {name: decoder.graph for name, decoder in decoders.items()}
-    if task != "translation":
-        del graphs["shortlist"]
-    if not isinstance(model, LanguageModel):
-        graphs["encoder"] = encoder_graph(model, integers)
-    for name, graph in graphs.items():
-        (folder / f"{name}.onnx").write_bytes(graph.model(store))
     weight = values(model.output_weight)
     whole, scale = quantize_rows(weight)
-    by_piece = decoders["rows"].by_piece
+    by_piece = is_by_piece(model, integers, table)
     if by_piece:
         offset = store.offset(whole) + SPECIAL_PIECES * weight.shape[1]
     else:
@@ -255,7 +262,7 @@ def write_graphs(model: Any, folder: Path, integers: bool, small: bool, task: st
         "format": EXPORT_FORMAT,
         "task": task,
         "integers": integers,
-        "table": decoders["rows"].table,
+        "table": table,
         "pieces": len(weight) - SPECIAL_PIECES,
         "readout": weight.shape[1],
         "output": {
@@ -274,6 +281,12 @@ def write_graphs(model: Any, folder: Path, integers: bool, small: bool, task: st
         }
     (folder / store.file).write_bytes(store.content)
     return manifest
+
+
+def _has_table(model: Any, integers: bool, small: bool) -> bool:
+    """Whether the products of the first decoder layer's weights and the embeddings are looked up."""
+    rows = model.decoder.layers.at(0).cell.gates * model.config.hidden_size
+    return integers and not small and len(model.output_bias) * rows <= LARGEST_TABLE
 
 
 def sample_sources(folder: ModelFolder) -> list[Any]:

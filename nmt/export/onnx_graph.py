@@ -65,6 +65,9 @@ class Graph:
             self.constants[self._known[digest]] = array
         return self._known[digest]
 
+    def quantize(self, weight: Array) -> tuple[Array, Array]:
+        return quantize_rows(weight)
+
     def integers_of(self, *values: int) -> str:
         """A constant list of whole numbers, such as axes and shapes."""
         return self.constant(values, np.int64)
@@ -112,7 +115,7 @@ class Graph:
     def product(self, inputs: str, weight: Array, bias: Array | None = None) -> str:
         """x W^T + b for x [..., in], W [out, in], b [out]; in integers, see `quantize_rows` and `quantized`."""
         if self.integers:
-            whole, scale = quantize_rows(weight)
+            whole, scale = self.quantize(weight)
             factors = self.constant(whole.T, np.int8), self.constant(scale)
             return self.integer_product(inputs, *factors, None if bias is None else self.constant(bias))
         total = self.op("MatMul", inputs, self.constant(weight.T))
@@ -120,7 +123,7 @@ class Graph:
 
     def product_with_rows(self, inputs: str, table: Array, first: int, bias: Array) -> str:
         """As `product`, with the rows of a table of `lookup` from the first on; in integers it is not stored again."""
-        whole, scale = quantize_rows(table)
+        whole, scale = self.quantize(table)
         rows = self.op("Slice", self.constant(whole, np.int8), *map(self.integers_of, (first, len(table), 0)))
         # the runtime takes nodes of constants once, when it reads the graph
         turned = self.op("Transpose", rows, perm=[1, 0])
@@ -166,7 +169,7 @@ class Graph:
         if not self.integers:
             rows = self.op("Gather", self.constant(table), ids)
             return rows if factor == 1 else self.op("Mul", rows, self.constant(factor))
-        whole, scale = quantize_rows(table)
+        whole, scale = self.quantize(table)
         rows = self.op("Cast", self.op("Gather", self.constant(whole, np.int8), ids), to=FLOAT)
         row_scale = self.op("Gather", self.constant(scale[:, None] * np.float32(factor)), ids)
         numbers = self.op("Mul", rows, row_scale)
@@ -191,25 +194,30 @@ class Graph:
 
     def byte_rows(self, table: Array, ids: str) -> str:
         """Rows of a table [ids, size], stored as bytes with a scale for each row: [ids', size] for ids [ids']."""
-        whole, scale = quantize_rows(table)
+        whole, scale = self.quantize(table)
         rows = self.op("Gather", self.constant(whole, np.int8), ids)
         return self.op("DequantizeLinear", rows, self.op("Gather", self.constant(scale), ids), axis=0)
 
-    def model(self, store: WeightStore) -> bytes:
-        """The finished model, serialised; its large constants go into the store."""
+    def finish(self) -> tuple[list[onnx.NodeProto], set[str]]:
+        """The nodes, without those that are of no use, and the names of all tensors that they need."""
         self._name_outputs(self.nodes, [value.name for value in self.outputs])
         needed = {value.name for value in self.outputs}
         nodes = []
-        for node in reversed(self.nodes):  # nodes without use are left out
+        for node in reversed(self.nodes):
             if needed.intersection(node.output):
                 nodes.append(node)
                 needed.update(node.input)
                 for attribute in node.attribute:
                     if attribute.HasField("g"):
                         needed.update(name for inner in attribute.g.node for name in inner.input)
+        return nodes[::-1], needed
+
+    def model(self, store: WeightStore) -> bytes:
+        """The finished model, serialised; its large constants go into the store."""
+        nodes, needed = self.finish()
         constants = [store.put(array, name) for name, array in self.constants.items() if name in needed]
         inputs = [value for value in self.inputs if value.name in needed]
-        graph = helper.make_graph(nodes[::-1], self.name, inputs, self.outputs, constants)
+        graph = helper.make_graph(nodes, self.name, inputs, self.outputs, constants)
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("com.microsoft", 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="nmt")
         serialized: bytes = model.SerializeToString()

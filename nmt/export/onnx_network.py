@@ -154,9 +154,9 @@ def connect(graph: Graph, connection: Connection, inputs: str, outputs: str) -> 
 # The encoder --------------------------------------------------------------------------------------------------------
 
 
-def encoder_graph(model: TranslationModel, integers: bool) -> Graph:
+def encoder_graph(model: TranslationModel, integers: bool, make: type[Graph] = Graph) -> Graph:
     """From source ids to the memory and the decoder's initial state."""
-    graph, decoder, reversed_ = Graph("encoder", integers), model.decoder, model.config.reverse_source
+    graph, decoder, reversed_ = make("encoder", integers), model.decoder, model.config.reverse_source
     states, finals, valid, reverse = _read_source(graph, model, reversed_)
 
     def prepare(states: Tensor, real: Tensor, finals: list[LayerState]) -> tuple[Memory, DecoderState]:
@@ -173,9 +173,9 @@ def encoder_graph(model: TranslationModel, integers: bool) -> Graph:
     return graph
 
 
-def label_graph(model: EncoderModel, integers: bool) -> Graph:
+def label_graph(model: EncoderModel, integers: bool, make: type[Graph] = Graph) -> Graph:
     """From the source to the log-probabilities of labels, or to numbers, [1 or source_length, sentences, outputs]."""
-    graph, pooling, hidden = Graph("labels", integers), model.pooling, model.config.hidden_size
+    graph, pooling, hidden = make("labels", integers), model.pooling, model.config.hidden_size
     states, finals, valid, _ = _read_source(graph, model, False)
 
     def read_out(states: Tensor, real: Tensor, last: Tensor) -> Tensor:
@@ -332,13 +332,17 @@ class DecoderGraph:
     """
 
     def __init__(
-        self, model: TranslationModel | LanguageModel, step: Step, output: str, integers: bool, table: bool = False
+        self,
+        model: TranslationModel | LanguageModel,
+        step: Step,
+        output: str,
+        integers: bool,
+        table: bool = False,
+        make: type[Graph] = Graph,
     ) -> None:
-        self.graph, self.model, self.output, self.table = Graph(output, integers), model, output, table
+        self.graph, self.model, self.output, self.table = make(output, integers), model, output, table
         graph = self.graph
-        tied = model.output_weight is model.target_embedding.weight
-        # Where a table replaces the embeddings, size does not matter, and a graph is read faster without turning.
-        self.by_piece = integers and tied and not table
+        self.by_piece = is_by_piece(model, integers, table)
         tokens = graph.input("tokens", INT64, ["rows"])
         parents = graph.input("parents", INT64, ["rows"])
         grid = graph.input("grid", INT64, ["sentences", "width"]), graph.input("places", INT64, ["rows"])
@@ -407,6 +411,14 @@ class DecoderGraph:
             logits = graph.op("Add", graph.op("MatMul", readout, weight), bias)
         allowed = graph.input("allowed", FLOAT, ["sentences", "candidates"])
         return graph.total(logits, graph.op("Gather", allowed, self.sentences, axis=0))
+
+
+def is_by_piece(model: TranslationModel | LanguageModel, integers: bool, table: bool) -> bool:
+    """Whether the output layer is stored as the rows of the embeddings.
+
+    Where a table replaces the embeddings, size does not matter, and a graph is read faster without turning.
+    """
+    return integers and model.output_weight is model.target_embedding.weight and not table
 
 
 def bounded_inputs(model: TranslationModel | LanguageModel) -> list[str]:

@@ -213,7 +213,12 @@ class Run:
     def _find_weights(self) -> None:
         """The weights of the model that the run starts from, or word vectors from the files of the configuration."""
         if self.start:
-            load_weights(self.model, self.start)
+            if self.start.exported and not self.start.weights.exists():
+                from nmt.export.restoring import restore_weights
+
+                restore_weights(self.model, self.start)
+            else:
+                load_weights(self.model, self.start)
             embeddings = self.config.model.source_embeddings or self.config.model.target_embeddings
             ignored = f", embeddings too: `{embeddings}` is not read" if embeddings else ""
             self.say(f"weights from `{self.start.path}`{ignored}")
