@@ -42,6 +42,7 @@ from nmt.model_files import (
 from nmt.model_files import write_atomically as write_atomically
 from nmt.scores.confidence import Confidence
 from nmt.text.labels import load_side
+from nmt.text.vocabulary import Vocabulary
 
 CONFIG = "config.toml"
 WEIGHTS = "model.safetensors"
@@ -325,7 +326,7 @@ def check_same_vocabularies(first: ModelFolder, other: ModelFolder) -> None:
     if other.config.task == first.config.task:
         sides["source"] = (first.source_vocabulary, other.source_vocabulary)
     for side, (one, another) in sides.items():
-        if one.checksum != another.checksum:
+        if one.checksum != another.checksum and not (isinstance(one, Vocabulary) and one.has_pieces_of(another)):
             raise UserError(
                 f"`{first.path}` and `{other.path}` must share the {side} vocabulary, but have different ones; "
                 "train them with the same SentencePiece models (`vocabulary.source`, `vocabulary.target`)"

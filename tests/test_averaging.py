@@ -14,7 +14,7 @@ from toys import toy_config
 from nmt.config import Config
 from nmt.errors import UserError
 from nmt.model_folder import ModelFolder, model_card, open_model, weights_metadata, write_model
-from nmt.text.vocabulary import Vocabulary, learn_vocabulary
+from nmt.text.vocabulary import Vocabulary, _familiar_field, learn_vocabulary
 from nmt.training.averaging import average_models, mean_weights, read_weights
 
 SHAPES = {"embedding": (24, 3), "bias": (5,), "temperature": ()}
@@ -134,6 +134,21 @@ def test_different_models_have_no_mean(
     refused(fewer, r"`embedding` is float32 \[24, 3\] in the one, missing in the other")
     half = write(tmp_path / "half", vocabularies[0], {**draw(1), "bias": draw(1)["bias"].astype(np.float16)})
     refused(half, r"`bias` is float32 \[5\] in the one, float16 \[5\] in the other")
+
+
+def test_a_model_and_what_it_became_have_a_mean(
+    folders: list[ModelFolder], tmp_path: Path, vocabularies: list[Vocabulary]
+) -> None:
+    """Fine-tuning adds words to the list in the vocabulary, which the mean keeps, in either order."""
+    config = toy_config(Path("data"), training={"start_from": str(folders[0].path), "seed": 2})
+    knows_more = Vocabulary(vocabularies[0].model + _familiar_field(["kiew"]))
+    tuned = write(tmp_path / "tuned", knows_more, draw(1), config)
+    for number, names in enumerate(([folders[0].path, tuned.path], [tuned.path, folders[0].path])):
+        made = average_models(names, tmp_path / f"mean{number}")
+        assert_equal(read_weights(made), mean_weights([folders[0], tuned]))
+        assert made.source_vocabulary.model == knows_more.model and made.config == tuned.config
+    with pytest.raises(UserError, match=r"training\.seed"):
+        average_models([tuned.path, folders[1].path], tmp_path / "no")
 
 
 def test_damaged_weights_are_named(folders: list[ModelFolder], tmp_path: Path) -> None:

@@ -346,7 +346,7 @@ BAD_USE = [
     (["average"], "the following arguments are required: MODEL, --output"),
     (["average", "{run}", "--output", "{run}"], "exists already and is not overwritten; choose another --output"),
     (["average", "nowhere", "--output", "{new}"], "model `nowhere` does not exist"),
-    (["average", "de-en", "--output", "{new}"], "has no weights to average, only an export"),
+    (["average", "de-en", "{run}", "--output", "{new}"], "are different models (data.source, "),
     (["inspect", "gradient-flow", "--learning-rate", "nan"], "--learning-rate: must be a finite number, but is 'nan'"),
     (["inspect", "gradient-flow", "--learning-rate", "0"], "--learning-rate: must be greater than 0, but is '0' inst"),
     (["inspect", "gradient-flow", "--clip-norm=-1"], "argument --clip-norm: must be at least 0, but is '-1' instead"),

@@ -23,6 +23,8 @@ from toys import toy_config, write_reversal
 from nmt.config import Config, load_config, write_config
 from nmt.data.batching import Batch
 from nmt.errors import TrainingError, UserError
+from nmt.export.exporter import export_model
+from nmt.model_folder import open_model
 from nmt.tasks import translation
 from nmt.tasks.translation import TranslationTask
 from nmt.training import loop as training
@@ -493,6 +495,20 @@ def test_start_from_keeps_the_score(uninterrupted: tuple[Config, Path], reversal
     assert after["loss"] == pytest.approx(before["loss"], rel=1e-5)
     assert after["bleu"] == pytest.approx(before["bleu"])
     assert (tmp_path / "run" / "best" / "joint.spm").read_bytes() == (start / "joint.spm").read_bytes()
+
+
+def test_start_from_a_model_that_has_only_an_export(
+    uninterrupted: tuple[Config, Path], reversal: Path, tmp_path: Path
+) -> None:
+    """Its weights are read back from the graphs, and the score is that of the model."""
+    start = tmp_path / "start"
+    shutil.copytree(uninterrupted[1] / "last", start)
+    export_model(open_model(start))
+    (start / "model.safetensors").unlink()
+    settings = {"start_from": str(start), "learning_rate": 1e-12, "epochs": 1}
+    train(toy_config(reversal, model=EVERYTHING["model"], training=settings), tmp_path / "run", say=quiet)
+    before, after = (validations(output)[-1] for output in (uninterrupted[1], tmp_path / "run"))
+    assert after["loss"] == pytest.approx(before["loss"], rel=1e-5)
 
 
 def test_start_from_with_the_very_vocabulary(

@@ -154,6 +154,11 @@ class Vocabulary:
         words = self.familiar | _familiar_words(_read(texts, True)[1], self)
         return Vocabulary(self.model.removesuffix(_familiar_field(self.familiar)) + _familiar_field(words))
 
+    def has_pieces_of(self, other: Vocabulary) -> bool:
+        """Whether ids mean the same in both; the lists of familiar words may differ, as after fine-tuning."""
+        one, another = (each.model.removesuffix(_familiar_field(each.familiar or ())) for each in (self, other))
+        return one == another
+
     def unfamiliar(self, text: str) -> list[str]:
         """Words with a capital letter and an unusual spelling that are not in the text that it was learned from.
 

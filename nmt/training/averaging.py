@@ -4,8 +4,10 @@
 
 The last checkpoints of a run lie around the same optimum. Their mean is nearer to it than most of them, translates
 nearly as well as their ensemble, and costs no more than one of them (Junczys-Dowmunt, Dwojak & Sennrich 2016,
-https://arxiv.org/abs/1605.04809). Models of different runs have different optima: combine them in an ensemble
-(`nmt.search.ensemble`). Nothing here imports torch.
+https://arxiv.org/abs/1605.04809). The mean of a model before and after fine-tuning keeps more of what it knew (Wortsman
+et al. 2022, "Robust fine-tuning of zero-shot models", https://arxiv.org/abs/2109.01903). Models of different runs have
+different optima: combine them in an ensemble (`nmt.search.ensemble`). Torch is imported only to read the weights of a
+model that has nothing but an export.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ Weights = dict[str, npt.NDArray[Any]]
 
 
 def average_models(names: Sequence[str | Path], output: Path) -> ModelFolder:
-    """Write the mean of several models as a model folder with the configuration of the first.
+    """Write the mean of several models as a model folder.
+
+    Its configuration and vocabulary are those of the model that was trained on from another one, or of the first.
 
     names: one or more model folders, run folders (their best model is used) or hub ids
     output: a new or an empty folder
@@ -40,11 +44,8 @@ def average_models(names: Sequence[str | Path], output: Path) -> ModelFolder:
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"output `{output}` exists already and is not overwritten; choose another --output")
     folders = [open_model(name) for name in names]
-    for folder in folders:
-        if not folder.weights.exists():
-            raise UserError(f"`{folder.path}` has no weights to average, only an export")
-    first = folders[0]
-    for other in folders[1:]:
+    first = next((folder for folder in folders if any(_began_with(folder, other) for other in folders)), folders[0])
+    for other in folders:
         check_same_model(first, other)
     weights = mean_weights(folders)
     vocabularies = first.source_vocabulary, first.target_vocabulary
@@ -66,13 +67,23 @@ def check_same_model(first: ModelFolder, other: ModelFolder) -> None:
     names += [f"model.{name}" for name in mine if mine[name] != theirs[name]]
     # Weights that began differently have different optima, and what lies between these is none.
     begun = [folder.config.training.start_from or folder.config.training.seed for folder in (first, other)]
-    names += [] if begun[0] == begun[1] else ["training.seed"]
+    if begun[0] != begun[1] and not _began_with(first, other) and not _began_with(other, first):
+        names.append("training.seed")
     if names:
         raise UserError(
             f"`{first.path}` and `{other.path}` are different models ({', '.join(names)}) and have no mean; "
             "average checkpoints of one run"
         )
     check_same_vocabularies(first, other)
+
+
+def _began_with(folder: ModelFolder, other: ModelFolder) -> bool:
+    """Whether a model was trained on from the weights of the other."""
+    start = folder.config.training.start_from
+    try:
+        return start is not None and open_model(start).path.samefile(other.path)
+    except (UserError, OSError):  # it is no longer there
+        return False
 
 
 def mean_weights(folders: Sequence[ModelFolder]) -> Weights:
@@ -100,6 +111,10 @@ def mean_weights(folders: Sequence[ModelFolder]) -> Weights:
 
 def read_weights(folder: ModelFolder) -> Weights:
     """All tensors of a model folder; raises UserError when the file is damaged."""
+    if folder.exported and not folder.weights.exists():
+        from nmt.export.restoring import restored_tensors
+
+        return restored_tensors(folder)
     check_tensors(folder.weights)
     try:
         weights: Weights = safetensors.numpy.load_file(folder.weights)
