@@ -309,10 +309,10 @@ class TrainingConfig(Section):
     """Objective, optimisation and bookkeeping of a training run."""
 
     start_from: str | None = None
-    """Model folder with whose weights and vocabulary the training starts: for fine-tuning on new data, or for a last
-    step with another objective. [model] (except dropout, zoneout, initialisation and vectors from files) and
-    [vocabulary] must be the same as those of that model. Words that are frequent in the new text are no longer
-    copied as unknown names."""
+    """Model folder, or name of a bundled model, with whose weights and vocabulary the training starts: for fine-tuning
+    on new data, or for a last step with another objective. [model] (except dropout, zoneout, initialisation and
+    vectors from files) and [vocabulary] must be the same as those of that model. Words that are frequent in the new
+    text are no longer copied as unknown names."""
     objective: Literal["likelihood", "minimum_risk"] = "likelihood"
     """Maximum likelihood, or the expected cost of the model's own translations (Shen et al. 2016). Use `minimum_risk`
     as a last step, with `start_from` and a small learning rate."""
