@@ -350,7 +350,7 @@ BAD_USE = [
     (["inspect", "gradient-flow", "--learning-rate", "nan"], "--learning-rate: must be a finite number, but is 'nan'"),
     (["inspect", "gradient-flow", "--learning-rate", "0"], "--learning-rate: must be greater than 0, but is '0' inst"),
     (["inspect", "gradient-flow", "--clip-norm=-1"], "argument --clip-norm: must be at least 0, but is '-1' instead"),
-    (["inspect", "embeddings", "de-en", "--output", "{new}"], "has only an export, and this needs its weights"),
+    (["inspect", "gates", "de-en", "--output", "{new}"], "does not exist"),
     (["score", "de-en", "--source", "{toy}", "--target", "{toy}", "--groups", "2"], "unrecognized arguments: --groups"),
     (["translate"], "the following arguments are required: --model"),
     (["translate", "--model", "{data}"], "is not a model folder"),

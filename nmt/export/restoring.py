@@ -21,7 +21,7 @@ from nmt.errors import UserError
 from nmt.export.exporter import make_graphs
 from nmt.export.onnx_graph import Array, Graph
 from nmt.model_folder import EXPORT, ModelFolder, check_export, read_manifest
-from nmt.network.torch_engine import build_model, model_tensors
+from nmt.network.torch_engine import build_model
 
 FIRST = 1 << 20  # number of the first weight, above all constants of the graphs; float32 has every number up to LAST
 LAST = 1 << 24
@@ -64,11 +64,11 @@ def restore_weights(model: Any, folder: ModelFolder) -> None:
             weight.copy_(torch.from_numpy(found))
 
 
-def restored_tensors(folder: ModelFolder) -> dict[str, Array]:
-    """All tensors of the model of a folder that has only an export; raises UserError like `restore_weights`."""
+def restored_network(folder: ModelFolder) -> Any:
+    """The network of a folder that has only an export, in evaluation mode; raises UserError like `restore_weights`."""
     model = build_model(folder.config, len(folder.source_vocabulary), len(folder.target_vocabulary), 0)
     restore_weights(model, folder)
-    return {name: tensor.detach().numpy() for name, tensor in model_tensors(model).items()}
+    return model.eval()
 
 
 def _number(weights: dict[str, torch.Tensor], folder: ModelFolder) -> dict[str, npt.NDArray[np.int64]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import MethodType
 from typing import Any, TypedDict, cast
@@ -17,7 +18,7 @@ from nmt.config import Config, data_with
 from nmt.data.batching import Batch, make_batch
 from nmt.data.examples import read_column, read_texts
 from nmt.errors import UserError
-from nmt.model_folder import WEIGHTS, ModelFolder, open_model
+from nmt.model_folder import ModelFolder, open_model
 from nmt.network.cells import Cell, Product, State
 from nmt.network.cells.scan import ScannedCell
 from nmt.network.encoder_model import EncoderModel
@@ -62,12 +63,14 @@ class Subject:
     folder: ModelFolder
     engine: Any
 
-    @property
+    @cached_property
     def model(self) -> Any:
-        """The network in torch; raises UserError if the folder has only an export."""
-        if not isinstance(self.engine, TorchEngine | TorchLabelEngine):
-            raise UserError(f"`{self.folder.path}` has only an export, and this needs its weights, `{WEIGHTS}`")
-        return self.engine.model
+        """The network in torch; if there is only an export, with the weights that its graphs have."""
+        if isinstance(self.engine, TorchEngine | TorchLabelEngine):
+            return self.engine.model
+        from nmt.export.restoring import restored_network
+
+        return restored_network(self.folder)
 
     @property
     def name(self) -> str:

@@ -112,9 +112,11 @@ def mean_weights(folders: Sequence[ModelFolder]) -> Weights:
 def read_weights(folder: ModelFolder) -> Weights:
     """All tensors of a model folder; raises UserError when the file is damaged."""
     if folder.exported and not folder.weights.exists():
-        from nmt.export.restoring import restored_tensors
+        from nmt.export.restoring import restored_network
+        from nmt.network.torch_engine import model_tensors
 
-        return restored_tensors(folder)
+        tensors = model_tensors(restored_network(folder))
+        return {name: tensor.detach().numpy() for name, tensor in tensors.items()}
     check_tensors(folder.weights)
     try:
         weights: Weights = safetensors.numpy.load_file(folder.weights)
