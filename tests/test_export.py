@@ -644,6 +644,17 @@ def test_weights_that_an_export_does_not_have_are_not_made_up(
         restore_weights(build_model(config, SIZE, SIZE, 5), ModelFolder(tmp_path, config, None, None))
 
 
+@pytest.mark.parametrize("name", ["weights.bin", "encoder.onnx"])
+def test_a_damaged_export_is_not_read_back(name: str, tmp_path: Path) -> None:
+    exported(untrained(), tmp_path)
+    content = bytearray((tmp_path / EXPORT / name).read_bytes())
+    content[len(content) // 2] ^= 8
+    (tmp_path / EXPORT / name).write_bytes(content)
+    config = settings_of("translation", {})
+    with pytest.raises(UserError, match="it is not the file that was written with the others"):
+        restore_weights(build_model(config, SIZE, SIZE, 5), ModelFolder(tmp_path, config, None, None))
+
+
 def test_a_table_is_no_place_to_read_weights_from(tmp_path: Path) -> None:
     exported(untrained(), tmp_path, integers=True)
     config = settings_of("translation", {})

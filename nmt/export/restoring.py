@@ -20,6 +20,7 @@ from onnx import numpy_helper
 from nmt.errors import UserError
 from nmt.export.exporter import make_graphs
 from nmt.export.onnx_graph import Array, Graph
+from nmt.model_files import check_files, damaged
 from nmt.model_folder import EXPORT, ModelFolder, check_export, read_manifest
 from nmt.network.torch_engine import build_model
 
@@ -44,15 +45,21 @@ def restore_weights(model: Any, folder: ModelFolder) -> None:
     Raises UserError where the export does not have all of them: GRUs and some other cells use their second biases by
     themselves, and a table has products in place of embeddings.
     """
-    manifest = read_manifest(folder.path)
+    manifest, exported = read_manifest(folder.path), folder.path / EXPORT
     check_export(folder)
+    check_files(exported, manifest.get("files", {}))
     weights = dict(model.named_parameters())
     numbers = _number(weights, folder)
     is_training = model.training
     model.eval()
     graphs = make_graphs(model, manifest["integers"], manifest.get("table", False), folder.config.task, _Numbered)
     model.train(is_training)
-    pairs = [pair for name, graph in graphs.items() for pair in _pairs(graph, folder.path / EXPORT / f"{name}.onnx")]
+    try:
+        pairs = [pair for name, graph in graphs.items() for pair in _pairs(graph, exported / f"{name}.onnx")]
+    except UserError:
+        raise
+    except Exception as error:  # onnx raises many kinds of errors for graphs that are no graphs
+        raise damaged(exported / "weights.bin", error) from None
     if any(real[numbered == 0].any() for numbered, real in pairs if numbered.dtype == np.float64):
         raise UserError(f"`{folder.path}` has only an export, from which the biases of its cells cannot be read back")
     values = _values(pairs, getattr(model, "embedding_scale", 1.0), FIRST + sum(map(np.size, numbers.values())))
@@ -100,7 +107,10 @@ def _pairs(graph: Graph, path: Path) -> Iterator[tuple[Array, Array]]:
     for one, other in zip(here, there, strict=True):
         for name, real_name in zip(one.input, other.input, strict=True):
             if name in graph.constants:
-                yield graph.constants[name], constants[real_name]
+                numbered, real_constant = graph.constants[name], constants[real_name]
+                if numbered.shape != real_constant.shape:
+                    raise ValueError(f"a constant is {real_constant.shape}, but must be {numbered.shape}")
+                yield numbered, real_constant
 
 
 def _all_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:

@@ -24,7 +24,15 @@ from safetensors import SafetensorError
 from nmt import __version__
 from nmt.errors import UserError
 from nmt.model_files import check_tensors
-from nmt.model_folder import ModelFolder, check_same_vocabularies, model_card, open_model, weights_metadata, write_model
+from nmt.model_folder import (
+    BUNDLED,
+    ModelFolder,
+    check_same_vocabularies,
+    model_card,
+    open_model,
+    weights_metadata,
+    write_model,
+)
 
 Weights = dict[str, npt.NDArray[Any]]
 
@@ -80,10 +88,8 @@ def check_same_model(first: ModelFolder, other: ModelFolder) -> None:
 def _began_with(folder: ModelFolder, other: ModelFolder) -> bool:
     """Whether a model was trained on from the weights of the other."""
     start = folder.config.training.start_from
-    try:
-        return start is not None and open_model(start).path.samefile(other.path)
-    except (UserError, OSError):  # it is no longer there
-        return False
+    places = [] if start is None else [Path(start), Path(start) / "best", BUNDLED / start]
+    return other.path.resolve() in [place.resolve() for place in places]
 
 
 def mean_weights(folders: Sequence[ModelFolder]) -> Weights:
