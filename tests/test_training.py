@@ -511,6 +511,21 @@ def test_start_from_a_model_that_has_only_an_export(
     assert after["loss"] == pytest.approx(before["loss"], rel=1e-5)
 
 
+def test_start_from_a_model_of_another_direction_is_said(
+    uninterrupted: tuple[Config, Path], reversal: Path, tmp_path: Path
+) -> None:
+    turned = {"source": "rev", "target": "src"}
+    settings = {"start_from": str(uninterrupted[1] / "last"), "epochs": 1}
+    said: list[str] = []
+    train(
+        toy_config(reversal, model=EVERYTHING["model"], training=settings, data=turned),
+        tmp_path / "run",
+        say=said.append,
+    )
+    warning = "warning: that model translates from src to rev, but this text is from rev to src"
+    assert warning in said
+
+
 def test_start_from_with_the_very_vocabulary(
     uninterrupted: tuple[Config, Path], reversal: Path, tmp_path: Path
 ) -> None:

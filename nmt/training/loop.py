@@ -222,6 +222,12 @@ class Run:
             embeddings = self.config.model.source_embeddings or self.config.model.target_embeddings
             ignored = f", embeddings too: `{embeddings}` is not read" if embeddings else ""
             self.say(f"weights from `{self.start.path}`{ignored}")
+            theirs, ours = ((config.data.source, config.data.target) for config in (self.start.config, self.config))
+            if self.config.task == "translation" and theirs != ours:
+                self.say(
+                    f"warning: that model translates from {theirs[0]} to {theirs[1]}, but this text is from {ours[0]} "
+                    f"to {ours[1]}"
+                )
             return
         for side, vocabulary in zip(("source", "target"), self.vocabularies, strict=True):
             path = getattr(self.config.model, f"{side}_embeddings")
