@@ -71,6 +71,11 @@ class ModelFolder:
     def exported(self) -> bool:
         return (self.path / EXPORT / MANIFEST).is_file()
 
+    @property
+    def only_exported(self) -> bool:
+        """Whether there is an export, and no weights for torch."""
+        return self.exported and not self.weights.exists()
+
 
 def vocabulary_files(config: Config) -> list[str]:
     """Names of the files that say what ids mean: one vocabulary for both sides, or a file for each; the source's first.

@@ -119,7 +119,7 @@ def open_subject(name: Model, threads: int | None = None, what: str = "gates") -
         )
     if not folder.config.kind.decoder:
         return Subject(folder, load_label_engine(folder, threads=threads))
-    if folder.exported and not folder.weights.exists():
+    if folder.only_exported:
         from nmt.translation.onnx_engine import load_engine as load_export
 
         return Subject(folder, load_export(folder, threads=threads))

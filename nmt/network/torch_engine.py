@@ -156,7 +156,7 @@ def check_size(folder: ModelFolder) -> None:
 
 def load_weights(model: nn.Module, folder: ModelFolder) -> None:
     """Read a model folder's weights into a model of its configuration."""
-    if folder.exported and not folder.weights.exists():
+    if folder.only_exported:
         raise UserError(f"`{folder.path}` has only an export, and this needs its weights, `{folder.weights.name}`")
     check_tensors(folder.weights)
     try:

@@ -117,7 +117,7 @@ def mean_weights(folders: Sequence[ModelFolder]) -> Weights:
 
 def read_weights(folder: ModelFolder) -> Weights:
     """All tensors of a model folder; raises UserError when the file is damaged."""
-    if folder.exported and not folder.weights.exists():
+    if folder.only_exported:
         from nmt.export.restoring import restored_network
         from nmt.network.torch_engine import model_tensors
 

@@ -213,7 +213,7 @@ class Run:
     def _find_weights(self) -> None:
         """The weights of the model that the run starts from, or word vectors from the files of the configuration."""
         if self.start:
-            if self.start.exported and not self.start.weights.exists():
+            if self.start.only_exported:
                 from nmt.export.restoring import restore_weights
 
                 restore_weights(self.model, self.start)
