@@ -22,6 +22,7 @@ from nmt.search.variations import CopiedSpans, Rows
 from nmt.text.cleaning import clean_line
 from nmt.text.spans import find_spans
 from nmt.text.vocabulary import Vocabulary, learn_vocabulary
+from nmt.translation.asides import find_asides
 from nmt.translation.copying import Copying
 from nmt.translation.line_stream import translate_stream
 from nmt.translation.shortlist import LexicalTable
@@ -255,3 +256,40 @@ def test_a_line_that_is_read_as_a_whole_says_that_it_has_too_many_spans(vocabula
     assert all(f"{{x{i}}}" in found.text for i in range(16)) and found.text.startswith("eine")
     (found,) = translator(vocabulary).translate([SourceLine(line)])
     assert all(f"{{x{i}}}" in found.text for i in range(18)) and found.text.count("\ue003") == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "places"),
+    [
+        ("Der Hund (eine Katze) spielt [wo auch immer].", [(9, 21), (29, 44)]),
+        ("(Wo ist der Hund?)", [(0, 18)]),
+        ("Hund(e) und (12) :-( Katze :-) und (ein (Hund) hier", [(40, 46)]),
+        ("f(x) = (a) und (im 19. Jh.), so", [(15, 27)]),
+    ],
+)
+def test_words_in_brackets_are_asides(line: str, places: list[tuple[int, int]]) -> None:
+    assert list(find_asides(line)) == places
+
+
+def test_asides_are_translated_as_lines_of_their_own(vocabulary: Vocabulary) -> None:
+    model = translator(vocabulary)
+    for inner in ("eine Katze spielt", "wo ist der Hund 12", "Wo ist er? Er schläft!"):
+        aside = model.translate(inner).text
+        for line in (f"Der Hund ({inner}) spielt.", f"Der Hund spielt [{inner}]"):
+            brackets = "[]" if "[" in line else "()"
+            assert f"{brackets[0]}{aside}{brackets[1]}" in model.translate(line).text
+        assert model.translate(f"({inner})").text == f"({aside})"
+        kept = model.translate(SourceLine(f"Hund ({inner})", prefix="Hund")).text
+        assert kept.startswith("Hund")
+
+
+def test_a_line_with_an_aside_has_its_confidence_and_its_terms() -> None:
+    model = Translator.load("de-en")
+    found, aside, kept = model.translate(
+        ["Mein Chef (er heißt Thomas) ist da.", "er heißt Thomas", "(er heißt Thomas)"]
+    )
+    assert found.confidence is not None and aside.confidence is not None
+    assert 0 < found.confidence < aside.confidence == kept.confidence
+    assert "(" + model.translate("er heißt Thomas", glossary={"Thomas": "Rudi"}).text + ")" in (
+        model.translate("Mein Chef (er heißt Thomas) ist da.", glossary={"Thomas": "Rudi"}).text
+    )

@@ -13,6 +13,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -32,6 +33,7 @@ class Characters:
     """Every character is a piece; `mapping` replaces characters when decoding."""
 
     span_ids = ()
+    words: ClassVar[dict[str, tuple[str, int]]] = {}
 
     def __init__(self, mapping=None):
         self.mapping = mapping or {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -26,6 +26,7 @@ class Words:
     """A vocabulary of words of two letters; longer pieces are taken first."""
 
     span_ids = ()
+    words: ClassVar[dict[str, tuple[str, int]]] = {}
 
     def __len__(self) -> int:
         return len(PIECES)

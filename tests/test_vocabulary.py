@@ -245,6 +245,9 @@ def test_a_capitalised_word_of_usual_spelling_belongs_to_a_name_right_before_it(
     assert vocabulary.unfamiliar("Die Nachtigallmann läuft.") == []
     assert vocabulary.unfamiliar("Da ist Szymanska Nachtigallmann.") == ["Nachtigallmann", "Szymanska"]
     assert vocabulary.unfamiliar("Da ist Szymanska, Nachtigallmann Nachtigall.") == ["Szymanska"]
+    for name in ("Szymanska-Qwrtzky", "Szymanska-am-Qwrtz"):  # its rare parts and small words belong to it
+        assert name in vocabulary.unfamiliar(f"Das ist {name} und")
+    assert vocabulary.unfamiliar("Da ist Szymanska-Nachtigall und") == ["Szymanska"]
     assert vocabulary.unfamiliar("Da ist die ZQ und die XQ-1.") == ["ZQ"] and vocabulary.unfamiliar("ZQ") == []
     assert vocabulary.unfamiliar("Da ist Szymanska Nachtigall.") == ["Szymanska"]  # one piece: an ordinary word
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import re
 import sys
 from collections.abc import Iterable
@@ -56,8 +57,13 @@ def print_lines(lines: Iterable[str]) -> None:
 
 def load_translator(options: argparse.Namespace) -> Translator:
     """The translation model or models of `translate` and `nmt score`, and their language model."""
-    from nmt.translation.translator import Translator
+    gc.disable()  # modules and models stay; to search them for garbage takes a tenth of the start
+    try:
+        from nmt.translation.translator import Translator
 
-    return Translator.load(
-        options.models, language_model=options.language_model, device=options.device, threads=options.threads
-    )
+        return Translator.load(
+            options.models, language_model=options.language_model, device=options.device, threads=options.threads
+        )
+    finally:
+        gc.freeze()
+        gc.enable()

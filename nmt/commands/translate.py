@@ -62,6 +62,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         help="translate the sentences of a line one by one (default, except with models of longer text)",
     )
+    add("--as-spelt", action="store_true", help="translate misspelt words as they are, without correcting them")
     add("--resume", action="store_true", help="continue an incomplete --output file after its last complete line")
     add(
         "--shard",
@@ -130,6 +131,7 @@ def run(options: argparse.Namespace) -> None:
         check_files(options, raw)
         overrides = decoding_options(options)
         translator = load_translator(options)
+        translator.correct_spelling = not options.as_spelt
         progress = Progress(raw, options)
         settings: dict[str, Any] = {
             **{name: getattr(options, name) for name in AS_GIVEN},
@@ -191,6 +193,7 @@ def run_document(options: argparse.Namespace) -> None:
     if options.output:
         output_path(options.document, options.output, "")
     translator = load_translator(options)
+    translator.correct_spelling = not options.as_spelt
     output = output_path(options.document, options.output, translator.target_language)
     translate = with_translator(
         translator,

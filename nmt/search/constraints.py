@@ -16,10 +16,9 @@ from typing import NamedTuple
 import numpy as np
 
 from nmt.search.engine import Integers
+from nmt.text.vocabulary import SPACE
 
 Phrase = tuple[int, ...]  # a sequence of ids
-
-SPACE = "▁"  # SentencePiece's sign for a space (U+2581)
 
 
 class Constraints(NamedTuple):

@@ -31,7 +31,7 @@ from nmt.scores.confidence import Confidence
 from nmt.sizing import Amount
 from nmt.text.labels import Labels
 from nmt.text.vectors import Scale
-from nmt.text.vocabulary import Vocabulary, learn_vocabulary
+from nmt.text.vocabulary import SourceWords, Vocabulary, learn_vocabulary
 
 Say = Callable[[str], None]
 
@@ -69,8 +69,10 @@ def make_vocabularies(config: Config, say: Say = lambda line: None) -> tuple[Any
     """
     settings = config.vocabulary
 
-    def learn(texts: Iterable[str], normalization: str, tags: Sequence[str]) -> Vocabulary:
-        learned = learn_vocabulary(texts, settings, settings.size, normalization, tags, settings.copied_spans)
+    def learn(
+        texts: Iterable[str], normalization: str, tags: Sequence[str], read: SourceWords | None = None
+    ) -> Vocabulary:
+        learned = learn_vocabulary(texts, settings, settings.size, normalization, tags, settings.copied_spans, read)
         if len(learned) < settings.size:
             what = "characters" if settings.model_type == "char" else "pieces that occur often enough"
             say(
@@ -104,12 +106,13 @@ def make_vocabularies(config: Config, say: Say = lambda line: None) -> tuple[Any
     if config.task == "language_model":
         joint = learn(training_texts(config.data, "text"), "identity", ())
         return joint, joint
-    sources, targets = training_texts(config.data, "source"), training_texts(config.data, "target")
+    read = SourceWords()
+    sources, targets = read.count(training_texts(config.data, "source")), training_texts(config.data, "target")
     tags = training_tags(config.data)
     if settings.joint:
-        joint = learn(itertools.chain(sources, targets), "identity", tags)
+        joint = learn(itertools.chain(sources, targets), "identity", tags, read)
         return joint, joint
-    return learn(sources, settings.normalization, tags), learn(targets, "identity", ())
+    return learn(sources, settings.normalization, tags, read), learn(targets, "identity", ())
 
 
 def vocabularies_of_start(folder: ModelFolder, config: Config) -> tuple[Vocabulary, Any]:
@@ -117,11 +120,12 @@ def vocabularies_of_start(folder: ModelFolder, config: Config) -> tuple[Vocabula
     source, target = folder.source_vocabulary, folder.target_vocabulary
     if not config.kind.decoder or config.task == "language_model" or config.reads_vectors or source.familiar is None:
         return source, target
-    texts = training_texts(config.data, "source")
+    read = SourceWords()
+    texts = read.count(training_texts(config.data, "source"))
     if config.vocabulary.joint:
-        joint = source.with_words_of(itertools.chain(texts, training_texts(config.data, "target")))
+        joint = source.with_words_of(itertools.chain(texts, training_texts(config.data, "target")), read)
         return joint, joint
-    return source.with_words_of(texts), target
+    return source.with_words_of(texts, read), target
 
 
 class Task(ABC):

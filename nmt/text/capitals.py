@@ -108,12 +108,17 @@ def without_title_case(sentence: str, vocabulary: Vocabulary, language: str) -> 
 
 
 def _usual_form(word: str, vocabulary: Vocabulary, language: str) -> str:
-    """The form of a word (lower case, with a first capital, all in capitals) that suits the vocabulary best."""
+    """The usual form of a word: that of the vocabulary's list, or else the one that suits its pieces best.
+
+    It is in lower case, with a first capital, or all in capitals.
+    """
     if not word.isalpha():  # a code
         return word
     small = [lower(word, language)]
     if language == "de" and word.isupper():  # in capitals, ß is mostly written as SS
         small.append(small[0].replace("ss", "ß"))
+    if listed := [vocabulary.words[form] for form in small if form in vocabulary.words]:
+        return max(listed, key=lambda one: one[1])[0]
     costs = {form: vocabulary.cost(form) for letters in small for form in (letters, word[:1] + letters[1:])}
     costs[word] = vocabulary.cost(word)
     best = min(small, key=costs.__getitem__)

@@ -217,8 +217,8 @@ def find_spans(text: str, named: Named | None = None, unreadable: str = "", word
     if unreadable:
         more += _words_with(text, unreadable)
     if words:
-        more += [match.span() for match in re.finditer(r"[^\W\d_]+", text) if match[0] in words]
-    return _united([*spans, *more]) if more else spans
+        more += [match.span() for word in words for match in re.finditer(rf"(?<![^\W\d_]){word}(?![^\W\d_])", text)]
+    return united([*spans, *more]) if more else spans
 
 
 def _recognised(text: str) -> Iterator[Span]:
@@ -279,7 +279,7 @@ def _words_with(text: str, characters: str) -> Iterator[Span]:
         yield start, end
 
 
-def _united(spans: Iterable[Span]) -> list[Span]:
+def united(spans: Iterable[Span]) -> list[Span]:
     """The spans in order; those that overlap are merged."""
     united: list[Span] = []
     for start, end in sorted(spans):

@@ -10,8 +10,9 @@ import hashlib
 import io
 import random
 import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,20 @@ FEW = 100  # texts up to which they are segmented one by one
 
 FAMILIAR_WORDS = b"familiar words of nmt\n"  # begins the list of these words at the end of a vocabulary file
 
+READ_WORDS = b"words of the source of nmt\n"  # begins the list of these words, before that of the familiar ones
+
+MOST_READ = 60_000  # words of the source that are listed, the most frequent ones
+
+MOST_LISTED = 4_000_000  # bytes of this list that are read
+
+USUAL_CAPITAL = 0.9  # share of a word's occurrences inside lines from which on its capital belongs to it
+
+FEWEST_CAPITALS = 3  # occurrences inside lines that this needs
+
+SPACE = "▁"  # begins a piece that begins a word (U+2581)
+
 _WORD = re.compile(r"[^\W\d_]{3,}")
+_HYPHENATED = r"[^\W\d_]+(?:-[^\W\d_]+)+"
 _ACRONYM = r"(?<![\w&/'’-])[A-ZÄÖÜ]{2}(?![\w&/'’-])"
 
 
@@ -150,17 +164,43 @@ class Vocabulary:
         _, mark, words = self.model.rpartition(FAMILIAR_WORDS)
         return frozenset(words.decode("utf-8", "replace").split("\n")) if mark else None
 
-    def with_words_of(self, texts: Iterable[str]) -> Vocabulary:
-        """The same pieces with the words of another text as further familiar words, if it has a list."""
+    @cached_property
+    def words(self) -> dict[str, tuple[str, int]]:
+        """The words of the text that models read, in small letters, with their usual form and count; empty if unknown.
+
+        A word that has a capital inside sentences nearly always has it in its usual form.
+        """
+        _, mark, rest = self.model.partition(READ_WORDS)
+        listed = zlib.decompressobj().decompress(rest, MOST_LISTED).decode() if mark else ""
+        parts = listed.split()
+        forms, counts = parts[::2], map(int, parts[1::2])
+        return dict(zip(map(str.lower, forms), zip(forms, counts, strict=False), strict=False))
+
+    def with_words_of(self, texts: Iterable[str], read: SourceWords | None = None) -> Vocabulary:
+        """The same pieces with the words of another text as further familiar ones, if it has a list.
+
+        read: the words of the text that models read, which are counted while `texts` is read
+        """
         if self.familiar is None:
             return self
-        words = self.familiar | _familiar_words(_read(texts, True)[1], self)
-        return Vocabulary(self.model.removesuffix(_familiar_field(self.familiar)) + _familiar_field(words))
+        familiar = self.familiar | _familiar_words(_read(texts, True)[1], self)
+        words = [*self.words.values(), *(read.listed() if read and self.words else ())]
+        return Vocabulary(self._pieces + _words_field(words) + _familiar_field(familiar))
+
+    @property
+    def _pieces(self) -> bytes:
+        """The SentencePiece model without the lists of words."""
+        lists = [rb"\xc2\x0c[\x80-\xff]*." + FAMILIAR_WORDS, rb"\xca\x0c[\x80-\xff]*." + READ_WORDS]
+        found = re.search(b"|".join(lists), self.model, re.DOTALL)  # key and length of a field, and its mark
+        return self.model[: found.start()] if found else self.model
 
     def has_pieces_of(self, other: Vocabulary) -> bool:
-        """Whether ids mean the same in both; the lists of familiar words may differ, as after fine-tuning."""
-        one, another = (each.model.removesuffix(_familiar_field(each.familiar or ())) for each in (self, other))
-        return one == another
+        """Whether ids mean the same in both; the lists of words may differ, as after fine-tuning."""
+        return self._pieces == other._pieces
+
+    def has_piece(self, piece: str) -> bool:
+        """Whether a text is one piece."""
+        return int(self._processor.piece_to_id(piece)) != UNK
 
     def unfamiliar(self, text: str) -> list[str]:
         """Words with a capital letter and an unusual spelling that are not in the text that it was learned from.
@@ -188,7 +228,16 @@ class Vocabulary:
         acronyms = [
             word for word in re.findall(_ACRONYM, text) if len(self.encode(word)) > 1 < len(self.encode(word.title()))
         ]
-        return sorted({*found, *acronyms})
+        whole = [word for word in re.findall(_HYPHENATED, text) if self._is_name(word, found)] if found else []
+        return sorted({*found, *acronyms, *whole})
+
+    def _is_name(self, word: str, names: Container[str]) -> bool:
+        """Whether a word with hyphens is a name as a whole: one part is, and the others are rare or small words."""
+        parts = word.split("-")
+        others = [part for part in parts if part not in names]
+        return len(others) < len(parts) and all(
+            part.islower() or (part[:1].isupper() and not self.has_piece(SPACE + part)) for part in others
+        )
 
     def is_unusual(self, word: str) -> bool:
         """Whether the pieces of a word have few characters."""
@@ -222,6 +271,7 @@ def learn_vocabulary(
     normalization: str,
     tags: Sequence[str] = (),
     copied_spans: int = 0,
+    read: SourceWords | None = None,
 ) -> Vocabulary:
     """Learn a SentencePiece model from raw text.
 
@@ -231,6 +281,7 @@ def learn_vocabulary(
 
         tags: words that become one piece each, for the tags of training sources
         copied_spans: number of pieces that represent spans (`nmt.text.spans`)
+        read: the words of the text that models read, which are counted while `texts` is read
     """
     sample, words = _read(texts, copied_spans > 0)
     rule = "identity" if normalization == "identity" else "nmt_nfkc"
@@ -270,7 +321,8 @@ def learn_vocabulary(
         reason = re.sub(r"^INTERNAL: \S+ ", "", reason)
         raise UserError(f"vocabulary.size {size} cannot be learned from this text: {reason}") from None
     learned = Vocabulary(output.getvalue())
-    return Vocabulary(learned.model + _familiar_field(_familiar_words(words, learned))) if copied_spans else learned
+    fields = _words_field(read.listed() if read else ()) + _familiar_field(_familiar_words(words, learned))
+    return Vocabulary(learned.model + fields) if copied_spans else learned
 
 
 def _read(texts: Iterable[str], counted: bool) -> tuple[list[str], Counter[str]]:
@@ -321,12 +373,45 @@ class WordCounts:
         self.counts: Counter[str] = Counter()
 
     def add(self, text: str) -> None:
-        self.counts.update(_WORD.findall(text.lower()))
+        self.counts.update(self.words(text))
         if len(self.counts) > MOST_COUNTED:
             rare = 0
             while len(self.counts) > MOST_COUNTED // 2:
                 rare += 1
                 self.counts = Counter({word: count for word, count in self.counts.items() if count > rare})
+
+    def words(self, text: str) -> list[str]:
+        return _WORD.findall(text.lower())
+
+
+class SourceWords(WordCounts):
+    """The words that models read, as they are written; the first one of a line is marked: its capital says nothing."""
+
+    FIRST = "^"
+
+    def count(self, texts: Iterable[str]) -> Iterator[str]:
+        """The same texts, whose words are counted on the way."""
+        for text in texts:
+            self.add(text)
+            yield text
+
+    def words(self, text: str) -> list[str]:
+        first, *rest = _WORD.findall(text) or [""]
+        return [self.FIRST + first, *rest]
+
+    def listed(self) -> Iterator[tuple[str, int]]:
+        """The usual form of each word, which has capitals if it nearly always has them inside lines, and its count."""
+        counts, forms = Counter[str](), defaultdict[str, Counter[str]](Counter)
+        for word, count in self.counts.items():
+            form = word.removeprefix(self.FIRST)
+            counts[form.lower()] += count
+            if form is word:
+                forms[form.lower()][form] = count
+        for small, count in counts.most_common(MOST_READ):
+            usual, times = max(forms[small].items(), key=lambda one: one[1], default=(small, 0))
+            clear = times >= max(FEWEST_CAPITALS, USUAL_CAPITAL * forms[small].total())
+            if small != small.upper():  # not in a script without capitals
+                yield usual if clear else small, count
 
 
 def _familiar_words(counts: Counter[str], vocabulary: Vocabulary) -> set[str]:
@@ -336,13 +421,28 @@ def _familiar_words(counts: Counter[str], vocabulary: Vocabulary) -> set[str]:
 
 
 def _familiar_field(words: Iterable[str]) -> bytes:
-    """A list of familiar words as field 200 of a SentencePiece model, one of those that are left to others."""
-    content = FAMILIAR_WORDS + "\n".join(sorted(words)).encode()
-    size, length = len(content), bytearray()
-    while size > 127:  # a protocol buffer's integer: 7 bits a byte, the lowest first
-        length.append(size & 127 | 128)
-        size >>= 7
-    return b"\xc2\x0c" + bytes([*length, size]) + content  # the key of field 200 with a length: 200 << 3 | 2
+    """A list of familiar words as a field of a SentencePiece model."""
+    return _field(200, FAMILIAR_WORDS + "\n".join(sorted(words)).encode())
+
+
+def _words_field(words: Iterable[tuple[str, int]]) -> bytes:
+    """The words that models read and their counts as a field of a SentencePiece model; nothing if there are none."""
+    counts, forms = Counter[str](), dict[str, str]()
+    for form, count in words:
+        counts[form.lower()] += count
+        forms.setdefault(form.lower(), form)
+    lines = [f"{forms[word]} {count}" for word, count in sorted(counts.items(), key=lambda one: (-one[1], one[0]))]
+    return _field(201, READ_WORDS + zlib.compress("\n".join(lines).encode(), 9)) if lines else b""
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """A field of a protocol buffer with bytes; 200 and above are left to others in a SentencePiece model."""
+    return _integer(number << 3 | 2) + _integer(len(content)) + content
+
+
+def _integer(value: int) -> bytes:
+    """An integer of a protocol buffer: 7 bits a byte, the lowest first."""
+    return bytes([value]) if value < 128 else bytes([value & 127 | 128]) + _integer(value >> 7)
 
 
 def _symbols(tags: Sequence[str], characters: str, rule: str) -> dict[str, Any]:

@@ -7,9 +7,8 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from nmt.search.constraints import SPACE
 from nmt.text.cleaning import clean_line, one_line
 from nmt.text.glossary import Glossary
 from nmt.text.sentences import list_mark, sentence_spans
@@ -22,8 +21,10 @@ from nmt.text.spans import (
     replace_spans,
     restore_pieces,
     restore_spans,
+    united,
 )
-from nmt.text.vocabulary import SPECIAL_PIECES, Vocabulary
+from nmt.text.vocabulary import SPACE, SPECIAL_PIECES, Vocabulary
+from nmt.translation.asides import find_asides
 
 _LETTER = re.compile(r"[^\W\d_]")
 _NO_SPANS = str.maketrans("", "", SPAN_CHARACTERS)
@@ -38,6 +39,15 @@ class Term(NamedTuple):
     """Its translation."""
     phrase: tuple[int, ...]
     """The translation in ids."""
+
+
+class Aside(NamedTuple):
+    """Words in brackets that are translated by themselves."""
+
+    number: int
+    """The copy of the sentence that it is."""
+    line: Any
+    """What is between the brackets; the text, and later a `PreparedLine`."""
 
 
 class SourceSentence(NamedTuple):
@@ -55,6 +65,8 @@ class SourceSentence(NamedTuple):
     """Whether the sentence is in capitals in the line; its translation is then put into capitals."""
     terms: tuple[Term, ...] = ()
     """Terms of a glossary that occur in it."""
+    asides: tuple[Aside, ...] = ()
+    """The copies that are translated."""
 
 
 class Copying:
@@ -79,6 +91,7 @@ class Copying:
         whole: bool = False,
         marks: bool = False,
         glossary: Glossary | None = None,
+        asides: bool = False,
     ) -> tuple[list[SourceSentence], list[str]]:
         """The sentences of a line, and the white space between them; a blank line has none.
 
@@ -87,16 +100,19 @@ class Copying:
 
             marks: whether a bullet, a number of a list and the like at the beginning is a sentence that does not change
             glossary: terms that are translated, although a part of one may be a span, such as a rare word
+            asides: whether words in brackets are translated by themselves
         """
         if marks and (end := list_mark(written := one_line(line))) and self.has_words:
-            sentences, gaps = self.sentences(written[end:], split, named, glossary=glossary)
+            sentences, gaps = self.sentences(written[end:], split, named, glossary=glossary, asides=asides)
             mark = clean_line(written[:end])
             gap = mark[len(mark.rstrip()) :]
             return [SourceSentence(mark.strip(), (), mark.strip()), *sentences], [gap, *gaps]
-        text, spans = clean_line(line), list[Span]()
+        text, spans, in_brackets = clean_line(line), list[Span](), set[Span]()
         if self.most:
             written = one_line(line)
             spans = find_spans(written, named, *self._unknown(text))
+            if asides and (in_brackets := set(find_asides(written))):
+                spans = united([*spans, *in_brackets])
             text = written if spans else text  # spans stay as they are written
         places = sentence_spans(text) if split else [(0, len(text))] if text else []
         if spans:
@@ -106,11 +122,18 @@ class Copying:
         sentences = []
         for start, end in places:
             own = spans[bisect_left(starts, start) : bisect_left(starts, end)]
+            numbers = [number for number, span in enumerate(own) if span in in_brackets]
             own = [(first - start, last - start) for first, last in own]
-            if own and glossary is not None:
+            if own and not numbers and glossary is not None:
                 terms = [match for match in glossary.find(text[start:end]) if not match.is_kept]
                 own = [one for one in own if not any(term.start <= one[0] and one[1] <= term.end for term in terms)]
-            sentences.append(self._read(text[start:end], own))
+            sentence = self._read(text[start:end], own)
+            if numbers:
+                translated = (
+                    Aside(number, sentence.copies[number][1:-1]) for number in numbers[: len(sentence.copies)]
+                )
+                sentence = sentence._replace(asides=tuple(translated))
+            sentences.append(sentence)
         return sentences, [text[end:start] for (_, end), (start, _) in pairwise(places)]
 
     def _unknown(self, text: str) -> tuple[str, list[str]]:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from nmt.search.constraints import SPACE
 from nmt.text.sentences import join_sentences, white_space_before
+from nmt.text.vocabulary import SPACE
 
 if TYPE_CHECKING:
     from nmt.translation.translator import Translation

@@ -95,6 +95,8 @@ class Output:
             ]  # fmt: skip
         if translation.problems:
             record["problems"] = list(translation.problems)
+        if translation.corrected:
+            record["corrected"] = dict(translation.corrected)
         return record
 
 

@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.errors import needs_attention
-from nmt.search.constraints import SPACE
 from nmt.search.engine import Floats
 from nmt.text.cleaning import clean_line, one_line
 from nmt.text.markup import PLACEHOLDERS, Element, Segment, Tag, Units, letters, parse_markup
 from nmt.text.sentences import white_space_before
 from nmt.text.spans import restore_spans
+from nmt.text.vocabulary import SPACE
 
 if TYPE_CHECKING:
     from nmt.translation.translator import PreparedLine, SourceLine, Translation, Translator

@@ -16,7 +16,7 @@ from nmt.config import DataConfig, DecodingConfig, parse_config
 from nmt.errors import UserError, needs_attention
 from nmt.scores.confidence import Confidence
 from nmt.search.beam import Hypothesis, SearchSettings, beam_search
-from nmt.search.constraints import FREE, SPACE, Constraints, Forbidden, Phrase, Spelling, in_word
+from nmt.search.constraints import FREE, Constraints, Forbidden, Phrase, Spelling, in_word
 from nmt.search.engine import Engine, Floats
 from nmt.search.ensemble import Ensemble, Fusion
 from nmt.search.runaway import ran_away, second_search
@@ -27,8 +27,10 @@ from nmt.text.cleaning import clean_line, clean_target, one_line
 from nmt.text.glossary import Glossary
 from nmt.text.sentences import with_exclamation
 from nmt.text.spans import Named, restore_spans
+from nmt.text.spelling import Speller
 from nmt.text.tables import ResultList, Row, html_table, text_table
-from nmt.text.vocabulary import BEGIN, END, UNK, Vocabulary
+from nmt.text.vocabulary import BEGIN, END, SPACE, UNK, Vocabulary
+from nmt.translation.asides import translate_asides, with_asides, with_prepared
 from nmt.translation.copying import Copying, SourceSentence, Term, restored
 from nmt.translation.forking import undisturbed
 from nmt.translation.joining import join_samples, join_translations, word_starts
@@ -112,6 +114,8 @@ class Translation:
     translation of beam search; samples and choices of minimum Bayes risk have the value of the same formula."""
     problems: Sequence[str] = ()
     """Requests that the translation does not meet."""
+    corrected: Mapping[str, str] = field(default_factory=dict)
+    """Misspelt words of the line, and the words as which they were translated."""
     parts: Sequence[Translation] = field(default=(), compare=False)
     """The translations of the sentences, if the line has several."""
 
@@ -187,6 +191,8 @@ class PreparedLine(NamedTuple):
     constraints: Constraints = FREE
     problems: Sequence[str] = ()
     """Requests that cannot be met; the line is translated without them."""
+    corrected: Mapping[str, str] = {}
+    """Misspelt words of the line, and the words as which they are translated."""
     finish: Callable[[Translation], Translation] | None = None
     """Puts the tags into each translation, which must have attention weights."""
 
@@ -240,6 +246,8 @@ class Translator:
         """Number of pieces of the longest source in training; the rest of a longer sentence is not translated."""
         self.split_sentences = max_length <= LONGEST_SENTENCE
         """Whether the sentences of a line are translated one by one by default."""
+        self.correct_spelling = True
+        """Whether misspelt words are corrected (`nmt.text.spelling`), if the vocabulary has a list of words."""
         self.language_model = language_model
         """A model of the target side, fused (`nmt.search.ensemble.Fusion`) with `decoding.language_model_weight`."""
         self.target_language = target_language
@@ -415,8 +423,15 @@ class Translator:
         glossary = Glossary.of(line.glossary)
         if glossary and self.copying.most:
             line = replace(line, keep=(*line.keep, *glossary.kept(line.text)))
-        named = self._name(line.keep) if line.keep else None
-        sentences, gaps = self.copying.sentences(line.text, split_sentences, named, whole, marks, glossary)
+        is_free = not whole and not is_text
+        named, corrected = self._name(line.keep) if line.keep else None, dict[str, str]()
+        if self.correct_spelling and self.copying.most and is_free:
+            text, corrected = self.speller.correct(line.text, named, glossary)
+            line = replace(line, text=text) if corrected else line
+        sentences, gaps = self.copying.sentences(line.text, split_sentences, named, whole, marks, glossary, is_free)
+        if any(sentence.asides for sentence in sentences):
+            prepare = partial(self._prepare_aside, line, split_sentences)
+            sentences = with_prepared(sentences, prepare)
         problems += [TOO_MANY.format(one.too_many + self.copying.most) for one in sentences if one.too_many]
         copies = sentences[0].copies if whole and sentences else ()
         if copies:
@@ -430,12 +445,16 @@ class Translator:
                 sentences[number] = sentence._replace(unchanged=None)
         if not whole and not line.forbidden:
             sentences = [self._without_capitals(sentence) for sentence in sentences]
-        prepared = PreparedLine(sentences, gaps, self.constraints(line), problems)
+        prepared = PreparedLine(sentences, gaps, self.constraints(line), problems, corrected)
         if glossary is None:
             return prepared
         from nmt.translation.terms import find_terms
 
         return find_terms(self, prepared, glossary)
+
+    def _prepare_aside(self, line: SourceLine, split_sentences: bool, text: str) -> PreparedLine:
+        """An aside of a line, prepared as the line is."""
+        return self.prepare(replace(line, text=text), split_sentences)
 
     def _inline_markup(self, line: SourceLine) -> str:
         """`inline` if a plain line has tags around words and the model can tell where these words are."""
@@ -471,19 +490,13 @@ class Translator:
             first: number of the first line in warnings
             warn: takes each warning; None: `warnings.warn`
         """
-        most = max_length or self.max_length
+        if any(one.asides for line in lines for one in line.sentences):
+            inside = partial(self.translate_prepared, decoding=decoding, n_best=1, max_length=max_length, first=first)
+            lines, asides = translate_asides(lines, partial(inside, warn=warn))
+        else:
+            asides = [[] for _ in lines]
         warn = warn or (lambda text: warnings.warn(text, stacklevel=5))
-        of_sentence = [(number, one) for number, line in enumerate(lines) for one in line.sentences]
-        of_sentence = [(number, one) for number, one in of_sentence if one.unchanged is None]
-        sentences = []
-        for (number, one), ids in zip(of_sentence, self.encode([one.text for _, one in of_sentence]), strict=True):
-            if len(ids) > most:
-                what = "a sentence of " if len(lines[number].sentences) > 1 else ""
-                warn(f"{what}line {first + number} is cut from {len(ids)} to {most} pieces")
-            constraints = lines[number].constraints
-            if one.copies:
-                constraints = self._with_copies(constraints, ids[:most])
-            sentences.append(Sentence(ids[:most], one.text, constraints, one.copies, one.capitals, one.terms))
+        sentences = self._sentences(lines, max_length or self.max_length, first, warn)
         attention_weights = attention_weights or any(line.finish is not None for line in lines)
         search: Callable[..., list[list[Translation]]] = self.translate_ids
         if any(one.terms for one in sentences):
@@ -494,7 +507,7 @@ class Translator:
         least_risk = decoding.minimum_bayes_risk != "none"
         sampled = decoding.method == "sampling" and not least_risk
         joined, certain = [], self._certain
-        for line in lines:
+        for line, inside_it in zip(lines, asides, strict=True):
             parts = [
                 next(found)
                 if one.unchanged is None
@@ -509,10 +522,28 @@ class Translator:
                 best = join_samples(parts, line.gaps) if sampled else join_translations(parts, n_best, line.gaps)
                 if least_risk:  # an expected utility, from 0 to 100
                     best = [replace(one, score=one.score / len(parts)) for one in best]
-            if line.problems or any(one.terms for one in line.sentences):
-                best = [replace(one, problems=line.unmet(one)) for one in best]
+            if line.problems or line.corrected or any(one.terms for one in line.sentences):
+                best = [replace(one, problems=line.unmet(one), corrected=line.corrected) for one in best]
+            best = [with_asides(one, inside_it) for one in best] if inside_it else best
             joined.append(best if line.finish is None else [line.finish(one) for one in best])
         return joined
+
+    def _sentences(
+        self, lines: Sequence[PreparedLine], most: int, first: int, warn: Callable[[str], None]
+    ) -> list[Sentence]:
+        """The sentences of lines that are searched, as the model reads them, of at most `most` pieces."""
+        of_sentence = [(number, one) for number, line in enumerate(lines) for one in line.sentences]
+        of_sentence = [(number, one) for number, one in of_sentence if one.unchanged is None]
+        sentences = []
+        for (number, one), ids in zip(of_sentence, self.encode([one.text for _, one in of_sentence]), strict=True):
+            if len(ids) > most:
+                what = "a sentence of " if len(lines[number].sentences) > 1 else ""
+                warn(f"{what}line {first + number} is cut from {len(ids)} to {most} pieces")
+            constraints = lines[number].constraints
+            if one.copies:
+                constraints = self._with_copies(constraints, ids[:most])
+            sentences.append(Sentence(ids[:most], one.text, constraints, one.copies, one.capitals, one.terms))
+        return sentences
 
     def _with_copies(self, constraints: Constraints, ids: Sequence[int]) -> Constraints:
         """The constraints of a sentence that contains these spans."""
@@ -628,6 +659,11 @@ class Translator:
     def copying(self) -> Copying:
         """Finds the spans that the model can copy."""
         return Copying(self.source_vocabulary, self.target_vocabulary)
+
+    @cached_property
+    def speller(self) -> Speller:
+        """Corrects the spelling of lines."""
+        return Speller(self.source_vocabulary, self.source_language)
 
     @cached_property
     def _spans(self) -> frozenset[int]:

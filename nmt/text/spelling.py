@@ -1,0 +1,164 @@
+"""Correction of misspelt words: a word that the training text lacks and that is a slip away from one that it has.
+
+Each slip that a person may have made is undone, and the most probable word is taken: that with the largest product of
+its frequency and of a weight for the slip (the noisy channel of Kernighan, Church & Gale 1990, "A spelling correction
+program based on a noisy channel model", https://aclanthology.org/C90-2036). Only words with small and capital letters
+are corrected, the first letter is taken to be right, and endings are left alone, because a rare form of a word differs
+from a frequent one in the same way: `jumps` and `jump`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cached_property
+from itertools import pairwise
+
+from nmt.text.glossary import Glossary
+from nmt.text.spans import Named, find_spans
+from nmt.text.vocabulary import LEARNED, SPACE, Vocabulary
+
+_WORD = re.compile(r"[^\W\d_]{3,}")
+_SHORTEST = (
+    4  # letters of words that are corrected, and of those to which letters are added or from which they are taken
+)
+
+_VOWELS = {**dict.fromkeys("aeiouy", "aeiouy"), "ä": "e"}  # what may be meant by a vowel
+_UMLAUTS = {"ae": "ä", "oe": "ö", "ue": "ü", "ss": "ß"}
+"""How German is written without its own letters."""
+
+SAME, SAME_TWICE, MOVED, OTHER, VOWEL = 1.0, 0.5, 1.0, 0.25, 0.1
+"""Weights of slips: an accent or a double letter, once and twice; two letters exchanged; a letter missing or too many;
+another vowel."""
+CLEAR = 3.0  # how many times as probable a correction must be as the next one
+FREQUENT = 1e-5  # share of the text that a correction must have, besides a count of LEARNED
+
+# In German names and nouns have a capital; after one of these words it is a noun.
+_DETERMINER = (
+    r"(?i)(?<!\w)(?:d(?:er|ie|as|en|em|es)|(?:[mds]?ein|ihr|unser|euer|eur|kein|dies|jed|jen|welch|nächst|letzt|ganz)"
+    r"[enrms]{0,2}|am|im|ins|ans|zum|zur|beim|vom|viele?|alle|mehr)[ ]$"
+)
+
+
+class Speller:
+    """Corrects lines for a model that reads this vocabulary.
+
+    language: of the lines; it says whether nouns have capitals
+    """
+
+    def __init__(self, vocabulary: Vocabulary, language: str) -> None:
+        self.vocabulary, self.language = vocabulary, language
+        self._found: dict[str, str | None] = {}  # words in small letters, and the words that are meant
+
+    def correct(
+        self, line: str, named: Named | None = None, glossary: Glossary | None = None
+    ) -> tuple[str, dict[str, str]]:
+        """The line without misspelt words, and what they were corrected to; its spans and terms do not change."""
+        if not (found := list(self.corrections(line))):
+            return line, {}
+        fixed = find_spans(line, named) + [(term.start, term.end) for term in (glossary.find(line) if glossary else ())]
+        found = [one for one in found if not any(start < one[1] and one[0] < end for start, end in fixed)]
+        parts, position = list[str](), 0
+        for start, end, meant in found:
+            parts += [line[position:start], meant]
+            position = end
+        return "".join([*parts, line[position:]]), {line[start:end]: meant for start, end, meant in found}
+
+    def corrections(self, line: str) -> Iterator[tuple[int, int, str]]:
+        """The places of misspelt words, and what is meant; in a line in small letters, words that have capitals too."""
+        small = line.islower() and " " in line.strip()
+        for match in _WORD.finditer(line):
+            word, start = match[0], match.start()
+            meant = self._usual(word) if small else None
+            meant = meant or (self._correction(word, line[:start]) if len(word) >= _SHORTEST else None)
+            if meant and meant != word:
+                yield start, match.end(), meant
+
+    def _usual(self, word: str) -> str | None:
+        """A word of a line in small letters with its capital."""
+        return self._words[word][0] if word in self._words else None
+
+    def _correction(self, word: str, before: str) -> str | None:
+        """What is meant by a word, written as in its place; None if it is spelt right or if that is not clear."""
+        small = word.lower()
+        if small not in self._found:
+            self._found[small] = None if self._is_known(word, small) else self._meant(small)
+        meant = self._found[small]
+        if meant is None or word.isupper():
+            return meant and meant.upper()
+        if word[0].islower():
+            return meant
+        if not word[1:].islower():  # a name of a product
+            return None
+        is_noun = self.language == "de" and re.search(_DETERMINER, before[-20:])
+        begins = not re.search(r"\w", before) and meant[0].islower()
+        return meant[0].upper() + meant[1:] if is_noun or begins else None
+
+    def _is_known(self, word: str, small: str) -> bool:
+        """Whether a word is in the training text, or is in a script without capitals."""
+        if self.vocabulary.has_piece(SPACE + word) or self.vocabulary.has_piece(SPACE + small):
+            return True  # so the list need not be read for most lines
+        return small in self._words or small == word.upper() or not self._words
+
+    @cached_property
+    def _words(self) -> dict[str, tuple[str, int]]:
+        """The words of the training text in small letters, with their usual form and their count."""
+        return self.vocabulary.words
+
+    @cached_property
+    def _least(self) -> float:
+        """The count from which on a word may be a correction."""
+        return max(LEARNED, FREQUENT * sum(count for _, count in self._words.values()))
+
+    @cached_property
+    def _letters(self) -> str:
+        """The letters of the frequent words."""
+        return "".join(sorted(set[str]().union(*(word for word, (_, n) in self._words.items() if n >= self._least))))
+
+    @cached_property
+    def _accents(self) -> dict[str, list[str]]:
+        """The letters that differ from each letter in their accent."""
+        plain = {letter: unicodedata.normalize("NFD", letter)[0] for letter in self._letters}
+        return {one: [other for other in plain if other != one and plain[other] == plain[one]] for one in plain}
+
+    def _meant(self, word: str) -> str | None:
+        """The most probable word, if it is clearly so."""
+        weights = defaultdict[str, float](float)
+        for other, weight in self._slips(word):
+            if other in self._words and (count := self._words[other][1]) >= self._least:
+                weights[other] = max(weights[other], weight * count)
+        (best, most), (_, next_most) = sorted([*weights.items(), ("", 0.0), ("", 0.0)], key=lambda one: -one[1])[:2]
+        return self._words[best][0] if most > CLEAR * next_most else None
+
+    def _slips(self, word: str) -> Iterator[tuple[str, float]]:
+        """Words of which this one may be a misspelling, with the weight of the slip; most of them are none."""
+        if self.language == "de":
+            for plain, umlaut in _UMLAUTS.items():
+                if plain in word:
+                    yield word.replace(plain, umlaut), 10 * SAME
+        for other in self._alike(word):
+            yield other, SAME
+            yield from ((another, SAME_TWICE) for another in self._alike(other))
+        for place, (letter, following) in enumerate(pairwise(word)):
+            yield word[:place] + following + letter + word[place + 2 :], MOVED
+        for place in range(1, len(word)):
+            before, letter, after = word[:place], word[place], word[place + 1 :]
+            if len(after) > 1 and len(word) > _SHORTEST:
+                yield before + after, OTHER
+            for missing in self._letters:
+                yield before + missing + letter + after, OTHER
+            for vowel in _VOWELS.get(letter, "") if len(word) > _SHORTEST else "":
+                yield before + vowel + after, VOWEL
+
+    def _alike(self, word: str) -> Iterator[str]:
+        """Words with another accent, a double consonant for a single one, or a single letter for a double one."""
+        for place, letter in enumerate(word):
+            before, after = word[:place], word[place + 1 :]
+            if before.endswith(letter):
+                yield before + after
+            elif letter not in _VOWELS and place:
+                yield before + letter + letter + after
+            for other in self._accents.get(letter, ()):
+                yield before + other + after
