@@ -41,7 +41,7 @@ def command_lines(*documents: str) -> list[str]:
 def help_examples() -> list[str]:
     """The examples at the end of each command's help."""
     modules = [import_module(f"nmt.commands.{name}") for name in cli.COMMANDS]
-    own = [f"nmt inspect {what} {example}" for what, (_, example, _) in inspect.WHATS.items()]
+    own = [f"nmt inspect {what} {example}" for what, (example, _) in inspect.WHATS.items()]
     return [*(str(module.EXAMPLE) for module in modules), *own]
 
 

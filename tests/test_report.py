@@ -20,9 +20,10 @@ from nmt.errors import UserError
 from nmt.report import Commands, describe, report_json, write_report
 from nmt.report.blocks import Example, Paragraph, Section, Table
 from nmt.report.card import with_results, write_results
-from nmt.report.charts import Leaf, Series, bar_chart, line_chart, reliability_chart, ticks, tree_chart
+from nmt.report.charts import Series, bar_chart, line_chart, reliability_chart, ticks, tree_chart
 from nmt.report.contents import Report, add_training_data, make_report
 from nmt.report.rendering import to_html, to_markdown
+from nmt.report.search_tree import Node
 from nmt.report.sections import choose_examples, least_sure, make_document
 from nmt.report.words import Span
 from nmt.scores.evaluation import Evaluation, Score, evaluate_translations
@@ -342,14 +343,15 @@ def test_without_jinja2_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 # Charts
 
 
+NODES = [Node(-1, 1, 5, -0.1, -0.1, "best"), Node(0, 2, 6, -0.2, -0.3, "refused")]
 CHARTS = {
     "bars": bar_chart("a & b", ["x <y>", "z"], [Series("s", [3, 0], low=[2, 0], high=[4, 1])], "x", "%"),
     "groups": bar_chart("l", ["x"], [Series("one", [3]), Series("two", [5], notes=["n & m"])], "", ""),
     "line": line_chart("l", [Series("s", [2.0, 1.0], [1, 50]), Series("t", [3.0], [7])], "updates", "loss"),
     "flat": line_chart("l", [Series("s", [0.0], [5])], "updates", "loss", from_zero=True),
     "reliability": reliability_chart("l", [(0.1, 0.2, 5), (0.9, 1.0, 50)]),
-    "tree": tree_chart("l", ">", [Leaf(-1, 1, "<a>", "best", "t & u", "9"), Leaf(0, 2, "b", "refused", "t", "1")]),
-    "no tree": tree_chart("l", ">", []),
+    "tree": tree_chart("l", ">", NODES, [("<a>", "9", "t & u"), ("b", "1", "t")]),
+    "no tree": tree_chart("l", ">", [], []),
 }
 
 

@@ -360,7 +360,7 @@ def test_curves(tmp_path: Path) -> None:
     lines = "".join(json.dumps(record) + "\n" for record in records)
     path.write_text(lines.replace("null", "NaN") + '{"kind": "trai')
     curves = read_curves(path)
-    assert (curves.training, curves.validation) == ([records[0], records[2]], [records[1]])
+    assert curves == {"training": [records[0], records[2]], "validation": [records[1]]}
     for folder in (run, run / "best", run / "checkpoints" / "50"):
         assert find_metrics(folder) == path
     assert find_metrics(tmp_path / "elsewhere") is None

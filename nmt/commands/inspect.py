@@ -37,9 +37,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add a parser for each WHAT."""
     whats = parser.add_subparsers(title="what", metavar="WHAT", dest="what")
     parser.set_defaults(command=lambda options: parser.print_help())
-    for what, (text, example, add_own) in WHATS.items():
-        short, example = text.split(". ")[0].rstrip("."), f"nmt inspect {what} {example}"
-        own = whats.add_parser(what, help=short, **describe(text, example))
+    for what, (example, add_own) in WHATS.items():
+        text, example = add_own.__doc__ or "", f"nmt inspect {what} {example}"
+        own = whats.add_parser(what, help=text.rstrip("."), **describe(text, example))
         add = own.add_argument
         add("--output", default="inspection", metavar="DIR", help="folder to write to (default: inspection)")
         add("--figure", metavar="FILE", help="also write the picture alone, as FILE.svg, .pdf or .png")
@@ -74,6 +74,7 @@ def add_sentences(add: Add, count: int, model: str = MODEL, nargs: str | None = 
 
 
 def add_gradient_flow(add: Add) -> None:
+    """Gradients against distance in time, of cells with initial weights or of a trained model's layers."""
     add_sentences(add, 64, nargs="?")
     cells, initializations = "rnn_tanh,rnn_relu,lstm,gru", "uniform,xavier,orthogonal,orthogonal*2"
     add("--cells", type=words, metavar="NAME,...", help=f"cells to compare, without MODEL (default {cells})")
@@ -93,29 +94,34 @@ def add_gradient_flow(add: Add) -> None:
 
 
 def add_gates(add: Add) -> None:
+    """Gates and cells of a layer, units that track a property, and the text coloured by a unit."""
     add_sentences(add, 200)
     add("--layer", metavar="NAME", help="encoder-forward-1, decoder-1, ... (default: the decoder's top layer)")
     add("--unit", type=int, metavar="N", help="unit whose value colours the text first, counted from 0")
 
 
 def add_context(add: Add) -> None:
+    """Context vectors of sentences, in two dimensions."""
     add_sentences(add, 200, ANY_MODEL)
     add("--projection", choices=("pca", "tsne"), default="pca", help="projection to two dimensions (default pca)")
 
 
 def add_attention(add: Add) -> None:
+    """Attention weights of translations, and the word alignments that follow from them."""
     add_sentences(add, 100, ANY_MODEL)
     add("--beam-size", type=positive, metavar="N", help="hypotheses kept per sentence")
     add("--gold", metavar="FILE", help="alignments of the given translations (0-0 sure, 0?1 possible)")
 
 
 def add_steps(add: Add) -> None:
+    """Step through one translation: encoder, attention and context vector, decoder, beam."""
     add("model", metavar="MODEL", help=ANY_MODEL)
     add("text", metavar="TEXT", help="the sentence to translate")
     add("--beam-size", type=positive, metavar="N", help="hypotheses kept at each step")
 
 
 def add_bottleneck(add: Add) -> None:
+    """Train models with and without attention and source reversal, and compare their quality by sentence length."""
     add("config", metavar="CONFIG", nargs="?", help="a configuration to vary, instead of the probe task")
     add("--set", **REPEATED, metavar="SECTION.KEY=VALUE", help="change a setting of CONFIG")
     add("--task", choices=("copy", "reverse", "sort"), default="copy", help="probe task (default copy)")
@@ -124,11 +130,13 @@ def add_bottleneck(add: Add) -> None:
 
 
 def add_search(add: Add) -> None:
+    """BLEU, time and search errors against beam size."""
     add_sentences(add, 200, ANY_MODEL)
     add("--beam-sizes", type=whole_numbers, metavar="N,...", help=f"{NUMBERS} (default 1,2,3,5,10,20,50)")
 
 
 def add_embeddings(add: Add) -> None:
+    """Pieces with similar embeddings, and all embeddings in two dimensions."""
     add("model", metavar="MODEL", help=MODEL)
     add("--side", choices=("source", "target"), default="target", help="whose embeddings to show (default target)")
     add("--pieces", type=words, metavar="WORD,...", help="words whose neighbours to list (default: frequent words)")
@@ -139,41 +147,17 @@ def add_embeddings(add: Add) -> None:
 NUMBERS = "whole numbers separated by commas"
 OPTIONS = {"initializations": "initialization"}
 """Options that have another name than the argument of the function in `nmt.inspect`."""
-WHATS: dict[str, tuple[str, str, Callable[[Add], None]]] = {
-    "gradient-flow": (
-        "Gradients against distance in time, of cells with initial weights or of a trained model's layers.",
-        "--cells rnn_tanh,lstm --length 100",
-        add_gradient_flow,
-    ),
-    "gates": (
-        "Gates and cells of a layer, units that track a property, and the text coloured by a unit.",
-        "runs/captions --layer encoder-forward-1",
-        add_gates,
-    ),
-    "context": ("Context vectors of sentences, in two dimensions.", "runs/captions --sentences 100", add_context),
-    "attention": (
-        "Attention weights of translations, and the word alignments that follow from them.",
-        'runs/captions --sentence "Ein Hund schläft auf dem Sofa."',
-        add_attention,
-    ),
-    "steps": (
-        "Step through one translation: encoder, attention and context vector, decoder, beam.",
-        'runs/captions "Ein Hund schläft auf dem Sofa."',
-        add_steps,
-    ),
-    "bottleneck": (
-        "Train models with and without attention and source reversal, and compare their quality by sentence length.",
-        "--task copy",
-        add_bottleneck,
-    ),
-    "search": ("BLEU, time and search errors against beam size.", "runs/captions --beam-sizes 1,5,20", add_search),
-    "embeddings": (
-        "Pieces with similar embeddings, and all embeddings in two dimensions.",
-        "runs/captions --pieces dog,cat,man",
-        add_embeddings,
-    ),
+WHATS: dict[str, tuple[str, Callable[[Add], None]]] = {
+    "gradient-flow": ("--cells rnn_tanh,lstm --length 100", add_gradient_flow),
+    "gates": ("runs/captions --layer encoder-forward-1", add_gates),
+    "context": ("runs/captions --sentences 100", add_context),
+    "attention": ('runs/captions --sentence "Ein Hund schläft auf dem Sofa."', add_attention),
+    "steps": ('runs/captions "Ein Hund schläft auf dem Sofa."', add_steps),
+    "bottleneck": ("--task copy", add_bottleneck),
+    "search": ("runs/captions --beam-sizes 1,5,20", add_search),
+    "embeddings": ("runs/captions --pieces dog,cat,man", add_embeddings),
 }
-"""Everything that can be inspected: a description, an example, and the function that adds its options."""
+"""Everything that can be inspected: an example, and the function that adds its options, with its description."""
 
 
 def run(options: argparse.Namespace) -> None:

@@ -21,7 +21,7 @@ from nmt.data.corpus import Corpus
 from nmt.data.noise import Noise, NoisyPairs
 from nmt.data.spans import mark_spans
 from nmt.errors import UserError
-from nmt.text.labels import pad_sources
+from nmt.text.labels import cut, pad_sources
 from nmt.text.vocabulary import BEGIN, END, PAD, UNK, Vocabulary
 
 POOL = 32768  # pairs that are segmented and sorted at once: enough for little padding, few enough for memory
@@ -129,7 +129,7 @@ def plan_batches(
     if config.batch_unit == "sentences":
         batches = [order[start : start + sentences] for start in range(0, count, sentences)]
     else:
-        batches = _cut_by_tokens(order, longer[order], config.batch_size)
+        batches = [order[part] for part in cut(longer[order].tolist(), positions=config.batch_size)]
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
@@ -144,17 +144,6 @@ def group_by_size(batches: Sequence[np.ndarray], sizes: Sequence[int], count: in
     left, order = np.split(order, [len(batches) % count])
     order = order[np.argsort(np.asarray(sizes)[order], kind="stable")].reshape(-1, count)
     return [batches[i] for i in (*rng.permutation(order).flat, *left)]
-
-
-def _cut_by_tokens(order: np.ndarray, longer: np.ndarray, limit: int) -> list[np.ndarray]:
-    """Consecutive pairs as long as sentences x longest side is within the limit; a longer pair is alone in a batch."""
-    batches, start, longest = [], 0, 0
-    for i, length in enumerate(longer.tolist()):
-        longest = max(longest, length)
-        if i > start and longest * (i + 1 - start) > limit:
-            batches.append(order[start:i])
-            start, longest = i, length
-    return [*batches, order[start:]] if len(order) else batches
 
 
 class Batcher:
@@ -282,16 +271,9 @@ class Batcher:
         """
         lengths = self.corpus.source_lengths.astype(np.int64), self.corpus.target_lengths.astype(np.int64)
         order = pairs[np.lexsort([side[pairs] for side in lengths])]  # by target length, then source length
-        start = 0
-        while start < len(order):
-            indices = order[start : start + sentences]
-            # [pairs]: padded length of both sides together if the batch ends with this pair
-            longest = sum(np.maximum.accumulate(side[indices] + 1) for side in lengths)
-            fitting = int((longest * np.arange(1, len(indices) + 1) <= tokens).sum())
-            indices = indices[: max(1, fitting)]
-            source, target = self.corpus.pieces(indices)
-            yield make_batch(source, target, target, indices)
-            start += len(indices)
+        for part in cut(*((side[order] + 1).tolist() for side in lengths), positions=tokens, rows=sentences):
+            source, target = self.corpus.pieces(order[part])
+            yield make_batch(source, target, target, order[part])
 
 
 def draw_by_weight(count: int, weight: float, epoch: int, seed: list[int]) -> np.ndarray:

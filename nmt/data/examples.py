@@ -25,7 +25,7 @@ from nmt.data.sources import find_input, pair_sources
 from nmt.errors import UserError
 from nmt.sizing import Amount
 from nmt.text.cleaning import clean_line, clean_target
-from nmt.text.labels import Ids, pad_sources
+from nmt.text.labels import Ids, cut, pad_sources
 from nmt.text.vectors import Vectors, vectors_of
 from nmt.text.vocabulary import SPECIAL_PIECES, Vocabulary
 
@@ -227,11 +227,6 @@ class LabelBatcher:
         """
         lengths = np.array([len(ids) + 1 for ids in self.examples.sources])
         order = np.argsort(lengths, kind="stable")
-        start = 0
-        while start < len(order):
-            longest = lengths[order[start:]]  # if the batch ends with this example
-            indices = order[start : start + max(1, int((longest * np.arange(1, len(longest) + 1) <= tokens).sum()))]
-            sides = ([side[i] for i in indices] for side in vars(self.examples).values())
-            sources, places, labels, _ = sides
-            yield make_label_batch(sources, places, labels, indices, self.pooled)
-            start += len(indices)
+        for part in cut(lengths[order].tolist(), positions=tokens):
+            sources, places, labels, _ = ([side[i] for i in order[part]] for side in vars(self.examples).values())
+            yield make_label_batch(sources, places, labels, order[part], self.pooled)

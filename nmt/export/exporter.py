@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from nmt.config import Config, DataConfig, DecodingConfig
-from nmt.errors import TrainingError, UserError, how_to_install
+from nmt.errors import TrainingError, UserError, imported
 from nmt.model_files import check_text, remove_abandoned, replace_folder
 from nmt.model_folder import (
     CONFIG,
@@ -37,7 +37,7 @@ from nmt.model_folder import (
 from nmt.network.encoder_model import EncoderModel
 from nmt.network.language_model import LanguageModel
 from nmt.network.torch_engine import TorchEngine, TorchLabelEngine, build_model, load_engine, load_label_engine
-from nmt.prediction.predictor import LabelEngine, OnnxLabelEngine
+from nmt.prediction.predictor import OnnxLabelEngine
 from nmt.search.beam import Hypothesis, SearchSettings, beam_search
 from nmt.search.engine import Engine, Floats
 from nmt.search.scoring import force
@@ -86,10 +86,7 @@ class Deviation:
 
 def require_onnx() -> None:
     """Raises UserError when the package that writes graphs is missing."""
-    try:
-        import onnx  # noqa: F401
-    except ImportError:
-        raise UserError(f"export needs `onnx`: {how_to_install('[train]')}") from None
+    imported("onnx", "export needs `onnx`", "[train]")
 
 
 def check_exportable(config: Config) -> None:
@@ -347,7 +344,7 @@ class LabelExpectation:
         self.inputs = pad_sources(sources)
         self.outputs = engine.outputs(*self.inputs)
 
-    def deviation(self, engine: LabelEngine) -> Deviation:
+    def deviation(self, engine: OnnxLabelEngine) -> Deviation:
         """How far another engine is from torch, at the real positions."""
         padded, lengths = self.inputs
         pooled = len(self.outputs) < len(padded)

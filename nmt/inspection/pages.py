@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from nmt.errors import UserError, how_to_install, imported
+from nmt.errors import UserError, imported
 from nmt.model_folder import write_atomically
 from nmt.report.blocks import Document, Figure, Section, Table, section
 from nmt.report.charts import number
@@ -317,12 +317,7 @@ def project(vectors: npt.NDArray[Any], method: str = "pca") -> tuple[Points, str
     centred = np.asarray(vectors, np.float64)
     centred = centred - centred.mean(0)
     if method == "tsne":
-        try:
-            from sklearn.manifold import TSNE
-        except ImportError:
-            raise UserError(
-                f"argument `projection` tsne needs scikit-learn, which is not there: {how_to_install('[tsne]')}"
-            ) from None
+        TSNE = imported("sklearn.manifold", "argument `projection` tsne needs scikit-learn", "[tsne]").TSNE
         perplexity = min(30.0, (len(centred) - 1) / 3)
         points: Points = TSNE(2, perplexity=perplexity, init="pca", random_state=1).fit_transform(centred)
         return points, "t-SNE"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -56,10 +57,26 @@ def output_cross_entropy(
     Returns: the loss to minimise, and the plain negative log-likelihood (without gradient or weights); both in nats,
     summed.
     """
-    loss, negative_log_likelihood = _CrossEntropy.apply(  # type: ignore[no-untyped-call]
-        *_wanting(hidden, weight, bias), targets, label_smoothing, row_weights
-    )
-    return loss, negative_log_likelihood
+
+    def work(layer: _OutputLayer) -> tuple[Tensor, Tensor]:
+        loss, negative = weight.new_zeros(()), weight.new_zeros(())
+        for start in range(0, len(targets), CHUNK):
+            chunk = slice(start, start + CHUNK)
+            rows, wanted = layer.hidden[chunk], targets[chunk]
+            log_probs = layer.log_probs(rows)
+            row_loss = _negative(log_probs, wanted)
+            negative += row_loss.sum()
+            if label_smoothing:
+                row_loss = (1 - label_smoothing) * row_loss - label_smoothing * log_probs.mean(-1)
+            loss += row_loss.sum() if row_weights is None else row_loss @ row_weights[chunk]
+            if layer.with_gradients:
+                gradient = _error(log_probs.exp_(), wanted, label_smoothing)
+                if row_weights is not None:
+                    gradient *= row_weights[chunk].unsqueeze(1)
+                layer.backward(gradient, rows, layer.d_hidden[chunk])
+        return loss, negative
+
+    return _taken_at_once(hidden, weight, bias, work)
 
 
 def pair_cross_entropy(
@@ -71,7 +88,11 @@ def pair_cross_entropy(
 
         loss = 1/2 (CE_1 + CE_2 + alpha/2 (KL(p_1 || p_2) + KL(p_2 || p_1)))
 
-    with the cross-entropies CE of `output_cross_entropy`, smoothed like these.
+    with the cross-entropies CE of `output_cross_entropy`, smoothed like these. With z the logits, d = log p_1 - log p_2
+    and J = KL(p_1 || p_2) + KL(p_2 || p_1):
+
+        dJ/dz_1 = p_1 (d - KL(p_1 || p_2)) + p_1 - p_2
+        dJ/dz_2 = p_2 (-d - KL(p_2 || p_1)) + p_2 - p_1
 
         hidden: [2 rows, size]; rows i and rows + i predict the same target
         weight, bias: [vocabulary, size], [vocabulary]
@@ -80,10 +101,33 @@ def pair_cross_entropy(
     Returns: the loss to minimise, and the mean of both plain negative log-likelihoods (without gradient); in nats,
     summed.
     """
-    loss, negative_log_likelihood = _PairCrossEntropy.apply(  # type: ignore[no-untyped-call]
-        *_wanting(hidden, weight, bias), targets, label_smoothing, alpha
-    )
-    return loss, negative_log_likelihood
+    count, step = len(targets), max(1, CHUNK // 2)
+
+    def work(layer: _OutputLayer) -> tuple[Tensor, Tensor]:
+        loss, negative = weight.new_zeros(()), weight.new_zeros(())
+        for start in range(0, count, step):
+            wanted = targets[start : start + step]
+            passes = [slice(base + start, base + start + len(wanted)) for base in (0, count)]
+            log_probs = [layer.log_probs(layer.hidden[chunk]) for chunk in passes]
+            difference = log_probs[0] - log_probs[1]
+            probs = [each.exp() for each in log_probs]
+            towards = torch.linalg.vecdot(probs[0], difference), -torch.linalg.vecdot(probs[1], difference)
+            loss += alpha / 4 * (towards[0] + towards[1]).sum()
+            for each in log_probs:
+                row_loss = _negative(each, wanted) / 2
+                negative += row_loss.sum()
+                if label_smoothing:
+                    row_loss = (1 - label_smoothing) * row_loss - label_smoothing / 2 * each.mean(-1)
+                loss += row_loss.sum()
+            if layer.with_gradients:
+                between = probs[0] - probs[1]
+                for sign, chunk, divergence, own in zip((1, -1), passes, towards, probs, strict=True):
+                    gradient = own * (sign * difference - divergence.unsqueeze(1)) + sign * between
+                    gradient.mul_(alpha / 4).add_(_error(own, wanted, label_smoothing), alpha=0.5)
+                    layer.backward(gradient, layer.hidden[chunk], layer.d_hidden[chunk])
+        return loss, negative
+
+    return _taken_at_once(hidden, weight, bias, work)
 
 
 @torch.no_grad()
@@ -98,9 +142,15 @@ def row_negative_log_likelihood(hidden: Tensor, weight: Tensor, bias: Tensor, ta
     return negative
 
 
-def _wanting(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """Tensors that say whether they need a gradient: under `torch.no_grad()` autograd functions are not told so."""
-    return tensors if torch.is_grad_enabled() else tuple(tensor.detach() for tensor in tensors)
+def _taken_at_once(
+    hidden: Tensor, weight: Tensor, bias: Tensor, work: Callable[[_OutputLayer], tuple[Tensor, Tensor]]
+) -> tuple[Tensor, Tensor]:
+    """Loss and negative log-likelihood as `work` computes them, chunk by chunk, with the gradients of the layer."""
+    given = hidden, weight, bias
+    if not torch.is_grad_enabled():  # autograd functions are not told so
+        given = hidden.detach(), weight.detach(), bias.detach()
+    loss, negative = _CrossEntropy.apply(*given, work)  # type: ignore[no-untyped-call]
+    return loss, negative
 
 
 class _OutputLayer:
@@ -111,7 +161,7 @@ class _OutputLayer:
         self.weight, self.bias = weight, bias
         self.mixed = low != weight.dtype
         self.hidden, self.low_weight = hidden.to(low), weight.to(low)
-        self.type = hidden.dtype
+        self.type, self.with_gradients = hidden.dtype, with_gradients
         if with_gradients:
             self.d_hidden = torch.empty_like(self.hidden)
             self.d_weight, self.d_bias = torch.zeros_like(weight), torch.zeros_like(bias)
@@ -143,89 +193,18 @@ class _CrossEntropy(torch.autograd.Function):
     """Takes the gradients chunk by chunk in the forward pass, while the chunk's logits are in the cache."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        hidden: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        targets: Tensor,
-        smoothing: float,
-        row_weights: Tensor | None,
-    ) -> tuple[Tensor, Tensor]:
-        needed = any(ctx.needs_input_grad)
-        layer = _OutputLayer(hidden, weight, bias, needed)
-        loss, negative = weight.new_zeros(()), weight.new_zeros(())
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, work: Callable[..., Any]) -> Any:
+        layer = _OutputLayer(hidden, weight, bias, any(ctx.needs_input_grad))
         with torch.autocast(hidden.device.type, enabled=False):
-            for start in range(0, hidden.size(0), CHUNK):
-                chunk = slice(start, start + CHUNK)
-                rows, wanted = layer.hidden[chunk], targets[chunk]
-                log_probs = layer.log_probs(rows)
-                row_loss = _negative(log_probs, wanted)
-                negative += row_loss.sum()
-                if smoothing:
-                    row_loss = (1 - smoothing) * row_loss - smoothing * log_probs.mean(-1)
-                loss += row_loss.sum() if row_weights is None else row_loss @ row_weights[chunk]
-                if not needed:
-                    continue
-                gradient = _error(log_probs.exp_(), wanted, smoothing)
-                if row_weights is not None:
-                    gradient *= row_weights[chunk].unsqueeze(1)
-                layer.backward(gradient, rows, layer.d_hidden[chunk])
-        if needed:
+            loss, negative = work(layer)
+        if layer.with_gradients:
             ctx.save_for_backward(*layer.gradients())
         ctx.mark_non_differentiable(negative)
         return loss, negative
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        return *(gradients[0] * gradient for gradient in ctx.saved_tensors), None, None, None
-
-
-class _PairCrossEntropy(torch.autograd.Function):
-    """R-Drop; gradients are taken like those of `_CrossEntropy`.
-
-    With z the logits, d = log p_1 - log p_2 and J = KL(p_1 || p_2) + KL(p_2 || p_1):
-
-    dJ/dz_1 = p_1 (d - KL(p_1 || p_2)) + p_1 - p_2
-    dJ/dz_2 = p_2 (-d - KL(p_2 || p_1)) + p_2 - p_1
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float, alpha: float
-    ) -> tuple[Tensor, Tensor]:
-        needed = any(ctx.needs_input_grad)
-        layer = _OutputLayer(hidden, weight, bias, needed)
-        loss, negative = weight.new_zeros(()), weight.new_zeros(())
-        count, step = len(targets), max(1, CHUNK // 2)
-        with torch.autocast(hidden.device.type, enabled=False):
-            for start in range(0, count, step):
-                wanted = targets[start : start + step]
-                passes = [slice(base + start, base + start + len(wanted)) for base in (0, count)]
-                log_probs = [layer.log_probs(layer.hidden[chunk]) for chunk in passes]
-                difference = log_probs[0] - log_probs[1]
-                probs = [each.exp() for each in log_probs]
-                towards = torch.linalg.vecdot(probs[0], difference), -torch.linalg.vecdot(probs[1], difference)
-                loss += alpha / 4 * (towards[0] + towards[1]).sum()
-                for each in log_probs:
-                    row_loss = _negative(each, wanted) / 2
-                    negative += row_loss.sum()
-                    if smoothing:
-                        row_loss = (1 - smoothing) * row_loss - smoothing / 2 * each.mean(-1)
-                    loss += row_loss.sum()
-                if not needed:
-                    continue
-                between = probs[0] - probs[1]
-                for sign, chunk, divergence, own in zip((1, -1), passes, towards, probs, strict=True):
-                    gradient = own * (sign * difference - divergence.unsqueeze(1)) + sign * between
-                    gradient.mul_(alpha / 4).add_(_error(own, wanted, smoothing), alpha=0.5)
-                    layer.backward(gradient, layer.hidden[chunk], layer.d_hidden[chunk])
-        if needed:
-            ctx.save_for_backward(*layer.gradients())
-        ctx.mark_non_differentiable(negative)
-        return loss, negative
-
-    backward = _CrossEntropy.backward
+        return *(gradients[0] * gradient for gradient in ctx.saved_tensors), None
 
 
 def _filled_up(rows: Tensor, dtype: torch.dtype | None = None) -> Tensor:

@@ -114,7 +114,7 @@ def load_engine(folder: ModelFolder, *, device: str = "cpu", threads: int | None
 
 
 class TorchLabelEngine:
-    """Runs a network without a decoder (`nmt.prediction.predictor.LabelEngine`)."""
+    """Runs a network without a decoder (as `nmt.prediction.predictor.OnnxLabelEngine`)."""
 
     def __init__(self, model: EncoderModel) -> None:
         self.model = model

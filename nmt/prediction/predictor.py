@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, overload
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from nmt.errors import UserError
 from nmt.model_folder import ModelFolder, check_export, open_model
 from nmt.prediction.captions import write_captions
 from nmt.text.cleaning import clean_line
-from nmt.text.labels import Labels, pad_sources, represent_sources, segment_words
+from nmt.text.labels import Labels, cut, pad_sources, represent_sources, segment_words
 from nmt.text.tables import ResultList, Row, html_table, text_table
 from nmt.text.vectors import Scale, vectors_of
 from nmt.translation.onnx_engine import OnnxEngine, Output, chosen_device, tensor
@@ -69,8 +69,8 @@ class Prediction:
         return html_table([{"text": self.text, **self.row()}])
 
 
-class LabelEngine(Protocol):
-    """What a predictor needs from a network."""
+class OnnxLabelEngine(OnnxEngine):
+    """Runs an exported model."""
 
     def outputs(self, source: npt.NDArray[Any], lengths: npt.NDArray[np.int64]) -> Floats:
         """Log-probabilities of labels, or standardised numbers, [1 or length, batch, outputs].
@@ -78,13 +78,6 @@ class LabelEngine(Protocol):
         source: padded ids with the end symbol, [length, batch], or vectors, [length, batch, size]
         lengths: [batch], with the end symbol
         """
-
-
-class OnnxLabelEngine(OnnxEngine):
-    """Runs an exported model."""
-
-    def outputs(self, source: npt.NDArray[Any], lengths: npt.NDArray[np.int64]) -> Floats:
-        """See `LabelEngine`."""
         found = self._graph("labels").bind().run({"source": tensor(source), "lengths": tensor(lengths)})
         output: Floats = found[self._output_name].array
         return output
@@ -102,7 +95,7 @@ class OnnxLabelEngine(OnnxEngine):
 class Predictor:
     """Predicts labels.
 
-    engine: the network, a `LabelEngine`, or an engine of search for a model that writes captions
+    engine: an `OnnxLabelEngine` or a `TorchLabelEngine`; for a model that writes captions an engine of search
     folder: the model, for its vocabulary, labels and settings
     """
 
@@ -170,7 +163,9 @@ class Predictor:
             units = [[text] for text in texts]
             places = [[0] if self.config.pooled else list(range(len(source))) for source in sources]
         predictions: list[Any] = [None] * len(texts)
-        for rows in batches([len(ids) + 1 for ids in sources], BATCH_POSITIONS):
+        order = sorted(range(len(sources)), key=lambda row: len(sources[row]))
+        for part in cut([len(sources[row]) + 1 for row in order], positions=BATCH_POSITIONS):
+            rows = order[part]
             found = self.engine.outputs(*pad_sources([sources[row] for row in rows]))
             for column, row in enumerate(rows):
                 own = found[np.array(places[row], np.int64), column]
@@ -211,17 +206,6 @@ class Predictor:
             [float(row[label]) for row, label in zip(probabilities, best, strict=True)],
             [dict(zip(names, map(float, row), strict=True)) for row in probabilities],
         )
-
-
-def batches(lengths: Sequence[int], positions: int) -> list[list[int]]:
-    """The numbers of inputs, those of similar length together, at most so many positions with padding at once."""
-    made: list[list[int]] = []
-    for row in sorted(range(len(lengths)), key=lambda row: lengths[row]):
-        if made and (len(made[-1]) + 1) * lengths[row] <= positions:
-            made[-1].append(row)
-        else:
-            made.append([row])
-    return made
 
 
 def load_engine(folder: ModelFolder, device: str, threads: int | None) -> Any:

@@ -84,9 +84,7 @@ def report_json(report: Report, commands: Commands) -> str:
         "calibration": report.calibration,
         "sentence_calibration": report.sentence_calibration,
         "search_tree": report.tree,
-        "training_curves": (
-            {"training": report.curves.training, "validation": report.curves.validation} if report.curves else None
-        ),
+        "training_curves": report.curves,
         "settings": evaluation.settings,
         "notes": evaluation.notes,
         "sentences": [_sentence(report, index) for index in range(len(evaluation.hypotheses))],

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from nmt.report.search_tree import Node
+
 WIDTH, HEIGHT = 640, 270
 LEFT, RIGHT, TOP, BOTTOM = 56, 22, 30, 44
 
@@ -167,35 +169,15 @@ def reliability_chart(label: str, bins: Sequence[tuple[float, float, int]]) -> s
     return plot.finish()
 
 
-@dataclass(frozen=True)
-class Leaf:
-    """A node of the search tree: a hypothesis."""
-
-    parent: int
-    """Index of the parent node; -1 for the root."""
-    step: int
-    text: str
-    kind: str
-    """A class of the style sheet: `best`, `finished`, `pruned`, `refused`."""
-    title: str
-    """The tooltip."""
-    note: str
-    """Small print after the text."""
-
-    @property
-    def width(self) -> float:
-        """About the width of text and note."""
-        return len(self.text) * CHARACTER + len(self.note) * 5.6 + 4
-
-
 ROW, CHARACTER, GAP = 19, 7.2, 26
 
 
-def tree_chart(label: str, root: str, nodes: Sequence[Leaf]) -> str:
-    """A tree that grows from left to right, one column per step; a node's first child is on the same row.
+def tree_chart(label: str, root: str, nodes: Sequence[Node], texts: Sequence[tuple[str, str, str]]) -> str:
+    """A search tree that grows from left to right, one column per step; a node's first child is on the same row.
 
-    nodes: in an order in which each comes after its parent
+    texts: of each node its piece, the small print behind it, and the tooltip
     """
+    sizes = [len(text) * CHARACTER + len(note) * 5.6 + 4 for text, note, _ in texts]
     order = {"best": 0, "finished": 1, "pruned": 2, "refused": 3}
     children: dict[int, list[int]] = {}
     for place, node in enumerate(nodes):
@@ -208,14 +190,14 @@ def tree_chart(label: str, root: str, nodes: Sequence[Leaf]) -> str:
         if place not in rows:
             used += 1
             rows[place] = used
-        own = sorted(children.get(place, ()), key=lambda child: (order[nodes[child].kind], child))
+        own = sorted(children.get(place, ()), key=lambda child: (order[nodes[child].fate], child))
         if own:
             rows[own[0]] = rows[place]
         waiting += reversed(own)
     columns = max((node.step for node in nodes), default=0)
     widths = [len(root) * CHARACTER] + [0.0] * columns
-    for node in nodes:
-        widths[node.step] = max(widths[node.step], node.width)
+    for node, size in zip(nodes, sizes, strict=True):
+        widths[node.step] = max(widths[node.step], size)
     lefts = [8.0]
     for width in widths:
         lefts.append(lefts[-1] + width + GAP)
@@ -225,16 +207,17 @@ def tree_chart(label: str, root: str, nodes: Sequence[Leaf]) -> str:
         f'aria-label="{escape(label)}">'
     ]
     middle = {place: 16 + row * ROW for place, row in rows.items()}
-    for place in sorted(range(len(nodes)), key=lambda place: -order[nodes[place].kind]):  # the best on top
+    for place in sorted(range(len(nodes)), key=lambda place: -order[nodes[place].fate]):  # the best on top
         node = nodes[place]
-        x = lefts[node.step - 1] + (nodes[node.parent].width if node.parent >= 0 else widths[0])
+        x = lefts[node.step - 1] + (sizes[node.parent] if node.parent >= 0 else widths[0])
         y, end = middle[node.parent], middle[place]
         bend = f"H{lefts[node.step] - 12:.0f}V{end - 4}" if end > y else ""
-        parts.append(f'<path class="branch {node.kind}" d="M{x + 3:.0f} {y - 4}{bend}H{lefts[node.step] - 3:.0f}"/>')
+        parts.append(f'<path class="branch {node.fate}" d="M{x + 3:.0f} {y - 4}{bend}H{lefts[node.step] - 3:.0f}"/>')
     parts.append(f'<text class="best" x="{lefts[0]:.0f}" y="{middle[-1]}">{escape(root)}</text>')
-    for place, node in enumerate(nodes):
+    for place, (node, told) in enumerate(zip(nodes, texts, strict=True)):
+        text, note, title = map(escape, told)
         parts.append(
-            f'<text class="{node.kind}" x="{lefts[node.step]:.0f}" y="{middle[place]}">{escape(node.text)}'
-            f'<tspan class="note" dx="4">{escape(node.note)}</tspan><title>{escape(node.title)}</title></text>'
+            f'<text class="{node.fate}" x="{lefts[node.step]:.0f}" y="{middle[place]}">{text}'
+            f'<tspan class="note" dx="4">{note}</tspan><title>{title}</title></text>'
         )
     return "".join(parts) + "</svg>"

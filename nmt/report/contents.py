@@ -20,7 +20,7 @@ from nmt.report.calibration import (
     rank_correlation,
     sentence_groups,
 )
-from nmt.report.curves import Curves, read_curves
+from nmt.report.curves import Record, read_curves
 from nmt.report.search_tree import Node, search_tree
 from nmt.report.statistics import (
     LENGTHS,
@@ -130,7 +130,7 @@ class Report:
     calibration: Calibration | None = None
     sentence_calibration: SentenceCalibration | None = None
     tree: SearchTree | None = None
-    curves: Curves | None = None
+    curves: dict[str, list[Record]] | None = None
 
 
 def make_report(evaluation: Evaluation, scorer: PartScorer) -> Report:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,6 @@ METRICS = "metrics.jsonl"
 Record = dict[str, Any]
 
 
-@dataclass
-class Curves:
-    """The records of a training; each has the number of its `update`."""
-
-    training: list[Record]
-    validation: list[Record]
-
-
 def find_metrics(model: Path) -> Path | None:
     """The records of the run that a model folder belongs to, in the folder itself or in its parent folder."""
     for folder in (model, model.parent, model.parent.parent):
@@ -31,8 +22,10 @@ def find_metrics(model: Path) -> Path | None:
     return None
 
 
-def read_curves(path: Path) -> Curves:
-    """Read `metrics.jsonl`. In a run that is still going on, the last line may be incomplete; it is left out.
+def read_curves(path: Path) -> dict[str, list[Record]]:
+    """The `training` and `validation` records of `metrics.jsonl`, each with the number of its `update`.
+
+    In a run that is still going on, the last line may be incomplete; it is left out.
 
     Raises UserError naming a line that is not a record.
     """
@@ -47,7 +40,4 @@ def read_curves(path: Path) -> Curves:
                 break
             raise UserError(f"`{path}` line {number} is not a record of a training; remove the line") from None
         records.append(record)
-    return Curves(
-        [record for record in records if record.get("kind") == "training"],
-        [record for record in records if record.get("kind") == "validation"],
-    )
+    return {kind: [one for one in records if one.get("kind") == kind] for kind in ("training", "validation")}

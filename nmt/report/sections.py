@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from nmt.report import charts
 from nmt.report.blocks import Block, Code, Document, Example, Figure, Section, Table, section
-from nmt.report.charts import Leaf, Series
+from nmt.report.charts import Series
 from nmt.report.contents import Report, SearchTree, TrainingPart
 from nmt.report.training_data import NEAR
 from nmt.report.words import Span, differences
@@ -464,13 +464,13 @@ def _plain(text: str) -> list[Span]:
 
 def tree_section(tree: SearchTree) -> Section:
     """The search tree of one sentence, and how many hypotheses there were."""
-    leaves = []
+    texts = []
     for node, piece in zip(tree.nodes, tree.pieces, strict=True):
         text = "end" if node.token == END else piece
         probability = f"{100 * math.exp(node.log_prob):.0f}"
         score = "" if node.score is None else f" score {node.score:.2f}"
         title = f"{text}: log-probability {node.log_prob:.3f}, of the hypothesis {node.total:.3f}; {node.fate}{score}"
-        leaves.append(Leaf(node.parent, node.step, text, node.fate, title, f"{probability}{score}"))
+        texts.append((text, f"{probability}{score}", title))
     fates = [node.fate for node in tree.nodes]
     rows = [
         ["finished", f"{sum(node.score is not None for node in tree.nodes)}"],
@@ -485,7 +485,7 @@ def tree_section(tree: SearchTree) -> Section:
         "their scores. Plain: hypotheses that were in the beam and were pruned later. Struck out: the most probable "
         "continuations that did not enter the beam.",
         f"Source: {tree.source}",
-        Figure(charts.tree_chart(f"search tree of sentence {tree.place + 1}", "▸", leaves), wide=True),
+        Figure(charts.tree_chart(f"search tree of sentence {tree.place + 1}", "▸", tree.nodes, texts), wide=True),
         Table(["hypotheses", "number"], rows, (1,)),
     )
 
@@ -505,26 +505,26 @@ MOST_POINTS = 400
 
 def _curves(report: Report, commands: Commands) -> Section | None:
     curves = report.curves
-    if curves is None or not (curves.training or curves.validation):
+    if curves is None or not any(curves.values()):
         return None
     blocks: list[Block] = []
     for key, label in CURVES.items():
         series = []
-        for name, records in {"training": curves.training, "validation": curves.validation}.items():
+        for name, records in curves.items():
             points = [(record["update"], record[key]) for record in records if isinstance(record.get(key), int | float)]
             points = points[:: -(-len(points) // MOST_POINTS) or 1]
             if points:
                 series.append(Series(name, [y for _, y in points], [x for x, _ in points]))
         if series:
             blocks.append(Figure(charts.line_chart(label, series, "updates", label, from_zero=key != "loss")))
-    names = [name for name in ("loss", "perplexity", "bleu") if any(name in record for record in curves.validation)]
-    if curves.validation:
+    names = [name for name in ("loss", "perplexity", "bleu") if any(name in record for record in curves["validation"])]
+    if curves["validation"]:
         rows = [
             [
                 f"{record.get('epoch', '')}", f"{record['update']:,}", f"{record.get('seconds', 0) / 60:.1f}",
                 *(_number(record.get(name)) for name in names), "best so far" if record.get("best") else "",
             ]
-            for record in curves.validation
+            for record in curves["validation"]
         ]  # fmt: skip
         head = ["epoch", "update", "minutes", *(f"validation {name}" for name in names), ""]
         blocks.append(Table(head, rows, range(3 + len(names))))

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nmt.errors import UserError, how_to_install
+from nmt.errors import UserError, how_to_install, imported
 from nmt.scores.tokenizers import SCRIPTS, TOKENIZERS, language_code, script_language, tokenizer_for
 
 if TYPE_CHECKING:
@@ -27,16 +27,14 @@ def make_bleu(target_language: str, tokenizer: str | None = None, *, effective_o
     It also serves as a check before a long training that BLEU can be computed.
     Raises UserError if sacrebleu or the tokeniser is missing or unknown.
     """
-    try:
-        from sacrebleu.metrics.bleu import BLEU
-    except ImportError:
-        raise UserError(f"BLEU needs sacrebleu, which is not installed: {how_to_install('sacrebleu')}") from None
+    found = imported("sacrebleu.metrics.bleu", "BLEU needs sacrebleu", "sacrebleu").BLEU
     name = tokenizer or tokenizer_for(target_language)
-    if name not in BLEU.TOKENIZERS:
-        raise UserError(f"the BLEU tokeniser must be one of {', '.join(BLEU.TOKENIZERS)}, but is `{name}` instead")
+    if name not in found.TOKENIZERS:
+        raise UserError(f"the BLEU tokeniser must be one of {', '.join(found.TOKENIZERS)}, but is `{name}` instead")
     try:
         # `force` only silences sacrebleu's own warning about tokenised text; an evaluation's notes have our warning.
-        return BLEU(tokenize=name, force=True, effective_order=effective_order)
+        made: BLEU = found(tokenize=name, force=True, effective_order=effective_order)
+        return made
     except (ImportError, RuntimeError, AssertionError, OSError) as error:
         if name in ("ja-mecab", "ko-mecab"):
             extra = name[:2]

@@ -9,19 +9,18 @@ from typing import Any
 import numpy as np
 
 from nmt.config import Config
-from nmt.data.batching import Batch, Pool, drop_words, make_batch, plan_batches, to_device
-from nmt.data.examples import Examples, LabelBatcher, Texts, check_examples, measure_examples
+from nmt.data.batching import Batch, Pool, drop_words, make_batch, plan_batches
+from nmt.data.examples import Examples, LabelBatcher, Texts, check_examples
 from nmt.model_folder import ModelFolder
 from nmt.network.model import TranslationModel
 from nmt.network.torch_engine import TorchEngine
 from nmt.prediction.captions import Caption, write_captions
 from nmt.prediction.predictor import Prediction
 from nmt.scores.evaluation import Evaluation, evaluate_translations
-from nmt.sizing import Amount
 from nmt.tasks.examples import read_splits, short_enough
 from nmt.tasks.task import Say
 from nmt.tasks.translation import TranslationTask, check_decoding
-from nmt.text.labels import Ids, represent_sources
+from nmt.text.labels import Ids, cut, represent_sources
 
 
 class CaptionBatcher(LabelBatcher):
@@ -34,7 +33,7 @@ class CaptionBatcher(LabelBatcher):
         lengths = [np.array([len(one) for one in side], np.int64) for side in sides]
         return Pool(sides[0], sides[1], indices, plan_batches(lengths[0], lengths[1], self.settings, rng))
 
-    def caption_batch(self, pool: Pool, number: int, update: int) -> Batch:
+    def batch(self, pool: Pool, number: int, update: int) -> Batch:  # type: ignore[override]
         """A batch for training, with words dropped from what the decoder reads."""
         chosen = pool.batches[number]
         rng = np.random.default_rng([self.settings.seed, update, number, 1])
@@ -42,17 +41,14 @@ class CaptionBatcher(LabelBatcher):
         inputs = drop_words(targets, self.starts, self.settings.target_word_dropout, rng)
         return make_batch([pool.source[i] for i in chosen], inputs, targets, pool.indices[chosen])
 
-    def validation_batches(self, rows: Ids, sentences: int, tokens: int) -> Iterator[Batch]:
+    def in_order(self, rows: Ids, sentences: int, tokens: int) -> Iterator[Batch]:  # type: ignore[override]
         """Some examples once, sorted by the length of their texts; `tokens`: most positions of a batch."""
         lengths = np.array([len(self.examples.sources[i]) + len(self.examples.labels[i]) + 2 for i in rows])
         order = rows[np.argsort(lengths, kind="stable")]
-        longest, start = np.sort(lengths), 0
-        while start < len(order):
-            fitting = longest[start : start + sentences] * np.arange(1, len(order[start : start + sentences]) + 1)
-            indices = order[start : start + max(1, int((fitting <= tokens).sum()))]
-            sources, targets = ([side[i] for i in indices] for side in (self.examples.sources, self.examples.labels))
-            yield make_batch(sources, targets, targets, indices)
-            start += len(indices)
+        for part in cut(np.sort(lengths).tolist(), positions=tokens, rows=sentences):
+            sides = self.examples.sources, self.examples.labels
+            sources, targets = ([side[i] for i in order[part]] for side in sides)
+            yield make_batch(sources, targets, targets, order[part])
 
 
 class CaptionScores:
@@ -72,7 +68,6 @@ class CaptionScores:
 class CaptioningTask(TranslationTask):
     """Vectors with texts, a TranslationModel that reads vectors, validation by loss, BLEU and chrF."""
 
-    batcher: Any
     validation_batcher: Any
 
     @staticmethod
@@ -80,11 +75,6 @@ class CaptioningTask(TranslationTask):
         """Whatever would stop a validation, such as a missing split, must stop the run now."""
         check_decoding(config)
         check_examples(config)
-
-    @staticmethod
-    def measure(config: Config) -> Amount:
-        """The amount of text."""
-        return measure_examples(config)
 
     def prepare(self, say: Say) -> None:
         """The examples of both splits, and the texts of the validation split."""
@@ -103,20 +93,6 @@ class CaptioningTask(TranslationTask):
         kept = short_enough(pieces, longest, ("text", "pieces"), split, say)
         sides = [sources[i] for i in kept], [np.array(pieces[i], np.int64) for i in kept]
         return Examples(sides[0], [np.zeros(0, np.int64)] * len(kept), sides[1], [texts.targets[i] for i in kept])
-
-    def batch(self, pool: Pool, number: int, update: int) -> Batch:
-        """The examples of a batch, padded."""
-        made: Batch = self.batcher.caption_batch(pool, number, update)
-        return to_device(made, self.device)
-
-    def place(self, batch: Batch) -> str:
-        """The numbers of the examples."""
-        return super().place(batch).replace("pairs", "examples")
-
-    def validation_batches(self, sentences: int, tokens: int) -> Iterator[Batch]:
-        """The validation split."""
-        found: Iterator[Batch] = self.validation_batcher.validation_batches(self.validated, sentences, tokens)
-        return found
 
     def _translate(self, model: TranslationModel, check: Callable[[], None]) -> list[Caption]:  # type: ignore[override]
         """The model's texts for the validation split."""

@@ -20,16 +20,14 @@ from nmt.data.examples import (
     LabelBatcher,
     Texts,
     check_examples,
-    measure_examples,
     read_texts,
 )
 from nmt.errors import UserError
 from nmt.model_folder import ModelFolder
 from nmt.network.encoder_model import EncoderModel
 from nmt.prediction.predictor import Prediction
-from nmt.sizing import Amount
 from nmt.tasks.task import Model, Say, Task, Validation
-from nmt.text.labels import Ids, represent_sources
+from nmt.text.labels import represent_sources
 
 VALIDATION_POSITIONS = 1 << 14
 """Most positions of a validation batch, padding included; a longer input is alone in its batch."""
@@ -110,11 +108,6 @@ class ExampleTask(Task):
             )
         check_examples(config)
 
-    @staticmethod
-    def measure(config: Config) -> Amount:
-        """The amount of training text."""
-        return measure_examples(config)
-
     def prepare(self, say: Say) -> None:
         """The examples of both splits."""
         note = f", {len(self.target_vocabulary)} {self.outputs}"
@@ -141,21 +134,9 @@ class ExampleTask(Task):
         names = ("example", "vectors") if self.config.reads_vectors else ("text", "pieces")
         return short_enough(sources, self.config.data.max_length, names, split, say)
 
-    def pools(self, epoch: int) -> list[Ids]:
-        """The examples in random order, in parts that are sorted by length."""
-        return self.batcher.pools(epoch)
-
-    def pool(self, part: Ids, epoch: int, number: int) -> Pool:
-        """The sources of a part's examples with a plan of their batches."""
-        return self.batcher.pool(part, epoch, number)
-
     def batch_tokens(self, pool: Pool) -> list[int]:
         """Targets of each batch."""
         return [sum(len(pool.target[i]) for i in batch) for batch in pool.batches]
-
-    def batch(self, pool: Pool, number: int, update: int) -> LabelBatch:
-        """The examples of a batch, padded."""
-        return to_device(self.batcher.batch(pool, number, update), self.device)
 
     def backward(
         self, model: Any, batch: LabelBatch, *, tokens: float | Tensor, seed: int, progress: float
@@ -182,15 +163,6 @@ class ExampleTask(Task):
             (loss / tokens).backward()  # type: ignore[no-untyped-call]
             total, total_reported = total + loss.detach(), total_reported + reported
         return total, total_reported
-
-    def forward(self, model: Any, batch: LabelBatch) -> None:
-        """The forward pass alone."""
-        with self.autocast():
-            self.loss(model, model(batch.source, batch.lengths), batch)
-
-    def place(self, batch: LabelBatch) -> str:
-        """The numbers of the examples."""
-        return f"training examples {', '.join(map(str, batch.indices[:5]))}{', ...' if len(batch.indices) > 5 else ''}"
 
     @torch.no_grad()
     def validate(self, model: Model, check: Callable[[], None]) -> Validation:

@@ -88,17 +88,12 @@ class LanguageModelTask(Task):
     ) -> tuple[Tensor, Tensor]:
         """Maximum likelihood with label smoothing, from the carried state, which is left behind the chunk."""
         torch.manual_seed(seed)
-        loss, negative, after = self.forward(model, batch)
+        state = (self.carried if batch.number else {}) or model.initial_state(batch.inputs.size(1))
+        with self.autocast():
+            loss, negative, after = model(batch.inputs, batch.targets, state, self.settings.label_smoothing)
         (loss / tokens).backward()
         self.carried = {name: tensor.detach() for name, tensor in after.items()}
         return loss.detach(), negative
-
-    def forward(self, model: Any, batch: Chunk) -> Any:
-        """The forward pass alone: the loss, the plain negative log-likelihood, and the state behind the chunk."""
-        carried = self.carried if batch.number else {}
-        state = carried or model.initial_state(batch.inputs.size(1))
-        with self.autocast():
-            return model(batch.inputs, batch.targets, state, self.settings.label_smoothing)
 
     def place(self, batch: Chunk) -> str:
         """Positions of the streams."""

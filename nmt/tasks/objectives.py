@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -26,24 +26,8 @@ from nmt.search.reranking import make_utility
 from nmt.search.sampling import sample_translations
 from nmt.text.vocabulary import BEGIN, END, PAD, SPECIAL_PIECES, Vocabulary
 
-
-class Objective(Protocol):
-    """The forward and backward pass of one batch of an update."""
-
-    def __call__(
-        self, model: Any, batch: Any, *, tokens: float | Tensor, seed: int, progress: float
-    ) -> tuple[Tensor, Tensor]:
-        """Add the gradient of loss / tokens to the weights' `.grad`.
-
-            model: in training mode, and left in it
-            tokens: target tokens of all batches of this update
-            seed: of all random numbers in this batch
-            progress: share of the training done, 0 to 1
-
-        Returns: loss and plain negative log-likelihood of the references, summed over the batch, in nats; on the
-        device, where nobody has waited for them or checked that they are finite.
-        """
-        ...
+Objective = Callable[..., tuple[Tensor, Tensor]]
+"""The forward and backward pass of one batch, with the arguments and results of `nmt.tasks.task.Task.backward`."""
 
 
 def make_objective(config: Config, target_vocabulary: Vocabulary) -> Objective:
@@ -101,7 +85,7 @@ class Likelihood:
     def __call__(
         self, model: TranslationModel, batch: Batch, *, tokens: float | Tensor, seed: int, progress: float
     ) -> tuple[Tensor, Tensor]:
-        """See `Objective`."""
+        """See `Task.backward`."""
         settings = self.settings
         kind, rate = settings.scheduled_sampling, settings.scheduled_sampling_rate
         probability = sampling_probability(kind, rate, progress)
@@ -216,7 +200,7 @@ class MinimumRisk:
     def __call__(
         self, model: TranslationModel, batch: Batch, *, tokens: float | Tensor, seed: int, progress: float
     ) -> tuple[Tensor, Tensor]:
-        """See `Objective`."""
+        """See `Task.backward`."""
         torch.manual_seed(_draw_seed(seed))
         with _evaluating(model):
             candidates = self.candidates(model, batch)

@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 from nmt.config import Config
-from nmt.data.batching import batch_rows, split_batch
+from nmt.data.batching import batch_rows, split_batch, to_device
 from nmt.data.corpus import measure, training_tags, training_texts
-from nmt.data.examples import read_texts
+from nmt.data.examples import measure_examples, read_texts
 from nmt.errors import UserError
 from nmt.model_folder import ModelFolder
 from nmt.network.model import Network
@@ -136,6 +136,8 @@ class Task(ABC):
     carried: dict[str, Tensor]
     """The tensors, apart from the weights, that a batch leaves for the next one; saved with the training state."""
 
+    batcher: Any
+    """What makes the pools of an epoch and their batches."""
     target_vocabulary: Any
     """The vocabulary of the target side, its `Labels`, or the `Scale` of its numbers."""
     guess: tuple[float, str]
@@ -161,27 +163,28 @@ class Task(ABC):
     @staticmethod
     def measure(config: Config) -> Amount:
         """The amount of training text, which determines the settings that are `auto`."""
-        return measure(config.data, config.task)
+        reads_pairs = config.kind.decoder and not config.reads_vectors
+        return measure(config.data, config.task) if reads_pairs else measure_examples(config)
 
     @abstractmethod
     def prepare(self, say: Say) -> None:
         """Read training and validation data."""
 
-    @abstractmethod
-    def pools(self, epoch: int) -> Sequence[Any]:
+    def pools(self, epoch: int) -> Any:
         """The parts of an epoch."""
+        return self.batcher.pools(epoch)
 
-    @abstractmethod
     def pool(self, part: Any, epoch: int, number: int) -> Any:
         """A part ready for training; its `batches` has as many items as there are batches in it."""
+        return self.batcher.pool(part, epoch, number)
 
     @abstractmethod
     def batch_tokens(self, pool: Any) -> list[int]:
         """Target tokens of each batch of a pool."""
 
-    @abstractmethod
     def batch(self, pool: Any, number: int, update: int) -> Any:
         """A batch on the device, with `target_tokens`; `update` seeds the chance in it."""
+        return to_device(self.batcher.batch(pool, number, update), self.device)
 
     @abstractmethod
     def backward(
@@ -215,13 +218,10 @@ class Task(ABC):
         loss, negative = (torch.stack(each).sum() for each in zip(*losses, strict=True))
         return loss, negative
 
-    @abstractmethod
-    def forward(self, model: Model, batch: Any) -> None:
-        """The forward pass alone, from what `carried` holds."""
-
-    @abstractmethod
     def place(self, batch: Any) -> str:
         """Where in the training data a batch comes from."""
+        what, rest = self.config.kind.examples.split()[0], ", ..." if len(batch.indices) > 5 else ""
+        return f"training {what} {', '.join(map(str, batch.indices[:5]))}{rest}"
 
     @abstractmethod
     def validate(self, model: Model, check: Callable[[], None]) -> Validation:

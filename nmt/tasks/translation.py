@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -116,36 +116,15 @@ class TranslationTask(Task):
                 "`data.target_language` if nothing else names it"
             )
 
-    def pools(self, epoch: int) -> list[np.ndarray]:
-        """Pairs in random order, in parts that are sorted by length."""
-        return self.batcher.pools(epoch)
-
-    def pool(self, part: np.ndarray, epoch: int, number: int) -> Pool:
-        """Segmented pairs with a plan of their batches."""
-        return self.batcher.pool(part, epoch, number)
-
     def batch_tokens(self, pool: Pool) -> list[int]:
         """Pieces and end symbols of each batch."""
         return [sum(len(pool.target[i]) + 1 for i in batch) for batch in pool.batches]
-
-    def batch(self, pool: Pool, number: int, update: int) -> Batch:
-        """The pairs of a batch, padded."""
-        return to_device(self.batcher.batch(pool, number, update), self.device)
 
     def backward(
         self, model: Model, batch: Batch, *, tokens: float | Tensor, seed: int, progress: float
     ) -> tuple[Tensor, Tensor]:
         """The passes of the configured objective."""
         return self.objective(model, batch, tokens=tokens, seed=seed, progress=progress)
-
-    def forward(self, model: Any, batch: Batch) -> None:
-        """Teacher forcing, which every objective begins with or can be traced by."""
-        with self.autocast():
-            model(batch.source, batch.lengths, batch.inputs, batch.targets, self.settings.label_smoothing)
-
-    def place(self, batch: Batch) -> str:
-        """The pairs' numbers in the corpus."""
-        return f"training pairs {', '.join(map(str, batch.indices[:5]))}{', ...' if len(batch.indices) > 5 else ''}"
 
     def validate(self, model: Model, check: Callable[[], None]) -> Validation:
         """Loss on the reference translations; BLEU and chrF of the model's own translations."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,21 @@ def segment_words(
         sources.append([piece for ids in own for piece in ids])
         places.append(np.cumsum([0, *map(len, own)])[:-1].tolist())
     return sources, places
+
+
+def cut(*lengths: Sequence[int], positions: int, rows: int = 1 << 62) -> Iterator[slice]:
+    """Successive rows as batches: at most so many rows, and so many positions with padding; a longer row is alone.
+
+    lengths: of each side of the rows, in their order
+    """
+    start, longest = 0, (0,) * len(lengths)
+    for end, own in enumerate(zip(*lengths, strict=True)):
+        longest = tuple(map(max, longest, own))
+        if end > start and (end - start == rows or sum(longest) * (end + 1 - start) > positions):
+            yield slice(start, end)
+            start, longest = end, own
+    if lengths[0]:
+        yield slice(start, len(lengths[0]))
 
 
 def pad_sources(sources: Sequence[Any]) -> tuple[Any, Ids]:
