@@ -248,6 +248,7 @@ MANIFEST_VALUES: dict[str, Callable[[Any], bool]] = {
     ),
     "shortlist": lambda value: value is None or isinstance(value, bool | dict),
     "state": lambda value: _is_table(value, _is_size),
+    "transitions": lambda value: isinstance(value, list) and all(isinstance(one, float) for one in value),
     "weights": lambda value: _is_table(value, _is_text, _is_count),
     "vocabularies": lambda value: _is_table(value, _is_text),
     CONFIG: _is_text,

@@ -198,6 +198,14 @@ def shown_pairs() -> set[tuple[str, str, str, str]]:
     return shown
 
 
+def excluded_tasks(name: str, value: Any) -> set[Any]:
+    """The tasks that rules exclude for a value: two values between which no task is left are refused."""
+    rules = [rule for rule in RULES if {*rule.together} == {"task", name}]
+    return {
+        task for task in OPTIONS["task"] if any(rule.broken(configured({"task": task, name: value})) for rule in rules)
+    }
+
+
 @pytest.mark.slow
 def test_no_other_pair_is_refused() -> None:
     """Of all values of all settings in the configuration. What completes each alone is tried first, as it is faster.
@@ -205,12 +213,15 @@ def test_no_other_pair_is_refused() -> None:
     Listed pairs are not tried: nothing completes a pair that a rule excludes (`is_possible` needs seconds to see that).
     """
     known = listed_pairs() | shown_pairs()
+    not_with = {(name, repr(x)): excluded_tasks(name, x) for name, values in OPTIONS.items() for x in values}
+    tasks = set(OPTIONS["task"])
     alone = {(name, repr(x)): completed({name: x}) or {} for name, values in OPTIONS.items() for x in values}
     refused = {
         pair((a, x), (b, y))
         for a, b in itertools.combinations(OPTIONS, 2)
         for x, y in itertools.product(OPTIONS[a], OPTIONS[b])
         if pair((a, x), (b, y)) not in known
+        and not_with[a, repr(x)] | not_with[b, repr(y)] != tasks
         and mistakes({a: x, b: y})
         and mistakes({**alone[a, repr(x)], **alone[b, repr(y)], a: x, b: y})
         and not is_possible({a: x, b: y})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import unicodedata
+import zlib
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from nmt.config import VocabularyConfig
 from nmt.text.glossary import Glossary
 from nmt.text.spelling import Speller
-from nmt.text.vocabulary import SourceWords, Vocabulary, learn_vocabulary
+from nmt.text.vocabulary import READ_WORDS, SourceWords, Vocabulary, learn_vocabulary
 from nmt.translation.line_stream import translate_stream
 from nmt.translation.translator import SourceLine, Translator
 
@@ -72,6 +74,23 @@ def test_slips_are_undone(speller: Speller, written: str, meant: str) -> None:
 )
 def test_what_is_right_or_unclear_does_not_change(speller: Speller, line: str) -> None:
     assert speller.correct(line) == (line, {})
+
+
+@pytest.mark.parametrize("line", ["Wir haben gestern gewartet.", "Das Zimmer ist schön.", "Wir warten auf die Straße."])
+def test_text_in_another_form_is_as_right(speller: Speller, line: str) -> None:
+    for other in (unicodedata.normalize("NFD", line), line.replace("e", "e\u00ad"), line.replace(" ", "\u00a0 ")):
+        assert speller.correct(other) == (other, {})
+    wrong = unicodedata.normalize("NFD", line + " gestren")
+    assert speller.correct(wrong) == (f"{line} gestern", {"gestren": "gestern"})
+    assert speller.correct(wrong + " a\u0308@b.de") == (wrong + " a\u0308@b.de", {})
+
+
+def test_a_damaged_list_is_none_and_endless_words_take_no_time(speller: Speller) -> None:
+    assert speller.correct("x" * 100_000 + " gestren")[1] == {"gestren": "gestern"}
+    for damage in (b"", b"\0\1", zlib.compress(b"\xff\xfe 1\nein zwei"), zlib.compress(b"a 1 b")):
+        field = READ_WORDS + damage
+        damaged = Vocabulary(speller.vocabulary._pieces + b"\xca\x0c" + bytes([len(field)]) + field)
+        assert len(damaged.words) <= 1
 
 
 def test_terms_and_kept_words_do_not_change(speller: Speller) -> None:

@@ -273,6 +273,9 @@ class ModelConfig(Section):
     their mean, the last state of each direction, or a mean weighted by attention (Lin et al. 2017). Try `last` for
     short inputs, and `mean` or `attention` for long ones. With `none` a regression predicts numbers at each
     position."""
+    crf: bool = False
+    """Whether the labels of a tagging are chosen as a sequence, by a conditional random field, which also learns which
+    label follows which (Huang et al. 2015). It gains most for entities, whose labels depend on each other."""
     frozen_embeddings: bool = False
     """Do not train embeddings that were read from a file; for very little data."""
     dropout: Annotated[float, AUTO, BELOW_1] = AUTO

@@ -118,6 +118,7 @@ def excluding(cause: Mapping[str, list[Any] | Values], must: str, reason: str) -
 
 
 TEXT_ONLY = Values("that reads only text", lambda task: task_kind(task).source != "pieces_or_vectors", ("translation",))
+NOT_TAGGING = Values("without a label for each unit", lambda task: task_kind(task).target != "labels", ("regression",))
 ONE_LABEL = Values("of one label", lambda task: task_kind(task).target == "label", ("classification",))
 WITHOUT_DECODER = Values("of labels", lambda task: not task_kind(task).decoder, ("classification",))
 
@@ -292,6 +293,15 @@ RULES = [
         {"task": ["tagging"], "training.source_sampling": above(0, 0.3)},
         "0 for tagging",
         "each word is read by its first piece",
+    ),
+    Rule({"task": NOT_TAGGING, "model.crf": [True]}, "false for the task `{task}`", "it is for labels in a sequence"),
+    *(
+        Rule({"model.crf": [True], name: values}, "0 with `model.crf`", reason)
+        for name, values, reason in (
+            ("training.label_smoothing", above(0, 0.1), "the labels are not predicted one by one"),
+            ("training.class_weights", above(0, 0.1), "the loss is that of a whole sequence"),
+            ("training.truncation", above(0, 3), "the labels of the whole input compete"),
+        )
     ),
     Rule(
         {"task": ONE_LABEL, "training.truncation": above(0, 3)},

@@ -245,8 +245,13 @@ def write_graphs(model: Any, folder: Path, integers: bool, small: bool, task: st
         (folder / f"{name}.onnx").write_bytes(graph.model(store))
     if isinstance(model, EncoderModel):
         (folder / store.file).write_bytes(store.content)
-        labels = {"pieces": len(model.output_bias), "pooled": model.pooling is not None, "shortlist": False}
+        labels: dict[str, Any] = {
+            "pieces": len(model.output_bias),
+            "pooled": model.pooling is not None,
+            "shortlist": False,
+        }
         labels |= {"numbers": True} if model.numbers else {}
+        labels |= {} if model.transitions is None else {"transitions": values(model.transitions).ravel().tolist()}
         return {"format": EXPORT_FORMAT, "task": task, "integers": integers, **labels}
     weight = values(model.output_weight)
     whole, scale = quantize_rows(weight)

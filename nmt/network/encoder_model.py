@@ -51,7 +51,8 @@ class Pooling(nn.Module):
 class EncoderModel(Network):
     """p(label | x) = softmax(W r + b), with r the pooled states of the encoder, or its state at each position.
 
-    Numbers that are predicted are W r + b itself.
+    Numbers that are predicted are W r + b itself. With `model.crf` the labels of all positions are predicted together,
+    from the same scores and from those of the transitions (`nmt.network.label_chain`).
 
     source_size: pieces of the source vocabulary, or the size of the vectors that are read
     outputs: labels or numbers
@@ -79,6 +80,7 @@ class EncoderModel(Network):
         self.output_weight = nn.Parameter(torch.empty(outputs, config.hidden_size))
         self.output_bias = nn.Parameter(torch.zeros(outputs))
         self.initialize()
+        self.transitions = nn.Parameter(torch.zeros(outputs + 1, outputs)) if config.crf else None
         self.source_embedding.weight.requires_grad_(not config.frozen_embeddings)
 
     @classmethod

@@ -118,6 +118,8 @@ class TorchLabelEngine:
 
     def __init__(self, model: EncoderModel) -> None:
         self.model = model
+        chain = model.transitions
+        self.transitions = None if chain is None else chain.detach().float().cpu().numpy()
 
     @torch.inference_mode()
     def outputs(self, source: np.ndarray, lengths: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
 
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from nmt.errors import UserError
 from nmt.model_folder import ModelFolder, check_export, open_model
 from nmt.prediction.captions import write_captions
+from nmt.prediction.label_chain import best_labels, label_probabilities
 from nmt.text.cleaning import clean_line
 from nmt.text.labels import Labels, cut, pad_sources, represent_sources, segment_words
 from nmt.text.tables import ResultList, Row, html_table, text_table
@@ -81,6 +83,16 @@ class OnnxLabelEngine(OnnxEngine):
         found = self._graph("labels").bind().run({"source": tensor(source), "lengths": tensor(lengths)})
         output: Floats = found[self._output_name].array
         return output
+
+    @cached_property
+    def transitions(self) -> Floats | None:
+        """Scores of the transitions between labels (`nmt.network.label_chain`), [labels + 1, labels], or None."""
+        found, pieces = self.manifest.get("transitions"), self.manifest["pieces"]
+        if found is None:
+            return None
+        if len(found) != (pieces + 1) * pieces:
+            raise UserError(f"the export in `{self.folder}` is damaged: it has {len(found)} transitions of labels")
+        return np.array(found, np.float32).reshape(pieces + 1, pieces)
 
     @property
     def _output_name(self) -> str:
@@ -197,8 +209,10 @@ class Predictor:
         """
         if isinstance(self.labels, Scale):
             return Prediction(text, [], [], [], [], self.labels.restored(outputs).tolist())
-        probabilities = np.exp(outputs)
-        best, names = probabilities.argmax(-1), self.labels.names
+        probabilities, names, chain = np.exp(outputs), self.labels.names, self.engine.transitions
+        best = probabilities.argmax(-1)
+        if chain is not None:
+            best, probabilities = best_labels(outputs, chain), label_probabilities(outputs, chain)
         return Prediction(
             text,
             units,

@@ -174,9 +174,9 @@ class ExampleTask(Task):
             with self.autocast():
                 readout = model(batch.source, batch.lengths)
                 total += self.loss(model, readout, batch)[1].item()
-                best = self.best(model.output(readout))
+                output = model.output(readout).float().cpu().numpy()
             for column, index in enumerate(batch.indices):
-                predicted[index] = best[self.validation.places[index], column]
+                predicted[index] = self.best(model, output[self.validation.places[index], column])
             check()
         scores = self.score(self.validation.labels, predicted)
         loss = total / sum(map(len, self.validation.labels))
@@ -187,5 +187,5 @@ class ExampleTask(Task):
         )
 
     @abstractmethod
-    def best(self, output: Tensor) -> Any:
-        """What is predicted from the output layer's numbers [1 or length, batch, outputs]: an array [.., batch, ..]."""
+    def best(self, model: Any, output: Any) -> Any:
+        """What is predicted for an example from the output layer's numbers, [units, outputs]: an array."""

@@ -12,9 +12,12 @@ from torch import Tensor
 
 from nmt.data.examples import IGNORED, LabelBatch, Texts
 from nmt.model_folder import ModelFolder
+from nmt.network.label_chain import label_chain_loss
 from nmt.network.loss import output_cross_entropy, real_positions
+from nmt.prediction.label_chain import best_labels
 from nmt.prediction.predictor import Prediction
 from nmt.scores.labels import LabelScores
+from nmt.search.engine import Floats
 from nmt.tasks.examples import ExampleTask
 from nmt.tasks.task import Say
 from nmt.text.labels import Ids
@@ -54,12 +57,16 @@ class LabelTask(ExampleTask):
 
         readout: [1 or length, batch, hidden]
         """
+        if model.transitions is not None:
+            loss = label_chain_loss(model.output(readout), model.transitions, batch.labels, IGNORED)
+            return loss, loss.detach()
         rows, wanted, _ = real_positions(readout, batch.labels, batch.count, IGNORED)
         weights = self.label_weights[wanted] if self.settings.class_weights else None
         output = model.output_weight, model.output_bias
         return output_cross_entropy(rows, *output, wanted, self.settings.label_smoothing, weights)
 
-    def best(self, output: Tensor) -> Ids:
-        """The most probable labels, [1 or length, batch]."""
-        found: Ids = output.argmax(-1).cpu().numpy()
-        return found
+    def best(self, model: Any, output: Floats) -> Ids:
+        """The most probable labels, [units]."""
+        chain = model.transitions
+        best: Ids = output.argmax(-1) if chain is None else best_labels(output, chain.float().cpu().numpy())
+        return best

@@ -16,14 +16,13 @@ from collections.abc import Iterator
 from functools import cached_property
 from itertools import pairwise
 
+from nmt.text.cleaning import clean_line, one_line
 from nmt.text.glossary import Glossary
 from nmt.text.spans import Named, find_spans
-from nmt.text.vocabulary import LEARNED, SPACE, Vocabulary
+from nmt.text.vocabulary import LEARNED, REMEMBERED, SPACE, Vocabulary
 
 _WORD = re.compile(r"[^\W\d_]{3,}")
-_SHORTEST = (
-    4  # letters of words that are corrected, and of those to which letters are added or from which they are taken
-)
+_SHORTEST, _LONGEST = 4, 24  # letters of the words that are corrected
 
 _VOWELS = {**dict.fromkeys("aeiouy", "aeiouy"), "ä": "e"}  # what may be meant by a vowel
 _UMLAUTS = {"ae": "ä", "oe": "ö", "ue": "ü", "ss": "ß"}
@@ -56,15 +55,19 @@ class Speller:
         self, line: str, named: Named | None = None, glossary: Glossary | None = None
     ) -> tuple[str, dict[str, str]]:
         """The line without misspelt words, and what they were corrected to; its spans and terms do not change."""
-        if not (found := list(self.corrections(line))):
+        text = clean_line(line)
+        if not (found := list(self.corrections(text))):
             return line, {}
-        fixed = find_spans(line, named) + [(term.start, term.end) for term in (glossary.find(line) if glossary else ())]
+        fixed = find_spans(text, named)
+        if fixed and text != one_line(line):  # the spans would not be as they were written
+            return line, {}
+        fixed += [(term.start, term.end) for term in (glossary.find(text) if glossary else ())]
         found = [one for one in found if not any(start < one[1] and one[0] < end for start, end in fixed)]
         parts, position = list[str](), 0
         for start, end, meant in found:
-            parts += [line[position:start], meant]
+            parts += [text[position:start], meant]
             position = end
-        return "".join([*parts, line[position:]]), {line[start:end]: meant for start, end, meant in found}
+        return "".join([*parts, text[position:]]), {text[start:end]: meant for start, end, meant in found}
 
     def corrections(self, line: str) -> Iterator[tuple[int, int, str]]:
         """The places of misspelt words, and what is meant; in a line in small letters, words that have capitals too."""
@@ -72,7 +75,7 @@ class Speller:
         for match in _WORD.finditer(line):
             word, start = match[0], match.start()
             meant = self._usual(word) if small else None
-            meant = meant or (self._correction(word, line[:start]) if len(word) >= _SHORTEST else None)
+            meant = meant or (self._correction(word, line[:start]) if _SHORTEST <= len(word) <= _LONGEST else None)
             if meant and meant != word:
                 yield start, match.end(), meant
 
@@ -84,6 +87,8 @@ class Speller:
         """What is meant by a word, written as in its place; None if it is spelt right or if that is not clear."""
         small = word.lower()
         if small not in self._found:
+            if len(self._found) >= REMEMBERED:
+                self._found.clear()
             self._found[small] = None if self._is_known(word, small) else self._meant(small)
         meant = self._found[small]
         if meant is None or word.isupper():

@@ -40,7 +40,7 @@ LEARNED = 5
 """Occurrences in the training text from which on a word is taken to be learned. On Tatoeba, 2 to 16 gave the same BLEU
 within 0.13, and more names were right from 4 on."""
 
-REMEMBERED = 20_000  # words whose pieces were counted and are not counted again
+REMEMBERED = 20_000  # words that were looked at and are not looked at again
 
 MOST_FAMILIAR = 200_000  # different words that are looked at for the unusual ones, the most frequent first
 
@@ -171,9 +171,11 @@ class Vocabulary:
         A word that has a capital inside sentences nearly always has it in its usual form.
         """
         _, mark, rest = self.model.partition(READ_WORDS)
-        listed = zlib.decompressobj().decompress(rest, MOST_LISTED).decode() if mark else ""
-        parts = listed.split()
-        forms, counts = parts[::2], map(int, parts[1::2])
+        try:
+            parts = zlib.decompressobj().decompress(rest, MOST_LISTED).decode("utf-8", "ignore").split() if mark else []
+            forms, counts = parts[::2], list(map(int, parts[1::2]))
+        except (zlib.error, ValueError):  # a damaged list is none
+            return {}
         return dict(zip(map(str.lower, forms), zip(forms, counts, strict=False), strict=False))
 
     def with_words_of(self, texts: Iterable[str], read: SourceWords | None = None) -> Vocabulary:
