@@ -217,7 +217,7 @@ def find_spans(text: str, named: Named | None = None, unreadable: str = "", word
     if unreadable:
         more += _words_with(text, unreadable)
     if words:
-        more += [match.span() for word in words for match in re.finditer(rf"(?<![^\W\d_]){word}(?![^\W\d_])", text)]
+        more += _listed(text, frozenset(words))
     return united([*spans, *more]) if more else spans
 
 
@@ -260,6 +260,16 @@ def _without_final_marks(text: str, start: int, end: int) -> int:
             unopened[last] -= 1
         end -= 1
     return end
+
+
+def _listed(text: str, words: frozenset[str]) -> Iterator[Span]:
+    """The places of some words; of a word with hyphens as a whole, or of its parts."""
+    for match in re.finditer(r"[^\W\d_]+(?:-[^\W\d_]+)*", text):
+        if match[0] in words:
+            yield match.span()
+        else:
+            parts = re.finditer(r"[^\W\d_]+", match[0])
+            yield from ((match.start() + one.start(), match.start() + one.end()) for one in parts if one[0] in words)
 
 
 def _words_with(text: str, characters: str) -> Iterator[Span]:
