@@ -178,6 +178,16 @@ def test_what_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
         made_examples.check("scenes", "it")
 
 
+def test_digits_in_words() -> None:
+    pytest.importorskip("sklearn")
+    for language, words in made_examples.DIGIT_WORDS.items():
+        for split, rows in made_examples.digit_words(language).items():
+            same = zip(rows, made_examples.digits()[split], strict=True)
+            assert all(image is other and words.split()[int(label)] == word for (image, word), (other, label) in same)
+    with pytest.raises(UserError, match=r"must be one of de, en, fr for `builtin:digit_words`"):
+        made_examples.check("digit_words", "it")
+
+
 def test_scenes() -> None:
     """The vectors say what the text says, in every language, and no scene is in two splits."""
     splits = made_examples.scenes("en")

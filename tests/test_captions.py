@@ -13,7 +13,7 @@ from runs import load_script
 from captions import corpus, english, french, german, lexicon, say
 from captions.lexicon import Adjective, Fixed, Modal, Noun, Verb
 from captions.phrases import Clause, NounPhrase, Predicate, PrepositionalPhrase, Pronoun, Sentence
-from nmt.data.captions import LANGUAGES, TABLE, TAGS, captions, tagged
+from nmt.data.captions import LANGUAGES, TABLE, TAGS, captions, tagged, with_entities
 from nmt.errors import UserError
 
 
@@ -318,3 +318,17 @@ def test_subordinate_and_relative_clauses():
                 reverse=True) == [
         "Wenn es regnet, wird der Junge ein Buch lesen.", "If it is raining, the boy will read a book.",
         "S'il pleut, le garçon lira un livre."]  # fmt: skip
+
+
+def test_entities_are_whole_phrases_of_known_nouns() -> None:
+    rows = with_entities()["test"]
+    assert len(rows) == len(tagged()["test"])
+    kinds = {label[2:] for _, labels in rows for label in labels.split()} - {""}
+    assert kinds == {"PERSON", "ANIMAL", "VEHICLE", "BUILDING", "INSTRUMENT"}
+    for (text, labels), (_, tags) in zip(rows, tagged()["test"], strict=True):
+        before = "O"
+        for word, label, part in zip(text.split(), labels.split(), tags.split(), strict=True):
+            assert label[0] != "I" or before[2:] == label[2:], text  # what continues has begun
+            assert label == "O" or part in ("DET", "NUM", "ADJ", "NOUN"), word
+            before = label
+    assert ("The gardener is watering the roses .", "B-PERSON I-PERSON O O O O O") in rows

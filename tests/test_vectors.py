@@ -524,7 +524,7 @@ def test_scores_of_numbers() -> None:
     assert score_numbers(gold, gold).metrics() == {"r_squared": 1.0, "rmse": 0.0}
 
 
-@pytest.mark.parametrize("name", ["sums", "oscillators"])
+@pytest.mark.parametrize("name", ["sums", "oscillators", "track"])
 def test_built_in_numbers(name: str) -> None:
     """Each target follows from its source, but for noise of a known size."""
     splits = made_examples.MADE[name]()
@@ -532,6 +532,12 @@ def test_built_in_numbers(name: str) -> None:
     if name == "sums":
         exact = [pairs[:, 0] @ pairs[:, 1] for pairs in sources]
         assert np.isclose(np.std(np.subtract(exact, np.ravel(targets))), made_examples.NOISE, rtol=0.1)
+    elif name == "track":
+        view, wheels = np.stack(sources), np.stack(targets)
+        wanted = view[:, 1:, 0] - 0.5 * view[:, 1:, 1] - view[:, 1:, 2]
+        apart = wheels[:, 1:] - 0.7 * wheels[:, :-1] - 0.3 * wanted
+        noise = np.hypot(made_examples.NOISE * np.hypot(1, 0.7), 0.3 * made_examples.VIEW * 1.5)
+        assert np.isclose(apart.std(), noise, rtol=0.05) and np.std(wheels) > 5 * noise
     else:
         still = np.abs(np.stack(targets)[:, 0] - 0.09 * np.stack(sources)[:, 0])
         assert still.mean() < 2 * made_examples.NOISE

@@ -19,7 +19,8 @@ LANGUAGES = ("de", "en", "fr")
 TABLE = Path(__file__).with_name("captions.json.bz2")
 """The sentences, by language and by split: line N of a split says the same in every language."""
 TAGS = Path(__file__).with_name("captions-tags.json.bz2")
-"""The parts of speech of the English sentences, by split: a letter for each word and each mark."""
+"""The parts of speech of the English sentences, by split: a letter for each word and each mark; and the class of some
+nouns."""
 
 
 def captions(*languages: str) -> dict[str, list[tuple[str, ...]]]:
@@ -47,8 +48,37 @@ def tagged() -> dict[str, list[tuple[str, ...]]]:
             for (text,), letters in zip(splits[split], coded, strict=True)
         ]
         for split, coded in table.items()
-        if split != "names"
+        if split not in ("names", "entities")
     }
+
+
+@functools.lru_cache(maxsize=1)
+def with_entities() -> dict[str, list[tuple[str, ...]]]:
+    """English sentences, and for each word whether it begins (B-) or continues (I-) what kind of entity, or none (O).
+
+    An entity is a noun of a known class with the article, number and adjectives before it: a red car is a B-VEHICLE,
+    I-VEHICLE, I-VEHICLE.
+    """
+    kinds = _read(TAGS)["entities"]
+    return {
+        split: [(text, " ".join(_entities(text, tags, kinds))) for text, tags in rows]
+        for split, rows in tagged().items()
+    }
+
+
+def _entities(text: str, tags: str, kinds: dict[str, str]) -> list[str]:
+    words, parts = text.split(), tags.split()
+    labels, start = ["O"] * len(words), 0
+    for place, (word, part) in enumerate(zip(words, parts, strict=True)):
+        if part in ("DET", "NUM"):
+            start = place
+        elif part not in ("ADJ", "NOUN"):
+            start = place + 1
+        elif part == "NOUN" and parts[place + 1 : place + 2] != ["NOUN"]:
+            if kind := kinds.get(word.lower()):
+                labels[start : place + 1] = [f"B-{kind}", *[f"I-{kind}"] * (place - start)]
+            start = place + 1
+    return labels
 
 
 @functools.cache

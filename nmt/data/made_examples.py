@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from nmt.data.captions import tagged
+from nmt.data.captions import tagged, with_entities
 from nmt.errors import UserError, how_to_install
 
 Rows = list[tuple[Any, ...]]
@@ -102,6 +102,8 @@ def reviews() -> dict[str, Rows]:
 
 NOISE = 0.02
 """Standard deviation of the noise of the numbers to predict."""
+VIEW = 0.05
+"""Standard deviation of the noise of what a driver sees."""
 
 
 @lru_cache(maxsize=1)
@@ -130,6 +132,33 @@ def oscillators() -> dict[str, Rows]:
             places.append(x)
         noisy = np.stack(places, 1) + rng.normal(0, NOISE, force.shape)
         splits[split] = list(zip(force.round(4), noisy, strict=True))
+    return splits
+
+
+@lru_cache(maxsize=1)
+def track() -> dict[str, Rows]:
+    """What the driver of a car sees on a winding track, and how far the wheels are turned, at each of 120 moments.
+
+    With the curvature k of the track, the car's distance y from the middle line and its angle a to it, the driver wants
+    s* = k - 0.5 y - a and turns the wheels slowly: s_t = s_(t-1) + 0.3 (s* - s_(t-1)). The car then moves on by a step
+    of 0.2: a' = s - k, y' = a. Of (k, y, a) only a noisy view is given, which a network must average over time.
+    """
+    rng, splits = np.random.default_rng(SEED), dict[str, Rows]()
+    for split, count in {"test": 200, "validation": 100, "train": 1200}.items():
+        bends = np.repeat(rng.normal(0, 0.5, (count, 14)), 10, axis=1)  # [examples, steps]
+        curvature = np.stack([bends[:, i : i + 20].mean(1) for i in range(120)], 1)
+        y, angle, wheels = rng.normal(0, 0.3, count), rng.normal(0, 0.1, count), np.zeros(count)
+        seen, turned = [], []
+        for k in curvature.T:
+            seen.append(np.stack([k, y, angle], 1))
+            wheels = wheels + 0.3 * (k - 0.5 * y - angle - wheels)
+            turned.append(wheels)
+            angle = angle + 0.2 * (wheels - k)
+            y = y + 0.2 * angle
+        view = np.stack(seen, 1) + rng.normal(0, VIEW, (count, 120, 3))
+        splits[split] = list(
+            zip(view.round(4), np.stack(turned, 1) + rng.normal(0, NOISE, curvature.shape), strict=True)
+        )
     return splits
 
 
@@ -240,14 +269,14 @@ DIGITS = {"test": 300, "validation": 150, "train": 1347}
 
 def check(name: str, target: str = "en") -> None:
     """Raises UserError if a package is missing that some built-in examples need, or for a language without scenes."""
-    if name == "scenes" and target not in SCENES:
+    if name in IN_LANGUAGES and target not in SCENES:
         known = ", ".join(sorted(SCENES))
-        raise UserError(f"`data.target` must be one of {known} for `builtin:scenes`, but is `{target}` instead")
-    if name == "digits":
+        raise UserError(f"`data.target` must be one of {known} for `builtin:{name}`, but is `{target}` instead")
+    if name in ("digits", "digit_words"):
         try:
             import sklearn  # noqa: F401
         except ImportError:
-            raise UserError(f"`builtin:digits` needs scikit-learn: {how_to_install('[digits]')}") from None
+            raise UserError(f"`builtin:{name}` needs scikit-learn: {how_to_install('[digits]')}") from None
 
 
 @lru_cache(maxsize=1)
@@ -260,6 +289,19 @@ def digits() -> dict[str, Rows]:
     rows = [(images[place].reshape(8, 8).astype(np.float32), str(labels[place])) for place in order]
     ends = np.cumsum(list(DIGITS.values())).tolist()
     return {split: rows[end - size : end] for (split, size), end in zip(DIGITS.items(), ends, strict=True)}
+
+
+DIGIT_WORDS = {
+    "de": "null eins zwei drei vier fünf sechs sieben acht neun",
+    "en": "zero one two three four five six seven eight nine",
+    "fr": "zéro un deux trois quatre cinq six sept huit neuf",
+}
+
+
+def digit_words(language: str = "en") -> dict[str, Rows]:
+    """The images of `digits`, and the digit in words."""
+    words = DIGIT_WORDS[language].split()
+    return {split: [(image, words[int(label)]) for image, label in rows] for split, rows in digits().items()}
 
 
 def _splits(draw: Callable[[random.Random], tuple[str, ...]], train: int) -> dict[str, Rows]:
@@ -275,6 +317,9 @@ def _splits(draw: Callable[[random.Random], tuple[str, ...]], train: int) -> dic
     return splits
 
 
+IN_LANGUAGES: dict[str, Callable[[str], dict[str, Rows]]] = {"scenes": scenes, "digit_words": digit_words}
+"""The built-in examples whose texts are in the language of `data.target`."""
+
 MADE: dict[str, Callable[[], dict[str, Rows]]] = {
     "names": names,
     "reviews": reviews,
@@ -285,5 +330,8 @@ MADE: dict[str, Callable[[], dict[str, Rows]]] = {
     "heartbeats": heartbeats,
     "long_heartbeats": partial(heartbeats, 12000, 32, 6),
     "scenes": scenes,
+    "entities": with_entities,
+    "track": track,
+    "digit_words": digit_words,
 }
 """The built-in examples by name."""

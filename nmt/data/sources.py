@@ -271,7 +271,8 @@ def _find_builtin(source: Source) -> Input:
     if task in made_examples.MADE:
         made_examples.check(task, source.sides[-1])
         identity += [_checksum(made_examples.__file__), _checksum(captions.TAGS)]
-        made = partial(made_examples.scenes, source.sides[-1]) if task == "scenes" else made_examples.MADE[task]
+        spoken = made_examples.IN_LANGUAGES.get(task)
+        made = partial(spoken, source.sides[-1]) if spoken else made_examples.MADE[task]
         return Input(where, identity, lambda: made()[source.split])
     identity += [source.probe_length, _checksum(probes.__file__)]
     first = 1 if source.target_only else 0
