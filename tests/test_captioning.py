@@ -179,7 +179,7 @@ def test_what_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_digits_in_words() -> None:
-    pytest.importorskip("sklearn")
+    pytest.importorskip("sklearn", reason="the extra `digits` is not installed")
     for language, words in made_examples.DIGIT_WORDS.items():
         for split, rows in made_examples.digit_words(language).items():
             same = zip(rows, made_examples.digits()[split], strict=True)

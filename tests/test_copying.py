@@ -293,3 +293,10 @@ def test_a_line_with_an_aside_has_its_confidence_and_its_terms() -> None:
     assert "(" + model.translate("er heißt Thomas", glossary={"Thomas": "Rudi"}).text + ")" in (
         model.translate("Mein Chef (er heißt Thomas) ist da.", glossary={"Thomas": "Rudi"}).text
     )
+
+
+def test_what_a_user_names_in_a_line_with_an_aside_is_kept_or_is_a_term() -> None:
+    model = Translator.load("de-en")
+    line = "Mein Chef (bitte nicht stören) kennt Qwrtzky."
+    assert "(bitte nicht stören)" in model.translate(SourceLine(line, keep=["(bitte nicht stören)"])).text
+    assert "Smith" in model.translate(line, glossary={"Qwrtzky": "Smith"}).text

@@ -56,8 +56,8 @@ def tagged() -> dict[str, list[tuple[str, ...]]]:
 def with_entities() -> dict[str, list[tuple[str, ...]]]:
     """English sentences, and for each word whether it begins (B-) or continues (I-) what kind of entity, or none (O).
 
-    An entity is a noun of a known class with the article, number and adjectives before it: a red car is a B-VEHICLE,
-    I-VEHICLE, I-VEHICLE.
+    An entity is a noun of a known class with the article, number and adjectives before it: `a red car` has the labels
+    `B-VEHICLE I-VEHICLE I-VEHICLE`.
     """
     kinds = _read(TAGS)["entities"]
     return {

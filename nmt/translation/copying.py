@@ -111,7 +111,7 @@ class Copying:
         if self.most:
             written = one_line(line)
             spans = find_spans(written, named, *self._unknown(text))
-            if asides and (in_brackets := set(find_asides(written))):
+            if asides and (in_brackets := set(find_asides(written)).difference(spans)):
                 spans = united([*spans, *in_brackets])
             text = written if spans else text  # spans stay as they are written
         places = sentence_spans(text) if split else [(0, len(text))] if text else []
@@ -122,16 +122,15 @@ class Copying:
         sentences = []
         for start, end in places:
             own = spans[bisect_left(starts, start) : bisect_left(starts, end)]
+            if own and glossary is not None:
+                terms = [match for match in glossary.find(text[start:end]) if not match.is_kept]
+                inside = [(start + term.start, start + term.end) for term in terms]
+                own = [one for one in own if not any(first <= one[0] and one[1] <= last for first, last in inside)]
             numbers = [number for number, span in enumerate(own) if span in in_brackets]
             own = [(first - start, last - start) for first, last in own]
-            if own and not numbers and glossary is not None:
-                terms = [match for match in glossary.find(text[start:end]) if not match.is_kept]
-                own = [one for one in own if not any(term.start <= one[0] and one[1] <= term.end for term in terms)]
             sentence = self._read(text[start:end], own)
             if numbers:
-                translated = (
-                    Aside(number, sentence.copies[number][1:-1]) for number in numbers[: len(sentence.copies)]
-                )
+                translated = (Aside(number, sentence.copies[number][1:-1]) for number in numbers)
                 sentence = sentence._replace(asides=tuple(translated))
             sentences.append(sentence)
         return sentences, [text[end:start] for (_, end), (start, _) in pairwise(places)]
