@@ -27,6 +27,7 @@ from nmt.data.noise import (
     SETTINGS,
     Knowledge,
     Noise,
+    accents,
     case,
     final_mark,
     layout,
@@ -46,7 +47,7 @@ TOWNS = ["Boston", "Berlin", "Madrid", "Oslo"]
 THINGS = {"Hund": "dog", "Haus": "house", "Brot": "bread", "Garten": "garden", "Ball": "ball", "Schiff": "ship"}
 EVERYTHING = {
     "noise_numbers": 0.2, "noise_names": 0.6, "noise_joined": 0.1, "noise_layout": 0.3,
-    "noise_final_mark": 0.3, "noise_case": 0.3, "noise_typing": 0.3, "noise_words": 0.2,
+    "noise_final_mark": 0.3, "noise_case": 0.3, "noise_typing": 0.3, "noise_accents": 0.3, "noise_words": 0.2,
 }  # fmt: skip
 
 
@@ -62,7 +63,7 @@ def pairs(count: int) -> list[tuple[str, str]]:
                     (f"{who} sieht den {thing} in {where}.", f"{who} sees the {translation} in {where}."),
                     (f"Ist das {who}s {thing}?", f"Is that {who}'s {translation}?"),
                     (f"Ein {thing} kostet {number} Euro!", f"A {translation} costs {number} euros!"),
-                    (f"Heute war der {thing} \ue003 wieder da.", f"Today the {translation} \ue003 was there again."),
+                    (f"Später war der {thing} \ue003 wieder da.", f"Later the {translation} \ue003 was there again."),
                 ]
             )
         )
@@ -193,6 +194,19 @@ def test_typing_errors_leave_target_names_and_numbers(known: Knowledge) -> None:
     for source, _ in found:
         assert source.startswith("Miriam") and "25" in source
         assert abs(len(source) - len(pair[0])) <= 1
+
+
+def test_accents_are_lost_in_the_source_alone_and_not_in_names(known: Knowledge) -> None:
+    pair = ("Für Müller ist die Straße schön.", "For Müller the street is beautiful.")
+    found = changed(accents, pair, known, 300)
+    assert {target for _, target in found} == {pair[1]}
+    assert {"Fuer Müller ist die Strasse schoen.", "Fur Müller ist die Strasse schon."} <= {each for each, _ in found}
+    assert any("Straße" in source and "Fue" in source for source, _ in found)
+    french = replace(known, source_language="fr")
+    assert ("Ou est ma soeur ?", "Where is my sister?") in changed(
+        accents, ("Où est ma sœur ?", "Where is my sister?"), french
+    )
+    assert changed(accents, ("Das ist gut.", "That is good."), known) == {("Das ist gut.", "That is good.")}
 
 
 def test_layout_gives_both_sides_the_same_signs(known: Knowledge) -> None:

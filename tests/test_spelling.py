@@ -21,6 +21,8 @@ TEXT = [
     *["Wir haben gestern im Garten mit dem Schlüssel auf die Straße gewartet."] * 40,
     *["Das Zimmer ist schön, und die Woche kommt morgen schon vielleicht wieder."] * 40,
     *["Maria und Hoffmann heißen so, weil die NATO es will."] * 40,
+    *["Müller möchte für fünf Euro Käse aus Köln, und Horst hört zu."] * 40,
+    *["Er mochte es."],
 ]
 
 
@@ -48,6 +50,9 @@ def speller() -> Speller:
         ("auf die nato", "auf die NATO"),
         ("DAS ZIMER", "DAS ZIMMER"),
         ("Gestren war es schön.", "Gestern war es schön."),
+        ("fuenf Euro, fur Kaese", "fünf Euro, für Käse"),  # short words, several letters
+        ("wir warten in Koeln", "wir warten in Köln"),
+        ("Er mochte fur funf Euro warten.", "Er möchte für fünf Euro warten."),  # a known word in such a line
     ],
 )
 def test_slips_are_undone(speller: Speller, written: str, meant: str) -> None:
@@ -63,6 +68,8 @@ def test_slips_are_undone(speller: Speller, written: str, meant: str) -> None:
         "Das sagt Hofmann.",  # a name is no misspelt noun
         "Das ist Zimer.",
         "Frau Zimer ist da.",
+        "Er mochte Hoffmann.",
+        "Maria Mueller ist da.",
         "Wochen, gartens, straßen",  # endings
         "schon",
         "gst",

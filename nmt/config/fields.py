@@ -424,6 +424,9 @@ class TrainingConfig(Section):
     one) or gets one at each word; the target stays as it is."""
     noise_typing: Annotated[float, PROBABILITY] = 0.03
     """Share of the pairs whose source gets a typing error; the target stays as it is."""
+    noise_accents: Annotated[float, PROBABILITY] = 0.03
+    """Share of the pairs whose source loses its accents and umlauts (`ueber`, `uber`), in all words or in half of them;
+    the target stays as it is."""
     noise_final_mark: Annotated[float, PROBABILITY] = 0.06
     """Share of the pairs that lose their final mark or get another one, on both sides alike."""
     noise_layout: Annotated[float, PROBABILITY] = 0.04

@@ -24,6 +24,7 @@ from nmt.data.corpus import Corpus
 from nmt.data.dictionary import Dictionary, Entry
 from nmt.text.capitals import lower
 from nmt.text.sentences import join_sentences
+from nmt.text.spelling import expanded, without_accents
 
 MOST_PAIRS = 200_000  # training pairs, evenly spaced, from which names, marks and single words are learned
 
@@ -240,6 +241,20 @@ def typing(pair: Pair, draw: random.Random, known: Knowledge) -> Pair:
     return source[: word.start()] + _mistype(word[0], draw) + source[word.end() :], target
 
 
+def accents(pair: Pair, draw: random.Random, known: Knowledge) -> Pair:
+    """Write the source as on a keyboard without accents, all of it or half of its words; names do not change."""
+    source, target = pair
+    if source.isascii():
+        return pair
+    kept, share = set(LETTERS.findall(target)), draw.choice((0.5, 1.0))
+    written = expanded if known.source_language == "de" and draw.random() < 0.7 else without_accents
+
+    def plain(word: re.Match[str]) -> str:
+        return word[0] if word[0] in kept or draw.random() >= share else written(word[0])
+
+    return LETTERS.sub(plain, source), target
+
+
 def _mistype(word: str, draw: random.Random) -> str:
     """A word with a letter swapped, missing, doubled or from the adjacent key; the first letter does not change."""
     place, kind = draw.randrange(1, len(word) - 1), draw.randrange(4)
@@ -366,6 +381,7 @@ NOISES: dict[str, Change] = {
     "noise_layout": layout,
     "noise_case": case,
     "noise_typing": typing,
+    "noise_accents": accents,
 }
 """The noises that change a pair, by setting, in the order in which they are applied."""
 SETTINGS = ("noise_numbers", "noise_joined", *NOISES, "noise_words")

@@ -25,13 +25,15 @@ _WORD = re.compile(r"[^\W\d_]{3,}")
 _SHORTEST, _LONGEST = 4, 24  # letters of the words that are corrected
 
 _VOWELS = {**dict.fromkeys("aeiouy", "aeiouy"), "ä": "e"}  # what may be meant by a vowel
-_UMLAUTS = {"ae": "ä", "oe": "ö", "ue": "ü", "ss": "ß"}
-"""How German is written without its own letters."""
+_EXPANSIONS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue"})
+_LIGATURES = str.maketrans({"ß": "ss", "œ": "oe", "æ": "ae", "Œ": "Oe", "Æ": "Ae"})
 
 SAME, SAME_TWICE, MOVED, OTHER, VOWEL = 1.0, 0.5, 1.0, 0.25, 0.1
 """Weights of slips: an accent or a double letter, once and twice; two letters exchanged; a letter missing or too many;
 another vowel."""
 CLEAR = 3.0  # how many times as probable a correction must be as the next one
+MUCH_MORE = 100  # the same of a word with accents in place of a known one: `Strasse`, which Swiss lines have, `Straße`
+MORE = 10  # that in a line that was clearly typed without accents
 FREQUENT = 1e-5  # share of the text that a correction must have, besides a count of LEARNED
 
 # In German names and nouns have a capital; after one of these words it is a noun.
@@ -58,6 +60,8 @@ class Speller:
         text = clean_line(line)
         if not (found := list(self.corrections(text))):
             return line, {}
+        if text.isascii() and not all(meant.isascii() for *_, meant in found):  # typed without accents
+            found = list(self.corrections(text, without_accents=True))
         fixed = find_spans(text, named)
         if fixed and text != one_line(line):  # the spans would not be as they were written
             return line, {}
@@ -69,13 +73,17 @@ class Speller:
             position = end
         return "".join([*parts, text[position:]]), {text[start:end]: meant for start, end, meant in found}
 
-    def corrections(self, line: str) -> Iterator[tuple[int, int, str]]:
-        """The places of misspelt words, and what is meant; in a line in small letters, words that have capitals too."""
+    def corrections(self, line: str, without_accents: bool = False) -> Iterator[tuple[int, int, str]]:
+        """The places of misspelt words, and what is meant; in a line in small letters, words that have capitals too.
+
+        without_accents: whether the line was typed without them, so that `mochte` may be `möchte`
+        """
         small = line.islower() and " " in line.strip()
         for match in _WORD.finditer(line):
             word, start = match[0], match.start()
-            meant = self._usual(word) if small else None
-            meant = meant or (self._correction(word, line[:start]) if _SHORTEST <= len(word) <= _LONGEST else None)
+            meant = self._accented(word.lower(), MORE) if without_accents else None
+            meant = self._as_written(word, meant, line[:start]) if meant else self._usual(word) if small else None
+            meant = meant or (self._correction(word, line[:start]) if len(word) <= _LONGEST else None)
             if meant and meant != word:
                 yield start, match.end(), meant
 
@@ -89,23 +97,36 @@ class Speller:
         if small not in self._found:
             if len(self._found) >= REMEMBERED:
                 self._found.clear()
-            self._found[small] = None if self._is_known(word, small) else self._meant(small)
+            self._found[small] = self._looked_up(word, small)
         meant = self._found[small]
-        if meant is None or word.isupper():
-            return meant and meant.upper()
+        return None if meant is None else self._as_written(word, meant, before)
+
+    def _as_written(self, word: str, meant: str, before: str) -> str | None:
+        """A correction with the capitals of the word in its place; None if it may be a name."""
+        if word.isupper():
+            return meant.upper()
         if word[0].islower():
             return meant
         if not word[1:].islower():  # a name of a product
             return None
         is_noun = self.language == "de" and re.search(_DETERMINER, before[-20:])
         begins = not re.search(r"\w", before) and meant[0].islower()
-        return meant[0].upper() + meant[1:] if is_noun or begins else None
+        is_plain = meant[0].isupper() and meant.lower() in self._plain.get(word.lower(), ())
+        clear = is_noun or begins or (is_plain and not self._is_after_name(before))
+        return meant[0].upper() + meant[1:] if clear else None
 
-    def _is_known(self, word: str, small: str) -> bool:
-        """Whether a word is in the training text, or is in a script without capitals."""
+    def _is_after_name(self, before: str) -> bool:
+        """Whether the word before is a name, to which the next one belongs: `Anna Mueller`, but `nach Koeln`."""
+        word = re.search(r"([^\W\d_]{3,})[ ]$", before)
+        return word is not None and word[1][0].isupper() and self._usual(word[1].lower()) != word[1].lower()
+
+    def _looked_up(self, word: str, small: str) -> str | None:
+        """What is meant by a word; None if it is in the training text, or in a script without capitals."""
         if self.vocabulary.has_piece(SPACE + word) or self.vocabulary.has_piece(SPACE + small):
-            return True  # so the list need not be read for most lines
-        return small in self._words or small == word.upper() or not self._words
+            return None  # so the list need not be read for most lines
+        if small == word.upper() or not self._words:
+            return None
+        return self._accented(small, MUCH_MORE) if small in self._words else self._meant(small)
 
     @cached_property
     def _words(self) -> dict[str, tuple[str, int]]:
@@ -128,8 +149,28 @@ class Speller:
         plain = {letter: unicodedata.normalize("NFD", letter)[0] for letter in self._letters}
         return {one: [other for other in plain if other != one and plain[other] == plain[one]] for one in plain}
 
+    @cached_property
+    def _plain(self) -> dict[str, list[str]]:
+        """The words with accents and umlauts by their forms without them: `Maedchen`, `Madchen`."""
+        plain = defaultdict[str, list[str]](list)
+        for word, (_, count) in self._words.items():
+            if count >= LEARNED and not word.isascii():
+                for form in {expanded(word), without_accents(word), word.translate(_LIGATURES)} - {word}:
+                    plain[form].append(word)
+        return plain
+
+    def _accented(self, word: str, times: float) -> str | None:
+        """The word with accents that is written so without them, if it is clear, and so many times as frequent."""
+        found = sorted((self._words[other] for other in self._plain.get(word, ())), key=lambda one: -one[1])
+        (meant, count), (_, next_count) = [*found, ("", 0), ("", 0)][:2]
+        form, own = self._words.get(word, ("", 0))
+        is_name = bool(form) and not form.islower() and meant.islower()  # Horst, and not hörst
+        return meant if count > max(times * own, CLEAR * next_count) and not is_name else None
+
     def _meant(self, word: str) -> str | None:
         """The most probable word, if it is clearly so."""
+        if (accented := self._accented(word, 1)) or len(word) < _SHORTEST:
+            return accented
         weights = defaultdict[str, float](float)
         for other, weight in self._slips(word):
             if other in self._words and (count := self._words[other][1]) >= self._least:
@@ -139,10 +180,6 @@ class Speller:
 
     def _slips(self, word: str) -> Iterator[tuple[str, float]]:
         """Words of which this one may be a misspelling, with the weight of the slip; most of them are none."""
-        if self.language == "de":
-            for plain, umlaut in _UMLAUTS.items():
-                if plain in word:
-                    yield word.replace(plain, umlaut), 10 * SAME
         for other in self._alike(word):
             yield other, SAME
             yield from ((another, SAME_TWICE) for another in self._alike(other))
@@ -167,3 +204,14 @@ class Speller:
                 yield before + letter + letter + after
             for other in self._accents.get(letter, ()):
                 yield before + other + after
+
+
+def without_accents(text: str) -> str:
+    """The text with plain letters in place of those with accents: `cœur` becomes `coeur`, `Füße` `Fusse`."""
+    letters = unicodedata.normalize("NFD", text.translate(_LIGATURES))
+    return unicodedata.normalize("NFC", "".join(letter for letter in letters if not unicodedata.combining(letter)))
+
+
+def expanded(text: str) -> str:
+    """The text in the letters with which German is written on other keyboards: `Füße` becomes `Fuesse`."""
+    return without_accents(text.translate(_EXPANSIONS))

@@ -45,9 +45,12 @@ def directions() -> list[str]:
 
 
 def lines_of(pair: Pair, most: int | None = None) -> dict[str, list[Line]]:
-    """The lines of each class, those that the program makes included; of the first `most` lines of each class."""
+    """The lines of each class, those that the program makes included; of the first `most` lines of each class.
+
+    A class without a line is left out: no English word has lost its accents.
+    """
     written = read_corpus(FOLDER / f"{pair.source}-{pair.target}.txt")
-    return {
+    lines = {
         name: [
             line
             for given in kind.lines or (name,)
@@ -56,6 +59,7 @@ def lines_of(pair: Pair, most: int | None = None) -> dict[str, list[Line]]:
         ]
         for name, kind in CLASSES.items()
     }
+    return {name: found for name, found in lines.items() if found}
 
 
 def challenge(translate: Callable[[list[str]], list[str]], pair: Pair, most: int | None = None) -> dict[str, Result]:

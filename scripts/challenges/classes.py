@@ -36,6 +36,7 @@ from challenges.checks import (
 )
 from challenges.corpus import Line
 from challenges.languages import CENTS, CURRENCIES, UNITS
+from nmt.text.spelling import expanded, without_accents
 
 # Pairs that the program makes: one thing is changed in the source, and nothing else in the translation
 
@@ -54,6 +55,12 @@ def with_another_mark(line: Line) -> Line | None:
     """The final mark is left out, or is another one that changes no meaning."""
     mark, text = final_mark(line.source), line.source.rstrip(" .!?…")
     return Line(line.source, other=text + {".": "", "!": ".", "...": ".", "?": "??", "?!": "?"}.get(mark, "."))
+
+
+def on_another_keyboard(line: Line) -> Line | None:
+    """The line without the letters that an English keyboard lacks, with the line itself to compare with."""
+    plain = (expanded if re.search("[äöüß]", line.source) else without_accents)(line.source)
+    return None if plain == line.source else Line(plain, other=line.source)
 
 
 def with_another_name(line: Line) -> Line | None:
@@ -123,6 +130,9 @@ CLASSES = {
     "questions": Class(OTHER, (question,)),
     "long sentences": Class(OTHER, (contains(least_missing=1), whole(0.6))),
     "typing errors": Class(OTHER, (like_the_other(0.7, "the line without errors"),)),
+    "no accents": Class(
+        OTHER, (like_the_other(0.7, "the line with accents"),), on_another_keyboard, ("questions", "negation")
+    ),
     "another name": Class(CHANGES, (unchanged,), with_another_name, ("people", "places")),
     "another number": Class(CHANGES, (unchanged,), with_another_number, NUMERIC),
     "another mark": Class(CHANGES, (unchanged,), with_another_mark, ("marks", "questions", "lower case")),
