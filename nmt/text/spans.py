@@ -211,14 +211,20 @@ def find_spans(text: str, named: Named | None = None, unreadable: str = "", word
     unreadable: characters that the model cannot read; a word with one of them is a span
     words: words that are spans as well
     """
-    signs = any(sign.search(text) for sign in _ASCII_SIGNS) or (not text.isascii() and re.search(_OTHER_SIGNS, text))
-    spans = list(_recognised(text)) if signs else []
+    spans = list(_recognised(text)) if _has_signs(text) else []
     more = [*find_names(text), *(named.find(text) if named is not None else ())]
     if unreadable:
         more += _words_with(text, unreadable)
     if words:
         more += _listed(text, frozenset(words))
     return united([*spans, *more]) if more else spans
+
+
+def _has_signs(text: str) -> bool:
+    for sign in _ASCII_SIGNS:
+        if sign.search(text):
+            return True
+    return not text.isascii() and re.search(_OTHER_SIGNS, text) is not None
 
 
 def _recognised(text: str) -> Iterator[Span]:

@@ -67,7 +67,8 @@ class Speller:
             return line, {}
         fixed += [(term.start, term.end) for term in (glossary.find(text) if glossary else ())]
         found = [one for one in found if not any(start < one[1] and one[0] < end for start, end in fixed)]
-        parts, position = list[str](), 0
+        parts: list[str] = []
+        position = 0
         for start, end, meant in found:
             parts += [text[position:start], meant]
             position = end

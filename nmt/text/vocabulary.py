@@ -219,7 +219,7 @@ class Vocabulary:
             for word in _WORD.findall(text)
             if word[0].isupper() and word.lower() not in self.familiar
         }
-        found = dict[str, int]()  # where each was found last, its end
+        found: dict[str, int] = {}  # where each was found last, its end
         for match in _WORD.finditer(text) if True in unusual.values() else ():  # most texts have no such word
             word, start = match[0], match.start()
             if word not in unusual:

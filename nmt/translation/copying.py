@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -107,7 +108,9 @@ class Copying:
             mark = clean_line(written[:end])
             gap = mark[len(mark.rstrip()) :]
             return [SourceSentence(mark.strip(), (), mark.strip()), *sentences], [gap, *gaps]
-        text, spans, in_brackets = clean_line(line), list[Span](), set[Span]()
+        text = clean_line(line)
+        spans: list[Span] = []
+        in_brackets: set[Span] = set()
         if self.most:
             written = one_line(line)
             spans = find_spans(written, named, *self._unknown(text))
@@ -126,10 +129,8 @@ class Copying:
                 terms = [match for match in glossary.find(text[start:end]) if not match.is_kept]
                 inside = [(start + term.start, start + term.end) for term in terms]
                 own = [one for one in own if not any(first <= one[0] and one[1] <= last for first, last in inside)]
-            numbers = [number for number, span in enumerate(own) if span in in_brackets]
-            own = [(first - start, last - start) for first, last in own]
-            sentence = self._read(text[start:end], own)
-            if numbers:
+            sentence = self._read(text[start:end], [(first - start, last - start) for first, last in own])
+            if numbers := [number for number, span in enumerate(own) if span in in_brackets]:
                 translated = (Aside(number, sentence.copies[number][1:-1]) for number in numbers)
                 sentence = sentence._replace(asides=tuple(translated))
             sentences.append(sentence)
@@ -148,9 +149,9 @@ class Copying:
     def _read(self, text: str, spans: list[Span]) -> SourceSentence:
         """A sentence with characters in place of its spans."""
         spans = spans if self.most else find_spans(text)
-        ends = [0, *(end for _, end in spans)]
-        between = zip(ends, [*(start for start, _ in spans), len(text)], strict=True)
-        unchanged = None if any(_LETTER.search(text, *place) for place in between) or not self.has_words else text
+        ends, starts = [0, *(end for _, end in spans)], [*(start for start, _ in spans), len(text)]
+        is_words = any(map(_LETTER.search, itertools.repeat(text), ends, starts))
+        unchanged = None if is_words or not self.has_words else text
         too_many = max(0, len(spans) - self.most) if self.most else 0
         spans = spans[: self.most]
         if not spans:

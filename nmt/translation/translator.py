@@ -77,11 +77,14 @@ class SourceLine:
     """`html` or `xml` if the text has tags; they are put around the target words that correspond to their content."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "glossary", Glossary.of(self.glossary))
+        if self.glossary is not None:
+            object.__setattr__(self, "glossary", Glossary.of(self.glossary))
         for name in ("required", "forbidden", "keep"):
-            if isinstance(getattr(self, name), str):  # it would be read as a list of letters
+            phrases = getattr(self, name)
+            if isinstance(phrases, str):  # it would be read as a list of letters
                 raise UserError(f"`{name}` must be a list of phrases, but is a single text instead; put it into a list")
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+            if phrases != ():
+                object.__setattr__(self, name, tuple(phrases))
 
 
 @dataclass(repr=False)
@@ -424,12 +427,13 @@ class Translator:
         if glossary and self.copying.most:
             line = replace(line, keep=(*line.keep, *glossary.kept(line.text)))
         is_free = not whole and not is_text
-        named, corrected = self._name(line.keep) if line.keep else None, dict[str, str]()
+        named = self._name(line.keep) if line.keep else None
+        corrected: dict[str, str] = {}
         if self.correct_spelling and self.copying.most and is_free:
             text, corrected = self.speller.correct(line.text, named, glossary)
             line = replace(line, text=text) if corrected else line
         sentences, gaps = self.copying.sentences(line.text, split_sentences, named, whole, marks, glossary, is_free)
-        if any(sentence.asides for sentence in sentences):
+        if is_free and any(sentence.asides for sentence in sentences):
             prepare = partial(self._prepare_aside, line, split_sentences)
             sentences = with_prepared(sentences, prepare)
         problems += [TOO_MANY.format(one.too_many + self.copying.most) for one in sentences if one.too_many]
@@ -440,10 +444,11 @@ class Translator:
                 prefix=self.copying.phrase(line.prefix, copies),
                 required=[self.copying.phrase(phrase, copies) for phrase in line.required],
             )
-        for number, sentence in enumerate(sentences):
-            if whole or any(phrase in (sentence.unchanged or "") for phrase in line.forbidden):
-                sentences[number] = sentence._replace(unchanged=None)
-        if not whole and not line.forbidden:
+        if whole or line.forbidden:
+            for number, sentence in enumerate(sentences):
+                if whole or any(phrase in (sentence.unchanged or "") for phrase in line.forbidden):
+                    sentences[number] = sentence._replace(unchanged=None)
+        else:
             sentences = [self._without_capitals(sentence) for sentence in sentences]
         prepared = PreparedLine(sentences, gaps, self.constraints(line), problems, corrected)
         if glossary is None:
