@@ -108,6 +108,24 @@ def test_terms_and_kept_words_do_not_change(speller: Speller) -> None:
     assert "Wohce" in kept.sentences[0].copies
 
 
+@pytest.mark.parametrize(
+    ("written", "right"),
+    [
+        ("Wir <i>gehen</i> in den <b>Gartten</b>.", "Wir <i>gehen</i> in den <b>Garten</b>."),
+        ("<b>Gestren</b> war &amp; <i>ist</i> es schoen.", "<b>Gestern</b> war &amp; <i>ist</i> es schön."),
+        ("<p>Das <i>Zimer <b>ist</b></i> gut.</p>Ja.", "<p>Das <i>Zimmer <b>ist</b></i> gut.</p>Ja."),
+        ("Das <b>Zim</b>er ist gut.", "Das <b>Zim</b>er ist gut."),  # an element encloses a part of it
+    ],
+)
+def test_in_markup_the_same_words_are_enclosed(written: str, right: str) -> None:
+    translator = Translator.load("de-en")
+    found, wanted = (translator.translate([SourceLine(line, markup="html")])[0] for line in (written, right))
+    assert found.text == wanted.text and not wanted.corrected
+    assert bool(found.corrected) == (written != right)
+    kept = translator.translate([SourceLine(written, markup="html", keep=["Gartten"])])[0]
+    assert "Gartten" not in kept.corrected and ("Gartten" in kept.text) == ("Gartten" in written)
+
+
 def test_words_of_other_vocabularies_are_not_corrected() -> None:
     without = learn_vocabulary(TEXT, VocabularyConfig(), 340, "identity", copied_spans=4)
     assert without.words == {} and Speller(without, "de").correct("Das Zimer, gestren") == ("Das Zimer, gestren", {})

@@ -12,9 +12,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from itertools import pairwise
+from typing import NamedTuple
 
 from nmt.text.cleaning import clean_line, one_line
 from nmt.text.glossary import Glossary
@@ -43,6 +44,14 @@ _DETERMINER = (
 )
 
 
+class Slip(NamedTuple):
+    """A misspelt word of a line."""
+
+    start: int
+    end: int
+    meant: str
+
+
 class Speller:
     """Corrects lines for a model that reads this vocabulary.
 
@@ -57,25 +66,26 @@ class Speller:
         self, line: str, named: Named | None = None, glossary: Glossary | None = None
     ) -> tuple[str, dict[str, str]]:
         """The line without misspelt words, and what they were corrected to; its spans and terms do not change."""
+        if not (found := self.slips(line, named, glossary)):
+            return line, {}
+        text = clean_line(line)
+        return corrected(text, found), {text[start:end]: meant for start, end, meant in found}
+
+    def slips(self, line: str, named: Named | None = None, glossary: Glossary | None = None) -> list[Slip]:
+        """The misspelt words of a line outside of its spans and terms; the places are those in the cleaned line."""
         text = clean_line(line)
         if not (found := list(self.corrections(text))):
-            return line, {}
-        if text.isascii() and not all(meant.isascii() for *_, meant in found):  # typed without accents
+            return []
+        if text.isascii() and not all(slip.meant.isascii() for slip in found):  # typed without accents
             found = list(self.corrections(text, without_accents=True))
         fixed = find_spans(text, named)
         if fixed and text != one_line(line):  # the spans would not be as they were written
-            return line, {}
+            return []
         fixed += [(term.start, term.end) for term in (glossary.find(text) if glossary else ())]
-        found = [one for one in found if not any(start < one[1] and one[0] < end for start, end in fixed)]
-        parts: list[str] = []
-        position = 0
-        for start, end, meant in found:
-            parts += [text[position:start], meant]
-            position = end
-        return "".join([*parts, text[position:]]), {text[start:end]: meant for start, end, meant in found}
+        return [slip for slip in found if not any(start < slip.end and slip.start < end for start, end in fixed)]
 
-    def corrections(self, line: str, without_accents: bool = False) -> Iterator[tuple[int, int, str]]:
-        """The places of misspelt words, and what is meant; in a line in small letters, words that have capitals too.
+    def corrections(self, line: str, without_accents: bool = False) -> Iterator[Slip]:
+        """The misspelt words of a cleaned line; in a line in small letters, words that have capitals too.
 
         without_accents: whether the line was typed without them, so that `mochte` may be `möchte`
         """
@@ -86,7 +96,7 @@ class Speller:
             meant = self._as_written(word, meant, line[:start]) if meant else self._usual(word) if small else None
             meant = meant or (self._correction(word, line[:start]) if len(word) <= _LONGEST else None)
             if meant and meant != word:
-                yield start, match.end(), meant
+                yield Slip(start, match.end(), meant)
 
     def _usual(self, word: str) -> str | None:
         """A word of a line in small letters with its capital."""
@@ -205,6 +215,16 @@ class Speller:
                 yield before + letter + letter + after
             for other in self._accents.get(letter, ()):
                 yield before + other + after
+
+
+def corrected(text: str, slips: Iterable[Slip]) -> str:
+    """The text with what is meant in place of each slip."""
+    parts: list[str] = []
+    position = 0
+    for start, end, meant in slips:
+        parts += [text[position:start], meant]
+        position = end
+    return "".join([*parts, text[position:]])
 
 
 def without_accents(text: str) -> str:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -20,9 +20,11 @@ import numpy.typing as npt
 from nmt.errors import needs_attention
 from nmt.search.engine import Floats
 from nmt.text.cleaning import clean_line, one_line
+from nmt.text.glossary import Glossary
 from nmt.text.markup import PLACEHOLDERS, Element, Segment, Tag, Units, letters, parse_markup
 from nmt.text.sentences import white_space_before
 from nmt.text.spans import restore_spans
+from nmt.text.spelling import corrected
 from nmt.text.vocabulary import SPACE
 
 if TYPE_CHECKING:
@@ -278,6 +280,9 @@ def prepare_marked(translator: Translator, line: SourceLine, split_sentences: bo
     whole = bool(line.prefix or line.required)
     marked = parse_markup(one_line(line.text), line.markup, copied=translator.copying.most > 0, whole=whole)
     segments = [part for part in marked.parts if isinstance(part, Segment)]
+    meant: dict[str, str] = {}
+    for segment in segments if translator.corrects and not whole else ():
+        meant |= _correct(segment, line, translator)
     made = [translator.prepare(replace(line, text=one.text, markup=""), split_sentences, True) for one in segments]
     whole_line = made[0] if len(made) == 1 else translator.prepare(replace(line, text="", markup=""), split_sentences)
     gaps = [gap for one in made if one.sentences for gap in (*one.gaps, " ")][:-1]
@@ -288,8 +293,35 @@ def prepare_marked(translator: Translator, line: SourceLine, split_sentences: bo
         sentences=[sentence for one in made for sentence in one.sentences],
         gaps=gaps,
         problems=list(dict.fromkeys(problems)),
+        corrected=meant,
         finish=partial(_finish, marked.parts, made),
     )
+
+
+def _correct(segment: Segment, line: SourceLine, translator: Translator) -> dict[str, str]:
+    """Correct the misspelt words of a segment, whose elements then enclose the same words.
+
+    A word of which an element encloses only a part does not change.
+    """
+    named = translator.name(line.keep) if line.keep else None
+    if not (slips := translator.speller.slips(segment.text, named, Glossary.of(line.glossary))):
+        return {}
+    elements = [segment.root]
+    for element in elements:  # it grows
+        elements += element.children
+    borders = {place for element in elements for place in (element.start, element.end)}
+    text = clean_line(segment.text)
+    before = list(accumulate((not sign.isspace() for sign in text), initial=0))
+    slips = [slip for slip in slips if borders.isdisjoint(range(before[slip.start] + 1, before[slip.end]))]
+    longer = {before[slip.end]: len(slip.meant) - (slip.end - slip.start) for slip in slips}
+
+    def moved(place: int) -> int:
+        return place + sum(by for end, by in longer.items() if end <= place)
+
+    for element in elements:
+        element.start, element.end = moved(element.start), moved(element.end)
+    segment.text, segment.letters = corrected(text, slips), moved(segment.letters)
+    return {text[slip.start : slip.end]: slip.meant for slip in slips}
 
 
 def _list(tags: Sequence[str]) -> str:

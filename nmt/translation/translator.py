@@ -427,9 +427,9 @@ class Translator:
         if glossary and self.copying.most:
             line = replace(line, keep=(*line.keep, *glossary.kept(line.text)))
         is_free = not whole and not is_text
-        named = self._name(line.keep) if line.keep else None
+        named = self.name(line.keep) if line.keep else None
         corrected: dict[str, str] = {}
-        if self.correct_spelling and self.copying.most and is_free:
+        if self.corrects and is_free:
             text, corrected = self.speller.correct(line.text, named, glossary)
             line = replace(line, text=text) if corrected else line
         sentences, gaps = self.copying.sentences(line.text, split_sentences, named, whole, marks, glossary, is_free)
@@ -665,6 +665,11 @@ class Translator:
         """Finds the spans that the model can copy."""
         return Copying(self.source_vocabulary, self.target_vocabulary)
 
+    @property
+    def corrects(self) -> bool:
+        """Whether misspelt words are corrected."""
+        return self.correct_spelling and self.copying.most > 0
+
     @cached_property
     def speller(self) -> Speller:
         """Corrects the spelling of lines."""
@@ -675,7 +680,7 @@ class Translator:
         """The target pieces that represent spans."""
         return frozenset(self.target_vocabulary.span_ids)
 
-    def _name(self, phrases: Sequence[str]) -> Named:
+    def name(self, phrases: Sequence[str]) -> Named:
         """Phrases to keep, prepared once."""
         key = tuple(phrases)
         if key not in self._named:
