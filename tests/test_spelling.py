@@ -12,7 +12,7 @@ import pytest
 
 from nmt.config import VocabularyConfig
 from nmt.text.glossary import Glossary
-from nmt.text.spelling import Speller
+from nmt.text.spelling import Speller, expanded, without_accents
 from nmt.text.vocabulary import READ_WORDS, SourceWords, Vocabulary, learn_vocabulary
 from nmt.translation.line_stream import translate_stream
 from nmt.translation.translator import SourceLine, Translator
@@ -106,6 +106,13 @@ def test_terms_and_kept_words_do_not_change(speller: Speller) -> None:
     translator = Translator.load("de-en")
     kept = translator.prepare(SourceLine("Das Wasssser ist der Wohce.", keep=["Wohce"]))
     assert "Wohce" in kept.sentences[0].copies
+
+
+def test_accents_are_taken_off_latin_and_greek_letters_alone() -> None:
+    assert without_accents("Cœur, Füße, Łódź, Việt Nam, Ελλάς, señor") == "Coeur, Fusse, Lodz, Viet Nam, Ελλας, senor"
+    assert expanded("Füße Österreich für") == "Fuesse Oesterreich fuer"
+    for other in ("мой", "हिन्दी", "한국어", "が", "العَرَبِيَّة", "I'm 5"):
+        assert without_accents(other) == other
 
 
 @pytest.mark.parametrize(

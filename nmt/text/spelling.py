@@ -27,7 +27,21 @@ _SHORTEST, _LONGEST = 4, 24  # letters of the words that are corrected
 
 _VOWELS = {**dict.fromkeys("aeiouy", "aeiouy"), "ä": "e"}  # what may be meant by a vowel
 _EXPANSIONS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue"})
-_LIGATURES = str.maketrans({"ß": "ss", "œ": "oe", "æ": "ae", "Œ": "Oe", "Æ": "Ae"})
+_PLAIN = {
+    "ß": "ss",
+    "œ": "oe",
+    "æ": "ae",
+    "Œ": "Oe",
+    "Æ": "Ae",
+    "ł": "l",
+    "Ł": "L",
+    "ø": "o",
+    "Ø": "O",
+    "đ": "d",
+    "ı": "i",
+}
+_WITHOUT_ACCENTS = str.maketrans(_PLAIN)  # letters that Unicode does not compose of a letter and an accent
+_ACCENT = r"(?<=[A-Za-z\u0370-\u03ff])[\u0300-\u036f]+"  # in Latin and Greek; elsewhere a mark is more than an accent
 
 SAME, SAME_TWICE, MOVED, OTHER, VOWEL = 1.0, 0.5, 1.0, 0.25, 0.1
 """Weights of slips: an accent or a double letter, once and twice; two letters exchanged; a letter missing or too many;
@@ -166,7 +180,7 @@ class Speller:
         plain = defaultdict[str, list[str]](list)
         for word, (_, count) in self._words.items():
             if count >= LEARNED and not word.isascii():
-                for form in {expanded(word), without_accents(word), word.translate(_LIGATURES)} - {word}:
+                for form in {expanded(word), without_accents(word), word.translate(_WITHOUT_ACCENTS)} - {word}:
                     plain[form].append(word)
         return plain
 
@@ -229,8 +243,8 @@ def corrected(text: str, slips: Iterable[Slip]) -> str:
 
 def without_accents(text: str) -> str:
     """The text with plain letters in place of those with accents: `cœur` becomes `coeur`, `Füße` `Fusse`."""
-    letters = unicodedata.normalize("NFD", text.translate(_LIGATURES))
-    return unicodedata.normalize("NFC", "".join(letter for letter in letters if not unicodedata.combining(letter)))
+    letters = unicodedata.normalize("NFD", text.translate(_WITHOUT_ACCENTS))
+    return unicodedata.normalize("NFC", re.sub(_ACCENT, "", letters))
 
 
 def expanded(text: str) -> str:
