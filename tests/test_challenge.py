@@ -22,7 +22,7 @@ GOOD = 5
 """The number of lines of each class that have a good translation in tests/good_translations.*.txt."""
 TODAY = {
     "de-en": {"spans": 98, "numbers": 93, "capitals": 90, "marks": 80, "sentences": 66, "names": 75, "all": 90},
-    "en-de": {"spans": 98, "numbers": 93, "capitals": 90, "marks": 80, "sentences": 66, "names": 90, "all": 90},
+    "en-de": {"spans": 98, "numbers": 93, "capitals": 90, "marks": 80, "sentences": 66, "names": 75, "all": 90},
     "en-fr": {"spans": 98, "numbers": 93, "capitals": 90, "marks": 80, "sentences": 66, "names": 75, "all": 88},
     "fr-en": {"spans": 98, "numbers": 93, "capitals": 90, "marks": 80, "sentences": 66, "names": 75, "all": 88},
 }

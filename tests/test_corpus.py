@@ -31,7 +31,6 @@ from nmt.data.corpus import (
     prepare_corpus,
     prepare_text,
     training_tags,
-    training_texts,
 )
 from nmt.errors import UserError
 from nmt.text.cleaning import clean_target
@@ -681,12 +680,6 @@ def test_sources_stand_one_after_the_other_with_their_tags(tmp_path):
     data.tag = "<real>"
     assert prepare(data).text([0, 3])[0] == ["<real> Ein Haus.", "<bt> Hinten"]
     assert training_tags(data) == ["<real>", "<bt>"]
-
-
-@pytest.mark.parametrize(("weight", "times"), [(1.0, 1), (2.6, 3), (0.2, 1)])
-def test_texts_come_as_often_as_an_epoch_has_them_but_at_least_once(tmp_path, weight, times):
-    texts = list(training_texts(two_sources(tmp_path, weight=weight), "target"))
-    assert texts == [*(target for _, target in PAIRS), *([target for _, target in BACK] * times)]
 
 
 def test_reversed_pairs_change_sides_before_the_tag(tmp_path):

@@ -49,6 +49,9 @@ LINES = [
     "Five men wearing white jumpsuits, orange vests and hard hats weld subway rails in a tunnel.",
     "Hydraulic excavators, bulldozers and dump trucks grind gravel beside conveyor belts.",
     "Two men in neon yellow vests weld a rusty steel pipe beside a scaffold near the harbor.",
+    "PTFZSW vtlmmh qhglr hlhhltwtr slkqpjjp.",
+    "KVBB vfptgngm bnplwbb drsrbqgq wvtxfrwdb.",
+    "QXWWRGL thsnpw fpskqq zjvjxggcm bvf.",
 ]
 
 

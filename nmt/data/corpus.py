@@ -277,15 +277,10 @@ def measure(data: DataConfig, task: str) -> Amount:
 
 
 def training_texts(data: DataConfig, column: Literal["source", "target", "text"]) -> Iterator[str]:
-    """All training texts of a side, or of a language model (`text`); few of them are in memory at once.
-
-    Those of a source with a weight come as often as an epoch has them, but at least once, so that a word counts as
-    often as a model reads it.
-    """
-    for source, table in _loaded(_sources(data, "train", column == "text")):
-        for _ in range(max(1, round(source.weight))):
-            for batch in table.batches():
-                yield from batch.column(column).to_pylist()
+    """All training texts of a side, or of a language model (`text`), in order; few of them are in memory at once."""
+    for _, table in _loaded(_sources(data, "train", column == "text")):
+        for batch in table.batches():
+            yield from batch.column(column).to_pylist()
 
 
 def load_texts(data: DataConfig, split: str) -> datasets.Dataset:

@@ -37,7 +37,7 @@ SAMPLE_SEED = 1  # seed of this sample
 UNUSUAL = 2.5  # characters per piece up to which a word's spelling counts as unusual
 
 LEARNED = 5
-"""Occurrences in an epoch from which on a word is taken to be learned. On Tatoeba, 2 to 16 gave the same BLEU
+"""Occurrences in the training text from which on a word is taken to be learned. On Tatoeba, 2 to 16 gave the same BLEU
 within 0.13, and more names were right from 4 on."""
 
 REMEMBERED = 20_000  # words that were looked at and are not looked at again
