@@ -27,20 +27,9 @@ _SHORTEST, _LONGEST = 4, 24  # letters of the words that are corrected
 
 _VOWELS = {**dict.fromkeys("aeiouy", "aeiouy"), "ä": "e"}  # what may be meant by a vowel
 _EXPANSIONS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue"})
-_PLAIN = {
-    "ß": "ss",
-    "œ": "oe",
-    "æ": "ae",
-    "Œ": "Oe",
-    "Æ": "Ae",
-    "ł": "l",
-    "Ł": "L",
-    "ø": "o",
-    "Ø": "O",
-    "đ": "d",
-    "ı": "i",
-}
-_WITHOUT_ACCENTS = str.maketrans(_PLAIN)  # letters that Unicode does not compose of a letter and an accent
+_WITHOUT_ACCENTS = str.maketrans(
+    {"ß": "ss", "œ": "oe", "æ": "ae", "Œ": "Oe", "Æ": "Ae"} | dict(zip("łŁøØđı", "lLoOdi", strict=True))
+)  # letters that Unicode does not compose of a letter and an accent
 _ACCENT = r"(?<=[A-Za-z\u0370-\u03ff])[\u0300-\u036f]+"  # in Latin and Greek; elsewhere a mark is more than an accent
 
 SAME, SAME_TWICE, MOVED, OTHER, VOWEL = 1.0, 0.5, 1.0, 0.25, 0.1

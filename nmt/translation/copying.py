@@ -150,8 +150,8 @@ class Copying:
         """A sentence with characters in place of its spans."""
         spans = spans if self.most else find_spans(text)
         ends, starts = [0, *(end for _, end in spans)], [*(start for start, _ in spans), len(text)]
-        is_words = any(map(_LETTER.search, itertools.repeat(text), ends, starts))
-        unchanged = None if is_words or not self.has_words else text
+        has_letter = any(map(_LETTER.search, itertools.repeat(text), ends, starts))
+        unchanged = None if has_letter or not self.has_words else text
         too_many = max(0, len(spans) - self.most) if self.most else 0
         spans = spans[: self.most]
         if not spans:

@@ -7,6 +7,7 @@ stay nested as in the source, each tag is written once, and empty elements are p
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -303,7 +304,7 @@ def _correct(segment: Segment, line: SourceLine, translator: Translator) -> dict
 
     A word of which an element encloses only a part does not change.
     """
-    named = translator.name(line.keep) if line.keep else None
+    named = translator.to_keep(line.keep) if line.keep else None
     if not (slips := translator.speller.slips(segment.text, named, Glossary.of(line.glossary))):
         return {}
     elements = [segment.root]
@@ -313,10 +314,11 @@ def _correct(segment: Segment, line: SourceLine, translator: Translator) -> dict
     text = clean_line(segment.text)
     before = list(accumulate((not sign.isspace() for sign in text), initial=0))
     slips = [slip for slip in slips if borders.isdisjoint(range(before[slip.start] + 1, before[slip.end]))]
-    longer = {before[slip.end]: len(slip.meant) - (slip.end - slip.start) for slip in slips}
+    ends = [before[slip.end] for slip in slips]
+    longer = list(accumulate((len(slip.meant) - (slip.end - slip.start) for slip in slips), initial=0))
 
     def moved(place: int) -> int:
-        return place + sum(by for end, by in longer.items() if end <= place)
+        return place + longer[bisect_right(ends, place)]
 
     for element in elements:
         element.start, element.end = moved(element.start), moved(element.end)

@@ -427,13 +427,13 @@ class Translator:
         if glossary and self.copying.most:
             line = replace(line, keep=(*line.keep, *glossary.kept(line.text)))
         is_free = not whole and not is_text
-        named = self.name(line.keep) if line.keep else None
+        named = self.to_keep(line.keep) if line.keep else None
         corrected: dict[str, str] = {}
         if self.corrects and is_free:
             text, corrected = self.speller.correct(line.text, named, glossary)
             line = replace(line, text=text) if corrected else line
         sentences, gaps = self.copying.sentences(line.text, split_sentences, named, whole, marks, glossary, is_free)
-        if is_free and any(sentence.asides for sentence in sentences):
+        if any(sentence.asides for sentence in sentences):
             prepare = partial(self._prepare_aside, line, split_sentences)
             sentences = with_prepared(sentences, prepare)
         problems += [TOO_MANY.format(one.too_many + self.copying.most) for one in sentences if one.too_many]
@@ -680,7 +680,7 @@ class Translator:
         """The target pieces that represent spans."""
         return frozenset(self.target_vocabulary.span_ids)
 
-    def name(self, phrases: Sequence[str]) -> Named:
+    def to_keep(self, phrases: Sequence[str]) -> Named:
         """Phrases to keep, prepared once."""
         key = tuple(phrases)
         if key not in self._named:
