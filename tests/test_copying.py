@@ -20,6 +20,7 @@ from nmt.network.torch_engine import TorchEngine, build_model
 from nmt.search.engine import Best
 from nmt.search.variations import CopiedSpans, Rows
 from nmt.text.cleaning import clean_line
+from nmt.text.quotations import foreign_quotations
 from nmt.text.spans import find_spans
 from nmt.text.vocabulary import Vocabulary, learn_vocabulary
 from nmt.translation.asides import find_asides
@@ -300,3 +301,35 @@ def test_what_a_user_names_in_a_line_with_an_aside_is_kept_or_is_a_term() -> Non
     line = "Mein Chef (bitte nicht stören) kennt Qwrtzky."
     assert "(bitte nicht stören)" in model.translate(SourceLine(line, keep=["(bitte nicht stören)"])).text
     assert "Smith" in model.translate(line, glossary={"Qwrtzky": "Smith"}).text
+
+
+@pytest.mark.parametrize(
+    ("model", "line", "phrase"),
+    [
+        ("de-en", "Ihr Motto ist {}.", "carpe diem"),
+        ("de-en", "Er liest {} noch einmal.", "Wuthering Heights"),
+        ("en-de", "The card says {}.", "Buon appetito a tutti!"),
+        ("en-de", "Her favourite film is {}.", "La vita è bella"),
+        ("fr-en", "Il a écrit {} sur le mur.", "Ich liebe dich"),
+        ("en-fr", "My teacher always says {}.", "Übung macht den Meister"),
+    ],
+)
+def test_quotations_in_another_language_are_copied(model: str, line: str, phrase: str) -> None:
+    translated = Translator.load(model)
+    for marks in ('"{}"', "„{}“", "“{}”", "«\u00a0{}\u00a0»", "»{}«"):
+        assert phrase in translated.translate(line.format(marks.format(phrase))).text
+
+
+@pytest.mark.parametrize(
+    ("model", "line"),
+    [
+        ("de-en", "Er sagte: „Ich komme morgen, weil ich müde bin.“"),
+        ("de-en", "Was heißt „Kulturbeutel“?"),
+        ("en-de", 'She said, "I\'ll be there at nine," and left.'),
+        ("en-de", "It's the dogs' and the cats' fault."),
+        ("fr-en", "Il a dit : « Je n'ai pas faim » et il est parti."),
+        ("en-fr", 'Press "Save changes" and wait.'),
+    ],
+)
+def test_quotations_in_the_language_and_single_words_are_translated(model: str, line: str) -> None:
+    assert list(foreign_quotations(line, Translator.load(model).source_vocabulary)) == []

@@ -150,7 +150,7 @@ class Speller:
     @cached_property
     def _least(self) -> float:
         """The count from which on a word may be a correction."""
-        return max(LEARNED, FREQUENT * sum(count for _, count in self._words.values()))
+        return max(LEARNED, FREQUENT * self.vocabulary.words_read)
 
     @cached_property
     def _letters(self) -> str:

@@ -178,6 +178,11 @@ class Vocabulary:
             return {}
         return dict(zip(map(str.lower, forms), zip(forms, counts, strict=False), strict=False))
 
+    @cached_property
+    def words_read(self) -> int:
+        """The number of words, each as often as it occurs, of the text that models read; 0 if unknown."""
+        return sum(count for _, count in self.words.values())
+
     def with_words_of(self, texts: Iterable[str], read: SourceWords | None = None) -> Vocabulary:
         """The same pieces with the words of another text as further familiar ones, if it has a list.
 
