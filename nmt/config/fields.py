@@ -443,9 +443,9 @@ class TrainingConfig(Section):
     """Pairs of single words and of short phrases that are added, as a share of all pairs. They translate each other
     according to the training text (IBM model 1)."""
     precision: Annotated[Literal["fp32", "tf32", "bf16", "fp16"], AUTO] = AUTO
-    """Number format of matrix products; the weights stay fp32. bf16 is faster on a CPU or GPU that supports it. tf32
-    and fp16 need a GPU: use tf32 where bf16 is too coarse, and fp16 where the GPU has no bf16. `auto`: bf16 if the
-    device supports it, otherwise fp32."""
+    """Number format of matrix products; the weights stay fp32. bf16 is faster on a GPU that supports it and on most
+    such CPUs. tf32 and fp16 need a GPU: use tf32 where bf16 is too coarse, and fp16 where the GPU has no bf16. `auto`:
+    bf16 on a GPU that supports it and on a CPU that multiplies faster in it, which is measured; otherwise fp32."""
     validation_interval: Annotated[int, FROM_0] = 0
     """Updates between two validations; 0 validates after each epoch. Set it if an epoch is long."""
     keep_checkpoints: Annotated[int, FROM_0] = 0

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 HAS_MKL: bool = torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]  # torch gives it no types
+CLEARLY = 0.8  # the share of the time of fp32 from which on bf16 is worth its rounding
 
 
 def low_precision(device: torch.device) -> torch.dtype | None:
@@ -19,10 +22,36 @@ def low_precision(device: torch.device) -> torch.dtype | None:
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies in bf16 itself, which is faster than fp32 there."""
+    """Whether the device multiplies in bf16 itself."""
     if device.type == "cpu":
         return bool(torch.cpu._is_avx512_bf16_supported())
     return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+@cache
+def gains_by_bf16(device: torch.device) -> bool:
+    """Whether products in bf16 are clearly faster than in fp32: measured on a processor, taken for granted on a GPU.
+
+    AVX-512 bf16 multiplies 1.5 times as fast as fp32 on an EPYC, and half as fast on a Xeon whose AMX is switched off.
+    """
+    if device.type != "cpu" or not has_bf16(device):
+        return has_bf16(device)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # a training prepares the process before others start
+    fp32, bf16 = map(_seconds_of_a_product, (torch.float32, torch.bfloat16))
+    torch.set_num_threads(threads)
+    return bf16 < CLEARLY * fp32
+
+
+def _seconds_of_a_product(kind: torch.dtype) -> float:
+    """The shortest time of several products: the first one is slower, and other programs disturb some."""
+    rows, weight = torch.ones(256, 512, dtype=kind), torch.ones(1024, 512, dtype=kind)
+    times = []
+    for _ in range(10):
+        begin = time.perf_counter()
+        F.linear(rows, weight)
+        times.append(time.perf_counter() - begin)
+    return min(times)
 
 
 def mixed_precision(device: torch.device, precision: str) -> torch.autocast:

@@ -9,7 +9,7 @@ import torch
 from nmt.config import Config, check_config
 from nmt.errors import UserError
 from nmt.model_folder import open_model
-from nmt.network.precision import has_bf16
+from nmt.network.precision import gains_by_bf16
 from nmt.sizing import FEW_PAIRS, FEW_WORDS, Amount, adopt, open_settings, resolve
 from nmt.tasks.task import Say
 from nmt.text.vocabulary import Vocabulary
@@ -44,7 +44,7 @@ def resolve_for_training(config: Config, device: torch.device, say: Say, amount:
         amount = amount._replace(pieces=len(folder.target_vocabulary))
     elif vocabulary.source is not None:
         amount = amount._replace(pieces=len(Vocabulary.load(vocabulary.target or vocabulary.source)))
-    resolved = resolve(resolved, amount._replace(precision="bf16" if has_bf16(device) else "fp32"))
+    resolved = resolve(resolved, amount._replace(precision="bf16" if gains_by_bf16(device) else "fp32"))
     mistakes = check_config(resolved)
     if mistakes:
         raise UserError("settings that are `auto` do not go with the others, set them: " + "; ".join(mistakes))
