@@ -71,6 +71,18 @@ def test_the_mean_of_several(folders: list[ModelFolder], tmp_path: Path) -> None
     assert_equal(mean_weights(folders), mean_weights([folders[2], folders[0], folders[1]]))
 
 
+def test_models_that_were_trained_in_different_ways_have_a_mean(
+    folders: list[ModelFolder], tmp_path: Path, vocabularies: list[Vocabulary]
+) -> None:
+    """The model that is named twice counts twice."""
+    config = toy_config(Path("data"), model={"dropout": 0.4, "zoneout": 0.1, "forget_gate_bias": 0.0})
+    other = write(tmp_path / "other", vocabularies[0], draw(1), config)
+    made = average_models([folders[0].path, folders[0].path, other.path], tmp_path / "mean")
+    first, second = draw(0), draw(1)
+    for name, weight in read_weights(made).items():
+        np.testing.assert_allclose(weight, (2 * first[name] + second[name]) / 3, rtol=1e-6)
+
+
 def test_a_mean_can_be_averaged_again_and_its_vocabulary_is_checked(folders: list[ModelFolder], tmp_path: Path) -> None:
     made = average_models([folder.path for folder in folders], tmp_path / "mean")
     assert_equal(read_weights(average_models([made.path] * 2, tmp_path / "again")), read_weights(made))

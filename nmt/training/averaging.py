@@ -33,6 +33,7 @@ from nmt.model_folder import (
     weights_metadata,
     write_model,
 )
+from nmt.training.settings import OF_TRAINING
 
 Weights = dict[str, npt.NDArray[Any]]
 
@@ -42,7 +43,8 @@ def average_models(names: Sequence[str | Path], output: Path) -> ModelFolder:
 
     Its configuration and vocabulary are those of the model that was trained on from another one, or of the first.
 
-    names: one or more model folders, run folders (their best model is used) or hub ids
+    names: one or more model folders, run folders (their best model is used) or hub ids; one that is named twice
+        counts twice
     output: a new or an empty folder
 
     Raises UserError, before anything is written, when the models do not belong together or the output exists.
@@ -72,7 +74,7 @@ def check_same_model(first: ModelFolder, other: ModelFolder) -> None:
     sides = ("source", "target") if first.config.task == "translation" else ("target",)
     names += [f"data.{side}" for side in sides if getattr(first.config.data, side) != getattr(other.config.data, side)]
     mine, theirs = vars(first.config.model), vars(other.config.model)
-    names += [f"model.{name}" for name in mine if mine[name] != theirs[name]]
+    names += [f"model.{name}" for name in mine if mine[name] != theirs[name] and name not in OF_TRAINING]
     # Weights that began differently have different optima, and what lies between these is none.
     begun = [folder.config.training.start_from or folder.config.training.seed for folder in (first, other)]
     if begun[0] != begun[1] and not _began_with(first, other) and not _began_with(other, first):

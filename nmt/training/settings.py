@@ -24,6 +24,9 @@ AT_THE_START = frozenset(
 )
 """Settings of the model that determine its initial weights."""
 
+OF_TRAINING = REGULARIZATION | AT_THE_START
+"""Settings of the model that do not matter once it is trained."""
+
 ORDER = frozenset(
     {"training.batch_size", "training.batch_unit", "training.truncation", "data.weight", "data.extra"}
     | {"training.source_sampling", "training.target_sampling", "training.noise"}
@@ -94,7 +97,7 @@ def open_start(config: Config) -> ModelFolder | None:
             f"`vocabulary.source` and `vocabulary.target` must be unset, or the very vocabulary of `{name}`, with "
             "`training.start_from`"
         )
-    free = {f"model.{key}" for key in REGULARIZATION | AT_THE_START} | {"vocabulary.source", "vocabulary.target"}
+    free = {f"model.{key}" for key in OF_TRAINING} | {"vocabulary.source", "vocabulary.target"}
     odd = [
         f"{setting} is {there!r} there, but {here!r} here"
         for setting, (there, here) in changed_settings(folder.config, config).items()
