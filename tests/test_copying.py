@@ -325,11 +325,35 @@ def test_quotations_in_another_language_are_copied(model: str, line: str, phrase
     [
         ("de-en", "Er sagte: „Ich komme morgen, weil ich müde bin.“"),
         ("de-en", "Was heißt „Kulturbeutel“?"),
+        ("de-en", "Er rief: „Es hagelt!“"),
+        ("de-en", "Sie rief: „Heidelberg liegt am Neckar!“"),
+        ("de-en", "„carpe diem“"),
         ("en-de", 'She said, "I\'ll be there at nine," and left.'),
+        ("en-de", 'She said, "My name is Priya Birnbaum."'),
+        ("en-de", 'She wrote "I recieved it."'),
         ("en-de", "It's the dogs' and the cats' fault."),
         ("fr-en", "Il a dit : « Je n'ai pas faim » et il est parti."),
+        ("fr-en", "Entre « A » et bredouillant « B »."),
         ("en-fr", 'Press "Save changes" and wait.'),
     ],
 )
 def test_quotations_in_the_language_and_single_words_are_translated(model: str, line: str) -> None:
     assert list(foreign_quotations(line, Translator.load(model).source_vocabulary)) == []
+
+
+def test_few_quotations_of_the_training_text_are_foreign() -> None:
+    """Most of those are lists of names."""
+    vocabulary = Translator.load("de-en").source_vocabulary
+    lines = [line for line in Path("configs/everyday/train.de").read_text("utf-8").split("\n") if 3 <= len(line) <= 80]
+    found = [line for line in lines if list(foreign_quotations(f"Es heißt »{line}«.", vocabulary))]
+    assert len(found) < 0.02 * len(lines)
+
+
+def test_what_a_user_asks_for_in_a_quotation_goes_before_copying_it() -> None:
+    model = Translator.load("de-en")
+    line = "Sein Motto ist „carpe diem“."
+    assert "seize the day" in model.translate(line, glossary={"carpe diem": "seize the day"}).text
+    assert "diem" not in model.translate(SourceLine(line, forbidden=["diem"])).text
+    assert "carpe diem" in model.translate("Sein <b>Motto</b> ist „carpe diem“.", markup="html").text
+    kept = Copying(model.source_vocabulary, model.target_vocabulary).sentences(line, True, quotations=True)[0][0].copies
+    assert kept == ("carpe diem",)

@@ -5,23 +5,30 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from nmt.text.cleaning import clean_line
 from nmt.text.vocabulary import Vocabulary
 
-_MARKS = '"„“”«»‚‘’'
-_QUOTED = re.compile(rf"(?<![^\s(\[])[\"„“«»‚‘]\s?([^{_MARKS}\s][^\"„“”«»‚‘]{{2,80}}?)[,.]?\s?[\"“”»«‘’](?!\w)")
+# Each kind of marks encloses 3 to 80 characters without marks of its kind.
+_QUOTED = re.compile(
+    r"""(?<!\w)(?:
+        „([^„“”"]{3,80})[“”"] | “([^“”]{3,80})” | «([^«»]{3,80})» | »(?=\S)([^«»]{3,80})«
+      | "(?=\S)([^"]{3,80})(?<=\S)" | ‚([^‚‘’]{3,80})[‘’] | ‘([^‘’]{3,80})’
+    )(?!\w)""",
+    re.VERBOSE,
+)
 _WORD = re.compile(r"[^\W\d_]+")
-_LISTED = 3  # letters of the shortest words that a vocabulary lists
-RARE = 5e-6  # share of the text that a model reads: rarer words may be of another language
 
 
-def foreign_quotations(line: str, vocabulary: Vocabulary) -> Iterator[str]:
-    """The phrases in quotation marks most of whose words are rare or missing in what the model of a vocabulary reads.
+def foreign_quotations(line: str, vocabulary: Vocabulary) -> Iterator[tuple[int, int]]:
+    """The places of the phrases in quotation marks that a model with this vocabulary cannot read.
 
-    A single word may be a rare one of the language, and is translated.
+    At least two words, and more than half of all, are rare or missing in what it was trained on. A line that is nothing
+    but a quotation is translated, because it may be all that there is to translate.
     """
     for match in _QUOTED.finditer(line):
-        words = _WORD.findall(match[1].lower())
-        counts = [vocabulary.words.get(word, ("", 0))[1] for word in words if len(word) >= _LISTED]
-        rare = [count for count in counts if count < RARE * vocabulary.words_read]
-        if len(words) > 1 and 2 * len(rare) > len(counts):
-            yield match[1]
+        phrase = match[match.lastindex or 0]
+        words = _WORD.findall(clean_line(phrase))
+        rare = sum(map(vocabulary.is_rare, words))
+        if 1 < rare > len(words) / 2 and _WORD.search(line[: match.start()] + line[match.end() :]):
+            start = match.start(match.lastindex or 0) + len(phrase) - len(phrase.lstrip())
+            yield start, start + len(phrase.strip().rstrip(",."))

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from nmt.text.cleaning import clean_line, one_line
 from nmt.text.glossary import Glossary
+from nmt.text.quotations import foreign_quotations
 from nmt.text.spans import Named, find_spans
 from nmt.text.vocabulary import LEARNED, REMEMBERED, SPACE, Vocabulary
 
@@ -84,6 +85,7 @@ class Speller:
         fixed = find_spans(text, named)
         if fixed and text != one_line(line):  # the spans would not be as they were written
             return []
+        fixed += foreign_quotations(text, self.vocabulary)
         fixed += [(term.start, term.end) for term in (glossary.find(text) if glossary else ())]
         return [slip for slip in found if not any(start < slip.end and slip.start < end for start, end in fixed)]
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from nmt.text.cleaning import clean_line, one_line
 from nmt.text.glossary import Glossary
+from nmt.text.quotations import foreign_quotations
 from nmt.text.sentences import list_mark, sentence_spans
 from nmt.text.spans import (
     SPAN_CHARACTERS,
@@ -93,6 +94,7 @@ class Copying:
         marks: bool = False,
         glossary: Glossary | None = None,
         asides: bool = False,
+        quotations: bool = False,
     ) -> tuple[list[SourceSentence], list[str]]:
         """The sentences of a line, and the white space between them; a blank line has none.
 
@@ -102,9 +104,11 @@ class Copying:
             marks: whether a bullet, a number of a list and the like at the beginning is a sentence that does not change
             glossary: terms that are translated, although a part of one may be a span, such as a rare word
             asides: whether words in brackets are translated by themselves
+            quotations: whether quotations in another language are copied, if they have no term of the glossary
         """
         if marks and (end := list_mark(written := one_line(line))) and self.has_words:
-            sentences, gaps = self.sentences(written[end:], split, named, glossary=glossary, asides=asides)
+            rest = self.sentences(written[end:], split, named, False, False, glossary, asides, quotations)
+            sentences, gaps = rest
             mark = clean_line(written[:end])
             gap = mark[len(mark.rstrip()) :]
             return [SourceSentence(mark.strip(), (), mark.strip()), *sentences], [gap, *gaps]
@@ -114,6 +118,8 @@ class Copying:
         if self.most:
             written = one_line(line)
             spans = find_spans(written, named, *self._unknown(text))
+            if quotations and (quoted := list(self._foreign(written, glossary))):
+                spans = united([*spans, *quoted])
             if asides and (in_brackets := set(find_asides(written)).difference(spans)):
                 spans = united([*spans, *in_brackets])
             text = written if spans else text  # spans stay as they are written
@@ -145,6 +151,12 @@ class Copying:
         if text.isupper():  # it is read in small letters: `OÙ`, where the training text only has `où`
             unreadable = "".join(each for each in unreadable if self.source.unreadable(each.lower()))
         return unreadable, self.source.unfamiliar(text) if " " in text.strip() else []
+
+    def _foreign(self, text: str, glossary: Glossary | None) -> Iterator[Span]:
+        """The quotations in another language that have no term of the glossary."""
+        for start, end in foreign_quotations(text, self.source):
+            if glossary is None or not glossary.find(text[start:end]):
+                yield start, end
 
     def _read(self, text: str, spans: list[Span]) -> SourceSentence:
         """A sentence with characters in place of its spans."""

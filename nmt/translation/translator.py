@@ -25,7 +25,6 @@ from nmt.search.scoring import Scorer, force_decode
 from nmt.text.capitals import upper, with_first_capital, without_capitals, without_title_case
 from nmt.text.cleaning import clean_line, clean_target, one_line
 from nmt.text.glossary import Glossary
-from nmt.text.quotations import foreign_quotations
 from nmt.text.sentences import with_exclamation
 from nmt.text.spans import Named, restore_spans
 from nmt.text.spelling import Speller
@@ -412,8 +411,6 @@ class Translator:
         is_text: whether tags in a line without markup are only text
         """
         line = SourceLine(line) if isinstance(line, str) else line
-        if self.copying.most and (foreign := list(foreign_quotations(line.text, self.source_vocabulary))):
-            line = replace(line, keep=(*line.keep, *foreign))
         marked = line.markup or ("" if is_text else self._inline_markup(line))
         if marked:
             from nmt.translation.markup import prepare_marked
@@ -435,7 +432,9 @@ class Translator:
         if self.corrects and is_free:
             text, corrected = self.speller.correct(line.text, named, glossary)
             line = replace(line, text=text) if corrected else line
-        sentences, gaps = self.copying.sentences(line.text, split_sentences, named, whole, marks, glossary, is_free)
+        sentences, gaps = self.copying.sentences(
+            line.text, split_sentences, named, whole, marks, glossary, is_free, not whole and not line.forbidden
+        )
         if any(sentence.asides for sentence in sentences):
             prepare = partial(self._prepare_aside, line, split_sentences)
             sentences = with_prepared(sentences, prepare)
