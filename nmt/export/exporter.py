@@ -52,7 +52,8 @@ from nmt.translation.translator import Translator
 TOLERANCE = 2e-3  # largest difference of a log-probability between the exported fp32 model and torch
 LARGEST_MEAN = 0.2  # largest mean difference of an export in 8-bit integers; 0.02 to 0.04 is usual
 SIDES = ("source", "target")
-SIZES = ((128, 8), (256, 16), (512, 32), (1024, 32))  # tried shortlists: pieces for all, for each source piece
+# Tried shortlists: pieces for all sentences, and for each source piece.
+SIZES = ((128, 8), (256, 16), (512, 32), (1024, 32))
 LARGEST_LOSS = 0.2  # BLEU that a shortlist may cost on the validation split
 LARGEST_TABLE = 1 << 24  # bytes of the table of the first decoder layer's inputs; only used rows take memory
 VALIDATION_LINES = 3000  # lines of the validation split that a shortlist is tried on at most
@@ -106,6 +107,8 @@ def export_model(
     integers: bool = False,
     small: bool = False,
     data: DataConfig | None = None,
+    sizes: Sequence[tuple[int, int]] = SIZES,
+    largest_loss: float = LARGEST_LOSS,
     threads: int | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Deviation:
@@ -114,6 +117,8 @@ def export_model(
         integers: products in 8-bit integers
         small: leave out the table of the first decoder layer's inputs, which saves a product
         data: what the model was trained on, for a vocabulary shortlist; None for none
+        sizes: shortlists to try, the smallest first
+        largest_loss: BLEU that a shortlist may cost on the validation split
         threads: processor threads; None: all cores
 
     Raises UserError without weights, TrainingError when the export does not do what torch does.
@@ -140,7 +145,7 @@ def export_model(
             deviation.check(kind != "fp32")
         manifest["deviation"] = vars(deviation)
         if data is not None and folder.config.task == "translation":
-            manifest["shortlist"] = _add_shortlist(folder, made, manifest, data, threads, say)
+            manifest["shortlist"] = _add_shortlist(folder, made, manifest, data, sizes, largest_loss, threads, say)
         write_manifest(made / EXPORT, manifest)
         replace_folder(made / EXPORT, final)
     finally:
@@ -171,10 +176,12 @@ def _add_shortlist(
     new: Path,
     manifest: dict[str, Any],
     data: DataConfig,
+    sizes: Sequence[tuple[int, int]],
+    largest_loss: float,
     threads: int | None,
     say: Callable[[str], None],
 ) -> dict[str, Any] | None:
-    """Add the smallest shortlist that costs at most `LARGEST_LOSS`; returns its sizes and its cost, or None."""
+    """Add the smallest shortlist that costs at most `largest_loss`; returns its sizes and its cost, or None."""
     from nmt.data.corpus import load_pairs
     from nmt.scores import metrics
 
@@ -195,7 +202,7 @@ def _add_shortlist(
         return metrics.bleu(lines, [references], data.languages[1])
 
     full = bleu(OnnxEngine(new, threads))
-    for frequent, translations in SIZES:
+    for frequent, translations in sizes:
         lists = table.lists(frequent, translations, folder.config.vocabulary.joint, spans)
         write_shortlist(new / EXPORT, *lists)
         write_manifest(new / EXPORT, {**manifest, "shortlist": True})
@@ -204,7 +211,7 @@ def _add_shortlist(
         encoded = folder.source_vocabulary.encode_batch(sources)
         allowed = [engine.shortlist.allowed([ids])[:, SPECIAL_PIECES:].sum() for ids in encoded if ids]
         size, loss = float(np.mean(allowed)), full - bleu(engine)
-        kept = loss <= LARGEST_LOSS
+        kept = loss <= largest_loss
         say(
             f"shortlist of {frequent} pieces and {translations} for each of the source: {size:.0f} of "
             f"{manifest['pieces']} pieces a sentence, costs {loss:.2f} BLEU of {full:.2f}"
