@@ -418,17 +418,16 @@ def test_the_script_holds_an_export_against_torch(
 
 @pytest.mark.parametrize(("loss", "kept"), [(-100.0, None), (100.0, 128)])
 def test_a_shortlist_that_costs_too_much_is_left_out(
-    loss: float, kept: int | None, both: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    loss: float, kept: int | None, both: dict[str, Path], tmp_path: Path
 ) -> None:
     """The smallest that costs no more than it may is taken, and what it costs is written down."""
-    monkeypatch.setattr("nmt.export.exporter.LARGEST_LOSS", loss)
     shutil.copytree(both["first"], tmp_path / "model")
     for language in ("de", "en"):
         for split in ("train", "val"):
             (tmp_path / f"{split}.{language}").write_text("abc\nthe cat\ndog x\n")
     said: list[str] = []
     data = DataConfig(path=str(tmp_path), source="de", target="en")
-    export_model(open_model(tmp_path / "model"), data=data, say=said.append)
+    export_model(open_model(tmp_path / "model"), data=data, largest_loss=loss, say=said.append)
     folder = tmp_path / "model" / EXPORT
     shortlist = json.loads((folder / "export.json").read_text())["shortlist"]
     assert (folder / "shortlist.npz").exists() == (kept is not None)
