@@ -637,4 +637,18 @@ class Config(Section):
         return target == "label" or (target == "numbers" and self.model.pooling != "none")
 
 
+REGULARIZATION = frozenset(
+    {"dropout", "embedding_dropout", "output_dropout", "variational_dropout", "weight_drop", "zoneout"}
+)
+"""Settings of the model that change how it is trained, not what its weights mean."""
+
+AT_THE_START = frozenset(
+    {"initialization", "initialization_scale", "forget_gate_bias"}
+    | {"source_embeddings", "target_embeddings", "frozen_embeddings"}
+)
+"""Settings of the model that determine its initial weights."""
+
+OF_TRAINING = REGULARIZATION | AT_THE_START
+"""Settings of the model that do not matter once it is trained."""
+
 SECTIONS = ("data", "vocabulary", "model", "training", "decoding")

@@ -22,6 +22,7 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 from nmt import __version__
+from nmt.config.fields import OF_TRAINING
 from nmt.errors import UserError
 from nmt.model_files import check_tensors
 from nmt.model_folder import (
@@ -33,7 +34,6 @@ from nmt.model_folder import (
     weights_metadata,
     write_model,
 )
-from nmt.training.settings import OF_TRAINING
 
 Weights = dict[str, npt.NDArray[Any]]
 

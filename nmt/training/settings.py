@@ -7,25 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from nmt.config import SECTIONS, Config
+from nmt.config.fields import OF_TRAINING, REGULARIZATION
 from nmt.data.noise import SETTINGS as NOISES
 from nmt.errors import UserError
 from nmt.model_folder import ModelFolder, open_model, vocabulary_files
 from nmt.sizing import AUTO
 from nmt.text.vocabulary import Vocabulary
-
-REGULARIZATION = frozenset(
-    {"dropout", "embedding_dropout", "output_dropout", "variational_dropout", "weight_drop", "zoneout"}
-)
-"""Settings of the model that change how it is trained, not what its weights mean."""
-
-AT_THE_START = frozenset(
-    {"initialization", "initialization_scale", "forget_gate_bias"}
-    | {"source_embeddings", "target_embeddings", "frozen_embeddings"}
-)
-"""Settings of the model that determine its initial weights."""
-
-OF_TRAINING = REGULARIZATION | AT_THE_START
-"""Settings of the model that do not matter once it is trained."""
 
 ORDER = frozenset(
     {"training.batch_size", "training.batch_unit", "training.truncation", "data.weight", "data.extra"}
