@@ -9,14 +9,12 @@ from nmt.text.cleaning import clean_line
 from nmt.text.vocabulary import Vocabulary
 
 # Each kind of marks encloses 3 to 80 characters without marks of its kind.
-_QUOTED = re.compile(
-    r"""(?<!\w)(?:
+_QUOTED = r"""(?<!\w)(?:
         „([^„“”"]{3,80})[“”"] | “([^“”]{3,80})” | «([^«»]{3,80})» | »(?=\S)([^«»]{3,80})«
       | "(?=\S)([^"]{3,80})(?<=\S)" | ‚([^‚‘’]{3,80})[‘’] | ‘([^‘’]{3,80})’
-    )(?!\w)""",
-    re.VERBOSE,
-)
-_WORD = re.compile(r"[^\W\d_]+")
+    )(?!\w)"""
+_OPENING = frozenset('„“«»"‚‘')
+_WORD = r"[^\W\d_]+"
 
 
 def foreign_quotations(line: str, vocabulary: Vocabulary) -> Iterator[tuple[int, int]]:
@@ -25,10 +23,12 @@ def foreign_quotations(line: str, vocabulary: Vocabulary) -> Iterator[tuple[int,
     At least two words, and more than half of all, are rare or missing in what it was trained on. A line that is nothing
     but a quotation is translated, because it may be all that there is to translate.
     """
-    for match in _QUOTED.finditer(line):
+    if _OPENING.isdisjoint(line):
+        return
+    for match in re.finditer(_QUOTED, line, re.VERBOSE):  # compiled for the first such line
         phrase = match[match.lastindex or 0]
-        words = _WORD.findall(clean_line(phrase))
+        words = re.findall(_WORD, clean_line(phrase))
         rare = sum(map(vocabulary.is_rare, words))
-        if 1 < rare > len(words) / 2 and _WORD.search(line[: match.start()] + line[match.end() :]):
+        if 1 < rare > len(words) / 2 and re.search(_WORD, line[: match.start()] + line[match.end() :]):
             start = match.start(match.lastindex or 0) + len(phrase) - len(phrase.lstrip())
             yield start, start + len(phrase.strip().rstrip(",."))
