@@ -26,9 +26,10 @@ def foreign_quotations(line: str, vocabulary: Vocabulary) -> Iterator[tuple[int,
     if _OPENING.isdisjoint(line):
         return
     for match in re.finditer(_QUOTED, line, re.VERBOSE):  # compiled for the first such line
-        phrase = match[match.lastindex or 0]
+        group = match.lastindex or 0
+        phrase, start = match[group], match.start(group)
         words = re.findall(_WORD, clean_line(phrase))
         rare = sum(map(vocabulary.is_rare, words))
-        if 1 < rare > len(words) / 2 and re.search(_WORD, line[: match.start()] + line[match.end() :]):
-            start = match.start(match.lastindex or 0) + len(phrase) - len(phrase.lstrip())
+        if rare > max(1, len(words) / 2) and re.search(_WORD, line[: match.start()] + line[match.end() :]):
+            start += len(phrase) - len(phrase.lstrip())
             yield start, start + len(phrase.strip().rstrip(",."))

@@ -188,7 +188,8 @@ class Vocabulary:
     def is_rare(self, word: str) -> bool:
         """Whether a word is rare or missing in the text that models read, if that is long enough to say so.
 
-        Shorter words than are counted are rare if they are not a piece. Words without capitals are never rare.
+        Words that are too short to be counted are rare if they are not a piece. Words of scripts without capitals are
+        not listed, and are never rare.
         """
         small, least = word.lower(), RARE * self.words_read
         if least < 1 or small == word.upper():

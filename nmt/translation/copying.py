@@ -107,8 +107,8 @@ class Copying:
             quotations: whether quotations in another language are copied, if they have no term of the glossary
         """
         if marks and (end := list_mark(written := one_line(line))) and self.has_words:
-            rest = self.sentences(written[end:], split, named, False, False, glossary, asides, quotations)
-            sentences, gaps = rest
+            rest = written[end:]
+            sentences, gaps = self.sentences(rest, split, named, False, False, glossary, asides, quotations)
             mark = clean_line(written[:end])
             gap = mark[len(mark.rstrip()) :]
             return [SourceSentence(mark.strip(), (), mark.strip()), *sentences], [gap, *gaps]
