@@ -29,6 +29,7 @@ from nmt.text.vocabulary import SPACE, SPECIAL_PIECES, Vocabulary
 from nmt.translation.asides import find_asides
 
 _LETTER = re.compile(r"[^\W\d_]")
+_WORD = re.compile(r"(?<!\S)[a-z]{4,}(?!\S)")  # it is not in a span, or there is another word that is not
 _NO_SPANS = str.maketrans("", "", SPAN_CHARACTERS)
 
 
@@ -160,7 +161,10 @@ class Copying:
 
     def _read(self, text: str, spans: list[Span]) -> SourceSentence:
         """A sentence with characters in place of its spans."""
-        spans = spans if self.most else find_spans(text)
+        if not self.most:
+            if _WORD.search(text):
+                return SourceSentence(text)
+            spans = find_spans(text)
         ends, starts = [0, *(end for _, end in spans)], [*(start for start, _ in spans), len(text)]
         has_letter = any(map(_LETTER.search, itertools.repeat(text), ends, starts))
         unchanged = None if has_letter or not self.has_words else text

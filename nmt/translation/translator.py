@@ -79,12 +79,13 @@ class SourceLine:
     def __post_init__(self) -> None:
         if self.glossary is not None:
             object.__setattr__(self, "glossary", Glossary.of(self.glossary))
+        if self.required == () == self.forbidden == self.keep:  # most lines
+            return
         for name in ("required", "forbidden", "keep"):
             phrases = getattr(self, name)
             if isinstance(phrases, str):  # it would be read as a list of letters
                 raise UserError(f"`{name}` must be a list of phrases, but is a single text instead; put it into a list")
-            if phrases != ():
-                object.__setattr__(self, name, tuple(phrases))
+            object.__setattr__(self, name, tuple(phrases))
 
 
 @dataclass(repr=False)
