@@ -118,7 +118,7 @@ def make_vocabularies(config: Config, say: Say = lambda line: None) -> tuple[Any
 def vocabularies_of_start(folder: ModelFolder, config: Config) -> tuple[Vocabulary, Any]:
     """The vocabularies of the model that a training starts from, which now know the words of its training text too."""
     source, target = folder.source_vocabulary, folder.target_vocabulary
-    if not config.kind.decoder or config.task == "language_model" or config.reads_vectors or source.familiar is None:
+    if not config.kind.decoder or config.task == "language_model" or config.reads_vectors or not source.has_familiar:
         return source, target
     read = SourceWords()
     texts = read.count(training_texts(config.data, "source"))

@@ -161,6 +161,11 @@ class Vocabulary:
         return "".join(sorted(left & self._readable[False])) if left else ""
 
     @cached_property
+    def has_familiar(self) -> bool:
+        """Whether the words with an unusual spelling in the text that it was learned from are known."""
+        return FAMILIAR_WORDS in self.model
+
+    @cached_property
     def familiar(self) -> frozenset[str] | None:
         """Words with an unusual spelling in the text that it was learned from, in small letters; None if unknown."""
         _, mark, words = self.model.rpartition(FAMILIAR_WORDS)
@@ -231,16 +236,18 @@ class Vocabulary:
         right after such a name belongs to it, with any spelling that is not one piece: `Udo Nachtigall`. Two capitals
         that are no piece (`ID`) are such a word as well.
         """
-        if self.familiar is None or text.isupper():
+        if not self.has_familiar or text.isupper():
             return []
         # A word in capitals is unusual if its form with one capital is: `NOT` is not a name, but `BMW` is.
         unusual = {
             word: self.is_unusual(word.capitalize() if word.isupper() else word)
             for word in _WORD.findall(text)
-            if word[0].isupper() and word.lower() not in self.familiar
+            if word[0].isupper()
         }
+        if True in unusual.values():  # most texts have no such word, and the list of the familiar ones is long
+            unusual = {word: kind for word, kind in unusual.items() if word.lower() not in (self.familiar or ())}
         found: dict[str, int] = {}  # where each was found last, its end
-        for match in _WORD.finditer(text) if True in unusual.values() else ():  # most texts have no such word
+        for match in _WORD.finditer(text) if True in unusual.values() else ():
             word, start = match[0], match.start()
             if word not in unusual:
                 continue
