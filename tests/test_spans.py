@@ -79,8 +79,8 @@ Danke ⟦❤️⟧
 Super ⟦👍🏽👍⟧!
 ⟦👨‍👩‍👧⟧ ⟦🇩🇪⟧ ⟦1️⃣⟧ ⟦😀😀😀⟧
 Danke⟦😀⟧Tom
-Drück⟦ℹ️⟧ oder x⟦5️⃣⟧
-Siehe ⟦example.org:8080/a⟧, ⟦example.org?q=1⟧, ⟦example.org#oben⟧ und ⟦tel:+4930123⟧.
+Drück⟦ℹ️⟧, bitte.
+Siehe ⟦example.org:8080/a⟧, ⟦example.org?q=1⟧, ⟦example.org#oben⟧ und ⟦tel:4930123⟧.
 Weiter ⟦→⟧ hier ⟦✓⟧
 Gut ⟦:)⟧ und ⟦;-)⟧ und ⟦:D⟧ und ⟦<3⟧
 Ja! ⟦:-(⟧
