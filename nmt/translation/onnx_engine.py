@@ -121,11 +121,12 @@ class OnnxEngine(Engine):
     ) -> tuple[Best, Floats | None, EngineState]:
         """The k best pieces and the end symbol of each row, chosen inside the graph."""
         graph = "best" if self.shortlist is None else "shortlist"
+        # A step reads every piece that the one before chose and search took. Negative ids are too large here as well.
+        if tokens.view(np.uint64).max(initial=0) >= self.manifest["pieces"] + SPECIAL_PIECES:
+            raise UserError(f"the export in `{self.folder}` is damaged: `{graph}.onnx` gives ids of no piece")
         k = min(k, self.manifest["pieces"] if self.shortlist is None else memory.candidates)
         found = self._run(graph, memory, state, {"tokens": tensor(tokens), "k": _number(k)}, k)
-        best = Best(*(found[name].array for name in ("end", "best", "best_tokens")))
-        if best.tokens.view(np.uint64).max(initial=0) >= self.manifest["pieces"] + SPECIAL_PIECES:  # negative ones too
-            raise UserError(f"the export in `{self.folder}` is damaged: `{graph}.onnx` gives ids of no piece")
+        best = Best(found["end"].array, found["best"].array, found["best_tokens"].array)
         return best, _attention(found), self._after(state, found)
 
     def select(self, state: EngineState, rows: Integers) -> EngineState:
