@@ -99,7 +99,10 @@ DAMAGES: dict[str, Sequence[Callable[[str, str], str]]] = {
         lambda text, direction: text.rstrip(".?!…") + ("!" if text[-1] == "?" else "?!"),
         lambda text, direction: text.rstrip(" .?!…") + ("" if text[-1] in ".?!…" else "."),
     ],
-    "fragments": [unlike, lambda text, direction: text + (" ,.?" if text.endswith("!") else " ,.!")],
+    **dict.fromkeys(
+        ("fragments", "rare fragments"),
+        (unlike, lambda text, direction: text + (" ,.?" if text.endswith("!") else " ,.!")),
+    ),
     "single words": [unlike, lambda text, direction: f"{text} {OTHER_WORDS[direction[-2:]]}"],
     "sentences": [damage_to(r"[^.?!]*[.?!]$"), damage_to(r"^[^.!?]*[.!?] "), damage_to(r"[.!?] ", ", ")],
     "quotes": [damage_to(r"[“”„\"»«]|(?<!\w)'"), damage_to("$", '"')],

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt.text.sentences import _MARK, _SENTENCE_END, join_sentences, list_mark, split_sentences, with_exclamation
+from nmt.text.sentences import _MARK, _SENTENCE_END, join_sentences, list_mark, split_sentences, with_final_mark
 
 MARKS = "- |– |• |* |+ |◦ |> |> > |# |### |1. |12) |2.3. |(4) |a) |B) |(b) |iv) |(ii) |- [ ] |•\u00a0|  - |✓  |- 1. "
 PLAIN = (
@@ -182,13 +182,20 @@ def test_splitting_takes_linear_time(line: str) -> None:
     ],
 )
 def test_a_short_exclamation_keeps_its_mark(source: str, text: str, written: str) -> None:
-    assert with_exclamation(text, source, "en") == written
+    assert with_final_mark(text, source, "en") == written
 
 
 def test_french_has_a_space_before_an_exclamation_mark() -> None:
-    assert with_exclamation("Restez ici.", "Stay here!", "fr") == "Restez ici !"
-    assert with_exclamation("Don't forget the key.", "N'oublie pas la clé !", "en") == "Don't forget the key!"
-    assert with_exclamation("Don't forget the blue key.", "N'oublie pas la clé bleue !", "en").endswith("!")
+    assert with_final_mark("Restez ici.", "Stay here!", "fr") == "Restez ici !"
+    assert (
+        with_final_mark("Do you know that man there.", "Kennst du den Mann dort?", "en")
+        == "Do you know that man there?"
+    )
+    assert with_final_mark("Tu le connais.", "Do you know him?", "fr") == "Tu le connais ?"
+    assert with_final_mark("Lo conoces.", "Do you know him?", "es") == "Lo conoces."
+    assert with_final_mark("Well...", "Really?", "en") == "Well..."
+    assert with_final_mark("Don't forget the key.", "N'oublie pas la clé !", "en") == "Don't forget the key!"
+    assert with_final_mark("Don't forget the blue key.", "N'oublie pas la clé bleue !", "en").endswith("!")
 
 
 def test_no_sentence_ends_without_a_mark_that_is_looked_for_first() -> None:

@@ -19,6 +19,7 @@ from nmt.text.vocabulary import (
     SPECIAL_PIECES,
     UNK,
     Sample,
+    SourceWords,
     Vocabulary,
     WordCounts,
     learn_vocabulary,
@@ -258,3 +259,54 @@ def test_the_list_of_familiar_words_changes_nothing_else() -> None:
     spans = learn_vocabulary(TEXT, config, 340 + 4, "identity", copied_spans=4)
     assert without.familiar is None and without.unfamiliar("Zbigniew Szymanska sieht.") == []
     assert spans.encode_batch(TEXT) == Vocabulary(spans.model.rpartition(FAMILIAR_WORDS)[0][:-4]).encode_batch(TEXT)
+
+
+def learned_from(pairs: list[tuple[str, str]], size: int = 420) -> Vocabulary:
+    read = SourceWords()
+    read.compare(pairs)
+    texts = [*read.count([source for source, _ in pairs]), *(target for _, target in pairs)]
+    return learn_vocabulary(texts, VocabularyConfig(), size, "identity", copied_spans=4, read=read)
+
+
+NAMED = [
+    *[("Gestern war Lufthansa da.", "Yesterday Lufthansa was there.")] * 3,
+    *[("Gestern war Nachtigall da.", "Yesterday Nightingale was there.")] * 3,
+    *[("Gestern war Tom da.", "Yesterday Tom was there.")] * 60,
+    *[("Im Hotel war die Katze.", "The cat was in the hotel.")] * 20,
+    ("Carlos Merkel", "Carlos Merkel"),
+]
+
+
+def test_rare_words_that_translations_have_unchanged_are_names() -> None:
+    vocabulary = learned_from(NAMED)
+    assert vocabulary.names == {
+        "Lufthansa",
+        "Carlos",
+        "Merkel",
+    }  # others are translated, or frequent enough to be learned
+    assert vocabulary.names_in("Merkel war gestern mit Tom im Hotel Nachtigall.") == ["Merkel"]
+    assert vocabulary.names_in("LUFTHANSA UND MERKEL") == []
+    assert Vocabulary(vocabulary.model).names == vocabulary.names
+
+
+def test_where_only_names_have_capitals_inside_sentences_an_unknown_one_is_a_name() -> None:
+    plain = list(zip(TEXT[3:6] * 9, TEXT[:3] * 9, strict=True))
+    english = learned_from([*plain, *((target, source) for source, target in NAMED)], 450)
+    german = learned_from([*((source, target) for target, source in plain), *NAMED], 450)
+    assert german.nouns_have_capitals and german.names_in("Da ist ein Trikot.") == []
+    assert not english.nouns_have_capitals
+    assert english.names_in("There was Siemens, Trikot. Yesterday Was There.") == ["Siemens", "Trikot"]
+    assert english.names_in("There was Siemens Hotel, Hotel.") == ["Hotel", "Siemens"] and not english.names_in(
+        "A Hotel."
+    )
+
+
+def test_names_of_another_text_join_the_list() -> None:
+    vocabulary, read = learned_from(NAMED), SourceWords()
+    read.compare(
+        [*[("Da ist Merkel, ja.", "There is Merkel, yes.")] * 60, ("Da ist Siemens, ja.", "There is Siemens, yes.")]
+    )
+    more = vocabulary.with_words_of(["Da ist Merkel."], read)
+    assert more.names == {"Lufthansa", "Carlos", "Siemens"}
+    assert more.words == vocabulary.words and more.has_pieces_of(vocabulary)
+    assert more.with_words_of(["Da ist Merkel."], read).checksum == more.checksum

@@ -283,6 +283,11 @@ def training_texts(data: DataConfig, column: Literal["source", "target", "text"]
             yield from batch.column(column).to_pylist()
 
 
+def training_pairs(data: DataConfig) -> Iterator[tuple[str, str]]:
+    """All training pairs, in order; few of them are in memory at once."""
+    return zip(training_texts(data, "source"), training_texts(data, "target"), strict=True)
+
+
 def load_texts(data: DataConfig, split: str) -> datasets.Dataset:
     """All lines of a split in the target language, cleaned and in order, blank ones too: column `text`, memory-mapped.
 

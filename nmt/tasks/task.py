@@ -21,7 +21,7 @@ from torch import Tensor
 
 from nmt.config import Config
 from nmt.data.batching import batch_rows, split_batch, to_device
-from nmt.data.corpus import measure, training_tags, training_texts
+from nmt.data.corpus import measure, training_pairs, training_tags, training_texts
 from nmt.data.examples import measure_examples, read_texts
 from nmt.errors import UserError
 from nmt.model_folder import ModelFolder
@@ -107,6 +107,8 @@ def make_vocabularies(config: Config, say: Say = lambda line: None) -> tuple[Any
         joint = learn(training_texts(config.data, "text"), "identity", ())
         return joint, joint
     read = SourceWords()
+    if settings.copied_spans:
+        read.compare(training_pairs(config.data))
     sources, targets = read.count(training_texts(config.data, "source")), training_texts(config.data, "target")
     tags = training_tags(config.data)
     if settings.joint:
@@ -121,6 +123,7 @@ def vocabularies_of_start(folder: ModelFolder, config: Config) -> tuple[Vocabula
     if not config.kind.decoder or config.task == "language_model" or config.reads_vectors or not source.has_familiar:
         return source, target
     read = SourceWords()
+    read.compare(training_pairs(config.data))
     texts = read.count(training_texts(config.data, "source"))
     if config.vocabulary.joint:
         joint = source.with_words_of(itertools.chain(texts, training_texts(config.data, "target")), read)

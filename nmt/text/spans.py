@@ -220,7 +220,7 @@ def find_spans(text: str, named: Named | None = None, unreadable: str = "", word
     if unreadable:
         more += _words_with(text, unreadable)
     if words:
-        more += _listed(text, frozenset(words))
+        more += _without_gaps(text, _listed(text, frozenset(words)))
     return united([*spans, *more]) if more else spans
 
 
@@ -280,6 +280,17 @@ def _listed(text: str, words: frozenset[str]) -> Iterator[Span]:
         else:
             parts = re.finditer(r"[^\W\d_]+", match[0])
             yield from ((match.start() + one.start(), match.start() + one.end()) for one in parts if one[0] in words)
+
+
+def _without_gaps(text: str, spans: Iterable[Span]) -> list[Span]:
+    """The spans of words; those with only a space between them are one: first and last name, `Werder Bremen`."""
+    joined: list[Span] = []
+    for start, end in spans:
+        if joined and text[joined[-1][1] : start] == " ":
+            joined[-1] = joined[-1][0], end
+        else:
+            joined.append((start, end))
+    return joined
 
 
 def _words_with(text: str, characters: str) -> Iterator[Span]:

@@ -140,6 +140,8 @@ class Speller:
         """What is meant by a word; None if it is in the training text, or in a script without capitals."""
         if self.vocabulary.has_piece(SPACE + word) or self.vocabulary.has_piece(SPACE + small):
             return None  # so the list need not be read for most lines
+        if word in self.vocabulary.names:
+            return None
         if small == word.upper() or not self._words:
             return None
         return self._accented(small, MUCH_MORE) if small in self._words else self._meant(small)

@@ -25,7 +25,7 @@ from nmt.search.scoring import Scorer, force_decode
 from nmt.text.capitals import upper, with_first_capital, without_capitals, without_title_case
 from nmt.text.cleaning import clean_line, clean_target, one_line
 from nmt.text.glossary import Glossary
-from nmt.text.sentences import with_exclamation
+from nmt.text.sentences import with_final_mark
 from nmt.text.spans import Named, restore_spans
 from nmt.text.spelling import Speller
 from nmt.text.tables import ResultList, Row, html_table, text_table
@@ -836,7 +836,7 @@ class Translator:
             text = one_line(self.target_vocabulary.join_pieces(tokens))
         free = not sentence.constraints.give_pieces and not sentence.constraints.forbidden
         if free:
-            text, tokens = self._with_exclamation(text, tokens, sentence.text)
+            text, tokens = self._with_final_mark(text, tokens, sentence.text)
         if sentence.capitals:
             text, *tokens = (upper(written, self.target_language) for written in (text, *tokens))
         elif free:
@@ -863,10 +863,10 @@ class Translator:
             translation.alignment = word_alignment(translation.source_tokens, tokens, weights)
         return translation
 
-    def _with_exclamation(self, text: str, tokens: list[str], source: str) -> tuple[str, list[str]]:
-        """A translation and its pieces, with the final mark of a short exclamation (`with_exclamation`)."""
-        written = with_exclamation(text, source, self.target_language)
-        if written == text or self.target_vocabulary.unreadable("!"):
+    def _with_final_mark(self, text: str, tokens: list[str], source: str) -> tuple[str, list[str]]:
+        """A translation and its pieces, with the final mark of a question or an exclamation (`with_final_mark`)."""
+        written = with_final_mark(text, source, self.target_language)
+        if written == text or self.target_vocabulary.unreadable(written[-1]):
             return text, tokens
         start, _, end = tokens[-1].rpartition(".")
         mark = written.removeprefix(text[:-1]).replace(" ", "▁")

@@ -122,6 +122,7 @@ CLASSES = {
     "places": Class("names", (names,)),
     "quotes": Class(OTHER, (quotes,)),
     "brackets": Class(OTHER, (brackets,)),
+    "rare fragments": Class(OTHER, (fragment,)),
     "mixed languages": Class(OTHER, (contains(),)),
     "headlines": Class(OTHER, (headline,)),
     "lists": Class(OTHER, (enumeration,)),
