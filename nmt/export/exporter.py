@@ -54,7 +54,7 @@ LARGEST_MEAN = 0.2  # largest mean difference of an export in 8-bit integers; 0.
 SIDES = ("source", "target")
 # Tried shortlists: pieces for all sentences, and for each source piece. The sentences of a batch share the former, so
 # many of them cost less time than many of the latter: (768, 8) is as fast as (256, 16), and better.
-SIZES = ((128, 8), (512, 8), (768, 8), (1024, 32))
+SIZES = ((128, 8), (512, 8), (768, 8), (1024, 8), (1024, 32))
 LARGEST_LOSS = 0.2  # BLEU that a shortlist may cost on the validation split
 LARGEST_TABLE = 1 << 24  # bytes of the table of the first decoder layer's inputs; only used rows take memory
 VALIDATION_LINES = 3000  # lines of the validation split that a shortlist is tried on at most
