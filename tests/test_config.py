@@ -50,7 +50,7 @@ def test_all_mistakes_are_reported_at_once() -> None:
     [
         ("model", "hidden_size", 301, "must be even for a bidirectional encoder, but is 301 instead"),
         ("model", "dropout", 1.0, "must be at least 0 and below 1"),
-        ("model", "cell", "lstmm", "rnn_leaky_relu, but is 'lstmm' instead"),
+        ("model", "cell", "lstmm", ", but is 'lstmm' instead"),
         ("model", "context_input", "some", "must be one of none, first, all, but is 'some' instead"),
         ("model", "bidirectional", 1, "must be true or false, but is 1 instead"),
         ("data", "target", "de", "must be another language than `data.source`"),

@@ -194,6 +194,9 @@ def test_folder_errors(tmp_path):
         load_pairs(DataConfig(path=data.path, files={"train": "x"}), "train")
     with fails("`data.name` names a configuration of a hub data set and must be unset"):
         load_pairs(DataConfig(path=data.path, name="de-en"), "train")
+    for builder in ("text", "conll", "npz"):
+        with fails(f"`data.score` names a column, which `{builder}` does not have; leave it out"):
+            load_pairs(DataConfig(path=builder, files={"train": "x"}, score="s", min_score=1.0), "train")
 
 
 @pytest.mark.parametrize(

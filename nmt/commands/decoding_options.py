@@ -45,7 +45,8 @@ def add_option(parser: argparse._ActionsContainer, name: str, prefix: str = "", 
     elif get_origin(hint) is Literal:
         kind = {"choices": get_args(hint)}
     else:
-        kind["type"] = TYPES.get(option.range.rule if option.range else "", hint)
+        rule = option.range.rule if option.range else ""
+        kind["type"] = hint if hint is float else TYPES.get(rule, hint)
     shown = "" if default is None else f" (default {default})"
     parser.add_argument(f"--{name.replace('_', '-')}", help=f"{prefix}{option.help}{shown}", **kind)
 

@@ -94,8 +94,8 @@ class DataConfig(Section):
     path: Annotated[str, NOT_EMPTY] = "builtin:captions"
     """`builtin:captions`, a probe task (`builtin:copy`, `builtin:reverse`, `builtin:sort`, `builtin:adding`), examples
     of other tasks (`builtin:names`, `builtin:reviews`, `builtin:tags`, `builtin:digits`, `builtin:sums`,
-    `builtin:oscillators`, `builtin:scenes`), a hub id (`bentrevett/multi30k`), a folder, or a builder (json, csv, tsv,
-    text, parquet, conll, npz)."""
+    `builtin:oscillators`, `builtin:scenes`), a hub id (`bentrevett/multi30k`), a folder, or a builder, which reads
+    `files` (`json`, `csv`, `tsv`, `text` and others)."""
     name: str | None = None
     """Configuration name of a hub data set (`de-en` of `wmt/wmt14`)."""
     files: dict[str, str | list[str]] = field(default_factory=dict)

@@ -191,7 +191,8 @@ def _main_source(data: DataConfig, split: str) -> Source:
 
 def find_input(source: Source) -> Input:
     """Find the rows of a source; raises UserError if there are none, and says what was found instead."""
-    if source.score and (source.path == "text" or source.path.startswith("builtin:")):
+    unscored = source.path.startswith("builtin:") or (source.path in BUILDERS and not BUILDERS[source.path].scored)
+    if source.score and unscored:
         raise UserError(f"`data.score` names a column, which `{source.path}` does not have; leave it out")
     if source.path in BUILDERS:
         found = _find_files(source)
@@ -584,13 +585,15 @@ class Builder(NamedTuple):
     """The files of a folder that it reads; empty for all of them."""
     read: Callable[[Path, Source], Iterator[Row]] | None
     """Yields the rows of a file; None for plain text, which has a file for each side."""
+    scored: bool = False
+    """Whether its rows have a score as well, if `data.score` names a field."""
 
 
 BUILDERS = {
-    "json": Builder((".json", ".jsonl", ".ndjson"), _read_json),
-    "csv": Builder((".csv",), _fields(iterate_csv)),
-    "tsv": Builder((".tsv", ".tab"), _fields(iterate_tsv)),
-    "parquet": Builder((".parquet",), _iterate_parquet),
+    "json": Builder((".json", ".jsonl", ".ndjson"), _read_json, True),
+    "csv": Builder((".csv",), _fields(iterate_csv), True),
+    "tsv": Builder((".tsv", ".tab"), _fields(iterate_tsv), True),
+    "parquet": Builder((".parquet",), _iterate_parquet, True),
     "text": Builder((), None),
     "conll": Builder((), _fields(iterate_conll)),
     "npz": Builder((".npz",), _read_npz),
