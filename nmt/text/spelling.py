@@ -97,6 +97,8 @@ class Speller:
         small = line.islower() and " " in line.strip()
         for match in _WORD.finditer(line):
             word, start = match[0], match.start()
+            if not small and not without_accents and self._found.get(word.lower(), "") is None:
+                continue  # most words: they were looked up before, and are right
             meant = self._accented(word.lower(), MORE) if without_accents else None
             meant = self._as_written(word, meant, line[:start]) if meant else self._usual(word) if small else None
             meant = meant or (self._correction(word, line[:start]) if len(word) <= _LONGEST else None)

@@ -76,7 +76,8 @@ SPACE = "▁"  # begins a piece that begins a word (U+2581)
 SHORTEST = 3  # letters of the shortest words that are counted
 _WORD = re.compile(rf"[^\W\d_]{{{SHORTEST},}}")
 _LETTERS = re.compile(r"[^\W\d_]+")
-_INSIDE = re.compile(rf"(?<=[\w,;] )[^\W\d_]{{{SHORTEST},}}")  # words inside a sentence
+_INSIDE = re.compile(rf"(?<=[\w,;] )[^\W\d_a-zß-öø-ÿ][^\W\d_]{{{SHORTEST - 1},}}")
+"""Words inside a sentence without those that begin with a small Latin letter."""
 _HYPHENATED = r"[^\W\d_]+(?:-[^\W\d_]+)+"
 _ACRONYM = r"(?<![\w&/'’-])[A-ZÄÖÜ]{2}(?![\w&/'’-])"
 
@@ -297,7 +298,7 @@ class Vocabulary:
         """
         if not self.has_familiar or text.isupper():
             return []
-        found = {word for word in _LETTERS.findall(text) if word in self.names}
+        found = set(self.names.intersection(_LETTERS.findall(text)))
         for match in _INSIDE.finditer(text):
             word = match[0]
             if word[0].isupper() and not self.has_piece(SPACE + word) and self.words and not self.nouns_have_capitals:
