@@ -192,10 +192,9 @@ def with_final_mark(text: str, source: str, language: str) -> str:
     on Tatoeba, no limit costs 0.19. Languages with other question marks, or two of them, keep what the model wrote.
     """
     mark = source[-1:]
-    stop = text.endswith(".") and not text.endswith("..")
-    asks = mark == "?" and language not in OTHER_QUESTION_MARKS
-    calls = mark == "!" and len(source.rstrip(" !").split()) <= SHORT
-    if not stop or not (asks or calls):
+    if mark not in ("?", "!") or not text.endswith(".") or text.endswith(".."):
+        return text
+    if language in OTHER_QUESTION_MARKS if mark == "?" else len(source.rstrip(" !").split()) > SHORT:
         return text
     return f"{text[:-1]}{' ' if language == 'fr' else ''}{mark}"
 

@@ -124,6 +124,8 @@ class Copying:
             if asides and (in_brackets := set(find_asides(written)).difference(spans)):
                 spans = united([*spans, *in_brackets])
             text = written if spans else text  # spans stay as they are written
+        if not split and not spans:
+            return [self._read(text, [])] if text else [], []
         places = sentence_spans(text) if split else [(0, len(text))] if text else []
         if spans:
             places = _outside(places, spans)
