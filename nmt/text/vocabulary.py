@@ -241,6 +241,11 @@ class Vocabulary:
         names = {name for name in self.names if read.may_be_name(name)}.union(read.names())
         return Vocabulary(self._pieces + _names_field(names) + _words_field(words) + _familiar_field(familiar))
 
+    def with_lists(self, words: Counter[str], read: SourceWords) -> Vocabulary:
+        """The same pieces with lists of the words of a text: all, and those that models read."""
+        familiar = _familiar_field(_familiar_words(words, self))
+        return Vocabulary(self.model + _names_field(read.names()) + _words_field(read.listed()) + familiar)
+
     @property
     def _pieces(self) -> bytes:
         """The SentencePiece model without the lists of words."""
@@ -398,11 +403,7 @@ def learn_vocabulary(
         reason = re.sub(r"^INTERNAL: \S+ ", "", reason)
         raise UserError(f"vocabulary.size {size} cannot be learned from this text: {reason}") from None
     learned = Vocabulary(output.getvalue())
-    if not copied_spans:
-        return learned
-    read = read or SourceWords()
-    fields = _names_field(read.names()), _words_field(read.listed()), _familiar_field(_familiar_words(words, learned))
-    return Vocabulary(learned.model + b"".join(fields))
+    return learned.with_lists(words, read or SourceWords()) if copied_spans else learned
 
 
 def _read(texts: Iterable[str], counted: bool) -> tuple[list[str], Counter[str]]:
