@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from nmt.text.sentences import BEGINS
 
-_CAPITAL = r"[^\W\d_a-zß-öø-ÿ]"
-_NAME = rf"(?:(?:Mc|Mac|O['’]|D['’]|Al-|El-)?{_CAPITAL}[^\W\d_]++(?:-{_CAPITAL}[^\W\d_]++)*+)"
+CAPITAL = r"[^\W\d_a-zß-öø-ÿ]"  # a letter that is no small Latin one
+_NAME = rf"(?:(?:Mc|Mac|O['’]|D['’]|Al-|El-)?{CAPITAL}[^\W\d_]++(?:-{CAPITAL}[^\W\d_]++)*+)"
 _PARTICLES = r"(?!der )(?:(?:von|vom|zu|zur|van|der|den|ten|ter|de|del|della|di|da|dos|le|la|el|bin|ben|af|av)[ ]){0,2}"
 
 _TITLE = r"(?:(?:Dr|Prof|Dipl|Ing|med|rer|nat|phil|jur|habil|h\.c)\.[ -]?|(?:Doktor|Doctor|Professor|Dr|Prof)[ ])"
@@ -52,8 +52,8 @@ _LEGAL_FORM = (
     r"(?:Ltd|Inc|Corp)(?:\.(?=[ ]+[a-z]|,))?|LLC|LLP|PLC|plc|SARL|SAS|S\.p\.A\.|SpA|S\.r\.l\.|Srl|B\.V\.|N\.V\.|"
     r"A/S|ApS|Oyj?|Kft)"
 )
-_COMPANY = rf"(?<![\w&'’.-])(?P<name>(?:(?:{_CAPITAL}[\w.'’-]*+|&|und|and)[ ]){{1,4}}{_LEGAL_FORM})(?!\w)"
-_STREET = rf"(?<![\w'’.-])(?P<name>{_CAPITAL}\w+er[ ](?:Straße|Str\.|Platz|Allee|Damm|Chaussee|Ufer))(?!\w)"
+_COMPANY = rf"(?<![\w&'’.-])(?P<name>(?:(?:{CAPITAL}[\w.'’-]*+|&|und|and)[ ]){{1,4}}{_LEGAL_FORM})(?!\w)"
+_STREET = rf"(?<![\w'’.-])(?P<name>{CAPITAL}\w+er[ ](?:Straße|Str\.|Platz|Allee|Damm|Chaussee|Ufer))(?!\w)"
 _TOKEN = re.compile(r"\w+")
 # A text without any of these words has no such name. The A of A/S and S.p.A., with which many English lines begin, is
 # left out, because the S is always there as well.
