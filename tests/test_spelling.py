@@ -59,6 +59,7 @@ def test_slips_are_undone(speller: Speller, written: str, meant: str) -> None:
     corrected, found = speller.correct(written)
     assert corrected == meant
     assert found and all(word in written and other in meant for word, other in found.items())
+    assert speller.correct(written) == (corrected, found)  # the words were looked up before
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def test_slips_are_undone(speller: Speller, written: str, meant: str) -> None:
     ],
 )
 def test_what_is_right_or_unclear_does_not_change(speller: Speller, line: str) -> None:
-    assert speller.correct(line) == (line, {})
+    assert speller.correct(line) == speller.correct(line) == (line, {})  # the words were looked up the second time
 
 
 @pytest.mark.parametrize("line", ["Wir haben gestern gewartet.", "Das Zimmer ist schön.", "Wir warten auf die Straße."])

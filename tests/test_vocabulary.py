@@ -301,6 +301,17 @@ def test_where_only_names_have_capitals_inside_sentences_an_unknown_one_is_a_nam
     )
 
 
+def test_words_that_were_looked_up_before_are_copied_as_the_first_time() -> None:
+    plain = list(zip(TEXT[3:6] * 9, TEXT[:3] * 9, strict=True))
+    vocabulary = learned_from([*plain, *((target, source) for source, target in NAMED)], 450)
+    alone = "There was Siemens, Trikot. Tom has ZQ and Szymanska Hotel, Lufthansa. DAS IST WOJCIECH"
+    lines = [*alone.split(". "), alone, alone.lower(), alone.upper(), *alone.split(), "Yesterday Tom was in the hotel."]
+    for _ in range(2):
+        for line in lines:
+            assert vocabulary.copied_words(line) == [*vocabulary.unfamiliar(line), *vocabulary.names_in(line)], line
+    assert vocabulary.copied_words(alone) and not vocabulary.copied_words(lines[-1])
+
+
 def test_names_of_another_text_join_the_list() -> None:
     vocabulary, read = learned_from(NAMED), SourceWords()
     read.compare(

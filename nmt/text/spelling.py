@@ -65,6 +65,7 @@ class Speller:
     def __init__(self, vocabulary: Vocabulary, language: str) -> None:
         self.vocabulary, self.language = vocabulary, language
         self._found: dict[str, str | None] = {}  # words in small letters, and the words that are meant
+        self._right: set[str] = set()  # words as they were written that are right
 
     def correct(
         self, line: str, named: Named | None = None, glossary: Glossary | None = None
@@ -95,10 +96,14 @@ class Speller:
         without_accents: whether the line was typed without them, so that `mochte` may be `möchte`
         """
         small = line.islower() and " " in line.strip()
+        known = not small and not without_accents
+        if known and self._right.issuperset(_WORD.findall(line)):
+            return  # most lines: their words were looked up before
         for match in _WORD.finditer(line):
             word, start = match[0], match.start()
-            if not small and not without_accents and self._found.get(word.lower(), "") is None:
-                continue  # most words: they were looked up before, and are right
+            if known and self._found.get(word.lower(), "") is None:
+                self._right.add(word)
+                continue
             meant = self._accented(word.lower(), MORE) if without_accents else None
             meant = self._as_written(word, meant, line[:start]) if meant else self._usual(word) if small else None
             meant = meant or (self._correction(word, line[:start]) if len(word) <= _LONGEST else None)
@@ -115,6 +120,7 @@ class Speller:
         if small not in self._found:
             if len(self._found) >= REMEMBERED:
                 self._found.clear()
+                self._right.clear()
             self._found[small] = self._looked_up(word, small)
         meant = self._found[small]
         return None if meant is None else self._as_written(word, meant, before)

@@ -93,6 +93,7 @@ class Vocabulary:
         self._readable: dict[bool, set[str]] = {True: set(), False: set()}  # characters, by whether they are
         self._samplers: dict[float, SubwordSampler] = {}
         self._unusual: dict[str, bool] = {}  # words, by whether their spelling is
+        self._ordinary: set[str] = set()  # words that are no names, wherever they are
         processor = self._processor
         processor.id_to_piece(list(range(processor.get_piece_size())))  # raises ValueError if a piece is not text
         specials = (processor.pad_id(), processor.unk_id(), processor.bos_id(), processor.eos_id())
@@ -264,6 +265,23 @@ class Vocabulary:
     def has_piece(self, piece: str) -> bool:
         """Whether a text is one piece."""
         return int(self._processor.piece_to_id(piece)) != UNK
+
+    def copied_words(self, text: str) -> list[str]:
+        """The words of a text that a model copies: those that are unfamiliar, and names."""
+        words = _LETTERS.findall(text)
+        if self._ordinary.issuperset(words):  # most texts
+            return []
+        if len(self._ordinary) >= REMEMBERED:
+            self._ordinary.clear()
+        self._ordinary.update(filter(self._is_ordinary, words))
+        return [*self.unfamiliar(text), *self.names_in(text)]
+
+    def _is_ordinary(self, word: str) -> bool:
+        """Whether a word is neither unfamiliar nor a name in any text: one in small letters, or one that is a piece."""
+        if word in self.names:
+            return False
+        is_usual = self.has_piece(SPACE + word) and not self.is_unusual(word.capitalize() if word.isupper() else word)
+        return is_usual or not word[0].isupper()
 
     def unfamiliar(self, text: str) -> list[str]:
         """Words with a capital letter and an unusual spelling that are not in the text that it was learned from.

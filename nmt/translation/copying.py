@@ -153,7 +153,7 @@ class Copying:
         unreadable = self.source.unreadable(text)
         if text.isupper():  # it is read in small letters: `OÙ`, where the training text only has `où`
             unreadable = "".join(each for each in unreadable if self.source.unreadable(each.lower()))
-        words = [*self.source.unfamiliar(text), *self.source.names_in(text)] if " " in text.strip() else []
+        words = self.source.copied_words(text) if " " in text.strip() else []
         return unreadable, words
 
     def _foreign(self, text: str, glossary: Glossary | None) -> Iterator[Span]:
