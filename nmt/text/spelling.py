@@ -96,12 +96,14 @@ class Speller:
         without_accents: whether the line was typed without them, so that `mochte` may be `möchte`
         """
         small = line.islower() and " " in line.strip()
-        known = not small and not without_accents
-        if known and self._right.issuperset(_WORD.findall(line)):
-            return  # most lines: their words were looked up before
+        by_itself = not small and not without_accents  # whether a word is right in this line if it is in others
+        if by_itself and self._right.issuperset(_WORD.findall(line)):
+            return  # most lines
         for match in _WORD.finditer(line):
             word, start = match[0], match.start()
-            if known and self._found.get(word.lower(), "") is None:
+            if by_itself and self._found.get(word.lower(), "") is None:
+                if len(self._right) >= REMEMBERED:  # a word has many forms in capitals and small letters
+                    self._right.clear()
                 self._right.add(word)
                 continue
             meant = self._accented(word.lower(), MORE) if without_accents else None
@@ -120,7 +122,6 @@ class Speller:
         if small not in self._found:
             if len(self._found) >= REMEMBERED:
                 self._found.clear()
-                self._right.clear()
             self._found[small] = self._looked_up(word, small)
         meant = self._found[small]
         return None if meant is None else self._as_written(word, meant, before)

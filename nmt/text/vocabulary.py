@@ -277,11 +277,9 @@ class Vocabulary:
         return [*self.unfamiliar(text), *self.names_in(text)]
 
     def _is_ordinary(self, word: str) -> bool:
-        """Whether a word is neither unfamiliar nor a name in any text: one in small letters, or one that is a piece."""
-        if word in self.names:
-            return False
-        is_usual = self.has_piece(SPACE + word) and not self.is_unusual(word.capitalize() if word.isupper() else word)
-        return is_usual or not word[0].isupper()
+        """Whether a word is neither unfamiliar nor a name in any text: it is in small letters, or a usual piece."""
+        is_usual = not word[0].isupper() or (self.has_piece(SPACE + word) and not self.is_unusual(word))
+        return is_usual and word not in self.names
 
     def unfamiliar(self, text: str) -> list[str]:
         """Words with a capital letter and an unusual spelling that are not in the text that it was learned from.
@@ -292,12 +290,7 @@ class Vocabulary:
         """
         if not self.has_familiar or text.isupper():
             return []
-        # A word in capitals is unusual if its form with one capital is: `NOT` is not a name, but `BMW` is.
-        unusual = {
-            word: self.is_unusual(word.capitalize() if word.isupper() else word)
-            for word in _WORD.findall(text)
-            if word[0].isupper()
-        }
+        unusual = {word: self.is_unusual(word) for word in _WORD.findall(text) if word[0].isupper()}
         if True in unusual.values():  # most texts have no such word, and the list of the familiar ones is long
             unusual = {word: kind for word, kind in unusual.items() if word.lower() not in (self.familiar or ())}
         found: dict[str, int] = {}  # where each was found last, its end
@@ -341,12 +334,16 @@ class Vocabulary:
         )
 
     def is_unusual(self, word: str) -> bool:
-        """Whether the pieces of a word have few characters."""
+        """Whether the pieces of a word have few characters.
+
+        A word in capitals is unusual if its form with one capital is: `NOT` is not a name, but `BMW` is.
+        """
         found = self._unusual.get(word)
         if found is None:
             if len(self._unusual) >= REMEMBERED:
                 self._unusual.clear()
-            found = self._unusual[word] = len(word) <= UNUSUAL * len(self.encode(word))
+            read = word.capitalize() if word.isupper() else word
+            found = self._unusual[word] = len(read) <= UNUSUAL * len(self.encode(read))
         return found
 
     @cached_property
