@@ -139,16 +139,17 @@ class OnnxEngine(Engine):
         return selected
 
     def compact(self, memory: Encoded, state: EngineState) -> tuple[Encoded, EngineState]:
-        """Memory and state without the sentences that no row belongs to; a shortlist is gathered for the others."""
+        """Memory and state without the sentences that no row belongs to.
+
+        The output layer keeps the pieces of all of them: gathering those of the others costs more than it saves.
+        """
         kept, sentence = np.unique(state["sentence"], return_inverse=True)
         tensors = {
-            name: tensor(value.array.take(kept, axis=0))
+            name: tensor(value.array.take(kept, axis=0)) if name.startswith("memory.") or name == "allowed" else value
             for name, value in memory.tensors.items()
-            if name.startswith("memory.")
         }
-        left = Encoded(len(kept), tensors)
-        if memory.allowed is not None:
-            self._gather(left, memory.allowed[kept])
+        allowed = None if memory.allowed is None else memory.allowed[kept]
+        left = Encoded(len(kept), tensors, allowed, memory.candidates)
         return left, {**{name: value for name, value in state.items() if name not in PLACES}, "sentence": sentence}
 
     def _gather(self, memory: Encoded, allowed: npt.NDArray[np.bool_]) -> None:
