@@ -456,8 +456,8 @@ def test_with_a_shortlist_a_line_does_not_depend_on_its_neighbours(
     assert isinstance(short.engine, OnnxEngine) and short.engine.shortlist is not None
     memory, state = short.engine.start(SOURCES)
     left, after = short.engine.compact(memory, short.engine.select(state, np.array([1])))
-    assert 0 < left.candidates < memory.candidates
-    k = left.candidates
+    assert left.own is not None and len(left.own) == 1
+    k = len(frequent) + np.count_nonzero(left.own)  # all that the sentence may use
     best = short.engine.step_best(left, after, np.array([BEGIN]), k)[0]
     among_all = short.engine.step_best(memory, state, np.full(4, BEGIN), k)[0]
     assert best.tokens[0].tolist() == among_all.tokens[1].tolist()
@@ -523,6 +523,47 @@ def test_an_export_in_bytes_that_loses_much_is_not_written(tmp_path: Path, monke
     assert (folder.path / EXPORT / "export.json").read_bytes() == before
 
 
+def write_old_shortlist(path: Path) -> None:
+    """Change the graph `shortlist` to what it was before December 2026: one output layer for all pieces of a batch."""
+    model, make, value = onnx.load(path), onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    made = {output: node for node in model.graph.node for output in node.output}
+    best = next(node for node in model.graph.node if node.op_type == "TopK")
+    logits = made[made[best.input[0]].input[0]]
+    assert logits.op_type == "Concat"
+    changed = {
+        logits.output[0]: [
+            make("Gather", ["allowed", "sentences"], ["allowed_of_row"], axis=0),
+            make("Add", [logits.input[0], "allowed_of_row"], [logits.output[0]]),
+        ],
+        "best_tokens": [make("Gather", ["candidates", best.output[1]], ["best_tokens"])],
+    }
+    for difference in (node for node in model.graph.node if node.op_type == "Sub"):
+        if all(made[one].op_type == "Gather" for one in difference.input):
+            for one in difference.input:
+                made[one].input[1] = "always"
+    nodes, needed = [], {one.name for one in model.graph.output}
+    for node in reversed([new for old in model.graph.node for new in changed.get(old.output[0], [old])]):
+        if needed.intersection(node.output):
+            node.input[:] = [name.replace("frequent.", "output_") for name in node.input]
+            nodes.append(node)
+            needed.update(node.input)
+    shapes: dict[str, tuple[int, list[str | int]]] = {
+        "candidates": (onnx.TensorProto.INT64, ["candidates"]),
+        "always": (onnx.TensorProto.INT64, [1]),
+        "allowed": (FLOAT, ["sentences", "candidates"]),
+        "output_bias": (FLOAT, ["candidates"]),
+        "output_scale": (FLOAT, ["candidates"]),
+    }
+    weight = next(one for one in model.graph.input if one.name == "frequent.weight").type.tensor_type
+    shapes["output_weight"] = weight.elem_type, [weight.shape.dim[0].dim_value, "candidates"]
+    inputs = [one for one in model.graph.input if one.name in needed]
+    inputs += [value(name, *shapes[name]) for name in shapes if name in needed]
+    for field, content in ((model.graph.node, nodes[::-1]), (model.graph.input, inputs)):
+        del field[:]
+        field.extend(content)
+    onnx.save(model, path)
+
+
 def test_shortlist_leaves_out_what_is_unlikely(tmp_path: Path) -> None:
     """With a list for each sentence, the search is that of the whole vocabulary with all else impossible."""
     sources = [[5, 6], [7, 8, 9], [10]] * 20
@@ -538,7 +579,7 @@ def test_shortlist_leaves_out_what_is_unlikely(tmp_path: Path) -> None:
         write_manifest(path / EXPORT, {**engine.manifest, "shortlist": True})
         short = OnnxEngine(path, threads=1)
         assert short.shortlist is not None
-        allowed = short.shortlist.allowed(SOURCES)
+        allowed = short.shortlist.allowed(short.shortlist.own(SOURCES))
         assert allowed[:, frequent].all() and 10 < allowed.sum() / len(SOURCES) < 30
         memory, state = short.start(SOURCES)
         tokens = np.full(len(SOURCES), BEGIN)
@@ -553,6 +594,12 @@ def test_shortlist_leaves_out_what_is_unlikely(tmp_path: Path) -> None:
         together = beam_search(short, SOURCES, SearchSettings())
         alone = [beam_search(short, [source], SearchSettings())[0] for source in SOURCES]
         assert [one[0].tokens for one in together] == [one[0].tokens for one in alone]
+        write_old_shortlist(path / EXPORT / "shortlist.onnx")
+        write_manifest(path / EXPORT, {**engine.manifest, "shortlist": True})
+        old = beam_search(OnnxEngine(path, threads=1), SOURCES, SearchSettings())
+        assert [one[0].tokens for one in together] == [one[0].tokens for one in old]
+        scores = [[one[0].score for one in found] for found in (together, old)]
+        np.testing.assert_allclose(*scores, atol=1e-5)
         whole = short.without_shortlist()
         memory, state = whole.start(SOURCES)
         assert np.isfinite(whole.step(memory, state, tokens)[0]).all()

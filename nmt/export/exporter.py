@@ -210,8 +210,8 @@ def _add_shortlist(
         engine = OnnxEngine(new, threads)
         assert engine.shortlist is not None
         encoded = folder.source_vocabulary.encode_batch(sources)
-        allowed = [engine.shortlist.allowed([ids])[:, SPECIAL_PIECES:].sum() for ids in encoded if ids]
-        size, loss = float(np.mean(allowed)), full - bleu(engine)
+        own = [np.count_nonzero(engine.shortlist.own([ids])) for ids in encoded if ids]
+        size, loss = len(engine.shortlist.frequent) + float(np.mean(own)), full - bleu(engine)
         kept = loss <= largest_loss
         say(
             f"shortlist of {frequent} pieces and {translations} for each of the source: {size:.0f} of "

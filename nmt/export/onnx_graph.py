@@ -147,6 +147,16 @@ class Graph:
             return product
         return self.total(self.op("Mul", product, row_scale), bias)
 
+    def integer_products(self, inputs: str, grid: str, whole: str, scale: str) -> str:
+        """x[grid] (whole * scale), [S, W, out], for a matrix of quantised weights for each sentence [S, in, out].
+
+        grid: the rows of each sentence, [S, W]; scale: [S, 1, out]
+        """
+        rows, row_scale = self.quantized(inputs)
+        factor = self.constant(1 / 127) if row_scale is None else self.op("Gather", row_scale, grid)
+        product = self.op("MatMulInteger", self.op("Gather", rows, grid), whole, self.constant(ZERO, np.uint8))
+        return self.op("Mul", self.op("Cast", product, to=FLOAT), self.op("Mul", scale, factor))
+
     def quantized(self, inputs: str) -> tuple[str, str | None]:
         """Inputs [..., size] as unsigned bytes around `ZERO`, and the scale of each row [..., 1].
 

@@ -326,9 +326,10 @@ class DecoderGraph:
 
     rows        log_probs: whole rows
     best        end, best, best_tokens
-    shortlist   the same as best, but the output layer has only the pieces `candidates` [U] (int64), by `output_weight`
-                [readout, U] (bytes in integers, with `output_scale` [U]) and `output_bias` [U], of which the row of
-                sentence s may use those with `allowed` [s, U] (0 or -inf); all may use column `always` [1] (int64)
+    shortlist   the same as best, but the output layer has only F frequent pieces and O pieces of each sentence:
+                frequent.weight [readout, F], frequent.bias [F]; own.weight [S, readout, O], own.bias [S, 1, O], which is
+                -inf where a sentence has fewer; own.candidates [S, F + O] (int64): the ids of all of them. In integers
+                the weights are bytes, and there are frequent.scale [F] and own.scale [S, 1, O]
     """
 
     def __init__(
@@ -346,7 +347,7 @@ class DecoderGraph:
         tokens = graph.input("tokens", INT64, ["rows"])
         parents = graph.input("parents", INT64, ["rows"])
         grid = graph.input("grid", INT64, ["sentences", "width"]), graph.input("places", INT64, ["rows"])
-        self.sentences = graph.input("sentences", INT64, ["rows"])
+        self.sentences, self.grid = graph.input("sentences", INT64, ["rows"]), grid
         graph.bounded.update(bounded_inputs(model))
         memory = {
             name: graph.input(f"memory.{name}", FLOAT, ["sentences", *shape]) for name, shape in step.memory.items()
@@ -385,7 +386,7 @@ class DecoderGraph:
         k = graph.input("k", INT64, [1])
         among = graph.op("LogSoftmax", logits, axis=-1)
         best, columns = graph.ops("TopK", 2, among, k, axis=-1)
-        first = graph.input("always", INT64, [1]) if self.output == "shortlist" else graph.integers_of(0)
+        first = graph.integers_of(0)
         of_pieces = graph.op("Sub", *(graph.op("Gather", each, first, axis=-1) for each in (logits, among)))
         joint = graph.op("LogSoftmax", graph.op("Concat", of_pieces, special, axis=-1), axis=-1)
         end = graph.op("Gather", joint, graph.constant(1 + END, np.int64), axis=-1)
@@ -394,23 +395,32 @@ class DecoderGraph:
         if self.output == "best":
             tokens = graph.op("Add", columns, graph.constant(SPECIAL_PIECES, np.int64))
         else:
-            tokens = graph.op("Gather", self.candidates, columns)
+            candidates = graph.input("own.candidates", INT64, ["sentences", "candidates"])
+            width = graph.op("Shape", candidates, start=1, end=2)
+            first = graph.op("Unsqueeze", graph.op("Mul", self.sentences, width), graph.integers_of(-1))
+            flat = graph.op("Reshape", candidates, graph.integers_of(-1))
+            tokens = graph.op("Gather", flat, graph.op("Add", columns, first))
         graph.output("best_tokens", tokens, INT64, ["rows", "k"])
 
     def _shortlisted(self, readout: str, size: int) -> str:
-        """Logits of the candidates, -inf for those that are not on the list of a row's sentence."""
-        graph = self.graph
-        self.candidates = graph.input("candidates", INT64, ["candidates"])
-        bias = graph.input("output_bias", FLOAT, ["candidates"])
+        """Logits of the frequent pieces and of those of each row's sentence, [R, F + O]."""
+        graph, (grid, places) = self.graph, self.grid
+        kind = INT8 if graph.integers else FLOAT
+        weight = graph.input("frequent.weight", kind, [size, "frequent"])
+        bias = graph.input("frequent.bias", FLOAT, ["frequent"])
+        own_weight = graph.input("own.weight", kind, ["sentences", size, "own"])
+        own_bias = graph.input("own.bias", FLOAT, ["sentences", 1, "own"])
         if graph.integers:
-            weight = graph.input("output_weight", INT8, [size, "candidates"])
-            scale = graph.input("output_scale", FLOAT, ["candidates"])
-            logits = graph.integer_product(readout, weight, scale, bias)
+            scale = graph.input("frequent.scale", FLOAT, ["frequent"])
+            frequent = graph.integer_product(readout, weight, scale, bias)
+            own_scale = graph.input("own.scale", FLOAT, ["sentences", 1, "own"])
+            own = graph.integer_products(readout, grid, own_weight, own_scale)
         else:
-            weight = graph.input("output_weight", FLOAT, [size, "candidates"])
-            logits = graph.op("Add", graph.op("MatMul", readout, weight), bias)
-        allowed = graph.input("allowed", FLOAT, ["sentences", "candidates"])
-        return graph.total(logits, graph.op("Gather", allowed, self.sentences, axis=0))
+            frequent = graph.op("Add", graph.op("MatMul", readout, weight), bias)
+            own = graph.op("MatMul", graph.op("Gather", readout, grid), own_weight)
+        # [S, W, O] -> [R, O]
+        own = graph.op("Gather", graph.op("Flatten", graph.op("Add", own, own_bias), axis=2), places)
+        return graph.op("Concat", frequent, own, axis=-1)
 
 
 def is_by_piece(model: TranslationModel | LanguageModel, integers: bool, table: bool) -> bool:

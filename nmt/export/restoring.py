@@ -55,7 +55,9 @@ def restore_weights(model: Any, folder: ModelFolder) -> None:
     graphs = make_graphs(model, manifest["integers"], manifest.get("table", False), folder.config.task, _Numbered)
     model.train(is_training)
     try:
-        pairs = [pair for name, graph in graphs.items() for pair in _pairs(graph, exported / f"{name}.onnx")]
+        # The graph `shortlist` has no weights that `best` lacks, and in older exports it is another one.
+        read = [(graph, exported / f"{name}.onnx") for name, graph in graphs.items() if name != "shortlist"]
+        pairs = [pair for graph, path in read for pair in _pairs(graph, path)]
     except UserError:
         raise
     except Exception as error:  # onnx raises many kinds of errors for graphs that are no graphs

@@ -134,7 +134,7 @@ def _step(
     widest: int,
 ) -> tuple[Candidates, Floats | None, EngineState]:
     """Candidates, attention weights and next state; whole rows are computed only where the best are not enough."""
-    if not variations.bind:
+    if not any(variations.bound[beams.layout.active].any() for beams in groups):
         best, attention_weights, after = engine.step_best(memory, state, tokens, widest)
         return Candidates(best, None), attention_weights, after
     each = [beams.rows() for beams in groups if len(beams.tokens)]
@@ -142,7 +142,7 @@ def _step(
     if variations.copied is None:
         log_probs, attention_weights, after = engine.step(memory, state, tokens)
         return variations.candidates(log_probs, rows, widest), attention_weights, after
-    best, attention_weights, after = engine.step_best(memory, state, tokens, widest + len(variations.copied.pieces))
+    best, attention_weights, after = engine.step_best(memory, state, tokens, widest + variations.copied.further)
     allowed, unknown = variations.copied.among(best, rows, widest)
     if len(unknown):
         log_probs, _, _ = engine.step(memory, engine.select(state, unknown), tokens[unknown])
@@ -396,7 +396,7 @@ class _Beams:
         log_probs = candidates.best.log_probs.take(column)
         kept = attention_weights if self.settings.attention_weights else None
         self.steps.append(_Step(parents, self.tokens, log_probs, kept))
-        if self.variations.bind:
+        if self.variations.bound.any():
             self.history = np.concatenate((self.history[parents], self.tokens[:, None]), 1)
         if self.covered is not None:
             self.covered = self.covered[parents]

@@ -32,9 +32,9 @@ class Constraints(NamedTuple):
     unknown: bool = False  # it may contain the unknown piece, which the caller then replaces
 
     @property
-    def bind(self) -> bool:
-        """True if there is any constraint."""
-        return bool(self.prefix or self.required or self.forbidden or self.copied or self.unknown)
+    def need_rows(self) -> bool:
+        """True if search needs all log-probabilities at each step; for copied spans the best are mostly enough."""
+        return bool(self.prefix or self.required or self.forbidden or self.unknown)
 
     @property
     def give_pieces(self) -> bool:

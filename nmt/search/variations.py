@@ -148,17 +148,22 @@ class CopiedSpans(Variation):
     """A translation contains the piece of each span of its source exactly once.
 
     A hypothesis does not end before; where it would rather end, or has no room for more, it writes what is missing.
+    Sentences without spans are free.
     """
+
+    further = 2
+    """How many more than the k best pieces are searched for k that are allowed; more are hardly ever ruled out."""
 
     def __init__(self, constraints: Sequence[Constraints]) -> None:
         self.pieces = np.array(sorted({piece for one in constraints for piece in one.copied + one.not_copied}))
         self.copied = np.array([np.isin(self.pieces, one.copied) for one in constraints])  # [sentences, pieces]
+        self.bound = self.copied.any(axis=1)  # whether a sentence has spans, [sentences]
 
     def _progress(self, rows: Rows) -> tuple[Booleans, Booleans, Integers]:
         """Which pieces each row must and must not write from now on, [rows, pieces], and how many it must."""
         copied = self.copied[rows.sentence]
         missing = copied & ~(rows.history[:, :, None] == self.pieces).any(axis=1)
-        return missing, copied.any(axis=1, keepdims=True) & ~missing, missing.sum(axis=1)
+        return missing, self.bound[rows.sentence, None] & ~missing, missing.sum(axis=1)
 
     def _has_to(self, count: Integers, end: Floats, best: Floats, rows: Rows) -> Booleans:
         """Which rows must write a missing piece now: those that would rather end, or have no room for another one."""
@@ -178,19 +183,24 @@ class CopiedSpans(Variation):
         preferences[row, self.pieces[piece]] = log_probs[row, self.pieces[piece]]
 
     def among(self, best: Best, rows: Rows, k: int) -> tuple[Best, Integers]:
-        """As `adjust`, but from the k + `len(pieces)` best pieces: the k best that are allowed.
+        """As `adjust`, but from the k + `further` best pieces: the k best that are allowed.
 
-        Returns: with the best pieces, the rows that have to write a missing piece, whose best are not known here
+        Returns: with the best pieces, the rows whose best are not known here, because they have to write a missing
+        piece, or more than `further` are ruled out
         """
+        end, log_probs, tokens = best.end.copy(), best.log_probs[:, :k].copy(), best.tokens[:, :k].copy()
+        bound = np.flatnonzero(self.bound[rows.sentence])
+        rows, best = Rows(rows.history[bound], rows.sentence[bound]), Best(*(values[bound] for values in best))
         _, excluded, count = self._progress(rows)
         place = np.minimum(np.searchsorted(self.pieces, best.tokens), len(self.pieces) - 1)
         is_excluded = (self.pieces[place] == best.tokens) & np.take_along_axis(excluded, place, 1)
-        log_probs = np.where(is_excluded, np.float32(-np.inf), best.log_probs)
-        now = self._has_to(count, best.end, log_probs.max(axis=1), rows)
-        order = np.argsort(-log_probs, axis=1, kind="stable")[:, :k]
-        end = np.where(count > 0, np.float32(-np.inf), best.end)
-        allowed = Best(end, *(np.take_along_axis(values, order, 1) for values in (log_probs, best.tokens)))
-        return allowed, np.flatnonzero(now)
+        allowed = np.where(is_excluded, np.float32(-np.inf), best.log_probs)
+        unknown = self._has_to(count, best.end, allowed.max(axis=1), rows)
+        unknown |= is_excluded.sum(axis=1) > allowed.shape[1] - k
+        order = np.argsort(-allowed, axis=1, kind="stable")[:, :k]
+        end[bound] = np.where(count > 0, np.float32(-np.inf), best.end)
+        log_probs[bound], tokens[bound] = (np.take_along_axis(each, order, 1) for each in (allowed, best.tokens))
+        return Best(end, log_probs, tokens), bound[unknown]
 
 
 class Prefix(Variation):
@@ -252,11 +262,12 @@ class Variations:
             self.each.append(Prefix([one.prefix for one in constraints]))
         self.unknown = np.array([one.unknown for one in constraints], np.bool_)
         """Whether the unknown piece may be written, [sentences]."""
-        self.bind = bool(self.each) or bool(self.unknown.any())
-        """Whether whole rows of log-probabilities are needed; otherwise the engine may choose the pieces itself."""
         alone = self.each[0] if len(self.each) == 1 and not self.unknown.any() else None
         self.copied = alone if isinstance(alone, CopiedSpans) else None
         """The copied spans, if they are all that binds: then the best pieces are enough at most steps."""
+        bind = bool(self.each) or bool(self.unknown.any())
+        self.bound = self.copied.bound if self.copied else np.full(len(constraints), bind)
+        """Whether anything binds a sentence, [sentences]; otherwise the engine may choose its pieces itself."""
         self.least = decoding.min_length  # minimum number of pieces of a translation, without the end symbol
         lengths = zip(source_lengths, constraints, strict=True)
         self.longest = np.array([max(decoding.max_length(n), one.least_length) for n, one in lengths], np.int64)

@@ -58,10 +58,8 @@ class Encoded:
     sentences: int
     tensors: dict[str, Tensor] = field(default_factory=dict)
     """The inputs of the decoder's graph that do not change from step to step."""
-    allowed: npt.NDArray[np.bool_] | None = None
-    """With a shortlist, the ids that each sentence may use, [sentences, vocabulary]."""
-    candidates: int = 0
-    """Number of pieces that at least one of the sentences may use."""
+    own: Integers | None = None
+    """With a shortlist, the pieces that each sentence may use besides the frequent ones (`Shortlist.own`)."""
     bindings: dict[str, _Binding] = field(default_factory=dict)
     """The graphs with their inputs bound for this batch, by name."""
 
@@ -103,15 +101,17 @@ class OnnxEngine(Engine):
         for name, found in encoded.items():
             (memory.tensors if name.startswith("memory.") else state)[name] = found
         if self.shortlist is not None:
-            self._gather(memory, self.shortlist.allowed(sources))
+            memory.own = self.shortlist.own(sources)
+            arrays = self.shortlist.gather(memory.own, "output_weight" in self._graph("shortlist").inputs)
+            memory.tensors.update((name, tensor(array)) for name, array in arrays.items())
         return memory, state
 
     def step(self, memory: Encoded, state: EngineState, tokens: Integers) -> tuple[Floats, Floats | None, EngineState]:
         """Log-probabilities [rows, vocabulary] of the next symbol after `tokens` [rows], and attention weights."""
         found = self._run("rows", memory, state, {"tokens": tensor(tokens)})
         log_probs: Floats = found["log_probs"].array
-        if memory.allowed is not None:
-            allowed = memory.allowed[state["sentence"]]
+        if self.shortlist is not None and memory.own is not None:
+            allowed = self.shortlist.allowed(memory.own)[state["sentence"]]
             log_probs = np.where(allowed, log_probs, -np.inf)
             log_probs -= _log_of_sum(log_probs)
         return log_probs, _attention(found), self._after(state, found)
@@ -124,7 +124,10 @@ class OnnxEngine(Engine):
         # A step reads every piece that the one before chose and search took. Negative ids are too large here as well.
         if tokens.view(np.uint64).max(initial=0) >= self.manifest["pieces"] + SPECIAL_PIECES:
             raise UserError(f"the export in `{self.folder}` is damaged: `{graph}.onnx` gives ids of no piece")
-        k = min(k, self.manifest["pieces"] if self.shortlist is None else memory.candidates)
+        if self.shortlist is None:
+            k = min(k, self.manifest["pieces"])
+        elif memory.own is not None:
+            k = min(k, len(self.shortlist.frequent) + memory.own.shape[1])
         found = self._run(graph, memory, state, {"tokens": tensor(tokens), "k": _number(k)}, k)
         best = Best(found["end"].array, found["best"].array, found["best_tokens"].array)
         return best, _attention(found), self._after(state, found)
@@ -139,25 +142,14 @@ class OnnxEngine(Engine):
         return selected
 
     def compact(self, memory: Encoded, state: EngineState) -> tuple[Encoded, EngineState]:
-        """Memory and state without the sentences that no row belongs to.
-
-        The output layer keeps the pieces of all of them: gathering those of the others costs more than it saves.
-        """
+        """Memory and state without the sentences that no row belongs to."""
         kept, sentence = np.unique(state["sentence"], return_inverse=True)
         tensors = {
-            name: tensor(value.array.take(kept, axis=0)) if name.startswith("memory.") or name == "allowed" else value
+            name: tensor(value.array.take(kept, axis=0)) if name.startswith(OF_SENTENCES) else value
             for name, value in memory.tensors.items()
         }
-        allowed = None if memory.allowed is None else memory.allowed[kept]
-        left = Encoded(len(kept), tensors, allowed, memory.candidates)
+        left = Encoded(len(kept), tensors, None if memory.own is None else memory.own[kept])
         return left, {**{name: value for name, value in state.items() if name not in PLACES}, "sentence": sentence}
-
-    def _gather(self, memory: Encoded, allowed: npt.NDArray[np.bool_]) -> None:
-        """Put the output layer of the pieces that any sentence may use into the memory."""
-        assert self.shortlist is not None
-        gathered = self.shortlist.gather(allowed)
-        memory.allowed, memory.candidates = allowed, len(gathered["candidates"])
-        memory.tensors.update((name, tensor(array)) for name, array in gathered.items())
 
     def _run(
         self, graph: str, memory: Encoded, state: EngineState, inputs: dict[str, Tensor], k: int = 0
@@ -240,6 +232,8 @@ def _attention(found: Mapping[str, Tensor]) -> Floats | None:
     return found["attention"].array if "attention" in found else None
 
 
+OF_SENTENCES = ("memory.", "own.", "allowed")
+"""Beginnings of the names of inputs whose dimension 0 is the sentence."""
 PLACES = ("grid", "places", "sentences")
 """Inputs of the decoder's graphs that change only with the sentences of the rows."""
 

@@ -716,8 +716,9 @@ class Translator:
     ) -> list[list[Translation]]:
         """Up to `n_best` translations of each sentence, best first.
 
-        Sentences of similar length share a batch. Sentences with constraints are in other batches than those without,
-        and so are sentences that cannot use a vocabulary shortlist: the search of a sentence never depends on others.
+        Sentences of similar length share a batch. Sentences with constraints other than copied spans are in batches of
+        their own, and so are sentences that cannot use a vocabulary shortlist: the search of a sentence never depends
+        on others.
         """
         count = candidates(decoding, n_best)
         settings = SearchSettings.of(
@@ -913,8 +914,8 @@ def _check_list(name: str, lines: Iterable[Any], *kinds: type) -> list[Any]:
 
 
 def _kind(constraints: Constraints) -> tuple[bool, bool]:
-    """Common properties of the sentences of a batch: whether they have constraints, and whether pieces are given."""
-    return constraints.bind, constraints.give_pieces
+    """Common properties of the sentences of a batch: whether they need whole rows, and whether pieces are given."""
+    return constraints.need_rows, constraints.give_pieces
 
 
 def _results(function: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[Result]:
