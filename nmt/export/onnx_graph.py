@@ -6,6 +6,7 @@ The graphs run in ONNX Runtime; integer products use operators of its own (`com.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -221,6 +222,20 @@ class Graph:
                     if attribute.HasField("g"):
                         needed.update(name for inner in attribute.g.node for name in inner.input)
         return nodes[::-1], needed
+
+    def fold_biases(self) -> None:
+        """Let layer normalisations add the constants that are added to their results: a pass over the gates less."""
+        makers = {node.output[0]: node for node in self.nodes if node.op_type == "LayerNormalization"}
+        uses = Counter(name for node in self.nodes for name in node.input)
+        for node in [node for node in self.nodes if node.op_type == "Add"]:
+            normalized, bias = node.input
+            if uses[normalized] == 1 and normalized in makers and bias in self.constants:
+                _, scale, *shift = makers[normalized].input
+                total = self.constants[bias] + sum(self.constants[each] for each in shift)
+                if total.shape == self.constants[scale].shape:
+                    makers[normalized].input[2:] = [self.constant(total)]
+                    makers[normalized].output[0] = node.output[0]
+                    self.nodes.remove(node)
 
     def model(self, store: WeightStore) -> bytes:
         """The finished model, serialised; its large constants go into the store."""

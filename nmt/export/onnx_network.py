@@ -401,6 +401,7 @@ class DecoderGraph:
             flat = graph.op("Reshape", candidates, graph.integers_of(-1))
             tokens = graph.op("Gather", flat, graph.op("Add", columns, first))
         graph.output("best_tokens", tokens, INT64, ["rows", "k"])
+        graph.fold_biases()
 
     def _shortlisted(self, readout: str, size: int) -> str:
         """Logits of the frequent pieces and of those of each row's sentence, [R, F + O]."""

@@ -55,8 +55,8 @@ def restore_weights(model: Any, folder: ModelFolder) -> None:
     graphs = make_graphs(model, manifest["integers"], manifest.get("table", False), folder.config.task, _Numbered)
     model.train(is_training)
     try:
-        # The graph `shortlist` has no weights that `best` lacks, and in older exports it is another one.
-        read = [(graph, exported / f"{name}.onnx") for name, graph in graphs.items() if name != "shortlist"]
+        # The graphs that choose pieces have the same weights as `rows`, with biases added up.
+        read = [(graph, exported / f"{name}.onnx") for name, graph in graphs.items() if name not in ("best", "shortlist")]
         pairs = [pair for graph, path in read for pair in _pairs(graph, path)]
     except UserError:
         raise
