@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 
 from nmt.documents.inline import Group, Item, Stop, Whole, divide, texts
-from nmt.documents.parts import Block, Part, Request, has_letters, spliced
+from nmt.documents.parts import Block, Part, Request, has_letters
 from nmt.documents.xml import Node, Tree
 from nmt.text.formats.languages import is_language, no_such_language, normal_code
+from nmt.text.spans import spliced
 
 _AROUND = frozenset(("g", "pc", "mrk", "hi"))
 """Inline elements around text."""

@@ -9,8 +9,9 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from nmt.documents.html import string_parts
-from nmt.documents.parts import Block, Part, Request, has_letters, spliced
+from nmt.documents.parts import Block, Part, Request, has_letters
 from nmt.errors import imported
+from nmt.text.spans import spliced
 
 _JSON = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+')
 _CODE = re.compile(r"[_/\\@:=#<>|]|\d|\w\.\w|[a-z][A-Z]")

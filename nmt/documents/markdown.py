@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 from nmt.documents import html
 from nmt.documents.inline import Break, Group, Item, Text, Whole, block
-from nmt.documents.parts import Block, Part, Request, Segment, escape, has_letters, spliced
+from nmt.documents.parts import Block, Part, Request, Segment, escape, has_letters
 from nmt.errors import imported
+from nmt.text.spans import spliced
 
 _FRONT_MATTER = re.compile(r"\A(---|\+\+\+)[ \t]*\r?\n.*?\n\1[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 _TOKEN = re.compile(

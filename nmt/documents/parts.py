@@ -126,16 +126,6 @@ def plain(text: str) -> list[Part]:
     return [part for part in parts if part != ""]
 
 
-def spliced(text: str, found: Iterable[tuple[int, int, Part]]) -> list[Part]:
-    """A text with parts in the place of stretches of it, which do not overlap."""
-    parts: list[Part] = []
-    place = 0
-    for start, end, part in sorted(found, key=lambda one: one[0]):
-        parts += [text[place:start], part]
-        place = end
-    return [*parts, text[place:]]
-
-
 @dataclass(frozen=True)
 class Request:
     """What is known about a translation while a document is read."""

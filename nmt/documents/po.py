@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from nmt.documents.html import string_parts
-from nmt.documents.parts import Block, Part, Request, has_letters, spliced
+from nmt.documents.parts import Block, Part, Request, has_letters
 from nmt.text.formats.languages import is_language
+from nmt.text.spans import spliced
 
 _STRING = r'"(?:[^"\\\n]|\\.)*"'
 _FIELD = re.compile(

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from nmt.documents.inline import Group, Item, Stop, Text, Whole, block
-from nmt.documents.parts import Part, Request, escape, spliced
+from nmt.documents.parts import Part, Request, escape
+from nmt.text.spans import spliced
 
 WIDTH = 42
 """Usual maximum length of a line of subtitles."""

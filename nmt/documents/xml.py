@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from xml.parsers import expat
 
-from nmt.documents.parts import Part, Request, Segment, escape, has_letters, spliced
+from nmt.documents.parts import Part, Request, Segment, escape, has_letters
+from nmt.text.spans import spliced
 
 MOST_XML = 1 << 26
 MOST_DEPTH = 200
@@ -156,7 +157,9 @@ def attribute_parts(tag: str, names: str) -> list[Part]:
     """
     found = re.finditer(rf"""\s(?:{names})\s*=\s*(?:"([^"]*)"|'([^']*)')""", tag)
     values = [(each.span(each.lastindex or 1), each[each.lastindex or 1]) for each in found]
-    return spliced(tag, [(*span, attribute(raw, tag[span[1]])) for span, raw in values if has_letters(raw)])
+    parts: list[tuple[int, int, Part]] = []
+    parts += [(*span, attribute(raw, tag[span[1]])) for span, raw in values if has_letters(raw)]
+    return spliced(tag, parts)
 
 
 def attribute(raw: str, quote: str) -> Segment:

@@ -327,9 +327,9 @@ class DecoderGraph:
     rows        log_probs: whole rows
     best        end, best, best_tokens
     shortlist   the same as best, but the output layer has only F frequent pieces and O pieces of each sentence:
-                frequent.weight [readout, F], frequent.bias [F]; own.weight [S, readout, O], own.bias [S, 1, O], which is
-                -inf where a sentence has fewer; own.candidates [S, F + O] (int64): the ids of all of them. In integers
-                the weights are bytes, and there are frequent.scale [F] and own.scale [S, 1, O]
+                frequent.weight [readout, F], frequent.bias [F]; own.weight [S, readout, O], own.bias [S, 1, O], -inf
+                where a sentence has fewer; own.candidates [S, F + O] (int64): the ids of all of them. In integers the
+                weights are bytes, and there are frequent.scale [F] and own.scale [S, 1, O]
     """
 
     def __init__(

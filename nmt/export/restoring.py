@@ -56,8 +56,8 @@ def restore_weights(model: Any, folder: ModelFolder) -> None:
     model.train(is_training)
     try:
         # The graphs that choose pieces have the same weights as `rows`, with biases added up.
-        read = [(graph, exported / f"{name}.onnx") for name, graph in graphs.items() if name not in ("best", "shortlist")]
-        pairs = [pair for graph, path in read for pair in _pairs(graph, path)]
+        read = [name for name in graphs if name not in ("best", "shortlist")]
+        pairs = [pair for name in read for pair in _pairs(graphs[name], exported / f"{name}.onnx")]
     except UserError:
         raise
     except Exception as error:  # onnx raises many kinds of errors for graphs that are no graphs

@@ -157,7 +157,7 @@ class CopiedSpans(Variation):
     def __init__(self, constraints: Sequence[Constraints]) -> None:
         self.pieces = np.array(sorted({piece for one in constraints for piece in one.copied + one.not_copied}))
         self.copied = np.array([np.isin(self.pieces, one.copied) for one in constraints])  # [sentences, pieces]
-        self.bound = self.copied.any(axis=1)  # whether a sentence has spans, [sentences]
+        self.bound = np.array([bool(one.copied) for one in constraints])  # whether a sentence has spans, [sentences]
 
     def _progress(self, rows: Rows) -> tuple[Booleans, Booleans, Integers]:
         """Which pieces each row must and must not write from now on, [rows, pieces], and how many it must."""
@@ -190,7 +190,8 @@ class CopiedSpans(Variation):
         """
         end, log_probs, tokens = best.end.copy(), best.log_probs[:, :k].copy(), best.tokens[:, :k].copy()
         bound = np.flatnonzero(self.bound[rows.sentence])
-        rows, best = Rows(rows.history[bound], rows.sentence[bound]), Best(*(values[bound] for values in best))
+        rows = Rows(rows.history[bound], rows.sentence[bound])
+        best = Best(best.end[bound], best.log_probs[bound], best.tokens[bound])
         _, excluded, count = self._progress(rows)
         place = np.minimum(np.searchsorted(self.pieces, best.tokens), len(self.pieces) - 1)
         is_excluded = (self.pieces[place] == best.tokens) & np.take_along_axis(excluded, place, 1)
@@ -266,7 +267,7 @@ class Variations:
         self.copied = alone if isinstance(alone, CopiedSpans) else None
         """The copied spans, if they are all that binds: then the best pieces are enough at most steps."""
         bind = bool(self.each) or bool(self.unknown.any())
-        self.bound = self.copied.bound if self.copied else np.full(len(constraints), bind)
+        self.bound: Booleans = self.copied.bound if self.copied else np.full(len(constraints), bind)
         """Whether anything binds a sentence, [sentences]; otherwise the engine may choose its pieces itself."""
         self.least = decoding.min_length  # minimum number of pieces of a translation, without the end symbol
         lengths = zip(source_lengths, constraints, strict=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from nmt.sizing import MOST_SPANS
 from nmt.text.names import find_names
@@ -17,6 +18,7 @@ SPAN_CHARACTERS = "".join(chr(0xE000 + number) for number in range(MOST_SPANS))
 """The characters that a model reads instead of spans: private-use characters, which no text uses otherwise."""
 
 Span = tuple[int, int]  # start and end of a span in its text
+Part = TypeVar("Part")
 
 
 # The patterns of the kinds of spans. Each repetition is possessive or cannot match what follows it, and it only begins
@@ -283,31 +285,22 @@ def _listed(text: str, words: frozenset[str]) -> Iterator[Span]:
 
 
 def _without_gaps(text: str, spans: Iterable[Span]) -> list[Span]:
-    """The spans of words; those with only a space between them are one: first and last name, `Werder Bremen`."""
+    """The spans of words; those with only white space between them are one: first and last name, `Werder Bremen`."""
     joined: list[Span] = []
     for start, end in spans:
-        if joined and text[joined[-1][1] : start] == " ":
+        if joined and text[joined[-1][1] : start].isspace():
             joined[-1] = joined[-1][0], end
         else:
             joined.append((start, end))
     return joined
 
 
-def _words_with(text: str, characters: str) -> Iterator[Span]:
+def _words_with(text: str, characters: str) -> list[Span]:
     """The words and signs that contain any of these characters; adjacent ones are one span."""
     letters, marks = re.sub(f"[{_MARKS}]", "", characters), re.sub(f"[^{_MARKS}]", "", characters)
     letter, mark = (f"[{re.escape(some)}]" if some else "(?!)" for some in (letters, marks))
     pattern = rf"(?<!{_WORD}){_WORD}*{letter}(?:{_WORD}|{letter})*|{letter}+|{mark}+"
-    start = end = -1
-    for match in re.finditer(pattern, text):
-        if start >= 0 and text[end : match.start()].isspace():
-            end = match.end()
-            continue
-        if start >= 0:
-            yield start, end
-        start, end = match.span()
-    if start >= 0:
-        yield start, end
+    return _without_gaps(text, (match.span() for match in re.finditer(pattern, text)))
 
 
 def united(spans: Iterable[Span]) -> list[Span]:
@@ -323,11 +316,18 @@ def united(spans: Iterable[Span]) -> list[Span]:
 
 def replace_spans(text: str, spans: Sequence[Span], numbers: Iterable[int]) -> str:
     """The text with each span replaced by the character of its number."""
-    parts, position = [], 0
-    for (start, end), number in zip(spans, numbers, strict=True):
-        parts += [text[position:start], SPAN_CHARACTERS[number]]
-        position = end
-    return "".join([*parts, text[position:]])
+    found = [(start, end, SPAN_CHARACTERS[number]) for (start, end), number in zip(spans, numbers, strict=True)]
+    return "".join(spliced(text, found))
+
+
+def spliced(text: str, found: Iterable[tuple[int, int, Part]]) -> list[str | Part]:
+    """A text with parts in the place of stretches of it, which do not overlap."""
+    parts: list[str | Part] = []
+    place = 0
+    for start, end, part in sorted(found, key=lambda one: one[0]):
+        parts += [text[place:start], part]
+        place = end
+    return [*parts, text[place:]]
 
 
 def equal_spans(

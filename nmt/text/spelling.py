@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from typing import NamedTuple
 from nmt.text.cleaning import clean_line, one_line
 from nmt.text.glossary import Glossary
 from nmt.text.quotations import foreign_quotations
-from nmt.text.spans import Named, find_spans
+from nmt.text.spans import Named, find_spans, spliced
 from nmt.text.vocabulary import LEARNED, REMEMBERED, SPACE, Vocabulary
 
 _WORD = re.compile(r"[^\W\d_]{3,}")
@@ -74,7 +74,7 @@ class Speller:
         if not (found := self.slips(line, named, glossary)):
             return line, {}
         text = clean_line(line)
-        return corrected(text, found), {text[start:end]: meant for start, end, meant in found}
+        return "".join(spliced(text, found)), {text[start:end]: meant for start, end, meant in found}
 
     def slips(self, line: str, named: Named | None = None, glossary: Glossary | None = None) -> list[Slip]:
         """The misspelt words of a line outside of its spans and terms; the places are those in the cleaned line."""
@@ -231,16 +231,6 @@ class Speller:
                 yield before + letter + letter + after
             for other in self._accents.get(letter, ()):
                 yield before + other + after
-
-
-def corrected(text: str, slips: Iterable[Slip]) -> str:
-    """The text with what is meant in place of each slip."""
-    parts: list[str] = []
-    position = 0
-    for start, end, meant in slips:
-        parts += [text[position:start], meant]
-        position = end
-    return "".join([*parts, text[position:]])
 
 
 def without_accents(text: str) -> str:

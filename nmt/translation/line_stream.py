@@ -43,63 +43,6 @@ PATIENCE = 0.002
 """Seconds to wait for more input before the lines so far are translated: a program needs moments to fill a pipe."""
 
 
-@dataclass
-class Output:
-    """The format of the output for each line."""
-
-    n_best: int | None = None
-    """Maximum number of translations; None: only the best one, without number and score."""
-    json: bool = False
-    """JSON objects instead of text."""
-    alignments: bool = False
-    """Whether the word alignment is written."""
-    attention_weights: bool = False
-    """Whether the attention weights are written; only in JSON."""
-
-    def __post_init__(self) -> None:
-        if self.attention_weights and not self.json:
-            raise UserError("attention weights are written as JSON only; add `json`")
-
-    def line(self, number: int, translations: Sequence[Translation], extra: dict[str, Any]) -> str:
-        """The output for a line of input, with its line ends."""
-        if self.json:
-            record = {"line": number, **extra, **self._record(translations[0])}
-            if self.n_best is not None:
-                record["n_best"] = [self._record(translation) for translation in translations]
-            return json_line(record)
-        texts = [one.text + ("\t" + pharaoh(one.alignment or []) if self.alignments else "") for one in translations]
-        if self.n_best is None:
-            return texts[0] + "\n"
-        return "".join(
-            f"{number}\t{rank}\t{translation.score:.6f}\t{text}\n"
-            for rank, (translation, text) in enumerate(zip(translations, texts, strict=True), 1)
-        )
-
-    def _record(self, translation: Translation) -> dict[str, Any]:
-        record: dict[str, Any] = {
-            "text": translation.text,
-            "score": finite(translation.score),
-            "tokens": translation.tokens,
-            "log_prob": finite(translation.log_prob),
-            "token_log_probs": [finite(log_prob) for log_prob in translation.token_log_probs],
-            "finished": translation.finished,
-            "confidence": None if translation.confidence is None else round(translation.confidence, 4),
-        }
-        if self.alignments:
-            record["alignment"] = pharaoh(translation.alignment or [])
-        if self.attention_weights:
-            weights = translation.attention_weights
-            record["source_tokens"] = translation.source_tokens
-            record["attention_weights"] = None if weights is None else [
-                [round(weight, 6) for weight in row] for row in weights.tolist()
-            ]  # fmt: skip
-        if translation.problems:
-            record["problems"] = list(translation.problems)
-        if translation.corrected:
-            record["corrected"] = dict(translation.corrected)
-        return record
-
-
 _ESCAPED = r"[\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 
 
@@ -139,7 +82,7 @@ class LineOptions(NamedTuple):
     alignments: bool = False
     """The alignment follows each translation, after a tab."""
     attention_weights: bool = False
-    """The attention weights are in the JSON objects."""
+    """The attention weights are in the JSON objects; only there."""
     prefix: str = ""
     required: Sequence[str] = ()
     """Of every line, in addition to the line's own."""
@@ -161,6 +104,47 @@ class LineOptions(NamedTuple):
     the maximum in the training of the model."""
     warn_below: float | None = None
     """Warn of each line whose translation has a lower confidence."""
+
+
+def _output(options: LineOptions, number: int, translations: Sequence[Translation], extra: dict[str, Any]) -> str:
+    """The output for a line of input, with its line ends."""
+    if options.json:
+        record = {"line": number, **extra, **_record(options, translations[0])}
+        if options.n_best is not None:
+            record["n_best"] = [_record(options, translation) for translation in translations]
+        return json_line(record)
+    texts = [one.text + ("\t" + pharaoh(one.alignment or []) if options.alignments else "") for one in translations]
+    if options.n_best is None:
+        return texts[0] + "\n"
+    return "".join(
+        f"{number}\t{rank}\t{translation.score:.6f}\t{text}\n"
+        for rank, (translation, text) in enumerate(zip(translations, texts, strict=True), 1)
+    )
+
+
+def _record(options: LineOptions, translation: Translation) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "text": translation.text,
+        "score": finite(translation.score),
+        "tokens": translation.tokens,
+        "log_prob": finite(translation.log_prob),
+        "token_log_probs": [finite(log_prob) for log_prob in translation.token_log_probs],
+        "finished": translation.finished,
+        "confidence": None if translation.confidence is None else round(translation.confidence, 4),
+    }
+    if options.alignments:
+        record["alignment"] = pharaoh(translation.alignment or [])
+    if options.attention_weights:
+        weights = translation.attention_weights
+        record["source_tokens"] = translation.source_tokens
+        record["attention_weights"] = None if weights is None else [
+            [round(weight, 6) for weight in row] for row in weights.tolist()
+        ]  # fmt: skip
+    if translation.problems:
+        record["problems"] = list(translation.problems)
+    if translation.corrected:
+        record["corrected"] = dict(translation.corrected)
+    return record
 
 
 OPTIONS = frozenset(LineOptions._fields)
@@ -335,12 +319,13 @@ class _Task:
     def __post_init__(self) -> None:
         options = self.options
         self.n_best = 1 if options.n_best is None else options.n_best
-        self.output = Output(options.n_best, options.json, options.alignments, options.attention_weights)
         self.split = False if options.attention_weights and not options.split_sentences else options.split_sentences
 
     def check(self) -> None:
         """Raises UserError when settings or phrases are wrong."""
         options = self.options
+        if options.attention_weights and not options.json:
+            raise UserError("attention weights are written as JSON only; add `json`")
         if options.max_length is not None and options.max_length < 1:
             raise UserError(f"`max_length` must be at least 1, but is {options.max_length} instead")
         if options.split_sentences and options.attention_weights:
@@ -390,7 +375,7 @@ class _Task:
         written = []
         for number, (translations, line) in enumerate(zip(found, lines, strict=True), first):
             self.report(f"line {number}: ", translations[0].problems)
-            written.append(self.output.line(number, translations, line.extra))
+            written.append(_output(self.options, number, translations, line.extra))
         return "".join(written), mistake
 
     def report(self, where: str, problems: Sequence[str]) -> None:

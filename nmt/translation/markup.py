@@ -24,8 +24,7 @@ from nmt.text.cleaning import clean_line, one_line
 from nmt.text.glossary import Glossary
 from nmt.text.markup import PLACEHOLDERS, Element, Segment, Tag, Units, letters, parse_markup
 from nmt.text.sentences import white_space_before
-from nmt.text.spans import restore_spans
-from nmt.text.spelling import corrected
+from nmt.text.spans import restore_spans, spliced
 from nmt.text.vocabulary import SPACE
 
 if TYPE_CHECKING:
@@ -322,7 +321,7 @@ def _correct(segment: Segment, line: SourceLine, translator: Translator) -> dict
 
     for element in elements:
         element.start, element.end = moved(element.start), moved(element.end)
-    segment.text, segment.letters = corrected(text, slips), moved(segment.letters)
+    segment.text, segment.letters = "".join(spliced(text, slips)), moved(segment.letters)
     return {text[slip.start : slip.end]: slip.meant for slip in slips}
 
 
