@@ -721,6 +721,7 @@ FUNCTIONS: dict[str, Callable[[torch.Tensor], Any]] = {
     "leaky": lambda x: torch.nn.functional.leaky_relu(x, 0.2),
     "comparisons": lambda x: (x > 0.1) * x + (x >= 0) * 2 - (x < x.abs()) * 3 + (x <= -0.2) * x,
     "where": lambda x: torch.where(x > 0, x * 2, x.exp()),
+    "where with numbers": lambda x: torch.where(x > 0, x * 2, 0.5) + torch.where(x > 0.1, -1.0, x),
     "sort": lambda x: x.sort(-1)[0],
     "sort descending": lambda x: x.sort(-1, descending=True)[0] * x,
     "cumulative sum": lambda x: x.cumsum(-1),

@@ -288,6 +288,8 @@ OPERATORS: dict[Any, Callable[..., str | list[str]]] = {
     aten.amax.default: _reduce("ReduceMax"),
     aten.where.Scalar: _simple("Where"),
     aten.where.self: _where,
+    aten.where.ScalarSelf: _where,
+    aten.where.ScalarOther: _where,
     aten.sort.default: _sort,
     aten.cumsum.default: lambda graph, tensor, axis: graph.op("CumSum", tensor.name, graph.constant(axis, np.int64)),
     aten.zeros_like.default: lambda graph, tensor, **options: _filled(graph, tensor, 0),
