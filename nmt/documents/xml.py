@@ -157,8 +157,9 @@ def attribute_parts(tag: str, names: str) -> list[Part]:
     """
     found = re.finditer(rf"""\s(?:{names})\s*=\s*(?:"([^"]*)"|'([^']*)')""", tag)
     values = [(each.span(each.lastindex or 1), each[each.lastindex or 1]) for each in found]
-    parts: list[tuple[int, int, Part]] = []
-    parts += [(*span, attribute(raw, tag[span[1]])) for span, raw in values if has_letters(raw)]
+    parts: list[tuple[int, int, Part]] = [
+        (*span, attribute(raw, tag[span[1]])) for span, raw in values if has_letters(raw)
+    ]
     return spliced(tag, parts)
 
 

@@ -226,7 +226,7 @@ class Graph:
     def fold_biases(self) -> None:
         """Let layer normalisations add the constants that are added to their results: a pass over the gates less."""
         makers = {node.output[0]: node for node in self.nodes if node.op_type == "LayerNormalization"}
-        uses = Counter(name for node in self.nodes for name in node.input)
+        uses = Counter([*self._outside.values(), *(name for node in self.nodes for name in node.input)])
         for node in [node for node in self.nodes if node.op_type == "Add"]:
             normalized, bias = node.input
             if uses[normalized] == 1 and normalized in makers and bias in self.constants:

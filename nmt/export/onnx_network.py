@@ -397,11 +397,11 @@ class DecoderGraph:
         else:
             candidates = graph.input("own.candidates", INT64, ["sentences", "candidates"])
             width = graph.op("Shape", candidates, start=1, end=2)
-            first = graph.op("Unsqueeze", graph.op("Mul", self.sentences, width), graph.integers_of(-1))
+            offset = graph.op("Unsqueeze", graph.op("Mul", self.sentences, width), graph.integers_of(-1))
             flat = graph.op("Reshape", candidates, graph.integers_of(-1))
-            tokens = graph.op("Gather", flat, graph.op("Add", columns, first))
+            tokens = graph.op("Gather", flat, graph.op("Add", columns, offset))
         graph.output("best_tokens", tokens, INT64, ["rows", "k"])
-        graph.fold_biases()
+        graph.fold_biases()  # not in `rows`, from which weights are read back (`nmt.export.restoring`)
 
     def _shortlisted(self, readout: str, size: int) -> str:
         """Logits of the frequent pieces and of those of each row's sentence, [R, F + O]."""
